@@ -1,0 +1,27 @@
+# Sourced by ./demo and ./test, from the top folder: find a Python, let it make .venv, leave in $python the one to use.
+# One argument: the group of packages (demo or dev). Plain POSIX sh; it must not need anything but a Python >= 3.11.
+
+unset PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONSAFEPATH VIRTUAL_ENV
+export PYTHONUTF8=1
+probe='import fcntl, json, ssl, subprocess, sys, venv; sys.exit(sys.version_info < (3, 11))'
+found='' older=''
+search="$PATH:/opt/homebrew/bin:/usr/local/bin:/usr/bin:${HOME:-/nonexistent}/.local/bin"
+
+for name in python3.14 python3.13 python3.12 python3.11 python3 python; do
+    path=$(PATH="$search" command -v "$name") || continue
+    # On a Mac this one is Apple's placeholder: it is too old, and may open a dialogue.
+    [ "$(uname)" = Darwin ] && [ "$path" = /usr/bin/python3 ] && continue
+    if "$path" -c "$probe" >/dev/null 2>&1; then found=$path && break; fi
+    older="$older $path"
+done
+
+if [ -n "$found" ]; then
+    "$found" scripts/bootstrap.py "$1" || exit
+elif uv=$(PATH="$search" command -v uv); then
+    "$uv" run --quiet --no-project --python '>=3.11,<3.15' scripts/bootstrap.py "$1" || exit
+else
+    echo "Avow needs Python 3.11 or newer with its standard library; ${older:+too old or incomplete:$older. }Install one" \
+        "(Debian, Ubuntu: apt-get install python3 python3-venv; macOS: brew install python) and run this again." >&2
+    exit 3
+fi
+python=$PWD/.venv/bin/python

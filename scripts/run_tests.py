@@ -1,0 +1,192 @@
+"""Run everything that must hold, part by part, and say in one line each what came out.
+
+`./test` runs all parts, `./test unit layers` these two, `./test unit -k money` hands the rest to pytest.
+The parts come from what is there: the checkers, and one part for each folder under tests/ that holds tests;
+so a part is never passed over in silence. It decides nothing about the code itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+STATE = ROOT / ".avow"
+SAMPLE = "examples/enrollment"
+
+PART_TIMEOUT_S = 600
+LOG_LINES_SHOWN_MAX = 40
+SUMMARY_CHARS_MAX = 70
+
+# Quick questions first; a folder that is not named here runs after these.
+FOLDER_ORDER = ("unit", "house", "docs", "store", "contract", "upgrade", "canaries", "acceptance")
+
+USAGE = """usage: ./test [PART ...] [pytest arguments]
+       ./test --list
+
+Without a name all parts run. Arguments after the names go to pytest; given alone, only pytest's parts run.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One named piece of the whole, and the commands it consists of."""
+
+    name: str
+    commands: tuple[tuple[str, ...], ...]
+    is_pytest: bool = False
+
+
+def parts() -> Mapping[str, Part]:
+    """All parts of this tree, in the order they run."""
+    tool = {name: str(BIN / name) for name in ("ruff", "pyright", "mypy", "ty", "lint-imports")}
+    types: list[tuple[str, ...]] = [(tool["pyright"], "--pythonpath", sys.executable)]
+    if (ROOT / SAMPLE).is_dir():
+        types.append((tool["mypy"], "--python-executable", sys.executable, SAMPLE))
+        types.append((tool["ty"], "check", "--python", sys.executable, "--output-format", "concise", SAMPLE))
+    found = [
+        Part(
+            "lint",
+            ((tool["ruff"], "check", "--output-format", "concise"), (tool["ruff"], "format", "--check")),
+        ),
+        Part("types", tuple(types)),
+        Part(
+            "layers", ((tool["lint-imports"], "--no-logo", "--cache-dir", str(STATE / "cache" / "imports")),)
+        ),
+    ]
+    for folder in sorted(test_folders(), key=place_of):
+        found.append(
+            Part(folder, ((sys.executable, "-m", "pytest", "-q", f"tests/{folder}"),), is_pytest=True)
+        )
+    return {part.name: part for part in found}
+
+
+def test_folders() -> set[str]:
+    """The folders under tests/ that hold at least one file of tests."""
+    return {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
+
+
+def place_of(folder: str) -> tuple[int, str]:
+    return (FOLDER_ORDER.index(folder) if folder in FOLDER_ORDER else len(FOLDER_ORDER), folder)
+
+
+def split(arguments: Sequence[str], known: Mapping[str, Part]) -> tuple[list[Part], list[str]]:
+    """The parts that were asked for, and what is pytest's. ValueError names what is no part."""
+    names: list[str] = []
+    for_pytest: list[str] = []
+    for argument in arguments:
+        (for_pytest if for_pytest or argument.startswith("-") else names).append(argument)
+    for name in names:
+        if name not in known:
+            raise ValueError(name)
+    if names:
+        return [known[name] for name in known if name in names], for_pytest
+    return [part for part in known.values() if part.is_pytest or not for_pytest], for_pytest
+
+
+def environment() -> dict[str, str]:
+    """Tools keep their caches in .avow and ask no network for newer versions of themselves."""
+    return os.environ | {
+        "XDG_CACHE_HOME": str(STATE / "cache"),
+        "PYRIGHT_PYTHON_CACHE_DIR": str(STATE / "cache" / "pyright"),
+        "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1",
+        "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+    }
+
+
+def run(part: Part, for_pytest: Sequence[str]) -> tuple[bool, str]:
+    """Run one part into its log; whether it held, and the last line it said."""
+    log_path = STATE / "log" / f"{part.name}.log"
+    deadline = time.monotonic() + PART_TIMEOUT_S
+    held = True
+    with log_path.open("w") as log:
+        for command in part.commands:
+            full = [*command, *(for_pytest if part.is_pytest else ())]
+            process = subprocess.Popen(
+                full,
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment(),
+                start_new_session=True,
+            )
+            try:
+                held &= process.wait(timeout=max(deadline - time.monotonic(), 1)) == 0
+            except subprocess.TimeoutExpired:
+                log.write(f"\nstopped: this part may take {PART_TIMEOUT_S} s\n")
+                held = False
+            finally:
+                stop(process)
+    lines = [line for line in log_path.read_text(errors="replace").splitlines() if line.strip()]
+    return held, (lines[-1] if lines else "").strip(" =")[:SUMMARY_CHARS_MAX]
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a part that is still running, with all that it started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s" if seconds >= 60 else f"{seconds:.1f} s"
+
+
+def run_all(chosen: Sequence[Part], for_pytest: Sequence[str]) -> int:
+    """Run the parts one after another; 0 when all held, 1 when one didn't."""
+    (STATE / "log").mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    failed: list[str] = []
+    width = max(len(part.name) for part in chosen)
+    for part in chosen:
+        print(f"  {part.name:{width}}  ", end="", flush=True)
+        before = time.monotonic()
+        held, summary = run(part, for_pytest)
+        print(
+            f"{'pass' if held else 'FAIL'}  {duration(time.monotonic() - before):>10}  {summary}", flush=True
+        )
+        if not held:
+            failed.append(part.name)
+            log = (STATE / "log" / f"{part.name}.log").read_text(errors="replace").splitlines()
+            print("\n".join(f"      {line}" for line in log[-LOG_LINES_SHOWN_MAX:]))
+            print(f"      (all of it: .avow/log/{part.name}.log; again: ./test {part.name})", flush=True)
+    verdict = f"FAIL  {', '.join(failed)}" if failed else f"PASS  {len(chosen)} of {len(parts())} parts"
+    print(f"{verdict}  {duration(time.monotonic() - started)}")
+    return 1 if failed else 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    known = parts()
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(USAGE + "\nParts: " + " ".join(known))
+        return 0
+    if list(arguments) == ["--list"]:
+        print("\n".join(known))
+        return 0
+    try:
+        chosen, for_pytest = split(arguments, known)
+        return run_all(chosen, for_pytest)
+    except ValueError as unknown:
+        print(f"There is no part {unknown}; there are: {' '.join(known)}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{error}: make this folder writable for you, then run ./test again.", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
