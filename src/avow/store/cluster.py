@@ -2,7 +2,8 @@
 
 Everything is kept in the application's `.avow` folder, called `home` here:
 
-    pg             the data directory (elsewhere, and `pg.location` says where, when the server can't reach it)
+    pg             the data directory
+    pg.location    where that is instead, when the server's account can't reach this folder
     pg.password    of the superuser; 0600
     pg.json        the port and the version of the last start
     pg.log         what the server says (and pg.log.1, the part before it)
@@ -10,7 +11,8 @@ Everything is kept in the application's `.avow` folder, called `home` here:
     pg.users.lock  held, shared, by each Lease
     pg.alive.lock  held by the server's processes themselves
 
-This module must never delete data, and never stop a server that another process has a Lease on, unless told to.
+This module must never delete data, and never stop a server that another process has a Lease on, unless it is
+told to.
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ import json
 import os
 import secrets
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self, cast
 from urllib.parse import quote
 
 from avow.errors import EnvironmentFault
@@ -37,6 +39,10 @@ ORPHAN_TIMEOUT_S = 15.0
 LAUNCHES_MAX = 5
 LOG_BYTES_MAX = 8 * 1024 * 1024
 PASSWORD_BYTES = 24
+
+START_LOCK = "pg.start.lock"
+USERS_LOCK = "pg.users.lock"
+ALIVE_LOCK = "pg.alive.lock"
 
 StopMode = Literal["fast", "smart", "immediate"]
 
@@ -85,10 +91,16 @@ class Lease:
             return
         try:
             # A forked child holds a copy of the Lease: only the process that took it gives it back.
-            if os.getpid() == self._process_id and self._home.is_dir():
-                with _starting(self._home, _silent), _alive(self._home) as alive:
-                    if users.try_exclusive():
-                        postmaster.stop(self.cluster.data_dir, alive, "fast")
+            if os.getpid() != self._process_id:
+                return
+            if not _is_open_at(users, self._home / USERS_LOCK):
+                # Somebody removed the home meanwhile, and another server may run in its place by now.
+                if not self.cluster.data_dir.is_relative_to(self._home) and users.try_exclusive():
+                    postmaster.ask_to_stop(self.cluster.data_dir, "fast")
+                return
+            with _surroundings(self._home), _starting(self._home, _silent), _alive(self._home) as alive:
+                if users.try_exclusive():
+                    postmaster.stop(self.cluster.data_dir, alive, "fast")
         finally:
             users.close()
 
@@ -117,12 +129,18 @@ def start(
     """
     say = progress or _silent
     home = _prepared(home)
-    with _starting(home, say) as guard, _alive(home) as alive:
-        users = FileLock(home / "pg.users.lock")
+    with _surroundings(home), _starting(home, say) as guard, _alive(home) as alive:
+        users = FileLock(home / USERS_LOCK)
         try:
-            # Nobody but a release, which holds the lock of starting, takes this one alone.
+            # Nobody takes it alone but a release, and that holds the lock of starting.
             users.try_shared()
             cluster = _shared(home, alive) or _started(home, guard, alive, say, settings or {})
+        except KeyboardInterrupt:
+            place = placement.existing(home)
+            if place is not None and users.try_exclusive():
+                postmaster.ask_to_stop(place.data_dir, "fast")
+            users.close()
+            raise
         except BaseException:
             users.close()
             raise
@@ -135,29 +153,29 @@ def running(home: Path) -> Cluster | None:
     Raises EnvironmentFault when there is one that this account may not use.
     """
     home = Path(os.path.realpath(home))
-    if not (home / "pg.alive.lock").exists():
-        return None
-    place = placement.existing(home)
-    if place is None:
-        return None
-    seen = postmaster.read_pid_file(place.data_dir)
-    if seen is None or seen.status != "ready" or not postmaster.runs_on(seen.pid, place.data_dir):
-        return None
-    return _cluster(home, place, seen.port, started_here=False) if postmaster.accepts(seen.port) else None
+    with _surroundings(home):
+        place = placement.existing(home)
+        if place is None:
+            return None
+        seen = postmaster.read_pid_file(place.data_dir)
+        if seen is None or seen.status != "ready" or not postmaster.runs_on(seen.pid, place.data_dir):
+            return None
+        return _cluster(home, place, seen.port, started_here=False) if postmaster.accepts(seen.port) else None
 
 
 def stop(home: Path, mode: StopMode = "fast") -> None:
     """Stop the application's server, whoever uses it; nothing to do when none runs.
 
-    mode: "fast" ends the sessions, "smart" waits for them, "immediate" is a crash that recovers at the next start.
+    mode: "fast" ends the sessions, "smart" waits for them, "immediate" is a crash that recovers at the next
+    start.
     Raises EnvironmentFault when it doesn't stop.
     """
     home = Path(os.path.realpath(home))
-    if not (home / "pg.alive.lock").exists():
-        return
-    with _starting(home, _silent), _alive(home) as alive:
+    with _surroundings(home):
         place = placement.existing(home)
-        if place is not None:
+        if place is None:
+            return
+        with _starting(home, _silent), _alive(home) as alive:
             postmaster.stop(place.data_dir, alive, mode)
 
 
@@ -171,28 +189,57 @@ def _prepared(home: Path) -> Path:
     try:
         # Root's server runs under another account, which has to pass through; the secrets inside are 0600.
         home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-        os.close(open_private(home / "pg.start.lock", os.O_RDWR))
+        os.close(open_private(home / START_LOCK, os.O_RDWR))
     except OSError as fault:
         raise EnvironmentFault(
             "home-unwritable",
             f"{home} can't be written: {fault.strerror}.",
-            "Make the project folder writable for this account, or set AVOW_DATABASE_URL to a PostgreSQL of your own.",
+            "Make the project folder writable for this account, or set AVOW_DATABASE_URL to a PostgreSQL of "
+            "your own.",
         ) from fault
     return home
 
 
 @contextmanager
-def _starting(home: Path, say: Callable[[str], None]) -> Iterator[FileLock]:
+def _surroundings(home: Path) -> Generator[None]:
+    """Turn what the system refuses us (no space, no permission) into a fault that says what to do."""
+    try:
+        yield
+    except PermissionError as fault:
+        raise EnvironmentFault(
+            "data-foreign",
+            f"{fault.filename or home} may not be used by this account.",
+            "Run Avow under the account that made it, or use another project folder.",
+        ) from fault
+    except OSError as fault:
+        raise EnvironmentFault(
+            "home-unusable",
+            f"{fault.filename or home}: {fault.strerror}.",
+            "Correct this, then start again. The data was not touched.",
+        ) from fault
+
+
+def _is_open_at(lock: FileLock, path: Path) -> bool:
+    """True when the path still leads to the file that was opened."""
+    try:
+        return os.path.samestat(os.fstat(lock.descriptor), os.stat(path))
+    except OSError:
+        return False
+
+
+@contextmanager
+def _starting(home: Path, say: Callable[[str], None]) -> Generator[FileLock]:
     """Hold the lock that lets one process at a time start or stop the server."""
-    lock = FileLock(home / "pg.start.lock")
+    lock = FileLock(home / START_LOCK)
     try:
         if not lock.try_exclusive():
             say("Waiting for another start of the same database")
             if not lock.exclusive_within(START_LOCK_TIMEOUT_S):
                 raise EnvironmentFault(
                     "database-busy",
-                    f"Another process has been starting or stopping this database for {START_LOCK_TIMEOUT_S:g} s.",
-                    f"Look for a hanging process that holds {home / 'pg.start.lock'}, end it and start again.",
+                    f"Another process has been starting or stopping this database for over "
+                    f"{START_LOCK_TIMEOUT_S:g} s.",
+                    f"Look for a hanging process that holds {home / START_LOCK}, end it and start again.",
                 )
         yield lock
     finally:
@@ -200,9 +247,9 @@ def _starting(home: Path, say: Callable[[str], None]) -> Iterator[FileLock]:
 
 
 @contextmanager
-def _alive(home: Path) -> Iterator[FileLock]:
+def _alive(home: Path) -> Generator[FileLock]:
     """The lock file that a running server holds, opened to look at it."""
-    lock = FileLock(home / "pg.alive.lock")
+    lock = FileLock(home / ALIVE_LOCK)
     try:
         yield lock
     finally:
@@ -242,7 +289,9 @@ def _started(
         place = placement.new(home, say)
         used = placement.reachable_binaries(used, place.account, say)
         say(f"Creating a PostgreSQL {used.version} database in {place.data_dir}")
-        postmaster.initialise(used, place.data_dir, place.account, _new_password(home), guard)
+        durable = settings.get("fsync") != "off"
+        password = _new_password(home)
+        postmaster.initialise(used, place.data_dir, place.account, password, guard, durable=durable)
     else:
         made_by = (place.data_dir / "PG_VERSION").read_text("ascii").strip()
         used = placement.reachable_binaries(binaries.find(binaries.major_of(made_by)), place.account, say)
@@ -258,9 +307,10 @@ def _started(
         if postmaster.free_port(port) == port:
             break
         # Somebody took the port between our look and the server's: try another.
+    log = home / "pg.log"
     raise EnvironmentFault(
         "database-start-failed",
-        f"PostgreSQL {used.version} did not start. The end of {home / 'pg.log'}:{postmaster.log_tail(home / 'pg.log')}",
+        f"PostgreSQL {used.version} did not start. The end of {log}:{postmaster.log_tail(log)}",
         "Correct what the log names, then start again. The data was not touched.",
     )
 
@@ -270,7 +320,7 @@ def _launch(
 ) -> None:
     _bound_log(home)
     log = open_private(home / "pg.log", os.O_WRONLY | os.O_APPEND)
-    held = FileLock(home / "pg.alive.lock")
+    held = FileLock(home / ALIVE_LOCK)
     try:
         # Somebody who just looks holds it for an instant.
         if not held.exclusive_within(ORPHAN_TIMEOUT_S):
@@ -309,10 +359,10 @@ def _cluster(home: Path, place: Place, port: int, *, started_here: bool) -> Clus
 def _remembered(home: Path) -> dict[str, object]:
     """What the last start wrote down; only the port and the version, both of which can be done without."""
     try:
-        content: object = json.loads((home / "pg.json").read_bytes())
+        content: Any = json.loads((home / "pg.json").read_bytes())
     except (FileNotFoundError, ValueError):
         return {}
-    return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
+    return cast("dict[str, object]", content) if isinstance(content, dict) else {}
 
 
 def _new_password(home: Path) -> str:
@@ -329,13 +379,13 @@ def _password(home: Path) -> str:
         raise EnvironmentFault(
             "password-missing",
             f"{path} is missing, and the database can't be opened without it.",
-            "Bring the file back; or stop the server, set a password in single-user mode (postgres --single) and "
-            "write it there.",
+            "Bring the file back; or stop the server, set a password in single-user mode (postgres --single) "
+            "and write it there.",
         ) from fault
 
 
 def _bound_log(home: Path) -> None:
-    """Begin an empty log when it has become large, keeping one earlier part; the server may be writing to it."""
+    """Begin an empty log when it has become large, keeping one earlier part; the server may be writing."""
     path = home / "pg.log"
     try:
         if path.stat().st_size <= LOG_BYTES_MAX:

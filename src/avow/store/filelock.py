@@ -1,8 +1,8 @@
 """Whole-file locks between processes, which the system itself drops when their last holder dies.
 
 A lock belongs to the open file: a child that inherits the descriptor holds it too. That is how a starting
-PostgreSQL shows that it is alive, without process ids that may be reused. This module must never delete a lock
-file: another process may hold a lock on it.
+PostgreSQL shows that it is alive, without process ids that may be reused. This module must never delete a
+lock file: another process may hold a lock on it.
 """
 
 from __future__ import annotations

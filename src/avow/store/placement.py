@@ -1,10 +1,11 @@
 """Decide where a local server's data stands and which binaries it runs, so that its account can reach both.
 
-Normally both stay where they are: the data in the application's own folder, the binaries in their package. Only
-for root can that fail, because the server runs under another account that may not pass a parent folder (such as
-/root). Then the data, and a copy of the binaries, go into a folder of ours under /var.
+Normally both stay where they are: the data in the application's own folder, the binaries in their package.
+Only for root can that fail, because the server runs under another account that may not pass a parent folder
+(such as /root). Then the data, and a copy of the binaries, go into a folder of ours under /var.
 
-This module must never change the permission or the owner of a folder that it did not make, and never delete data.
+This module must never change the permission or the owner of a folder that it did not make, and never delete
+data.
 """
 
 from __future__ import annotations
@@ -39,11 +40,6 @@ class Place:
     data_dir: Path
     account: Account | None
 
-    @property
-    def exists(self) -> bool:
-        """True when a complete data directory is there."""
-        return (self.data_dir / "PG_VERSION").is_file()
-
 
 def existing(home: Path) -> Place | None:
     """The place of data that was made before; None when this home has none.
@@ -56,17 +52,20 @@ def existing(home: Path) -> Place | None:
         data_dir = recorded / "pg"
     try:
         owner_uid = os.lstat(data_dir).st_uid
-        made = (data_dir / "PG_VERSION").is_file()
     except FileNotFoundError:
         return None
     except PermissionError as fault:
         raise _foreign(data_dir) from fault
-    if not made:
+    try:
+        os.stat(data_dir / "PG_VERSION")
+    except PermissionError as fault:
+        raise _foreign(data_dir) from fault
+    except FileNotFoundError as fault:
         raise EnvironmentFault(
             "data-unknown",
             f"{data_dir} is not a PostgreSQL data directory.",
             "Move it away, then start again. Avow does not delete what it did not make.",
-        )
+        ) from fault
     if not accounts.is_root() and owner_uid != os.geteuid():
         raise _foreign(data_dir)
     place = Place(data_dir, accounts.choose(owner_uid))
@@ -74,7 +73,7 @@ def existing(home: Path) -> Place | None:
         raise EnvironmentFault(
             "data-unreachable",
             f"The account {place.account.name}, which the data belongs to, can't enter {data_dir}.",
-            "Give that account the right to pass through the parent folders again (x), or move the project back.",
+            "Let that account pass through the parent folders again (x), or move the project back.",
         )
     return place
 
@@ -94,7 +93,7 @@ def new(home: Path, say: Callable[[str], None]) -> Place:
         tried.append(fault)
     if chosen is not None:
         for base in OUTSIDE_BASES:
-            folder, fault = _make_outside(base, home, chosen)
+            folder, fault = _make_outside(base, home, chosen, say)
             if folder is not None:
                 write_private(home / "pg.location", os.fsencode(folder) + b"\n")
                 say(f"The account {chosen.name} can't reach {home}: the data goes to {folder}")
@@ -104,8 +103,8 @@ def new(home: Path, say: Callable[[str], None]) -> Place:
         "data-unplaceable",
         "No folder was found where PostgreSQL could keep its data:"
         + "".join(f"\n  {fault}" for fault in tried),
-        "Run Avow as an ordinary user in a folder of a local file system, or set AVOW_DATABASE_URL to a PostgreSQL "
-        "of your own.",
+        "Run Avow as an ordinary user in a folder of a local file system, or set AVOW_DATABASE_URL to a "
+        "PostgreSQL of your own.",
     )
 
 
@@ -230,12 +229,16 @@ def _our_folder(folder: Path) -> tuple[Path | None, str]:
     return folder, ""
 
 
-def _make_outside(base: Path, home: Path, account: Account) -> tuple[Path | None, str]:
-    """Make the folder for one home's data; its name is new each time, so no earlier data is ever taken over."""
+def _make_outside(
+    base: Path, home: Path, account: Account, say: Callable[[str], None]
+) -> tuple[Path | None, str]:
+    """Make the folder for one home's data; its name is new each time: no earlier data is taken over."""
     root, fault = _our_folder(base / "avow")
     if root is None:
         return None, fault
     name = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
+    for earlier in sorted(root.glob(f"{name}-*")):
+        say(f"Data of an earlier {home} is still in {earlier}: remove it when nobody needs it")
     folder, fault = _our_folder(root / f"{name}-{secrets.token_hex(4)}")
     if folder is None:
         return None, fault
@@ -265,7 +268,8 @@ def _copy(found: Binaries, source: Path, root: Path, say: Callable[[str], None])
         if not lock.exclusive_within(COPY_LOCK_TIMEOUT_S):
             raise EnvironmentFault(
                 "binaries-unreachable",
-                f"Another process has been copying PostgreSQL's programs to {root} for {COPY_LOCK_TIMEOUT_S:g} s.",
+                f"Another process has been copying PostgreSQL's programs to {root} for over "
+                f"{COPY_LOCK_TIMEOUT_S:g} s.",
                 "Try again when it has ended.",
             )
         if not target.is_dir():

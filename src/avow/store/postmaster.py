@@ -101,7 +101,7 @@ def runs_on(pid: int, data_dir: Path) -> bool:
     # No /proc (macOS): the server was started with its directory on the command line.
     try:
         listed = subprocess.run(
-            ["ps", "-o", "command=", "-p", str(pid)],
+            ["ps", "-ww", "-o", "command=", "-p", str(pid)],
             capture_output=True,
             timeout=PROBE_TIMEOUT_S,
             check=False,
@@ -112,12 +112,19 @@ def runs_on(pid: int, data_dir: Path) -> bool:
 
 
 def initialise(
-    binaries: Binaries, data_dir: Path, account: Account | None, password: str, guard: FileLock
+    binaries: Binaries,
+    data_dir: Path,
+    account: Account | None,
+    password: str,
+    guard: FileLock,
+    *,
+    durable: bool,
 ) -> None:
     """Make the data directory, whole or not at all.
 
     It is made beside its place and renamed. `guard` is the lock of starting: initdb inherits it, so that an
     initdb which outlives its killed parent is waited for. Left-overs of earlier attempts are removed.
+    durable: false leaves out waiting for the disk, for tests.
     Raises EnvironmentFault (`initdb-failed`).
     """
     staged = data_dir.with_name(f"{data_dir.name}.new")
@@ -135,7 +142,7 @@ def initialise(
     finally:
         os.close(descriptor)
     try:
-        _run_initdb(binaries, staged, secret, account, guard)
+        _run_initdb(binaries, staged, secret, account, guard, durable)
     finally:
         secret.unlink(missing_ok=True)
     descriptor = open_private(staged / "pg_hba.conf", os.O_WRONLY | os.O_TRUNC)
@@ -202,8 +209,8 @@ def wait_ready(data_dir: Path, alive: FileLock) -> PidFile | None:
                 "database-slow",
                 f"PostgreSQL has not become ready within {START_TIMEOUT_S:g} s ({data_dir}, "
                 f"{f'process {seen.pid} says {seen.status!r}' if seen else 'no server process known'}).",
-                "It may still be recovering after a crash: look at pg.log, then start again. If no server process "
-                "is known, a process of an earlier server is still running on this folder: end it.",
+                "It may still be recovering after a crash: look at pg.log, then start again. If no server "
+                "process is known, a process of an earlier server still runs on this folder: end it.",
             )
         time.sleep(POLL_S)
 
@@ -218,9 +225,7 @@ def stop(data_dir: Path, alive: FileLock, mode: str) -> None:
     for sent, timeout_s in ((mode, STOP_TIMEOUT_S), ("immediate", STOP_IMMEDIATE_TIMEOUT_S)):
         if alive.is_free():
             return
-        seen = read_pid_file(data_dir)
-        if seen is not None and runs_on(seen.pid, data_dir):
-            os.kill(seen.pid, _SIGNALS[sent])
+        ask_to_stop(data_dir, sent)
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if alive.is_free():
@@ -231,6 +236,16 @@ def stop(data_dir: Path, alive: FileLock, mode: str) -> None:
         f"PostgreSQL on {data_dir} does not stop.",
         "End its processes (their working directory is that folder), then try again; no data is lost by it.",
     )
+
+
+def ask_to_stop(data_dir: Path, mode: str) -> None:
+    """Send the server the signal for a mode of stopping, when it runs; waits for nothing."""
+    seen = read_pid_file(data_dir)
+    if seen is not None and runs_on(seen.pid, data_dir):
+        try:
+            os.kill(seen.pid, _SIGNALS[mode])
+        except ProcessLookupError:
+            return
 
 
 def discard_stale_pid_file(data_dir: Path) -> None:
@@ -297,7 +312,7 @@ def log_tail(path: Path) -> str:
 
 
 def _run_initdb(
-    binaries: Binaries, staged: Path, secret: Path, account: Account | None, guard: FileLock
+    binaries: Binaries, staged: Path, secret: Path, account: Account | None, guard: FileLock, durable: bool
 ) -> None:
     last = ""
     for locale in _locales(binaries.major):
@@ -309,7 +324,7 @@ def _run_initdb(
             "--auth=scram-sha-256",
             "--no-instructions",
         ]
-        command.append(f"--pwfile={secret}")
+        command += [f"--pwfile={secret}", *([] if durable else ["--no-sync"])]
         try:
             ended = subprocess.run(
                 command,
@@ -336,8 +351,8 @@ def _run_initdb(
     raise EnvironmentFault(
         "initdb-failed",
         f"PostgreSQL {binaries.version} could not make its data directory in {staged.parent}: {last}",
-        "Correct what initdb names (often: no space left, or a file system without owners and modes), then start "
-        "again. Nothing half done stays behind.",
+        "Correct what initdb names (often: no space left, or a file system without owners and modes), then "
+        "start again. Nothing half done stays behind.",
     )
 
 
