@@ -77,7 +77,9 @@ def loads(raw: bytes) -> JsonValue:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _refusal("encoding", f"The body is not UTF-8 at byte {error.start}.", byte=error.start) from None
+        raise _refusal(
+            "encoding", f"The body is not UTF-8 at byte {error.start}.", byte=error.start
+        ) from None
     try:
         value: JsonValue = _QUICK.decode(text)
     except _Suspect:

@@ -103,7 +103,7 @@ def find(data_major: int | None = None, environ: Mapping[str, str] | None = None
     if data_major is not None and any(": PostgreSQL " in place for place in looked):
         raise EnvironmentFault(
             "data-version",
-            f"The data was made by PostgreSQL {data_major}; no binaries of that version were found:{places}",
+            f"The data was made by PostgreSQL {data_major}; no such binaries were found:{places}",
             f"Set AVOW_PG_BIN to the bin folder of a PostgreSQL {data_major}. To change the version, dump the "
             "data with it, move the folder away and load the dump into a new one. Nothing was changed.",
         )

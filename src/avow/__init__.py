@@ -1,0 +1,79 @@
+"""Avow: declare what must stay true.
+
+These are the words of a declaration; see docs/reference/declaration.md for each.
+"""
+
+from __future__ import annotations
+
+from avow.declare.build import system
+from avow.declare.expression import (
+    Policy,
+    actor,
+    authenticated,
+    everybody,
+    given,
+    internal,
+    missing,
+    not_,
+    now,
+    one_of,
+    opaque,
+    role,
+)
+from avow.declare.surface import (
+    Entity,
+    State,
+    create,
+    exclude,
+    field,
+    in_state,
+    invariant,
+    limits,
+    performed,
+    quota,
+    read,
+    ref,
+    refuse,
+    transition,
+    unique,
+)
+from avow.model.actor import Actor
+from avow.model.system import System
+from avow.model.values import Money, Subject
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "Actor",
+    "Entity",
+    "Money",
+    "Policy",
+    "State",
+    "Subject",
+    "System",
+    "actor",
+    "authenticated",
+    "create",
+    "everybody",
+    "exclude",
+    "field",
+    "given",
+    "in_state",
+    "internal",
+    "invariant",
+    "limits",
+    "missing",
+    "not_",
+    "now",
+    "one_of",
+    "opaque",
+    "performed",
+    "quota",
+    "read",
+    "ref",
+    "refuse",
+    "role",
+    "system",
+    "transition",
+    "unique",
+]

@@ -1,0 +1,76 @@
+"""One canonical encoding and one hash, for audit entries, fingerprints and request digests.
+
+The encoding is RFC 8785 (JCS) over a narrow profile, so that any JSON library can check it in ten
+years: objects with ASCII member names, arrays, strings, booleans, null, and integers of at most
+53 bits. There is no binary floating point. Bytes are hashed as they were encoded and stored as they
+were hashed; nothing is ever decoded and encoded again to check a hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+JsonValue: TypeAlias = "None | bool | int | str | Sequence[JsonValue] | Mapping[str, JsonValue]"
+
+INTEGER_MAX = 2**53 - 1
+HASH_BYTES = 32
+
+_encoder = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+)
+
+
+def encode(value: JsonValue) -> bytes:
+    """Encode a value of the profile as canonical JSON in UTF-8.
+
+    Raises ValueError for what the profile leaves out: floats, other types, integers of more than
+    53 bits, member names that are not ASCII strings, strings with lone surrogates.
+    """
+    _demand_profile(value)
+    return _encoder.encode(value).encode("utf-8")
+
+
+def encode_trusted(value: JsonValue) -> bytes:
+    """Encode a value that our own code built within the profile; skips the walk over it."""
+    return _encoder.encode(value).encode("utf-8")
+
+
+def decode(data: bytes) -> Any:
+    """Decode canonical JSON that we wrote ourselves."""
+    return json.loads(data)
+
+
+def digest(data: bytes) -> bytes:
+    """SHA-256 of `data`, 32 bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def leaf_hash(header: bytes) -> bytes:
+    """The RFC 6962 leaf hash of an audit header: SHA-256(0x00 || header), 32 bytes.
+
+    The link of an entity's chain and the leaf of a Merkle log over all entries are one value.
+    """
+    return hashlib.sha256(b"\x00" + header).digest()
+
+
+def _demand_profile(value: object) -> None:
+    if value is None or value is True or value is False or type(value) is str:
+        return
+    if type(value) is int:
+        if not -INTEGER_MAX <= value <= INTEGER_MAX:
+            raise ValueError("an integer of more than 53 bits is outside the canonical profile")
+        return
+    if isinstance(value, Mapping):
+        for name, member in value.items():  # pyright: ignore[reportUnknownVariableType]
+            if type(name) is not str or not name.isascii():  # pyright: ignore[reportUnknownArgumentType]
+                raise ValueError("a member name outside ASCII is outside the canonical profile")
+            _demand_profile(member)  # pyright: ignore[reportUnknownArgumentType]
+        return
+    if isinstance(value, list | tuple):
+        for item in value:  # pyright: ignore[reportUnknownVariableType]
+            _demand_profile(item)  # pyright: ignore[reportUnknownArgumentType]
+        return
+    raise ValueError(f"{type(value).__name__} is outside the canonical profile")

@@ -1,0 +1,227 @@
+"""Names in a class body as expressions: `taken <= seats`, `actor == applicant`, `dean & ~performed(verify)`.
+
+To a type checker these are ordinary values and booleans; when the class body runs they are data.
+`and`, `or`, `not`, `in`, `if` and chained comparisons ask Python for a truth value, which an
+expression doesn't have: that is remembered as a mistake and reported with all others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import textwrap
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeAlias, cast
+
+from avow.declare.place import misuse
+from avow.model import expression as ast
+from avow.model.values import Subject
+
+_MEND = "Write & for and, | for or, ~ or not_() for not, one_of() for in, and each comparison on its own."
+
+
+class Symbolic:
+    """An expression under construction."""
+
+    __slots__ = ("avow_tree",)
+
+    def __init__(self, node: ast.Expression) -> None:
+        self.avow_tree = node
+
+    @property
+    def avow_node(self) -> ast.Expression:
+        """What was built so far. Prefixed, since `course.node` has to mean a field of the course."""
+        return self.avow_tree
+
+    def __bool__(self) -> bool:
+        shown = ast.render(self.avow_node)
+        misuse("truth-value", f"`{shown}` was asked for a truth value while it is only being declared", _MEND)
+        return True
+
+    def __contains__(self, item: object) -> bool:
+        misuse("truth-value", "`in` can't be used in a declaration", _MEND)
+        return True
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+class Policy(Symbolic):
+    """A condition: who may, or what must hold. Combine with `&`, `|` and `~`."""
+
+    __slots__ = ()
+
+    def __and__(self, other: Policy | bool) -> Policy:
+        return Policy(ast.All((*_flat(ast.All, self.avow_node), *_flat(ast.All, node_of(other)))))
+
+    def __rand__(self, other: Policy | bool) -> Policy:
+        return Policy(ast.All((*_flat(ast.All, node_of(other)), *_flat(ast.All, self.avow_node))))
+
+    def __or__(self, other: Policy | bool) -> Policy:
+        return Policy(ast.AnyOf((*_flat(ast.AnyOf, self.avow_node), *_flat(ast.AnyOf, node_of(other)))))
+
+    def __ror__(self, other: Policy | bool) -> Policy:
+        return Policy(ast.AnyOf((*_flat(ast.AnyOf, node_of(other)), *_flat(ast.AnyOf, self.avow_node))))
+
+    def __invert__(self) -> Policy:
+        return Policy(ast.Not(self.avow_node))
+
+
+Condition: TypeAlias = "Policy | bool"
+"""What `by=`, `when=` and `invariant()` take: comparisons are `bool` to a type checker."""
+
+
+class Term(Symbolic):
+    """A value: comparing makes a condition, calculating makes another value."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return _condition(ast.Compare("==", self.avow_node, node_of(other)))
+
+    def __ne__(self, other: object) -> bool:
+        return _condition(ast.Compare("!=", self.avow_node, node_of(other)))
+
+    __hash__ = Symbolic.__hash__
+
+    def __lt__(self, other: object) -> bool:
+        return _condition(ast.Compare("<", self.avow_node, node_of(other)))
+
+    def __le__(self, other: object) -> bool:
+        return _condition(ast.Compare("<=", self.avow_node, node_of(other)))
+
+    def __gt__(self, other: object) -> bool:
+        return _condition(ast.Compare(">", self.avow_node, node_of(other)))
+
+    def __ge__(self, other: object) -> bool:
+        return _condition(ast.Compare(">=", self.avow_node, node_of(other)))
+
+    def __add__(self, other: object) -> Term:
+        return Formula(ast.Arithmetic("+", self.avow_node, node_of(other)))
+
+    def __radd__(self, other: object) -> Term:
+        return Formula(ast.Arithmetic("+", node_of(other), self.avow_node))
+
+    def __sub__(self, other: object) -> Term:
+        return Formula(ast.Arithmetic("-", self.avow_node, node_of(other)))
+
+    def __rsub__(self, other: object) -> Term:
+        return Formula(ast.Arithmetic("-", node_of(other), self.avow_node))
+
+    def __mul__(self, other: object) -> Term:
+        return Formula(ast.Arithmetic("*", self.avow_node, node_of(other)))
+
+    def __rmul__(self, other: object) -> Term:
+        return Formula(ast.Arithmetic("*", node_of(other), self.avow_node))
+
+    # A boolean field is a condition by itself: `paid & (amount > 0)`.
+    def __and__(self, other: Any) -> Any:
+        return Policy(self.avow_node) & other
+
+    def __or__(self, other: Any) -> Any:
+        return Policy(self.avow_node) | other
+
+    def __rand__(self, other: Any) -> Any:
+        return other & Policy(self.avow_node)
+
+    def __ror__(self, other: Any) -> Any:
+        return other | Policy(self.avow_node)
+
+    def __invert__(self) -> Any:
+        return Policy(ast.Not(self.avow_node))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not isinstance(self.avow_node, ast.FieldOf):
+            raise AttributeError(name)
+        return Formula(ast.FieldOf((*self.avow_node.path, name)))
+
+
+class Formula(Term):
+    """Any value that isn't a field under its own name.
+
+    A sibling of the field's class, not its parent: else Python would ask the field first and turn
+    `actor == applicant` round.
+    """
+
+    __slots__ = ()
+    __hash__ = Symbolic.__hash__
+
+
+class _Given:
+    """The arguments of the command under declaration: `given.amount <= balance`."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Formula(ast.Argument(name))
+
+
+actor: Subject = cast(Subject, Formula(ast.ActorSubject()))
+"""The subject of whoever sends the command."""
+
+now: datetime = cast(datetime, Formula(ast.Now()))
+"""The time of the decision, from the database's clock."""
+
+given: Any = _Given()
+"""The arguments of the command."""
+
+everybody = Policy(ast.Everybody())
+"""Every actor, also one without credentials."""
+
+authenticated = Policy(ast.Authenticated())
+"""Every actor with a valid credential."""
+
+internal = Policy(ast.Internal())
+"""Only another transition, inside the same command."""
+
+
+def role(name: str) -> Policy:
+    """Actors whose credential carries the role `name`."""
+    return Policy(ast.HasRole(name))
+
+
+def not_(condition: Condition) -> Policy:
+    """The opposite; for a comparison, where `~` would be a number to a type checker."""
+    return Policy(ast.Not(node_of(condition)))
+
+
+def missing(value: Any) -> Policy:
+    """True while an optional field has no value."""
+    return Policy(ast.Missing(node_of(value)))
+
+
+def one_of(value: Any, *options: Any) -> Policy:
+    """True when the value equals one of the constants."""
+    return Policy(ast.OneOf(node_of(value), options))
+
+
+def opaque(guard: Callable[[Any], bool]) -> Policy:
+    """A guard in free Python, called with the record's handle; it is marked opaque everywhere.
+
+    It must be pure: no input or output, no clock, no chance. It can't stand in a policy or an invariant.
+    """
+    return Policy(ast.Opaque(getattr(guard, "__qualname__", "guard"), source_hash(guard), guard))
+
+
+def node_of(value: object) -> ast.Expression:
+    """The expression behind a name in a class body; anything else is a constant."""
+    return value.avow_node if isinstance(value, Symbolic) else ast.Const(value)
+
+
+def source_hash(function: Callable[..., Any]) -> str:
+    """SHA-256 of a function's source, without its indentation; of its byte code where there is no source."""
+    try:
+        text = textwrap.dedent(inspect.getsource(function)).encode()
+    except (OSError, TypeError):
+        code = function.__code__
+        text = code.co_code + repr((code.co_consts, code.co_names)).encode()
+    return hashlib.sha256(text).hexdigest()
+
+
+def _condition(node: ast.Expression) -> bool:
+    return cast(bool, Policy(node))
+
+
+def _flat(kind: type[ast.All] | type[ast.AnyOf], node: ast.Expression) -> tuple[ast.Expression, ...]:
+    return node.parts if isinstance(node, kind) else (node,)

@@ -1,0 +1,398 @@
+"""The words of a declaration: what stands in the body of an `Entity`.
+
+Each word makes one small object that remembers its arguments and its place; `declare.build` turns
+them into the frozen model. Nothing is checked here, so that every mistake is reported at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
+from uuid import UUID
+
+from avow.declare.expression import Condition, Policy, Term
+from avow.declare.place import declaring_frame, here
+from avow.model import expression as ast
+from avow.model.actor import Actor
+from avow.model.draft import Draft, Refusal
+from avow.model.entity import Place
+
+P = ParamSpec("P")
+H = TypeVar("H", bound="Entity")
+
+UNSET: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The limits of a value, beyond its Python type; `limits()` makes it for an argument."""
+
+    ge: Any = None
+    le: Any = None
+    max_length: int | None = None
+    min_length: int | None = None
+    pattern: str | None = None
+    digits: int | None = None
+    scale: int | None = None
+    currency: str | None = None
+    max_items: int | None = None
+
+
+@dataclass(slots=True)
+class FieldWord:
+    """What `field()` and `ref()` remember."""
+
+    place: Place
+    bounds: Bounds
+    default: Any
+    read: Condition | None
+    reference: bool
+    name: str = ""
+
+
+class FieldTerm(Term):
+    """A field under its name in the class body; on a record's handle it is its value."""
+
+    __slots__ = ("avow_word",)
+
+    def __init__(self, word: FieldWord) -> None:
+        super().__init__(ast.FieldOf(()))
+        self.avow_word = word
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.avow_word.name = name
+
+    @property
+    def avow_node(self) -> ast.Expression:
+        """The field by its name, which Python tells only at the end of the class body."""
+        return ast.FieldOf((self.avow_word.name or _name_in_body(self),))
+
+    def __get__(self, handle: Entity | None, owner: type | None = None) -> Any:
+        return self if handle is None else draft_of(handle).get(self.avow_word.name)
+
+    def __set__(self, handle: Entity, value: Any) -> None:
+        draft_of(handle).set(self.avow_word.name, value)
+
+    __hash__ = Term.__hash__
+
+
+def field(
+    *,
+    default: Any = UNSET,
+    ge: Any = None,
+    le: Any = None,
+    max_length: int | None = None,
+    min_length: int | None = None,
+    pattern: str | None = None,
+    digits: int | None = None,
+    scale: int | None = None,
+    currency: str | None = None,
+    max_items: int | None = None,
+    read: Condition | None = None,
+) -> Any:
+    """Declare a field; its type is the annotation.
+
+    default:  a constant, `actor` or `now`; without one a creation has to set the field.
+    ge, le:   least and greatest value of a number or money (compared by amount).
+    max_length, min_length, pattern: of a string, in characters; 1,000 at most unless you say more.
+    digits, scale: of a Decimal: digits in all (18) and after the point (6).
+    currency, scale: of Money: ISO 4217 code; the scale is the currency's own unless given.
+    max_items: of a list (100).
+    read:     who may see it, beyond those who may read the record at all; over own fields and the actor.
+    """
+    bounds = Bounds(ge, le, max_length, min_length, pattern, digits, scale, currency, max_items)
+    return FieldTerm(FieldWord(here(), bounds, default, read, reference=False))
+
+
+def ref(*, default: Any = UNSET, read: Condition | None = None) -> Any:
+    """Declare a reference to another record of the same tenant; its entity is the annotation."""
+    return FieldTerm(FieldWord(here(), Bounds(), default, read, reference=True))
+
+
+def limits(
+    *,
+    ge: Any = None,
+    le: Any = None,
+    max_length: int | None = None,
+    min_length: int | None = None,
+    pattern: str | None = None,
+    digits: int | None = None,
+    scale: int | None = None,
+    currency: str | None = None,
+    max_items: int | None = None,
+) -> Bounds:
+    """Limits of an argument or of a value object's member: `amount: Annotated[Decimal, limits(ge=0)]`.
+
+    An argument that has a field's name and type has the field's limits by itself.
+    """
+    return Bounds(ge, le, max_length, min_length, pattern, digits, scale, currency, max_items)
+
+
+class Named:
+    """A word that learns its name from the class body."""
+
+    def __init__(self) -> None:
+        self.place = here()
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+
+class State(Named):
+    """Declare a state.
+
+    initial: creations may end in it. final: nothing has to follow.
+    """
+
+    def __init__(self, *, initial: bool = False, final: bool = False) -> None:
+        super().__init__()
+        self.initial, self.final = initial, final
+
+
+class Command(Generic[P]):
+    """A transition with a body: on a handle it is the typed method that performs it."""
+
+    def __init__(self, word: Transition, body: Callable[Concatenate[Any, P], None]) -> None:
+        self.word, self.body = word, body
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.word.name = name
+
+    @overload
+    def __get__(self, handle: None, owner: type) -> Command[P]: ...
+    @overload
+    def __get__(self, handle: Entity, owner: type) -> Callable[P, None]: ...
+    def __get__(self, handle: Entity | None, owner: type) -> Command[P] | Callable[P, None]:
+        return self if handle is None else _performer(handle, self.word.name)
+
+
+class Transition(Named):
+    """A transition without a body, or the decorator of one with a body."""
+
+    def __init__(self, sources: Iterable[State], target: State, by: Condition | None, **rest: Any) -> None:
+        super().__init__()
+        self.sources, self.target, self.by = tuple(sources), target, by
+        self.when: Condition | None = rest.get("when")
+        self.sets: tuple[Any, ...] = _several(rest.get("sets", ()))
+        self.uses: tuple[Any, ...] = _several(rest.get("uses", ()))
+        self.command: str | None = rest.get("command")
+        self.precondition: bool = rest.get("precondition", False)
+        self.creation: bool = rest.get("creation", False)
+
+    def __call__(self, body: Callable[Concatenate[H, P], None]) -> Command[P]:
+        return Command(self, body)
+
+    @overload
+    def __get__(self, handle: None, owner: type) -> Transition: ...
+    @overload
+    def __get__(self, handle: Entity, owner: type) -> Callable[..., None]: ...
+    def __get__(self, handle: Entity | None, owner: type) -> Transition | Callable[..., None]:
+        return self if handle is None else _performer(handle, self.name)
+
+
+def transition(
+    sources: State | Iterable[State],
+    *,
+    to: State,
+    by: Condition | None = None,
+    when: Condition | None = None,
+    uses: Any = (),
+    sets: Iterable[Any] = (),
+    command: str | None = None,
+    precondition: bool = False,
+) -> Transition:
+    """Declare a transition, by itself or as the decorator of its body.
+
+    sources: the states it leaves. to: the state it enters.
+    by:      who may; needed. when: what must hold as well (the guard).
+    uses:    references whose records the body reads or moves; they are locked with this one.
+    sets:    fields that take the command's arguments of the same name.
+    command: the word that callers use; several transitions of one command need guards that exclude
+             each other.
+    precondition: callers must name the version they have seen (If-Match).
+    """
+    states = (sources,) if isinstance(sources, State) else tuple(sources)
+    rest = {"when": when, "uses": uses, "sets": sets, "command": command, "precondition": precondition}
+    return Transition(states, to, by, **rest)
+
+
+def create(
+    to: State,
+    *,
+    by: Condition | None = None,
+    when: Condition | None = None,
+    uses: Any = (),
+    sets: Iterable[Any] = (),
+) -> Transition:
+    """Declare how a record comes into being: it starts in `to`. The rest is as for `transition`."""
+    return Transition((), to, by, when=when, uses=uses, sets=sets, creation=True)
+
+
+class Read(Named):
+    """Who may read the records of an entity."""
+
+    def __init__(self, by: Condition | None) -> None:
+        super().__init__()
+        self.by = by
+
+
+def read(*, by: Condition) -> Read:
+    """Declare who may read a record; lists are filtered by the same policy. Nobody else knows it exists."""
+    return Read(by)
+
+
+class Invariant(Named):
+    """A condition that is never false at a commit."""
+
+    def __init__(self, condition: Condition, message: str) -> None:
+        super().__init__()
+        self.condition, self.message = condition, message
+
+
+def invariant(condition: Condition, message: str = "") -> Invariant:
+    """Declare a condition over the fields of one record; it becomes a CHECK. `message` is for people."""
+    return Invariant(condition, message)
+
+
+class Unique(Named):
+    """No two records with the same values."""
+
+    def __init__(self, fields: tuple[Any, ...], among: Iterable[State], message: str) -> None:
+        super().__init__()
+        self.fields, self.among, self.message = fields, tuple(among), message
+
+
+def unique(*fields: Any, among: Iterable[State] = (), message: str = "") -> Unique:
+    """Declare that no two records of a tenant (`among`: in these states) share the values of `fields`."""
+    return Unique(fields, among, message)
+
+
+class Exclusion(Named):
+    """No two records that overlap in time or space."""
+
+    def __init__(self, fields: tuple[Any, ...], span: tuple[Any, Any], among: Iterable[State], message: str) -> None:
+        super().__init__()
+        self.fields, self.span, self.among, self.message = fields, span, tuple(among), message
+
+
+def exclude(*fields: Any, overlapping: tuple[Any, Any], among: Iterable[State] = (), message: str = "") -> Exclusion:
+    """Declare that records with equal `fields` never overlap: `exclude(room, overlapping=(start, end))`.
+
+    The span includes its start and not its end; both are dates, instants or integers.
+    """
+    return Exclusion(fields, overlapping, among, message)
+
+
+class Quota(Named):
+    """A limit over all records that refer to one other record."""
+
+    def __init__(self, per: Any, among: Iterable[State], limit: Any, weight: Any, message: str) -> None:
+        super().__init__()
+        self.per, self.among, self.limit, self.weight, self.message = per, tuple(among), limit, weight, message
+
+
+def quota(per: Any, *, among: Iterable[State], limit: Any, weight: Any = None, message: str = "") -> Quota:
+    """Declare that the records `among` these states that refer to one record stay within its limit.
+
+    `quota(course, among=[approved], limit=course.seats)`: their number, or the sum of the integer
+    field `weight`. The record they refer to is locked whenever one of them enters or changes.
+    """
+    return Quota(per, among, limit, weight, message)
+
+
+def performed(step: Transition | Command[Any]) -> Policy:
+    """True when the actor has performed `step` on this record: `dean & ~performed(verify)` is four eyes."""
+    word = step.word if isinstance(step, Command) else step
+    return Policy(ast.Performed(word.name or _name_in_body(step)))
+
+
+def in_state(*states: State, of: Any = None) -> Policy:
+    """True while the record, or the one that the reference `of` points to, is in one of the states."""
+    path = of.avow_node.path if isinstance(of, Term) and isinstance(of.avow_node, ast.FieldOf) else ()
+    return Policy(ast.InState(tuple(state.name or _name_in_body(state) for state in states), path))
+
+
+def refuse(message: str) -> Refusal:
+    """Refuse the command from inside a body, in words for the caller: `raise refuse("The exam has begun.")`."""
+    return Refusal(message)
+
+
+class Entity:
+    """One kind of record. Subclass it, and declare its fields, states, transitions and rules in the body.
+
+    plural: the resource and the table, where adding an s isn't English: `class Person(Entity, plural="people")`.
+    """
+
+    avow_place: ClassVar[Place] = Place()
+    avow_plural: ClassVar[str | None] = None
+    avow_words: ClassVar[dict[str, Any]] = {}
+    avow_locals: ClassVar[dict[str, Any]] = {}
+
+    def __init_subclass__(cls, *, plural: str | None = None) -> None:
+        frame = declaring_frame()
+        cls.avow_place = Place(frame.f_code.co_filename, frame.f_lineno)
+        cls.avow_plural = plural
+        cls.avow_words = dict(cls.__dict__)
+        cls.avow_locals = frame.f_locals
+
+    def __init__(self, draft: Draft) -> None:
+        """Made by the engine only: a handle on the record behind `draft`."""
+        self.avow_draft = draft
+
+    @property
+    def id(self) -> UUID:
+        """The record's id."""
+        return self.avow_draft.id
+
+    @property
+    def version(self) -> int:
+        """How many times the record has been written, before this command."""
+        return self.avow_draft.version
+
+    @property
+    def state(self) -> str:
+        """The name of the state that the record is in."""
+        return self.avow_draft.state
+
+    @property
+    def now(self) -> datetime:
+        """The time of the decision, from the database's clock."""
+        return self.avow_draft.now
+
+    @property
+    def actor(self) -> Actor:
+        """Who sent the command."""
+        return self.avow_draft.actor
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Entity) and type(self) is type(other) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+def draft_of(handle: Entity) -> Draft:
+    """The kernel's side of a handle."""
+    return handle.avow_draft
+
+
+def _performer(handle: Entity, name: str) -> Callable[..., None]:
+    return partial(_perform, handle, name)
+
+
+def _perform(handle: Entity, name: str, *args: Any, **kwargs: Any) -> None:
+    draft_of(handle).call(name, args, kwargs)
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _name_in_body(word: object) -> str:
+    """The name that `word` has in the class body being executed: names are only handed out at its end."""
+    names = (name for name, held in declaring_frame().f_locals.items() if held is word)
+    return next(names, "?")

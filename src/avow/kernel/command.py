@@ -1,0 +1,105 @@
+"""What goes into a decision and what comes out: command, record, decision, rejection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from avow.model.actor import Actor
+from avow.model.entity import Transition
+from avow.model.types import Value
+
+Key: TypeAlias = tuple[str, UUID]
+"""An entity's name and a record's id."""
+
+GENESIS = bytes(32)
+"""What the first entry of a chain has as its predecessor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record at one version, as the store keeps it.
+
+    values:     every field by name; missing values are None.
+    performers: for each tracked transition who has performed it on this record.
+    head:       hash of the entry that wrote this version; 32 zero bytes at version 0.
+    """
+
+    entity: str
+    id: UUID
+    state: str
+    version: int
+    values: Mapping[str, Value]
+    performers: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    head: bytes = GENESIS
+
+    @property
+    def key(self) -> Key:
+        """Where the record is found."""
+        return self.entity, self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What an actor asks for.
+
+    name:  the command's word. id: the record; for a creation the id that the new record gets.
+    input: typed arguments by name (the ingress has parsed them).
+    expected_version: the version that the caller has seen (If-Match), if it said so.
+    command_id: unique to this attempt to change the world; every entry of it carries it.
+    """
+
+    entity: str
+    name: str
+    id: UUID
+    input: Mapping[str, Value]
+    actor: Actor
+    command_id: UUID
+    expected_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One transition of one record. A decision has one per entry of the audit log.
+
+    before:  None for a creation.
+    changes: fields that have another value than before, or a value for the first time.
+    cause:   the record whose transition called for this one; None for the command's own.
+    """
+
+    transition: Transition
+    before: Record | None
+    after: Record
+    input: Mapping[str, Value]
+    changes: Mapping[str, Value]
+    cause: tuple[Key, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """It may happen. `steps` starts with the command's own; `reads` are the versions it rests on."""
+
+    steps: tuple[Step, ...]
+    reads: Mapping[Key, int]
+    final: Mapping[Key, Record]
+
+    @property
+    def result(self) -> Record:
+        """The command's own record, as it is after all steps."""
+        return self.final[self.steps[0].after.key]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """It may not happen. `code` is a row of `errors.PROBLEMS`.
+
+    extra: `rule` (what did not hold), `current_state`, `allowed`, `errors`, ...
+    recorded: whether it is an answer of the business, kept under the idempotency key and replayed.
+    """
+
+    code: str
+    detail: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    recorded: bool = True

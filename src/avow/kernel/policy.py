@@ -1,0 +1,98 @@
+"""Policies: who may read, who may do, and which clause stands in the way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from avow.kernel.command import Record
+from avow.kernel.draft import Pool, RecordScope
+from avow.model.actor import Actor
+from avow.model.entity import Entity, Transition
+from avow.model.expression import AnyOf, All, Expression, Not, Path, Performed, evaluate
+from avow.model.types import Value
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class UnknownRecord:
+    """A scope in which nothing is known but the actor."""
+
+    internal = False
+    now = _NEVER
+
+    def __init__(self, actor: Actor) -> None:
+        self.actor = actor
+
+    def value(self, path: Path) -> Value:
+        return None
+
+    def state(self, path: Path) -> str | None:
+        return None
+
+    def performers(self, transition: str) -> tuple[str, ...] | None:
+        return None
+
+    def argument(self, name: str) -> Value:
+        return None
+
+    def handle(self) -> Any:
+        return None
+
+
+def never_may(policy: Expression, actor: Actor) -> bool:
+    """Whether the policy is false for this actor whatever the record is: the right to call at all."""
+    return _possible(policy, UnknownRecord(actor)) is False
+
+
+def _possible(policy: Expression, scope: UnknownRecord) -> bool | None:
+    """As `evaluate`, but a missing value is one that isn't known: `missing(x)` is unknown too."""
+    match policy:
+        case All(parts):
+            held = [_possible(part, scope) for part in parts]
+            return False if False in held else None if None in held else True
+        case AnyOf(parts):
+            held = [_possible(part, scope) for part in parts]
+            return True if True in held else None if None in held else False
+        case Not(part):
+            held = _possible(part, scope)
+            return None if held is None else not held
+        case _ if _is_about_actor(policy):
+            return evaluate(policy, scope)
+        case _:
+            return None
+
+
+def _is_about_actor(node: Expression) -> bool:
+    return type(node).__name__ in {"Everybody", "Authenticated", "Internal", "HasRole"}
+
+
+def may(pool: Pool, record: Record, transition: Transition, internal: bool = False) -> bool:
+    """Whether the policy of a transition permits it on this record."""
+    return evaluate(transition.by, RecordScope(pool, record, internal)) is True
+
+
+def may_read(pool: Pool, record: Record) -> bool:
+    """Whether the actor may know this record."""
+    return evaluate(pool.system.entities[record.entity].read, RecordScope(pool, record)) is True
+
+
+def readable_fields(entity: Entity, pool: Pool, record: Record) -> tuple[str, ...]:
+    """The fields of a record that the actor may see, in declared order."""
+    scope = RecordScope(pool, record)
+    return tuple(f.name for f in entity.fields.values() if f.read is None or evaluate(f.read, scope) is True)
+
+
+def unmet(pool: Pool, record: Record, policy: Expression) -> Expression:
+    """The first clause that isn't true: of a conjunction the part, else the whole."""
+    scope = RecordScope(pool, record)
+    if isinstance(policy, All):
+        for part in policy.parts:
+            if evaluate(part, scope) is not True:
+                return unmet(pool, record, part)
+    return policy
+
+
+def is_four_eyes(clause: Expression) -> bool:
+    """Whether a clause asks for another person than the one who performed a step."""
+    return isinstance(clause, Not) and isinstance(clause.part, Performed)

@@ -1,0 +1,46 @@
+"""What an actor sees of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from avow.kernel.command import Key, Record
+from avow.kernel.draft import Pool
+from avow.kernel.policy import may, may_read, readable_fields
+from avow.model.actor import Actor
+from avow.model.system import System
+
+
+def represent(system: System, record: Record, fields: tuple[str, ...]) -> dict[str, Any]:
+    """A record as JSON: id, version, state, and these fields."""
+    entity = system.entities[record.entity]
+    shown: dict[str, Any] = {"id": str(record.id), "version": record.version, "state": record.state}
+    for name in fields:
+        value = record.values.get(name)
+        shown[name] = None if value is None else entity.fields[name].type.dump(value)
+    return shown
+
+
+def seen_by(
+    system: System, record: Record, actor: Actor, now: datetime, records: Mapping[Key, Record]
+) -> dict[str, Any] | None:
+    """The record as the actor sees it; None when the actor may not know it exists.
+
+    `records` holds what the read policy follows references to.
+    """
+    pool = Pool(system, actor, now, {**records, record.key: record}, {})
+    if not may_read(pool, record):
+        return None
+    return represent(system, record, readable_fields(system.entities[record.entity], pool, record))
+
+
+def allowed_commands(
+    system: System, record: Record, actor: Actor, now: datetime, records: Mapping[Key, Record]
+) -> list[str]:
+    """The commands that are declared from the record's state and permitted to the actor."""
+    pool = Pool(system, actor, now, {**records, record.key: record}, {})
+    entity = system.entities[record.entity]
+    fitting = [t.command for t in entity.transitions.values() if record.state in t.sources and may(pool, record, t)]
+    return list(dict.fromkeys(fitting))

@@ -1,0 +1,169 @@
+"""Entities as declared: fields, states, transitions, and what must stay true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from avow.model.expression import Expression, Path
+from avow.model.types import Value, ValueType
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where something is declared."""
+
+    file: str = "?"
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A typed attribute of an entity.
+
+    optional: may have no value. default: the expression whose value it starts with, if any.
+    read:     who may see it, beyond those who may see the record at all; None: all of them.
+    """
+
+    name: str
+    type: ValueType
+    optional: bool = False
+    default: Expression | None = None
+    read: Expression | None = None
+    doc: str = ""
+    place: Place = field(default=Place(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A named state. initial: creations may end in it. final: nothing has to follow."""
+
+    name: str
+    initial: bool = False
+    final: bool = False
+    place: Place = field(default=Place(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """An argument of a command. `optional`: may be absent; `default` is then its value."""
+
+    name: str
+    type: ValueType
+    optional: bool = False
+    default: Value = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One declared way from some states to one state; a creation has no source.
+
+    name:       its own name in the declaration; command: what a caller says (the same unless
+                several transitions share a command).
+    by:         who may. when: the guard. sets: fields that take the arguments of the same name.
+    body:       what it changes, as a pure function on a handle of the record.
+    uses:       references whose records it may read and move; loads: every path of references
+                that must be loaded to decide it.
+    precondition: the caller must name the version it has seen.
+    """
+
+    name: str
+    command: str
+    sources: tuple[str, ...]
+    target: str
+    by: Expression
+    when: Expression | None = None
+    parameters: tuple[Parameter, ...] = ()
+    sets: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    loads: tuple[Path, ...] = ()
+    body: Callable[..., None] | None = field(default=None, compare=False)
+    body_hash: str = ""
+    creation: bool = False
+    precondition: bool = False
+    doc: str = ""
+    place: Place = field(default=Place(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """A condition over one record that is never false at a commit."""
+
+    name: str
+    condition: Expression
+    message: str
+    place: Place = field(default=Place(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """No two records (in `states`, if given) of a tenant have the same values of `fields`."""
+
+    name: str
+    fields: tuple[str, ...]
+    states: tuple[str, ...] = ()
+    message: str = ""
+    place: Place = field(default=Place(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """No two records (in `states`, if given) with equal `fields` overlap in [start, end)."""
+
+    name: str
+    fields: tuple[str, ...]
+    start: str
+    end: str
+    states: tuple[str, ...] = ()
+    message: str = ""
+    place: Place = field(default=Place(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Over all records in `states` that refer to one anchor: their number, or sum of `weight`, is within `limit`.
+
+    anchor: the reference field whose record is locked while this is checked.
+    limit:  an expression over the anchor's own fields.
+    """
+
+    name: str
+    anchor: str
+    states: tuple[str, ...]
+    limit: Expression
+    weight: str | None = None
+    message: str = ""
+    place: Place = field(default=Place(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One kind of record: its fields, its state machine, its rules.
+
+    plural: the word for many of them; the table and the HTTP resource.
+    read:   who may see a record. tracked: transitions whose performers are kept with the record.
+    bind:   makes the handle that bodies and opaque guards work on.
+    """
+
+    name: str
+    plural: str
+    fields: Mapping[str, Field]
+    states: Mapping[str, State]
+    transitions: Mapping[str, Transition]
+    read: Expression
+    invariants: tuple[Invariant, ...] = ()
+    uniques: tuple[Unique, ...] = ()
+    exclusions: tuple[Exclusion, ...] = ()
+    quotas: tuple[Quota, ...] = ()
+    tracked: tuple[str, ...] = ()
+    doc: str = ""
+    bind: Callable[[Any], Any] = field(default=lambda draft: draft, compare=False)
+    place: Place = field(default=Place(), compare=False)
+
+    def of_command(self, command: str) -> tuple[Transition, ...]:
+        """The transitions that a command may mean, in declared order; empty if there is none."""
+        return tuple(t for t in self.transitions.values() if t.command == command)

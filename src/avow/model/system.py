@@ -1,0 +1,106 @@
+"""The closed whole: every entity of one application, and the fingerprint of its boundaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from avow import canonical
+from avow.canonical import JsonValue
+from avow.model.entity import Entity, Transition
+from avow.model.expression import Expression, HasRole, describe, describe_value, walk
+from avow.model.types import Reference
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """All entities of an application, by name. `name` is the application's own."""
+
+    name: str
+    entities: Mapping[str, Entity]
+    description: bytes = field(init=False, repr=False)
+    fingerprint: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "description", canonical.encode(describe_system(self)))
+        object.__setattr__(self, "fingerprint", canonical.digest(self.description))
+
+    def by_plural(self, plural: str) -> Entity | None:
+        """The entity whose resource has this name."""
+        return next((entity for entity in self.entities.values() if entity.plural == plural), None)
+
+    def referred(self, entity: Entity, reference: str) -> Entity:
+        """The entity that a reference field points to."""
+        kind = entity.fields[reference].type
+        if not isinstance(kind, Reference):
+            raise ValueError(f"{entity.name}.{reference} is not a reference")
+        return self.entities[kind.entity]
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Every role that a policy names, sorted."""
+        found = {n.role for e in self.entities.values() for p in policies(e) for n in walk(p) if isinstance(n, HasRole)}
+        return tuple(sorted(found))
+
+
+def policies(entity: Entity) -> list[Expression]:
+    """Every policy of an entity: who may read it, its fields, and do its transitions."""
+    read = [entity.read, *(f.read for f in entity.fields.values() if f.read is not None)]
+    return [*read, *(t.by for t in entity.transitions.values())]
+
+
+def describe_system(system: System) -> dict[str, Any]:
+    """The boundaries as canonical plain data: what a fingerprint covers, without places and texts."""
+    entities: dict[str, JsonValue] = {name: _describe_entity(entity) for name, entity in system.entities.items()}
+    return {"format": FORMAT, "name": system.name, "entities": entities}
+
+
+def _describe_entity(entity: Entity) -> dict[str, Any]:
+    return {
+        "plural": entity.plural,
+        "read": describe(entity.read),
+        "tracked": list(entity.tracked),
+        "fields": {
+            f.name: {
+                **f.type.describe(),
+                "optional": f.optional,
+                "default": describe(f.default),
+                "read": describe(f.read),
+            }
+            for f in entity.fields.values()
+        },
+        "states": {s.name: {"initial": s.initial, "final": s.final} for s in entity.states.values()},
+        "transitions": {t.name: _describe_transition(t) for t in entity.transitions.values()},
+        "invariants": {i.name: describe(i.condition) for i in entity.invariants},
+        "uniques": {u.name: {"fields": list(u.fields), "states": list(u.states)} for u in entity.uniques},
+        "exclusions": {
+            x.name: {"fields": list(x.fields), "start": x.start, "end": x.end, "states": list(x.states)}
+            for x in entity.exclusions
+        },
+        "quotas": {
+            q.name: {"anchor": q.anchor, "states": list(q.states), "weight": q.weight, "limit": describe(q.limit)}
+            for q in entity.quotas
+        },
+    }
+
+
+def _describe_transition(transition: Transition) -> dict[str, Any]:
+    parameters = [
+        {"name": p.name, **p.type.describe(), "optional": p.optional, "default": describe_value(p.default)}
+        for p in transition.parameters
+    ]
+    return {
+        "command": transition.command,
+        "from": list(transition.sources),
+        "to": transition.target,
+        "by": describe(transition.by),
+        "when": describe(transition.when),
+        "parameters": parameters,
+        "sets": list(transition.sets),
+        "uses": list(transition.uses),
+        "body": transition.body_hash,
+        "precondition": transition.precondition,
+    }
