@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import socket
@@ -44,7 +43,7 @@ def main() -> int:
         return 2
     listener = socket.create_server(("127.0.0.1", port))
     server = Server(uvicorn.Config(application, log_level="warning", server_header=False))
-    asyncio.run(server.serve(sockets=[listener]))
+    server.run(sockets=[listener])
     return 0 if server.started else 3
 
 

@@ -1,8 +1,8 @@
 """Requests that may be sent again: a route class which runs a request once per Idempotency-Key.
 
 It stands around the handler, knows nothing of what it does, and never opens the handler's transaction. The
-key is written as "in progress" and committed first, so that copies which arrive meanwhile get an answer at once
-and don't each hold a connection. The handler then does its work; its answer is stored for later copies.
+key is written as "in progress" and committed first, so that copies which arrive meanwhile get an answer at
+once and don't each hold a connection. The handler then does its work; its answer is stored for later copies.
 """
 
 from __future__ import annotations

@@ -110,6 +110,7 @@ def connect(database_url: str) -> AsyncEngine:
         pool_size=CONNECTIONS_MAX,
         max_overflow=0,
         pool_pre_ping=True,
+        hide_parameters=True,  # what people write stays out of the log
         connect_args={"server_settings": limits},
     )
 
@@ -131,6 +132,10 @@ async def transaction(sessions: Sessions) -> AsyncGenerator[AsyncSession, None]:
                 ) from error
             case "23514":
                 raise ProblemError(409, "invariant-violated", "The course has no such place.") from error
+            case "22021":
+                raise ProblemError(
+                    422, "input-invalid", "A text contains a character that can't be stored."
+                ) from error
             case "40001" | "40P01" | "55P03" | "57014":
                 raise ProblemError(
                     503, "contention", "Send the same request again.", retryable=True
