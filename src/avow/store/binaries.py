@@ -104,8 +104,8 @@ def find(data_major: int | None = None, environ: Mapping[str, str] | None = None
         raise EnvironmentFault(
             "data-version",
             f"The data was made by PostgreSQL {data_major}; no such binaries were found:{places}",
-            f"Set AVOW_PG_BIN to the bin folder of a PostgreSQL {data_major}. To change the version, dump the "
-            "data with it, move the folder away and load the dump into a new one. Nothing was changed.",
+            f"Set AVOW_PG_BIN to the bin folder of a PostgreSQL {data_major}. To change the version, dump "
+            "the data with it, move the folder away and load the dump into a new one. Nothing was changed.",
         )
     raise EnvironmentFault(
         "postgres-missing",

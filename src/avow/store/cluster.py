@@ -11,8 +11,8 @@ Everything is kept in the application's `.avow` folder, called `home` here:
     pg.users.lock  held, shared, by each Lease
     pg.alive.lock  held by the server's processes themselves
 
-This module must never delete data, and never stop a server that another process has a Lease on, unless it is
-told to.
+This module must never stop a server that another process has a Lease on, and never delete data, except in
+`stop` and `destroy`, which say so.
 """
 
 from __future__ import annotations
@@ -177,6 +177,23 @@ def stop(home: Path, mode: StopMode = "fast") -> None:
             return
         with _starting(home, _silent), _alive(home) as alive:
             postmaster.stop(place.data_dir, alive, mode)
+
+
+def destroy(home: Path) -> None:
+    """Stop the application's server, whoever uses it, and delete its data for good; for trials and tests.
+
+    The lock files stay. Raises EnvironmentFault when the server doesn't stop.
+    """
+    home = Path(os.path.realpath(home))
+    with _surroundings(home):
+        place = placement.existing(home)
+        if place is None:
+            return
+        with _starting(home, _silent), _alive(home) as alive:
+            postmaster.stop(place.data_dir, alive, "immediate")
+            placement.remove(home, place)
+            for name in ("pg.password", "pg.json", "pg.log", "pg.log.1"):
+                (home / name).unlink(missing_ok=True)
 
 
 def _silent(_: str) -> None:

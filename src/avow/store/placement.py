@@ -5,7 +5,7 @@ Only for root can that fail, because the server runs under another account that 
 (such as /root). Then the data, and a copy of the binaries, go into a folder of ours under /var.
 
 This module must never change the permission or the owner of a folder that it did not make, and never delete
-data.
+data except in `remove`.
 """
 
 from __future__ import annotations
@@ -134,6 +134,17 @@ def reachable_binaries(found: Binaries, account: Account | None, say: Callable[[
         f"Install them where every account can run them, or set AVOW_PG_BIN to such a folder. "
         f"(Avow runs as root here; PostgreSQL refuses that and is run as {account.name}.)",
     )
+
+
+def remove(home: Path, place: Place) -> None:
+    """Delete a data directory whose server is stopped, and the folder outside that was made for it."""
+    # Renamed first: killed in the middle, this leaves no data directory that is half there.
+    gone = place.data_dir.with_name(f"{place.data_dir.name}.gone")
+    if gone.exists():
+        shutil.rmtree(gone)
+    place.data_dir.rename(gone)
+    (home / "pg.location").unlink(missing_ok=True)
+    shutil.rmtree(gone if gone.parent == home else gone.parent)
 
 
 def _recorded_folder(home: Path) -> Path | None:
