@@ -1,0 +1,22 @@
+"""Waiting in tests: for a real condition, with a deadline, never for a length of time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+PAUSE_S = 0.02
+
+
+async def until(condition: Callable[[], Awaitable[T]], what: str, timeout_s: float = 20.0) -> T:
+    """The first true answer of the condition. Raises TimeoutError, which says what was waited for."""
+    with anyio.move_on_after(timeout_s):
+        while True:
+            if answer := await condition():
+                return answer
+            await anyio.sleep(PAUSE_S)
+    raise TimeoutError(f"waited {timeout_s} s in vain until {what}")
