@@ -1,0 +1,251 @@
+"""What a request asks for: body objects and query strings in, typed values out, or a problem.
+
+It must never coerce, guess or drop: what isn't declared is refused by name, every flaw of an input is
+reported at once (up to a bound), and no value is ever repeated in an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from avow.errors import ProblemError, reject
+from avow.model import types as kinds
+from avow.model.entity import Entity, Field, Transition
+from avow.model.types import Flaw, Member, Misfit, Value, ValueType, parse_members
+
+FLAWS_MAX: Final = 50
+QUERY_PARAMETERS_MAX: Final = 64
+PAGE_LIMIT_DEFAULT: Final = 50
+PAGE_LIMIT_MAX: Final = 200
+FILTER_TEXT_LENGTH_MAX: Final = 500
+CURSOR_CHARACTERS_MAX: Final = 1_024
+
+CREDENTIAL_NAMES: Final = frozenset(
+    {
+        "access_token", "api_key", "api_token", "apikey", "auth", "auth_token", "authorization", "bearer",
+        "client_secret", "id_token", "jwt", "passwd", "password", "refresh_token", "secret", "token",
+        "x_api_key",
+    }
+)  # fmt: skip
+"""Names of query parameters that carry credentials, in lower case with `_` for `-` and `.`."""
+
+_PLAIN: Final = (
+    kinds.SubjectType, kinds.Integer, kinds.Boolean, kinds.EnumType, kinds.UuidType, kinds.Reference,
+    kinds.DateType, kinds.DateTimeType, kinds.DecimalType,
+)  # fmt: skip
+_PAGING: Final = ("limit", "cursor")
+_LIST_WORDS: Final = frozenset({*_PAGING, "state"})
+_INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,15})", re.ASCII)
+_COUNT: Final = re.compile(r"[1-9][0-9]*", re.ASCII)
+_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_BOOLEANS: Final = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list is wanted: at most `limit` items, from `cursor` on (None: the start)."""
+
+    limit: int = PAGE_LIMIT_DEFAULT
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """What a list is asked for: records in `state` (None: any) whose fields equal `filters`."""
+
+    page: Page
+    state: str | None
+    filters: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class WhyQuery:
+    """Whose provenance is asked for: one field (None: all of them), at one time (None: now)."""
+
+    field: str | None
+    at: datetime | None
+
+
+def read_input(transition: Transition, body: Any) -> dict[str, Value]:
+    """Read the arguments of a command from a JSON value that `json_text` gave; None is no body at all.
+
+    Absent and null are the same: the argument's default, where it has one, else no value. The result
+    holds only arguments that have a value. Raises `input-invalid` with every flaw.
+    """
+    given: Any = {} if body is None else body
+    if not isinstance(given, Mapping):
+        raise input_invalid([Flaw("#", "not-an-object", "must be a JSON object of the arguments")])
+    members = tuple(Member(p.name, p.type, p.optional) for p in transition.parameters)
+    values, flaws = parse_members(members, given, "#")  # pyright: ignore[reportUnknownArgumentType]
+    if flaws:
+        raise input_invalid(flaws)
+    for parameter in transition.parameters:
+        if parameter.default is not None and parameter.name not in values:
+            values[parameter.name] = parameter.default
+    return values
+
+
+def input_invalid(flaws: Iterable[Flaw]) -> ProblemError:
+    """The problem for flaws of a body: the first 50, and how many more there are."""
+    errors = [{"pointer": flaw.pointer, "code": flaw.code, "detail": flaw.detail} for flaw in flaws]
+    return _invalid(errors, "The body does not fit the declaration.")
+
+
+def read_command_query(raw: bytes) -> bool:
+    """Read the query of a command: whether it is a dry run."""
+    values, flaws = _read_query(raw, ("dry_run",))
+    text = values.get("dry_run", "false")
+    if text not in _BOOLEANS:
+        flaws.append(Flaw("dry_run", "not-a-boolean", "must be true or false"))
+    _demand_flawless(flaws)
+    return _BOOLEANS[text]
+
+
+def read_list_query(entity: Entity, raw: bytes) -> ListQuery:
+    """Read the query of a list: page, state, and one equality filter for each field that can have one."""
+    fields = filters_of(entity)
+    values, flaws = _read_query(raw, {*_LIST_WORDS, *fields})
+    page = _read_page(values, flaws)
+    state = values.get("state")
+    if state is not None and state not in entity.states:
+        flaws.append(Flaw("state", "not-an-option", f"must be one of {', '.join(entity.states)}"))
+    filters = dict[str, Value]()
+    for name, field in fields.items():
+        if name in values:
+            try:
+                filters[name] = _read_scalar(field.type, values[name], name)
+            except Misfit as misfit:
+                flaws.extend(misfit.flaws)
+    _demand_flawless(flaws)
+    return ListQuery(page, state, filters)
+
+
+def read_history_query(raw: bytes) -> Page:
+    """Read the query of a history: which page of it."""
+    values, flaws = _read_query(raw, _PAGING)
+    page = _read_page(values, flaws)
+    _demand_flawless(flaws)
+    return page
+
+
+def read_why_query(entity: Entity, raw: bytes) -> WhyQuery:
+    """Read the query of `why`: which field, at which time."""
+    values, flaws = _read_query(raw, ("field", "at"))
+    field, at = values.get("field"), None
+    if field is not None and field not in entity.fields:
+        flaws.append(Flaw("field", "unknown", "is not a field of this entity"))
+    if "at" in values:
+        try:
+            at = kinds.DateTimeType().parse(values["at"], "at")
+        except Misfit as misfit:
+            flaws.extend(misfit.flaws)
+    _demand_flawless(flaws)
+    return WhyQuery(field, at)
+
+
+def demand_no_query(raw: bytes) -> None:
+    """Refuse every query parameter, on paths that take none."""
+    if raw:
+        _demand_flawless(_read_query(raw, ())[1])
+
+
+def filters_of(entity: Entity) -> dict[str, Field]:
+    """The fields that a list can be filtered by: plain values; long text, lists and objects are left out.
+
+    A field called `limit`, `cursor` or `state` can't be filtered by: the word is the list's own.
+    """
+    return {f.name: f for f in entity.fields.values() if f.name not in _LIST_WORDS and _is_plain(f.type)}
+
+
+def _is_plain(kind: ValueType) -> bool:
+    if isinstance(kind, kinds.Text):
+        return kind.max_length <= FILTER_TEXT_LENGTH_MAX
+    return isinstance(kind, _PLAIN)
+
+
+def _read_scalar(kind: ValueType, text: str, at: str) -> Value:
+    if isinstance(kind, kinds.Integer):
+        return kind.parse(int(text) if _INTEGER.fullmatch(text) else text, at)
+    if isinstance(kind, kinds.Boolean):
+        return kind.parse(_BOOLEANS.get(text, text), at)
+    return kind.parse(text, at)
+
+
+def _read_page(values: Mapping[str, str], flaws: list[Flaw]) -> Page:
+    text, cursor = values.get("limit"), values.get("cursor")
+    limit = PAGE_LIMIT_DEFAULT
+    if text is not None and _COUNT.fullmatch(text):
+        # However many digits: more than three are more than the largest page.
+        limit = PAGE_LIMIT_MAX if len(text) > 3 else min(int(text), PAGE_LIMIT_MAX)
+    elif text is not None:
+        flaws.append(
+            Flaw("limit", "not-a-count", f"must be a number from 1; at most {PAGE_LIMIT_MAX} items are given")
+        )
+    if cursor is not None and not 1 <= len(cursor) <= CURSOR_CHARACTERS_MAX:
+        raise reject("cursor-invalid", "The cursor is not one that this server gave.")
+    return Page(limit, cursor)
+
+
+def _read_query(raw: bytes, known: Collection[str]) -> tuple[dict[str, str], list[Flaw]]:
+    """Split a query string (form encoding: `+` is a space) into parameters that stand once and are known.
+
+    Raises `bad-request` for what can't be decoded and for more than 64 parameters, and
+    `credential-in-query` before anything else is said about the request.
+    """
+    values, flaws = dict[str, str](), list[Flaw]()
+    if not raw:
+        return values, flaws
+    pieces = raw.split(b"&")
+    names = [_decode(piece.partition(b"=")[0]) for piece in pieces]
+    if any(_is_credential(name) and name not in known for name in names):
+        raise reject("credential-in-query")
+    if len(pieces) > QUERY_PARAMETERS_MAX:
+        raise reject("bad-request", f"The query has more than {QUERY_PARAMETERS_MAX} parameters.")
+    for name, piece in zip(names, pieces, strict=True):
+        text = _decode(piece.partition(b"=")[2])
+        if name is None or text is None:
+            raise reject("bad-request", "The query string is not percent-encoded UTF-8.")
+        if name not in known:
+            flaws.append(Flaw(_shown(name), "unknown", "is not a parameter here"))
+        elif name in values:
+            flaws.append(Flaw(name, "twice", "stands more than once"))
+        else:
+            values[name] = text
+    return values, flaws
+
+
+def _is_credential(name: str | None) -> bool:
+    if name is None:
+        return False
+    return name.casefold().replace("-", "_").replace(".", "_") in CREDENTIAL_NAMES
+
+
+def _decode(piece: bytes) -> str | None:
+    if not piece.isascii() or _PERCENT.search(piece):
+        return None
+    try:
+        return unquote_to_bytes(piece.replace(b"+", b" ")).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _shown(name: str) -> str:
+    """A hostile parameter name as it may stand in an error: printable ASCII, at most 40 characters."""
+    return "".join(character if " " <= character < "\x7f" else "?" for character in name[:40])
+
+
+def _demand_flawless(flaws: list[Flaw]) -> None:
+    if flaws:
+        errors = [{"parameter": f.pointer, "in": "query", "code": f.code, "detail": f.detail} for f in flaws]
+        raise _invalid(errors, "The query does not fit this address.")
+
+
+def _invalid(errors: list[dict[str, str]], detail: str) -> ProblemError:
+    omitted = len(errors) - FLAWS_MAX
+    more = {"errors_omitted": omitted} if omitted > 0 else {}
+    return reject("input-invalid", detail, errors=errors[:FLAWS_MAX], **more)
