@@ -56,17 +56,27 @@ def opened() -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-def test_the_server_runs_under_an_account_that_existed_and_is_not_root(opened: Path) -> None:
+def test_the_server_runs_under_an_account_that_existed_and_keeps_no_right_of_roots(opened: Path) -> None:
     before = accounts()
-    with cluster.start(opened / ".avow", settings=FAST) as lease:
+    groups = os.getgroups()
+    os.setgroups([4, 27])
+    try:
+        lease = cluster.start(opened / ".avow", settings=FAST)
+    finally:
+        os.setgroups(groups)
+    with lease:
         assert lease.cluster.data_dir == opened / ".avow" / "pg"
+        owner = lease.cluster.data_dir.stat()
+        assert owner.st_uid != 0
         seen = read_pid_file(lease.cluster.data_dir)
         assert seen is not None
-        owner_uid = lease.cluster.data_dir.stat().st_uid
-        assert owner_uid != 0
-        assert Path(f"/proc/{seen.pid}").stat().st_uid == owner_uid
-        status = Path(f"/proc/{seen.pid}/status").read_text()
-        assert "Groups:\t \n" in status, "no group of root's is kept"
+        status = dict(
+            line.split(":\t", 1) for line in Path(f"/proc/{seen.pid}/status").read_text().splitlines()
+        )
+        assert status["Uid"].split() == [str(owner.st_uid)] * 4
+        assert status["Gid"].split() == [str(owner.st_gid)] * 4
+        assert status["Groups"].split() == []
+        assert int(status["CapEff"], 16) == 0
         assert (opened / ".avow" / "pg.password").stat().st_uid == 0
     assert accounts() == before
 
@@ -123,25 +133,31 @@ def test_a_copied_home_is_refused_and_a_moved_one_keeps_its_data(closed: Path) -
         assert lease.cluster.data_dir == data_dir
 
 
-def test_a_folder_outside_that_is_not_roots_is_not_used(
-    closed: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_folder_outside_that_others_could_change_is_not_used(
+    closed: Path, opened: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        bases = [Path(name) / kind for kind in ("link", "foreign", "writable", "loose")]
-        for base in bases:
-            base.mkdir(mode=0o755)
-        (bases[0] / "avow").symlink_to("/tmp")
-        (bases[1] / "avow").mkdir(mode=0o755)
-        os.chown(bases[1] / "avow", 12345, 12345)
-        (bases[2] / "avow").mkdir()
-        (bases[2] / "avow").chmod(0o777)
-        bases[3].chmod(0o777)
-        monkeypatch.setattr(placement, "OUTSIDE_BASES", tuple(bases))
-        with pytest.raises(EnvironmentFault) as caught:
-            cluster.start(closed / ".avow")
-    assert caught.value.code == "data-unplaceable"
+    link, foreign, writable, loose = bases = [
+        opened / kind for kind in ("link", "foreign", "writable", "loose")
+    ]
     for base in bases:
-        assert str(base) in caught.value.detail
+        base.mkdir(mode=0o755)
+    (opened / "elsewhere").mkdir()
+    (link / "avow").symlink_to(opened / "elsewhere")
+    (foreign / "avow").mkdir(mode=0o755)
+    os.chown(foreign / "avow", 12345, 12345)
+    (writable / "avow").mkdir()
+    (writable / "avow").chmod(0o777)
+    loose.chmod(0o777)
+    monkeypatch.setattr(placement, "OUTSIDE_BASES", tuple(bases))
+    with pytest.raises(EnvironmentFault) as caught:
+        cluster.start(closed / ".avow")
+    assert caught.value.code == "data-unplaceable"
+    assert caught.value.detail.count("is not a folder that only root writes to") == 3
+    assert f"{loose}: others may replace what is in it" in caught.value.detail
+    loose.chmod(0o1777)
+    with cluster.start(closed / ".avow", settings=FAST) as lease:
+        assert lease.cluster.data_dir.is_relative_to(loose / "avow")
+    cluster.destroy(closed / ".avow")
 
 
 def test_binaries_that_the_account_cannot_reach_are_copied_once(closed: Path, opened: Path) -> None:
