@@ -26,7 +26,7 @@ import pytest
 
 import avow
 from avow.errors import EnvironmentFault
-from avow.store import binaries, cluster
+from avow.store import binaries, cluster, postmaster
 from avow.store.postmaster import read_pid_file, runs_on
 
 DEADLINE_S = 30.0
@@ -399,6 +399,23 @@ def test_the_log_is_cut_when_it_has_become_large_also_below_a_running_server(hom
         cluster.start(home, settings=FAST).release()
         assert log.stat().st_size < 1024
         assert (home / "pg.log.1").stat().st_size == cluster.LOG_BYTES_MAX
+
+
+def test_a_server_is_told_from_other_processes_also_where_there_is_no_proc(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """macOS has no /proc, so the command line is looked at there."""
+    monkeypatch.setattr(postmaster, "PROCESSES", home / "no-proc")
+    lease = cluster.start(home, settings=FAST)
+    pid, data_dir = server_pid(lease.cluster), lease.cluster.data_dir
+    assert runs_on(pid, data_dir)
+    assert not runs_on(os.getpid(), data_dir)
+    assert not runs_on(pid, data_dir / "base")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not runs_on(pid, data_dir), "the server is dead")
+    with cluster.start(home, settings=FAST) as again:
+        assert server_pid(again.cluster) != pid
+    lease.release()
 
 
 def test_stop_ends_the_server_whoever_uses_it(home: Path) -> None:

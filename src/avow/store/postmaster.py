@@ -53,6 +53,7 @@ SETTINGS: Mapping[str, str] = {
     "log_error_verbosity": "terse",
     "log_checkpoints": "off",
 }
+PROCESSES = Path("/proc")
 _HBA = (
     f"# Written by Avow: this machine only, always with the password.\nhost all all {HOST}/32 scram-sha-256\n"
 )
@@ -93,12 +94,12 @@ def runs_on(pid: int, data_dir: Path) -> bool:
         return False
     except PermissionError:
         pass
-    if Path("/proc/self/cwd").exists():
+    if (PROCESSES / "self" / "cwd").exists():
         try:
-            return os.path.samefile(f"/proc/{pid}/cwd", data_dir)
+            return os.path.samefile(PROCESSES / str(pid) / "cwd", data_dir)
         except OSError:
             return False
-    # No /proc (macOS): the server was started with its directory on the command line.
+    # macOS has none: the server was started with its directory on the command line.
     try:
         listed = subprocess.run(
             ["ps", "-ww", "-o", "command=", "-p", str(pid)],
@@ -107,8 +108,9 @@ def runs_on(pid: int, data_dir: Path) -> bool:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return os.fsencode(data_dir) in listed.stdout
+        return True
+    # Without an answer the process counts as the server: an error that somebody sees, not a second server.
+    return not listed.stdout.strip() or os.fsencode(data_dir) in listed.stdout
 
 
 def initialise(
