@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 from uuid import UUID
 
+from avow.api.reach import possible
 from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Transition
-from avow.model.expression import All, AnyOf, Const, Expression, Internal, Not
 from avow.model.system import System
 
 
@@ -166,27 +166,7 @@ def record_path(entity: Entity, record_id: UUID) -> str:
 
 def is_public(transition: Transition) -> bool:
     """Whether somebody outside might be allowed to do it; if not, it has no route."""
-    return _truths(transition.by)[0]
-
-
-def _truths(node: Expression) -> tuple[bool, bool]:
-    """Whether a policy can be true, and whether it can be false, for some actor and record outside."""
-    match node:
-        case Internal():
-            return False, True
-        case Const(value):
-            return value is True, value is not True
-        case All(parts):
-            each = [_truths(part) for part in parts]
-            return all(true for true, _ in each), any(false for _, false in each)
-        case AnyOf(parts):
-            each = [_truths(part) for part in parts]
-            return any(true for true, _ in each), all(false for _, false in each)
-        case Not(part):
-            true, false = _truths(part)
-            return false, true
-        case _:
-            return True, True
+    return possible(transition.by)
 
 
 def _routes(system: System) -> Iterator[Route]:

@@ -245,11 +245,6 @@ def test_why_names_a_field_and_a_time() -> None:
     assert [error["parameter"] for error in errors] == ["field", "at"]
 
 
-def test_a_cursor_without_content_is_refused() -> None:
-    assert refused(lambda: ingress.read_history_query(b"cursor="))[0] == "cursor-invalid"
-    assert refused(lambda: ingress.read_history_query(b"cursor=" + b"x" * 1025))[0] == "cursor-invalid"
-
-
 @given(strategies.binary(max_size=200))
 def test_no_query_string_makes_anything_but_a_problem(raw: bytes) -> None:
     with suppress(ProblemError):
