@@ -77,6 +77,7 @@ PROBLEMS: Mapping[str, ProblemType] = _table(
     ProblemType("not-found", 404, "Nothing here", "Check the address; what you may not know of is answered in the same way."),
     ProblemType("method-not-allowed", 405, "The method is not allowed here", "Use one of the methods in the Allow header."),
     ProblemType("not-acceptable", 406, "No representation is acceptable", "Accept application/json."),
+    ProblemType("request-timeout", 408, "The request arrived too slowly", "Send the identical request again on a new connection.", _AGAIN),
     # The state of things is against it.
     ProblemType("state-conflict", 409, "The transition is not declared from the current state", "Use one of the transitions listed in `allowed`."),
     ProblemType("guard-failed", 409, "A guard does not hold", "Change what the guard names, then send a new command with a new key."),

@@ -1,0 +1,353 @@
+"""uvicorn's HTTP/1.1 protocol, made strict: what fails below the application is a problem document too.
+
+Refused here, before the application sees anything: bad framing, a missing or double Host, addresses
+and headers over their limits, requests that arrive too slowly. After a refusal the connection is
+closed. It must never answer a request out of order, and never let one part of a message be read as
+another (trailers as headers, bytes after an upgrade as a request).
+
+The body's size and its deadline belong to the application; if that answers before the whole body
+has come, the rest is thrown away within a bound, so that the client can still read the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import httptools
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from avow.api import headers, problems
+from avow.errors import Problem, ProblemError, reject
+
+SERVED_VERSIONS: Final = ("1.0", "1.1")
+# A header line costs its name, its value, and four bytes for colon, space, CR and LF.
+HEADER_LINE_BYTES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class WireLimits:
+    """What one connection may cost before the application is asked."""
+
+    url_bytes_max: int = 8 * 1024
+    headers_bytes_max: int = 32 * 1024
+    header_lines_max: int = 100
+    header_timeout_s: float = 10.0
+    keep_alive_timeout_s: int = 65
+    write_timeout_s: float = 30.0
+    discard_bytes_max: int = 1024 * 1024
+    discard_timeout_s: float = 2.0
+    concurrency_max: int | None = None
+
+
+class StrictHttpProtocol(HttpToolsProtocol):
+    """One connection. Make the class for a configuration with `protocol_class`."""
+
+    limits: ClassVar[WireLimits] = WireLimits()
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        # uvicorn lets bytes after `Connection: close` be read as a further request; we don't.
+        self._live_parser().set_dangerous_leniencies(lenient_data_after_close=False)
+        self.limit_concurrency = None  # its answer would be plain text; see _start_asgi_task
+        self._in_head = True  # no body is expected next
+        self._begun = False  # the first byte of a message has come, its last has not
+        self._crossed_in_this_read = False  # a head or a message ended in the bytes just read
+        self._head_bytes = 0  # in reads that brought nothing but an unfinished head
+        self._header_bytes = 0
+        self._discarded_bytes = 0
+        self._deaf = False  # nothing more is read from this connection
+        self._refusal: Problem | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._discard_timer: asyncio.TimerHandle | None = None
+
+    # --- the connection -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_head_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timers()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        self._unset_keepalive_if_required()
+        self._crossed_in_this_read = False
+        try:
+            self._live_parser().feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # The bytes behind an upgrade would be in another protocol: answer, read no more, close.
+            self._deaf = True
+            self.cycle.keep_alive = False
+        except httptools.HttpParserInvalidMethodError:
+            self._refuse(Problem("method-unknown", "The method is not one of HTTP's."))
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            malformed = Problem("bad-request", "The framing of the request is malformed.")
+            self._refuse(cause.problem if isinstance(cause, ProblemError) else malformed)
+        else:
+            self._bound_unfinished_head(len(data))
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self.limits.write_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._write_timer = _cancel(self._write_timer)
+
+    # --- the parser's callbacks -----------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._deaf:
+            raise reject("bad-request", "The connection is closing.")  # stops the parser; is never sent
+        super().on_message_begin()
+        self._begun = True
+        self._header_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > self.limits.url_bytes_max:
+            raise reject("uri-too-long", "The address is too long.", limit_bytes=self.limits.url_bytes_max)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value) + HEADER_LINE_BYTES
+        if self._header_bytes > self.limits.headers_bytes_max:
+            raise self._headers_too_large()
+        if not self._in_head:
+            return  # a trailer: uvicorn would put it among the headers that the application reads
+        super().on_header(name, value)
+        if len(self.headers) > self.limits.header_lines_max:
+            raise self._headers_too_large()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._crossed_in_this_read = True
+        self._head_bytes = 0
+        self._head_timer = _cancel(self._head_timer)
+        parser = self._live_parser()
+        version = parser.get_http_version()
+        if version not in SERVED_VERSIONS:
+            raise reject("bad-request", "The HTTP version is not 1.0 or 1.1.")
+        if parser.get_method() == b"CONNECT":
+            raise reject("method-unknown", "CONNECT is not served.")
+        lines = headers.Headers(self.headers)
+        if version != "1.0" or lines.joined(b"host") is not None:
+            headers.host(lines)
+        coding = lines.joined(b"transfer-encoding")
+        if coding is not None and coding.strip().lower() != b"chunked":
+            raise reject("bad-request", "The only transfer coding that is read is chunked.")
+        super().on_headers_complete()
+        # The class is exchanged, not the constructor call, which is uvicorn's own business.
+        self.cycle.__class__ = _Cycle
+
+    def on_body(self, body: bytes) -> None:
+        if self.cycle.response_complete:
+            self._discarded_bytes += len(body)
+            if self._discarded_bytes > self.limits.discard_bytes_max:
+                self._close()
+            return
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_head = True
+        self._begun = False
+        self._crossed_in_this_read = True
+        if self.cycle.response_complete:
+            self._close()
+            return
+        super().on_message_complete()
+
+    # --- the application's answers --------------------------------------------------------------
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        limit = self.limits.concurrency_max
+        if limit is not None and len(self.tasks) >= limit:
+            app = _busy
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self._refusal is not None and self._idle():
+            self._write_refusal(self._refusal)
+        elif self.cycle.response_complete and self.cycle.more_body:
+            self._unset_keepalive_if_required()
+            self._discard_timer = self.loop.call_later(self.limits.discard_timeout_s, self._close)
+
+    # --- refusing -------------------------------------------------------------------------------
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer with a problem and close, but never before an answer that is still owed."""
+        if self.transport.is_closing():
+            return
+        self._deaf = True
+        self._head_timer = _cancel(self._head_timer)
+        cycle = self._latest_cycle()
+        if cycle is not None and cycle.more_body:
+            self._abandon(cycle, problem)
+        elif self._idle():
+            self._write_refusal(problem)
+        else:
+            self._refusal = problem
+
+    def _abandon(self, cycle: RequestResponseCycle, problem: Problem) -> None:
+        """The fault stands in the body of a request that the application may already be reading."""
+        started, complete = cycle.response_started, cycle.response_complete
+        cycle.disconnected = True
+        cycle.message_event.set()
+        waiting = [entry for entry in self.pipeline if entry[0] is cycle]
+        if waiting:
+            self.pipeline.remove(waiting[0])
+            cycle.response_complete = True
+            self._refusal = problem
+        elif started or complete:
+            self._close()
+        else:
+            cycle.response_complete = True
+            self._write_refusal(problem)
+
+    def _idle(self) -> bool:
+        cycle = self._latest_cycle()
+        return not self.pipeline and (cycle is None or cycle.response_complete)
+
+    def _latest_cycle(self) -> RequestResponseCycle | None:
+        return self.cycle  # uvicorn declares it without its None
+
+    def _live_parser(self) -> httptools.HttpRequestParser:
+        if self.parser is None:
+            raise AssertionError("the parser was used after the connection was lost")
+        return self.parser
+
+    def _write_refusal(self, problem: Problem) -> None:
+        answer = problems.answer(problem, secrets.token_hex(16), self.root_path, {"connection": "close"})
+        lines = [*self.server_state.default_headers, *answer.headers]
+        head = b"".join(b"%b: %b\r\n" % line for line in lines)
+        status_line = b"HTTP/1.1 %d \r\n" % answer.status
+        self.transport.write(status_line + head + b"\r\n" + answer.body)
+        # What the client still sends is read and thrown away for a moment: closing with unread bytes
+        # would reset the connection, and the client might never see the answer.
+        self._unset_keepalive_if_required()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._discard_timer = self.loop.call_later(self.limits.discard_timeout_s, self._close)
+
+    def eof_received(self) -> None:
+        """The client sends no more: nothing is left to be thrown away."""
+        if self._discard_timer is not None:
+            self._close()
+
+    def _close(self) -> None:
+        self._deaf = True
+        self._stop_timers()
+        self.transport.close()
+
+    # --- bounds ---------------------------------------------------------------------------------
+
+    def _bound_unfinished_head(self, received_bytes: int) -> None:
+        if not self._in_head or self._deaf:
+            return
+        if self._begun or not self._crossed_in_this_read:
+            # Whatever came, even a lone CR LF, has ended uvicorn's keep-alive timer: ours takes over.
+            self._start_head_timer()
+        if not self._crossed_in_this_read:
+            self._head_bytes += received_bytes
+        if self._head_bytes > self.limits.url_bytes_max + self.limits.headers_bytes_max:
+            self._refuse(self._headers_too_large().problem)
+
+    def _start_head_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.limits.header_timeout_s, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self._begun:
+            self._refuse(Problem("request-timeout", "The head of the request did not arrive in time."))
+        elif self._idle():
+            self._close()
+
+    def _headers_too_large(self) -> ProblemError:
+        return reject(
+            "headers-too-large", "The headers are too large.", limit_bytes=self.limits.headers_bytes_max
+        )
+
+    def _stop_timers(self) -> None:
+        self._head_timer = _cancel(self._head_timer)
+        self._write_timer = _cancel(self._write_timer)
+        self._discard_timer = _cancel(self._discard_timer)
+
+
+class _Cycle(RequestResponseCycle):
+    """One request and its response; answers the application's own failures with a problem."""
+
+    async def send_500_response(self) -> None:
+        request_id = secrets.token_hex(16)
+        self.logger.error("request %s was answered with internal-error", request_id)
+        problem = Problem("internal-error", "The server failed to answer.")
+        await _send(problems.answer(problem, request_id, self.scope["root_path"]), self.send)
+
+    async def send(self, message: Any) -> None:
+        if not self.response_started and self.more_body and not self.disconnected:
+            await self._start_early(message)
+        else:
+            await super().send(message)
+
+    async def _start_early(self, message: Any) -> None:
+        """Start a response before the whole request has come: it is the connection's last one."""
+        expects_go_ahead = self.waiting_for_100_continue
+        closing = [*message.get("headers", []), (b"connection", b"close")]
+        first: Any = {**message, "headers": closing}
+        await super().send(first)
+        # Telling uvicorn to keep the connection leaves the closing to on_response_complete, which
+        # throws the rest of the body away first. A client that waits for 100 has sent no body.
+        self.keep_alive = not expects_go_ahead
+
+
+async def _busy(scope: Any, _receive: Any, send: Any) -> None:
+    problem = Problem("busy", "The server has as many requests as it can hold.")
+    await _send(problems.answer(problem, secrets.token_hex(16), scope["root_path"]), send)
+
+
+async def _send(answer: problems.Answer, send: Any) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
+
+
+def protocol_class(limits: WireLimits) -> type[StrictHttpProtocol]:
+    """The protocol under these limits, as `uvicorn.Config(http=...)` wants it."""
+    return type("StrictHttpProtocol", (StrictHttpProtocol,), {"limits": limits})
+
+
+def serve_config(app: Callable[..., Any], limits: WireLimits | None = None, **settings: Any) -> Config:
+    """uvicorn's configuration for the strict protocol; `settings` are further ones (host, port, ...).
+
+    No Server header, a Date header; no access log, which would hold query strings; forwarded headers
+    are believed from nobody; no WebSockets.
+    """
+    limits = limits or WireLimits()
+    fixed: dict[str, Any] = {
+        "http": protocol_class(limits),
+        "ws": "none",
+        "interface": "asgi3",
+        "server_header": False,
+        "date_header": True,
+        "access_log": False,
+        "proxy_headers": False,
+        "log_config": None,
+        "timeout_keep_alive": limits.keep_alive_timeout_s,
+    }
+    return Config(app, **(fixed | settings))
