@@ -186,11 +186,34 @@ async def test_fifty_copies_at_once_are_executed_once(twin: Twin, database: asyn
     assert await database.fetchval("SELECT count(*) FROM courses") == 1
 
 
-async def test_two_approvals_for_the_last_place_give_one_place(twin: Twin) -> None:
+async def test_a_key_refused_for_want_of_a_role_may_be_used_once_the_role_is_there(twin: Twin) -> None:
+    key = str(uuid.uuid4())
+    assert (await twin.caller("rita").post("/courses", {"seats": 3}, key=key)).status_code == 403
+    assert (await twin.caller("rita", "registrar").post("/courses", {"seats": 3}, key=key)).status_code == 201
+
+
+async def test_two_approvals_for_the_last_place_give_one_place(
+    twin: Twin, database: asyncpg.Connection
+) -> None:
+    """Both are in the middle of their work at the same time: a lock of ours stops them at the course."""
     course = await offer_course(twin, seats=1)
     paths = [await apply_and_verify(twin, name, course) for name in ("ana", "bo")]
     dean = twin.caller("dora", "dean")
-    answers = await asyncio.gather(*(dean.post(f"{path}/approve") for path in paths))
+    both_wait = (
+        "SELECT count(*) = 2 FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with database.transaction():
+        await database.execute("SELECT FROM courses FOR UPDATE")
+        sent = [asyncio.create_task(dean.post(f"{path}/approve")) for path in paths]
+
+        async def waiting() -> bool:
+            # Statistics are a snapshot within a transaction, unless it is dropped.
+            await database.execute("SELECT pg_stat_clear_snapshot()")
+            return bool(await database.fetchval(both_wait))
+
+        await until(waiting, "both approvals wait for the course")
+    answers = await asyncio.gather(*sent)
     assert sorted(answer.status_code for answer in answers) == [200, 409]
     assert [code(answer) for answer in answers if answer.status_code == 409] == ["invariant-violated"]
     assert (await dean.get(f"/courses/{course}")).json()["taken"] == 1
