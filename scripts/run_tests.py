@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -101,31 +102,39 @@ def environment() -> dict[str, str]:
     }
 
 
-def run(part: Part, for_pytest: Sequence[str]) -> tuple[bool, str]:
-    """Run one part into its log; whether it held, and the last line it said."""
-    log_path = STATE / "log" / f"{part.name}.log"
+def run(part: Part, for_pytest: Sequence[str]) -> tuple[bool, list[str], str]:
+    """Run one part; whether it held, all that it said, and the line that sums it up."""
+    path = STATE / "log" / f"{part.name}.log"
+    own = path.with_suffix(f".{os.getpid()}.log")  # another ./test may be running here
     deadline = time.monotonic() + PART_TIMEOUT_S
+    said: list[str] = []
+    summary = ""
     held = True
-    with log_path.open("w") as log:
-        for command in part.commands:
-            full = [*command, *(for_pytest if part.is_pytest else ())]
-            process = subprocess.Popen(
-                full,
-                cwd=ROOT,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment(),
-                start_new_session=True,
-            )
-            try:
-                held &= process.wait(timeout=max(deadline - time.monotonic(), 1)) == 0
-            except subprocess.TimeoutExpired:
-                log.write(f"\nstopped: this part may take {PART_TIMEOUT_S} s\n")
-                held = False
-            finally:
-                stop(process)
-    lines = [line for line in log_path.read_text(errors="replace").splitlines() if line.strip()]
-    return held, (lines[-1] if lines else "").strip(" =")[:SUMMARY_CHARS_MAX]
+    for command in part.commands:
+        with own.open("w") as log:
+            held_now = run_command((*command, *(for_pytest if part.is_pytest else ())), log, deadline)
+        lines = own.read_text(errors="replace").splitlines()
+        said += lines
+        if held:
+            summary = next((line for line in reversed(lines) if line.strip()), "")
+        held &= held_now
+    own.write_text("\n".join(said))
+    own.replace(path)
+    return held, said, summary.strip(" =")[:SUMMARY_CHARS_MAX]
+
+
+def run_command(command: Sequence[str], log: IO[str], deadline: float) -> bool:
+    """Run one command until `deadline` (monotonic seconds); whether it ended well."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment(), start_new_session=True
+    )
+    try:
+        return process.wait(timeout=max(deadline - time.monotonic(), 1)) == 0
+    except subprocess.TimeoutExpired:
+        print(f"stopped: this part may take {PART_TIMEOUT_S} s", file=log)
+        return False
+    finally:
+        stop(process)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -152,14 +161,13 @@ def run_all(chosen: Sequence[Part], for_pytest: Sequence[str]) -> int:
     for part in chosen:
         print(f"  {part.name:{width}}  ", end="", flush=True)
         before = time.monotonic()
-        held, summary = run(part, for_pytest)
+        held, said, summary = run(part, for_pytest)
         print(
             f"{'pass' if held else 'FAIL'}  {duration(time.monotonic() - before):>10}  {summary}", flush=True
         )
         if not held:
             failed.append(part.name)
-            log = (STATE / "log" / f"{part.name}.log").read_text(errors="replace").splitlines()
-            print("\n".join(f"      {line}" for line in log[-LOG_LINES_SHOWN_MAX:]))
+            print("\n".join(f"      {line}" for line in said[-LOG_LINES_SHOWN_MAX:]))
             print(f"      (all of it: .avow/log/{part.name}.log; again: ./test {part.name})", flush=True)
     verdict = f"FAIL  {', '.join(failed)}" if failed else f"PASS  {len(chosen)} of {len(parts())} parts"
     print(f"{verdict}  {duration(time.monotonic() - started)}")

@@ -1,0 +1,149 @@
+"""A newcomer's machine is brought up, or told in one sentence what stands in the way."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import bootstrap
+from tests.house.tree import ROOT
+
+
+def tool(folder: Path, name: str, script: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def source_environment(search: Path) -> subprocess.CompletedProcess[str]:
+    """Source the script as ./test does, with only `search` to look for programs in."""
+    text = (
+        (ROOT / "scripts" / "environment.sh")
+        .read_text()
+        .replace("/opt/homebrew/bin:/usr/local/bin:/usr/bin", "")
+    )
+    script = search / "environment.sh"
+    script.write_text(text)
+    command = ["/bin/sh", "-eu", "-c", f'set -- dev; . "{script}"']
+    return subprocess.run(
+        command, env={"PATH": str(search), "HOME": str(search)}, capture_output=True, text=True, check=False
+    )
+
+
+def test_without_python_one_sentence_says_what_to_install(tmp_path: Path) -> None:
+    result = source_environment(tmp_path)
+    assert result.returncode == 3
+    assert "apt-get install python3" in result.stderr.splitlines()[-1]
+
+
+def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
+    tool(tmp_path, "uname", "echo Linux")
+    tool(tmp_path, "python3", "exit 1")
+    result = source_environment(tmp_path)
+    assert result.returncode == 3
+    assert f"too old or incomplete: {tmp_path}/python3" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("OSError: [Errno 28] No space left on device", "disk is full"),
+        (
+            "NewConnectionError: Temporary failure in name resolution\nERROR: No matching distribution",
+            "be reached",
+        ),
+        ("ERROR: No matching distribution found for x\n", "no ready-made package"),
+        ("[Errno 30] Read-only file system: '.avow'", "cannot be written"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES\n", "differs from the one"),
+        ("something\nthat nobody has seen", "read .avow/install.log"),
+    ],
+)
+def test_a_failure_becomes_a_sentence(log: str, said: str) -> None:
+    assert said in bootstrap.mend_of(log)
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose environment has this very Python in it, and a stamp that says it is ready."""
+    for name in ("pyproject.toml", "requirements-dev.lock", "requirements-demo.lock"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    places = {
+        "ROOT": tmp_path,
+        "VENV": tmp_path / ".venv",
+        "PYTHON": tmp_path / ".venv" / "bin" / "python",
+        "STATE": tmp_path / ".avow",
+        "LOG": tmp_path / ".avow" / "install.log",
+        "READY": tmp_path / ".venv" / "avow-ready.json",
+        "UNFINISHED": tmp_path / ".avow" / "install-unfinished",
+    }
+    for name, place in places.items():
+        monkeypatch.setattr(bootstrap, name, place)
+    stamp = {"root": str(tmp_path), "python": bootstrap.venv_version(), "dev": bootstrap.digest_of("dev")}
+    bootstrap.READY.write_text(json.dumps(stamp))
+    return tmp_path
+
+
+def test_what_is_ready_is_left_alone(clone: Path) -> None:
+    assert bootstrap.main("dev") == 0
+    assert not (clone / ".avow").exists()
+
+
+def test_another_lock_file_makes_it_stale(clone: Path) -> None:
+    (clone / "requirements-dev.lock").write_text("changed")
+    assert not bootstrap.ready("dev")
+
+
+def test_an_environment_that_was_copied_from_elsewhere_is_not_ready(clone: Path) -> None:
+    written = json.loads(bootstrap.READY.read_text())
+    bootstrap.READY.write_text(json.dumps(written | {"root": "elsewhere"}))
+    assert not bootstrap.ready("dev")
+
+
+def test_a_cut_installation_is_not_ready(clone: Path) -> None:
+    (clone / ".avow").mkdir()
+    bootstrap.UNFINISHED.touch()
+    assert not bootstrap.ready("dev")
+
+
+def test_a_failed_installation_says_so_and_is_not_ready(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(group: str) -> None:
+        raise bootstrap.InstallError("Failed to fetch x\ny")
+
+    (clone / "requirements-dev.lock").write_text("changed")
+    monkeypatch.setattr(bootstrap, "install", refuse)
+    assert bootstrap.main("dev") == 3
+    assert capsys.readouterr().err.endswith("respected), then run the same command again.\n")
+
+
+WAITING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from scripts import bootstrap
+with open(sys.argv[2], "a") as lock:
+    bootstrap.wait_for(lock.fileno())
+    print("mine")
+"""
+
+
+def test_a_second_run_waits_for_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "install.lock"
+    command = [sys.executable, "-u", "-c", WAITING, str(ROOT), str(path)]
+    with path.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as second:
+            assert second.stderr is not None
+            assert second.stdout is not None
+            assert second.stderr.readline().startswith("Waiting for another")
+            assert second.poll() is None
+            fcntl.flock(held, fcntl.LOCK_UN)
+            assert second.stdout.read() == "mine\n"
