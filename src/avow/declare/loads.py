@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from avow.model.entity import Entity, Transition
+from avow.model.entity import Entity, Parameter, Transition
 from avow.model.expression import Expression, Path, paths
 from avow.model.types import Reference
 
@@ -50,3 +50,22 @@ def _prefixes(entity: Entity, conditions: Iterable[Expression], entities: Mappin
                 found.add(path[:depth])
                 at = entities.get(kind.entity)
     return found
+
+
+def argument_loads(
+    entity: Entity, transition: Transition, parameter: Parameter, entities: Mapping[str, Entity]
+) -> tuple[Path, ...]:
+    """Every path of references below the record that a reference argument names."""
+    if not isinstance(parameter.type, Reference):
+        return ()
+    target = entities[parameter.type.entity]
+    found = _prefixes(target, [target.read], entities)
+    if parameter.name in transition.sets:
+        found |= {path[1:] for path in transition.loads if path[0] == parameter.name and len(path) > 1}
+    elif transition.body is not None:
+        for further in target.transitions.values():
+            conditions = [further.by, *([further.when] if further.when else [])]
+            found |= _prefixes(target, conditions, entities)
+            for used in further.uses:
+                found |= _below(target, used, entities, DEPTH_MAX - 1)
+    return tuple(sorted(found, key=lambda path: (len(path), path)))

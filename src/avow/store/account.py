@@ -75,6 +75,19 @@ def choose(data_owner_uid: int | None) -> Account | None:
     )
 
 
+def require_name() -> None:
+    """Raise EnvironmentFault (`account-nameless`) when our own account has no name: initdb refuses that."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError as fault:
+        raise EnvironmentFault(
+            "account-nameless",
+            f"The account with the number {os.geteuid()} has no name, and PostgreSQL makes no database for it.",
+            "Add the account to /etc/passwd (or run the container under one that is there), or set "
+            "AVOW_DATABASE_URL to a PostgreSQL of your own.",
+        ) from fault
+
+
 def identity(account: Account | None) -> ProcessIdentity:
     """What to hand to `subprocess` so that a child runs under the account, with no further groups."""
     if account is None:

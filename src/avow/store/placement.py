@@ -81,8 +81,10 @@ def existing(home: Path) -> Place | None:
 def new(home: Path, say: Callable[[str], None]) -> Place:
     """A place for data that does not exist yet; records it in `home` when it is outside of it.
 
-    Raises EnvironmentFault (`data-unplaceable`, `path-too-long`, `root-refused`).
+    Raises EnvironmentFault (`data-unplaceable`, `path-too-long`, `root-refused`,
+    `account-nameless`).
     """
+    accounts.require_name()
     chosen = accounts.choose(None)
     tried: list[str] = []
     recorded = _recorded_folder(home)

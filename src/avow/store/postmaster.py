@@ -145,6 +145,9 @@ def initialise(
         os.close(descriptor)
     try:
         _run_initdb(binaries, staged, secret, account, guard, durable)
+    except EnvironmentFault:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
     finally:
         secret.unlink(missing_ok=True)
     descriptor = open_private(staged / "pg_hba.conf", os.O_WRONLY | os.O_TRUNC)

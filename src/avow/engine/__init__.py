@@ -1,0 +1,1 @@
+"""RUNS it: a command in, a reply out."""

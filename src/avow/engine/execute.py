@@ -1,0 +1,292 @@
+"""A command in, a reply out.
+
+Load what the decision rests on, let the kernel decide, commit decision, audit entries and answer
+together. A decision that was overtaken is made again; a lost connection is settled by deciding again
+under the same key, which finds the first attempt's answer if there is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from avow import canonical
+from avow.engine.identifier import new_id
+from avow.errors import Problem, reject
+from avow.evidence.entry import Context, entries_of
+from avow.kernel.command import Command, Decision, Key, Rejection
+from avow.kernel.decide import decide
+from avow.kernel.view import represent, seen_by
+from avow.model.actor import Actor
+from avow.model.entity import Entity
+from avow.model.system import System
+from avow.model.types import Reference, Value
+from avow.store.loading import KnownAnswer, Loaded, LoadPlan, plan_command
+from avow.store.pool import LOST, Pool
+from avow.store.transaction import (
+    RETRYABLE,
+    Answer,
+    Broken,
+    Done,
+    IdempotencyKey,
+    Outcome,
+    Replay,
+    Stale,
+    Transactions,
+    Write,
+)
+
+OPTIMISTIC_ATTEMPTS_MAX = 2
+"""How often a decision is made without locks before it takes them first."""
+LOCKED_ATTEMPTS_MAX = 6
+"""How often a deadlock or a serialization failure is tried again."""
+LOST_ATTEMPTS_MAX = 5
+"""How often a lost connection is followed by another attempt under the same key."""
+PAUSE_S = 0.02
+
+RenderProblem = Callable[[Problem, UUID], bytes]
+"""Makes the body of a refusal; the id is the one of the command it answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One command as it arrived, authenticated and parsed.
+
+    entity, command: names of the declaration. record: None for a creation.
+    key:             the caller's idempotency key; None only where nothing has to be replayed.
+    fingerprint:     digest of everything that makes it the same request again.
+    dry_run:         decide everything, write nothing.
+    """
+
+    entity: str
+    command: str
+    record: UUID | None
+    input: Mapping[str, Value]
+    actor: Actor
+    key: str | None
+    fingerprint: bytes
+    request_id: str
+    expected_version: int | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a command is answered with.
+
+    problem: for an answer that isn't kept (not found, precondition failed); `body` is empty then.
+    """
+
+    status: int
+    body: bytes = b""
+    record: UUID | None = None
+    version: int | None = None
+    replayed: bool = False
+    problem: Problem | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class _Answered(Exception):
+    """Ends an attempt with a reply that needs no commit."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
+
+
+class Engine:
+    """Executes the commands of one system on one database."""
+
+    def __init__(self, system: System, pool: Pool, render: RenderProblem) -> None:
+        self.system = system
+        self._transactions = Transactions(system, pool)
+        self._render = render
+        self._plans = {
+            (entity.name, t.command): plan_command(system, entity, t.command)
+            for entity in system.entities.values()
+            for t in entity.transitions.values()
+        }
+
+    async def execute(self, request: Request) -> Reply:
+        """Execute a command, or replay its answer.
+
+        Raises ProblemError for what is not kept under the key: another request under the same key,
+        contention, a database that is gone. Any of these may be sent again under the same key.
+        """
+        attempt = _Attempt(self.system, self._plans[request.entity, request.command], request, self._render)
+        for lost in range(LOST_ATTEMPTS_MAX):
+            try:
+                return await self._settle(attempt)
+            except _Answered as answered:
+                return answered.reply
+            except LOST:
+                if lost + 1 == LOST_ATTEMPTS_MAX:
+                    raise
+                await asyncio.sleep(_pause(lost))
+        raise reject("database-unavailable")
+
+    async def _settle(self, attempt: _Attempt) -> Reply:
+        tenant, key = attempt.request.actor.tenant, attempt.key
+        for _ in range(OPTIMISTIC_ATTEMPTS_MAX):
+            loaded = await self._transactions.load(attempt.plan, attempt.parameters)
+            try:
+                outcome = await self._transactions.commit(tenant, key, attempt.decide(loaded))
+            except RETRYABLE:
+                continue
+            reply = await self._reply(attempt, outcome)
+            if reply is not None:
+                return reply
+        for tried in range(LOCKED_ATTEMPTS_MAX):
+            try:
+                outcome, _ = await self._transactions.decide_locked(
+                    attempt.plan, attempt.parameters, attempt.locks(), tenant, key, attempt.decide
+                )
+            except RETRYABLE:
+                await asyncio.sleep(_pause(tried))
+                continue
+            reply = await self._reply(attempt, outcome)
+            if reply is not None:
+                return reply
+        raise reject("contention")
+
+    async def _reply(self, attempt: _Attempt, outcome: Outcome) -> Reply | None:
+        """The reply to an outcome; None where it has to be decided again."""
+        match outcome:
+            case Done():
+                return attempt.reply()
+            case Replay(answer):
+                return attempt.replay(answer)
+            case Broken(constraint):
+                rejection = Rejection(constraint.code, constraint.message, {"rule": constraint.rule})
+                write = attempt.refuse(rejection)
+                again = await self._transactions.commit(attempt.request.actor.tenant, attempt.key, write)
+                return await self._reply(attempt, again)
+            case Stale():
+                return None
+
+
+class _Attempt:
+    """One request on its way to an answer, possibly decided more than once."""
+
+    def __init__(self, system: System, plan: LoadPlan, request: Request, render: RenderProblem) -> None:
+        self.system, self.plan, self.request, self.render = system, plan, request, render
+        self.entity: Entity = system.entities[request.entity]
+        self.key = None if request.key is None or request.dry_run else _key(request)
+        self.record_id = request.record or new_id()
+        self.command = Command(
+            request.entity, request.command, self.record_id, request.input, request.actor, new_id(),
+            request.expected_version,
+        )  # fmt: skip
+        key_id = None if self.key is None else self.key.id
+        self.parameters = plan.parameters(request.actor.tenant, key_id, request.record, dict(request.input))
+        self.answer = Answer(0, b"", request.entity)
+        self.loaded: Loaded | None = None
+        self.decision: Decision | None = None
+
+    def decide(self, loaded: Loaded) -> Write:
+        """Decide on what was loaded, and make everything that is to be committed.
+
+        Raises _Answered where there is nothing to commit: a replay, or a refusal that isn't kept.
+        """
+        self.loaded = loaded
+        if loaded.answer is not None:
+            raise _Answered(self.replay(loaded.answer))
+        decided = decide(self.system, loaded.records, self.command, loaded.now)
+        if isinstance(decided, Rejection):
+            return self.refuse(decided)
+        self.decision = decided
+        self.answer = self._accept(loaded, decided)
+        if self.request.dry_run:
+            raise _Answered(self.reply())
+        entries = entries_of(self.system, self.command, decided, Context(loaded.now, self.request.request_id))
+        reads: dict[Key, int | None] = {**self._anchors(decided), **decided.reads}
+        return Write(
+            answer=self.answer,
+            reads=reads,
+            written=frozenset(decided.final) | frozenset(key for key, version in reads.items() if version is None),
+            headers=[entry.header for entry in entries],
+            payloads=list({data for entry in entries for data in entry.payloads.values()}),
+        )
+
+    def _anchors(self, decision: Decision) -> dict[Key, int | None]:
+        """The records that quotas are counted at; they are locked in order with all others."""
+        found = dict[Key, int | None]()
+        for record in decision.final.values():
+            entity = self.system.entities[record.entity]
+            for quota in entity.quotas:
+                anchor, kind = record.values.get(quota.anchor), entity.fields[quota.anchor].type
+                if anchor is not None and record.state in quota.states and isinstance(kind, Reference):
+                    found[kind.entity, anchor] = None
+        return found
+
+    def _accept(self, loaded: Loaded, decision: Decision) -> Answer:
+        result = decision.result
+        records = {**loaded.records, **decision.final}
+        shown = seen_by(self.system, result, self.request.actor, loaded.now, records)
+        body = _json(represent(self.system, result, ()) if shown is None else shown)
+        status = 201 if self.request.record is None else 200
+        return Answer(status, body, result.entity, result.id, result.version)
+
+    def refuse(self, rejection: Rejection) -> Write:
+        """What a refusal commits: its answer, and that it was refused. Raises _Answered if it isn't kept."""
+        problem = Problem(rejection.code, rejection.detail, rejection.extra)
+        if not rejection.recorded or self.request.dry_run:
+            raise _Answered(Reply(problem.status, problem=problem))
+        body = self.render(problem, self.command.command_id)
+        self.answer = Answer(problem.status, body, self.request.entity, self.request.record)
+        refusal = {
+            "subject": str(self.request.actor.subject),
+            "kind": self.request.entity,
+            "record": None if self.request.record is None else str(self.request.record),
+            "command": self.request.command,
+            "code": rejection.code,
+            "rule": str(rejection.extra.get("rule", "")),
+            "request": self.request.request_id,
+        }
+        return Write(answer=self.answer, refusal=refusal)
+
+    def locks(self) -> dict[Key, bool]:
+        """What the last decision rested on, and what of it it wrote."""
+        if self.loaded is None:
+            return {}
+        found = dict.fromkeys(self.loaded.records, False)
+        if self.decision is not None:
+            found.update(dict.fromkeys(self._anchors(self.decision), True))
+            found.update({key: True for key in self.decision.final if key in found})
+        return found
+
+    def reply(self) -> Reply:
+        """The reply to what was just decided."""
+        answer = self.answer
+        return Reply(answer.status, answer.body, answer.record, answer.version)
+
+    def replay(self, known: KnownAnswer) -> Reply:
+        """The answer that the key already has, for a caller who may still see it."""
+        if known.fingerprint != self.request.fingerprint:
+            raise reject("idempotency-key-reused")
+        record = None if self.loaded is None or known.record is None else self.loaded.records.get((known.kind, known.record))
+        if record is not None and self.loaded is not None:
+            shown = seen_by(self.system, record, self.request.actor, self.loaded.now, self.loaded.records)
+            if shown is None and known.status < 400:
+                raise reject("not-found")
+        return Reply(known.status, known.body, known.record, known.version, replayed=True)
+
+
+def _key(request: Request) -> IdempotencyKey:
+    """A key belongs to one tenant, one subject and one operation: nobody meets another's."""
+    scope = [request.actor.tenant, str(request.actor.subject), request.entity, request.command, request.key]
+    return IdempotencyKey(UUID(bytes=canonical.digest(canonical.encode_trusted(scope))[:16]), request.fingerprint)
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _pause(tried: int) -> float:
+    """Seconds to wait before attempt `tried` + 2: doubling, with jitter."""
+    return PAUSE_S * 2**tried * (0.5 + random.random())

@@ -1,0 +1,134 @@
+"""Fields as columns: their SQL types, how a JSON value becomes one, and how rows become records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from decimal import Decimal
+from typing import Any
+
+from avow.kernel.command import Record
+from avow.model import types as kinds
+from avow.model.entity import Entity
+from avow.model.types import Value, ValueType
+from avow.model.values import Money, Subject
+from avow.store.statements import quote
+
+_PLAIN: Mapping[type, str] = {
+    kinds.Text: "text",
+    kinds.SubjectType: "text",
+    kinds.EnumType: "text",
+    kinds.Integer: "bigint",
+    kinds.Boolean: "boolean",
+    kinds.DateType: "date",
+    kinds.DateTimeType: "timestamptz",
+    kinds.DurationType: "interval",
+    kinds.UuidType: "uuid",
+    kinds.Reference: "uuid",
+    kinds.ObjectOf: "jsonb",
+}
+
+
+def sql_type(kind: ValueType) -> str:
+    """The column type of a field. Text compares by code point, so that every server orders it alike."""
+    if isinstance(kind, kinds.DecimalType | kinds.MoneyType):
+        return f"numeric({kind.digits}, {kind.scale})"
+    if isinstance(kind, kinds.ListOf):
+        return (
+            "jsonb" if isinstance(kind.item, kinds.ObjectOf | kinds.MoneyType) else f"{sql_type(kind.item)}[]"
+        )
+    return _PLAIN[type(kind)]
+
+
+def column_type(kind: ValueType) -> str:
+    """As `sql_type`, with the collation of text."""
+    plain = sql_type(kind)
+    return f'{plain} COLLATE "C"' if plain.startswith("text") else plain
+
+
+def from_json(kind: ValueType, source: str, name: str) -> str:
+    """SQL that reads the field `name` of the jsonb expression `source` as a column value."""
+    key = f"'{name}'"
+    if isinstance(kind, kinds.MoneyType):
+        return f"({source} #>> '{{{name},amount}}')::{sql_type(kind)}"
+    plain = sql_type(kind)
+    if plain == "jsonb":
+        return f"nullif({source} -> {key}, 'null'::jsonb)"
+    if isinstance(kind, kinds.ListOf):
+        item = sql_type(kind.item)
+        items = f"jsonb_array_elements_text({source} -> {key}) WITH ORDINALITY AS t(item, place)"
+        listed = f"coalesce((SELECT array_agg(item::{item} ORDER BY place) FROM {items}), '{{}}')"
+        return f"CASE jsonb_typeof({source} -> {key}) WHEN 'array' THEN {listed} END"
+    return f"({source} ->> {key})" if plain == "text" else f"({source} ->> {key})::{plain}"
+
+
+def performers_column(transition: str) -> str:
+    """The column that keeps who has performed a tracked transition."""
+    return f"by_{transition}"
+
+
+def columns_of(entity: Entity) -> list[str]:
+    """The columns that make a record, in the order that `reader` expects."""
+    return ["id", "state", "version", "head", *entity.fields, *(performers_column(t) for t in entity.tracked)]
+
+
+def select_list(entity: Entity, alias: str) -> str:
+    """The columns of a record for a SELECT."""
+    return ", ".join(f"{alias}.{quote(name)}" for name in columns_of(entity))
+
+
+def _decoder(kind: ValueType) -> Callable[[Any], Value] | None:
+    """From the driver's value to the typed one; None where they are the same."""
+    match kind:
+        case kinds.SubjectType():
+            return Subject
+        case kinds.MoneyType(currency, scale):
+            unit = Decimal(1).scaleb(-scale)
+            return lambda amount: Money(amount.quantize(unit), currency)
+        case kinds.DecimalType(_, scale):
+            step = Decimal(1).scaleb(-scale)
+            return lambda number: number.quantize(step)
+        case kinds.EnumType(python=python):
+            return python
+        case kinds.DateTimeType():
+            return lambda instant: instant.astimezone(UTC)
+        case kinds.ObjectOf() | kinds.ListOf() if sql_type(kind) == "jsonb":
+            return lambda text: kind.parse(json.loads(text), "")
+        case kinds.ListOf(item):
+            inner = _decoder(item)
+            return tuple if inner is None else lambda items: tuple(inner(i) for i in items)
+        case _:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReader:
+    """Turns the columns of `columns_of` into a record."""
+
+    entity: Entity
+    decoders: tuple[tuple[str, Callable[[Any], Value] | None], ...]
+
+    def read(self, row: Any, at: int) -> Record | None:
+        """The record whose columns start at `at` in the row; None where there is none."""
+        if row[at] is None:
+            return None
+        values = dict[str, Value]()
+        place = at + 4
+        for name, decode in self.decoders:
+            held = row[place]
+            values[name] = held if held is None or decode is None else decode(held)
+            place += 1
+        performers = {t: tuple(row[place + i]) for i, t in enumerate(self.entity.tracked) if row[place + i]}
+        return Record(self.entity.name, row[at], row[at + 1], row[at + 2], values, performers, row[at + 3])
+
+    @property
+    def width(self) -> int:
+        """How many columns a record takes."""
+        return 4 + len(self.decoders) + len(self.entity.tracked)
+
+
+def reader(entity: Entity) -> RecordReader:
+    """The reader of an entity's rows."""
+    return RecordReader(entity, tuple((f.name, _decoder(f.type)) for f in entity.fields.values()))

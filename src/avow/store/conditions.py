@@ -1,0 +1,175 @@
+"""Expressions as SQL: in CHECK constraints with constants, in queries with parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from avow.model import expression as ast
+from avow.model import types as kinds
+from avow.model.actor import Actor
+from avow.model.entity import Entity
+from avow.model.expression import Expression
+from avow.model.system import System
+from avow.model.types import Value, instant
+from avow.model.values import Money
+from avow.store.columns import performers_column, sql_type
+from avow.store.statements import literal, quote
+
+TRUE = ast.Everybody()
+FALSE = ast.Not(TRUE)
+
+
+def sql_literal(value: Value) -> str:
+    """A constant of a declaration as SQL."""
+    match value:
+        case Enum():
+            return literal(str(value.value))
+        case bool():
+            return "true" if value else "false"
+        case int() | Decimal():
+            return f"({value})" if value < 0 else str(value)
+        case Money():
+            return sql_literal(value.amount)
+        case str():
+            return literal(value)
+        case datetime():
+            return f"timestamptz {literal(instant(value))}"
+        case date():
+            return f"date {literal(value.isoformat())}"
+        case timedelta():
+            return f"interval {literal(str(kinds.DurationType().dump(value)))}"
+        case UUID():
+            return f"uuid {literal(str(value))}"
+        case _:
+            raise TypeError(f"{type(value).__name__} can't stand in SQL")
+
+
+def settle(node: Expression, actor: Actor) -> Expression:
+    """The expression with everything about the actor's rights decided; what remains reads the record."""
+    match node:
+        case ast.HasRole(role):
+            return TRUE if role in actor.roles else FALSE
+        case ast.Authenticated():
+            return TRUE if actor.authenticated else FALSE
+        case ast.Internal():
+            return FALSE
+        case ast.All(parts):
+            left = [part for part in (settle(p, actor) for p in parts) if part != TRUE]
+            return (
+                FALSE
+                if FALSE in left
+                else left[0]
+                if len(left) == 1
+                else ast.All(tuple(left))
+                if left
+                else TRUE
+            )
+        case ast.AnyOf(parts):
+            left = [part for part in (settle(p, actor) for p in parts) if part != FALSE]
+            return (
+                TRUE
+                if TRUE in left
+                else left[0]
+                if len(left) == 1
+                else ast.AnyOf(tuple(left))
+                if left
+                else FALSE
+            )
+        case ast.Not(part):
+            held = settle(part, actor)
+            return FALSE if held == TRUE else TRUE if held == FALSE else ast.Not(held)
+        case _:
+            return node
+
+
+class Compiler:
+    """Compiles expressions over one entity's rows.
+
+    alias:     how the row is called in the statement; empty in a CHECK.
+    subject:   SQL for the actor's subject; None where nobody acts.
+    parameter: takes a constant and gives the SQL that stands for it.
+    """
+
+    def __init__(
+        self, system: System, entity: Entity, alias: str, subject: str | None = None,
+        parameter: Callable[[Any], str] = sql_literal,
+    ) -> None:  # fmt: skip
+        self.system, self.entity, self.alias = system, entity, alias
+        self.subject, self.parameter = subject, parameter
+
+    def compile(self, node: Expression) -> str:
+        """The expression as SQL with the same three-valued logic."""
+        match node:
+            case ast.Const(value):
+                return self.parameter(value)
+            case ast.FieldOf(path):
+                return self._field(path)
+            case ast.Compare(op, left, right):
+                return f"({self.compile(left)} {'<>' if op == '!=' else '=' if op == '==' else op} {self.compile(right)})"
+            case ast.Arithmetic(op, left, right):
+                return f"({self.compile(left)} {op} {self.compile(right)})"
+            case ast.All(parts):
+                return f"({' AND '.join(map(self.compile, parts))})"
+            case ast.AnyOf(parts):
+                return f"({' OR '.join(map(self.compile, parts))})"
+            case ast.Not(part):
+                return f"(NOT {self.compile(part)})"
+            case ast.Missing(part):
+                return f"({self.compile(part)} IS NULL)"
+            case ast.OneOf(part, options):
+                return f"({self.compile(part)} IN ({', '.join(self.parameter(o) for o in options)}))"
+            case ast.InState(states, path):
+                listed = ", ".join(literal(state) for state in states)
+                return f"({self._state(path)} IN ({listed}))"
+            case ast.Now():
+                return "avow.now()"
+            case _:
+                return self._about_actor(node)
+
+    def _about_actor(self, node: Expression) -> str:
+        match node:
+            case ast.Everybody():
+                return "true"
+            case ast.ActorSubject():
+                return self.subject or "NULL::text"
+            case ast.Performed(transition):
+                held = f"coalesce({self._column(performers_column(transition))}, '{{}}')"
+                return f"({self.subject or 'NULL::text'} = ANY ({held}))"
+            case _:
+                raise TypeError(f"{type(node).__name__} can't become SQL")
+
+    def _column(self, name: str) -> str:
+        return f"{self.alias}.{quote(name)}" if self.alias else quote(name)
+
+    def _state(self, path: ast.Path) -> str:
+        return self._remote(path, "state") if path else self._column("state")
+
+    def _field(self, path: ast.Path) -> str:
+        if len(path) == 1:
+            return self._column(path[0])
+        kind = self.entity.fields[path[0]].type
+        if isinstance(kind, kinds.ObjectOf):
+            member = next(m for m in kind.members if m.name == path[1])
+            return f"({self._column(path[0])} ->> {literal(path[1])})::{sql_type(member.type)}"
+        return self._remote(path[:1], path[1:])
+
+    def _remote(self, path: ast.Path, rest: str | ast.Path) -> str:
+        """A value of the record behind a reference, as a scalar subquery of the same tenant."""
+        target = self.system.referred(self.entity, path[0])
+        alias = f"{self.alias or 'own'}_{path[0]}"
+        inner = Compiler(self.system, target, quote(alias), self.subject, self.parameter)
+        if isinstance(rest, str):
+            value = inner._state(path[1:])
+        else:
+            value = inner._field(rest)
+        table = f"{quote(self.system.name)}.{quote(target.plural)}"
+        tenant = f"{self.alias}.tenant" if self.alias else "tenant"
+        return (
+            f"(SELECT {value} FROM {table} AS {quote(alias)} WHERE {quote(alias)}.tenant = {tenant}"
+            f" AND {quote(alias)}.id = {self._column(path[0])})"
+        )

@@ -1,0 +1,254 @@
+"""Making the tables of a declaration, and bringing them up to a changed one where that loses nothing.
+
+Needs a login that may create roles and schemas. One transaction; two at once wait for each other.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from avow.errors import EnvironmentFault
+from avow.model.entity import Entity
+from avow.model.system import System
+from avow.store.columns import column_type, performers_column
+from avow.store.conditions import sql_literal
+from avow.store.rights import demand_version
+from avow.store.statements import quote, whole
+from avow.store.tables import (
+    Roles,
+    add_constraint,
+    constraints_of,
+    create_table,
+    edges,
+    functions,
+    table_of,
+)
+
+LOCK_WAIT_MS = 5_000
+
+
+async def install(connection: Any, system: System) -> bool:
+    """Make everything that a declaration needs; True if something changed.
+
+    On tables of an earlier declaration: adds entities, states, fields that may be missing or have a
+    constant default, and replaces constraints and functions. Raises EnvironmentFault, with nothing
+    changed, for what could lose data or strand records: a removed or retyped field, a removed entity,
+    a removed state that records are in, a rule that existing rows break.
+    """
+    demand_version(await connection.fetchval("SELECT current_setting('server_version_num')::int"))
+    async with connection.transaction(), _serialised(connection):
+        installed = await connection.fetchval("SELECT to_regclass('avow.audit') IS NOT NULL")
+        if not installed:
+            await _make_roles(connection, Roles.of(system))
+            await connection.execute(whole("schema.sql").substitute(Roles.of(system).quoted()))
+            await _make_schema(connection, system)
+        if await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM avow.edge WHERE boundary = $1)", system.fingerprint
+        ):
+            latest = await connection.fetchval(
+                "SELECT fingerprint FROM avow.boundary ORDER BY first_seen DESC LIMIT 1"
+            )
+            if latest == system.fingerprint:
+                return False
+        await connection.execute(f"SET LOCAL ROLE {quote(Roles.of(system).owner)}")
+        await _Tables(connection, system).bring_up()
+        await _record_boundary(connection, system)
+        await connection.execute("RESET ROLE")
+    return True
+
+
+@asynccontextmanager
+async def _serialised(connection: Any) -> AsyncIterator[None]:
+    """One installation at a time; DDL gives up rather than queue behind a long transaction."""
+    await connection.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext('avow.install'))")
+    try:
+        yield
+    except asyncpg.LockNotAvailableError:
+        raise EnvironmentFault(
+            "tables-busy", "another transaction holds a table for too long", "Try again when it has ended."
+        ) from None
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise EnvironmentFault(
+            "rights-missing",
+            f"the tables can't be made: {error}",
+            "Use a URL of a superuser, or of a role with CREATEROLE that owns the database.",
+        ) from None
+
+
+async def _make_roles(connection: Any, roles: Roles) -> None:
+    for name in (roles.owner, roles.application, roles.reader):
+        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name):
+            await connection.execute(f"CREATE ROLE {quote(name)} NOLOGIN NOSUPERUSER NOBYPASSRLS")
+    if not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = session_user"):
+        await connection.execute(f"GRANT {quote(roles.owner)} TO CURRENT_USER")
+
+
+async def _make_schema(connection: Any, system: System) -> None:
+    roles = Roles.of(system)
+    await connection.execute(f"CREATE SCHEMA {quote(system.name)} AUTHORIZATION {quote(roles.owner)}")
+    await connection.execute(
+        f"GRANT USAGE ON SCHEMA {quote(system.name)} TO {quote(roles.application)}, {quote(roles.reader)}"
+    )
+
+
+async def _record_boundary(connection: Any, system: System) -> None:
+    await connection.execute(
+        "INSERT INTO avow.boundary (fingerprint, description) VALUES ($1, $2)"
+        " ON CONFLICT (fingerprint) DO UPDATE SET first_seen = clock_timestamp()",
+        system.fingerprint,
+        system.description,
+    )
+    await connection.executemany(
+        "INSERT INTO avow.edge VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        [(system.fingerprint, *edge) for edge in edges(system)],
+    )
+
+
+class _Tables:
+    """Brings the tables from the last boundary to this one."""
+
+    def __init__(self, connection: Any, system: System) -> None:
+        self.connection, self.system = connection, system
+        self.before: dict[str, Any] = {}
+
+    async def bring_up(self) -> None:
+        held = await self.connection.fetchval(
+            "SELECT description FROM avow.boundary ORDER BY first_seen DESC LIMIT 1"
+        )
+        self.before = {} if held is None else json.loads(held)["entities"]
+        if gone := sorted(set(self.before) - set(self.system.entities)):
+            raise _refused(
+                f"{', '.join(gone)} is declared no longer", "Keep the entity; its records have a history."
+            )
+        for entity in self.system.entities.values():
+            known = self.before.get(entity.name)
+            if known is None:
+                for statement in create_table(self.system, entity):
+                    await self.connection.execute(statement)
+            else:
+                await self._change(entity, known)
+        for entity in self.system.entities.values():
+            await self._constrain(entity)
+        for statement in functions(self.system):
+            await self.connection.execute(statement)
+
+    async def _change(self, entity: Entity, known: dict[str, Any]) -> None:
+        where = entity.name
+        if known["plural"] != entity.plural:
+            raise _refused(f"{where} is now called {entity.plural}", f'Keep plural="{known["plural"]}".')
+        for name, described in known["fields"].items():
+            field = entity.fields.get(name)
+            if field is None:
+                raise _refused(f"{where}.{name} is declared no longer", "Keep the field; make it optional.")
+            kept = {"type", "digits", "scale", "currency", "entity", "item"}
+            now = {key: value for key, value in field.type.describe().items() if key in kept}
+            if now != {key: value for key, value in described.items() if key in kept}:
+                raise _refused(f"{where}.{name} has another type", "Declare a new field beside it.")
+            if described["optional"] is not field.optional:
+                null = "DROP NOT NULL" if field.optional else "SET NOT NULL"
+                await self._execute(
+                    f"ALTER TABLE {table_of(self.system, entity)} ALTER {quote(name)} {null}", where
+                )
+        for name in sorted(set(known["states"]) - set(entity.states)):
+            query = f"SELECT count(*) FROM {table_of(self.system, entity)} WHERE state = $1"
+            await self.connection.execute("SET LOCAL avow.scope = 'all'")
+            if count := await self.connection.fetchval(query, name):
+                raise _refused(
+                    f"{count} records are in {where}.{name}, which is declared no longer",
+                    "Keep the state until they have left it.",
+                )
+        await self._add_columns(entity, known)
+
+    async def _add_columns(self, entity: Entity, known: dict[str, Any]) -> None:
+        table = table_of(self.system, entity)
+        for field in entity.fields.values():
+            if field.name in known["fields"]:
+                continue
+            column = f"{quote(field.name)} {column_type(field.type)}"
+            if not field.optional:
+                default = getattr(field.default, "value", None)
+                if default is None:
+                    raise _refused(
+                        f"{entity.name}.{field.name} is new, and existing records have no value for it",
+                        "Write `| None`, or give it a constant default.",
+                    )
+                column += f" NOT NULL DEFAULT {sql_literal(default)}"
+            await self._execute(f"ALTER TABLE {table} ADD COLUMN {column}", entity.name)
+            await self._execute(f"ALTER TABLE {table} ALTER {quote(field.name)} DROP DEFAULT", entity.name)
+        for transition in entity.tracked:
+            if transition not in known["tracked"]:
+                column = quote(performers_column(transition))
+                await self._execute(
+                    f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} text[]", entity.name
+                )
+
+    async def _constrain(self, entity: Entity) -> None:
+        """Replace every constraint that isn't what is declared now."""
+        wanted = {c.name: c for c in constraints_of(self.system, entity)}
+        rows = await self.connection.fetch(_CONSTRAINTS, self.system.name, entity.plural)
+        held = {row["name"]: row for row in rows}
+        for name, row in held.items():
+            constraint = wanted.get(name)
+            if constraint is None or row["comment"] != constraint.definition:
+                await self.connection.execute(_drop(self.system, entity, name, row["index_only"]))
+        for name, constraint in wanted.items():
+            if (name in held and held[name]["comment"] == constraint.definition) or not constraint.definition:
+                continue
+            await self._execute(add_constraint(constraint) or "", constraint.rule)
+            await self.connection.execute(_comment(self.system, entity, name, constraint.definition))
+
+    async def _execute(self, statement: str, rule: str) -> None:
+        try:
+            await self.connection.execute(statement)
+        except asyncpg.IntegrityConstraintViolationError:
+            raise _refused(
+                f"existing records break {rule}",
+                "Correct the records first, by commands of the declaration in force.",
+            ) from None
+
+
+_CONSTRAINTS = """
+SELECT conname AS name, obj_description(c.oid, 'pg_constraint') AS comment, false AS index_only
+FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+WHERE n.nspname = $1 AND t.relname = $2 AND obj_description(c.oid, 'pg_constraint') IS NOT NULL
+UNION ALL
+SELECT i.relname, obj_description(i.oid, 'pg_class'), true
+FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid
+JOIN pg_namespace n ON n.oid = t.relnamespace
+WHERE n.nspname = $1 AND t.relname = $2 AND obj_description(i.oid, 'pg_class') IS NOT NULL
+"""
+
+
+def _drop(system: System, entity: Entity, name: str, index_only: bool) -> str:
+    if index_only:
+        return f"DROP INDEX {quote(system.name)}.{quote(name)}"
+    return f"ALTER TABLE {table_of(system, entity)} DROP CONSTRAINT {quote(name)}"
+
+
+def _comment(system: System, entity: Entity, name: str, definition: str) -> str:
+    """The definition is kept as the constraint's comment, so that a changed one is recognised."""
+    text = "'" + definition.replace("'", "''") + "'"
+    if definition.startswith("CREATE "):
+        return f"COMMENT ON INDEX {quote(system.name)}.{quote(name)} IS {text}"
+    return f"COMMENT ON CONSTRAINT {quote(name)} ON {table_of(system, entity)} IS {text}"
+
+
+def _refused(detail: str, mend: str) -> EnvironmentFault:
+    return EnvironmentFault("change-refused", f"the tables can't follow the declaration: {detail}", mend)
+
+
+async def login(connection: Any, system: System, name: str) -> str:
+    """Make or renew a login of the application role with a fresh password, which is given back."""
+    roles, password = Roles.of(system), secrets.token_urlsafe(24)
+    exists = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name)
+    verb = "ALTER" if exists else "CREATE"
+    await connection.execute(f"{verb} ROLE {quote(name)} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD '{password}'")
+    await connection.execute(f"GRANT {quote(roles.application)} TO {quote(name)}")
+    return password

@@ -1,0 +1,152 @@
+"""What a command's decision rests on, as one SELECT: the key's answer, the record, and what it refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from avow.declare.loads import argument_loads
+from avow.kernel.command import Key, Record
+from avow.model.entity import Entity, Transition
+from avow.model.expression import Path
+from avow.model.system import System
+from avow.model.types import Reference, Value
+from avow.store.columns import RecordReader, reader, select_list
+from avow.store.statements import quote
+from avow.store.tables import table_of
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAnswer:
+    """What was answered to an idempotency key."""
+
+    fingerprint: bytes
+    status: int
+    body: bytes
+    kind: str
+    record: UUID | None
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One load: the database's time, the key's answer if it has one, and the records by key."""
+
+    now: datetime
+    answer: KnownAnswer | None
+    records: dict[Key, Record]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """The SELECT of one command, and how its row is read.
+
+    arguments: names of the input whose values follow tenant, key and id as parameters.
+    """
+
+    sql: str
+    arguments: tuple[str, ...]
+    readers: tuple[RecordReader, ...]
+
+    def parameters(
+        self, tenant: str, key: UUID | None, record: UUID | None, given: dict[str, Value]
+    ) -> list[Any]:
+        """The parameters of one execution, in order."""
+        return [tenant, key, record, *(given.get(name) for name in self.arguments)]
+
+    def read(self, row: Any) -> Loaded:
+        """The row of one execution."""
+        answer = None if row[1] is None else KnownAnswer(*(row[i] for i in range(1, 7)))
+        records = dict[Key, Record]()
+        place = 7
+        for entity_reader in self.readers:
+            record = entity_reader.read(row, place)
+            if record is not None:
+                records[record.key] = record
+            place += entity_reader.width
+        return Loaded(row[0], answer, records)
+
+
+def plan_command(system: System, entity: Entity, command: str) -> LoadPlan:
+    """The load of a command: its own record (unless it creates one), and every record it may follow."""
+    transitions = entity.of_command(command)
+    builder = _Builder(system)
+    if not transitions[0].creation:
+        builder.own(entity, sorted({path for t in transitions for path in t.loads}))
+    for name, paths in _arguments(system, entity, transitions):
+        builder.argument(name, system.entities[paths[0]], paths[1])
+    return builder.plan()
+
+
+def plan_record(system: System, entity: Entity, paths: tuple[Path, ...]) -> LoadPlan:
+    """The load of one record with what its read policy follows."""
+    builder = _Builder(system)
+    builder.own(entity, sorted(paths))
+    return builder.plan()
+
+
+def _arguments(
+    system: System, entity: Entity, transitions: tuple[Transition, ...]
+) -> Iterator[tuple[str, tuple[str, list[Path]]]]:
+    for parameter in transitions[0].parameters:
+        if isinstance(parameter.type, Reference):
+            paths = {p for t in transitions for p in argument_loads(entity, t, parameter, system.entities)}
+            yield parameter.name, (parameter.type.entity, sorted(paths))
+
+
+class _Builder:
+    """Joins record after record to the row that sets the tenant.
+
+    Each is a LATERAL subquery with a LIMIT that depends on that row, so that the tenant is set
+    before row-level security asks for it.
+    """
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.selected = list[str]()
+        self.joins = list[str]()
+        self.readers = list[RecordReader]()
+        self.arguments = list[str]()
+
+    def own(self, entity: Entity, paths: list[Path]) -> None:
+        """The command's own record, and below it every path."""
+        self._tree(entity, "$3::uuid", paths)
+
+    def argument(self, name: str, entity: Entity, paths: list[Path]) -> None:
+        """The record that an argument refers to, and below it every path."""
+        self.arguments.append(name)
+        self._tree(entity, f"${3 + len(self.arguments)}::uuid", paths)
+
+    def _tree(self, entity: Entity, wanted: str, paths: list[Path]) -> None:
+        aliases: dict[Path, tuple[str, Entity]] = {(): (self._join(entity, wanted), entity)}
+        for path in paths:
+            alias, at = aliases[path[:-1]]
+            target = self.system.referred(at, path[-1])
+            aliases[path] = (self._join(target, f"{alias}.{quote(path[-1])}"), target)
+
+    def _join(self, entity: Entity, wanted: str) -> str:
+        alias = f"r{len(self.readers)}"
+        table = table_of(self.system, entity)
+        self.joins.append(
+            f"LEFT JOIN LATERAL (SELECT * FROM {table} AS t"
+            f" WHERE t.tenant = s.tenant AND t.id = {wanted} LIMIT 1) AS {alias} ON true"
+        )
+        self.selected.append(select_list(entity, alias))
+        self.readers.append(reader(entity))
+        return alias
+
+    def plan(self) -> LoadPlan:
+        answer = "k.fingerprint, k.status, k.body, k.kind, k.record, k.version"
+        key = (
+            "LEFT JOIN LATERAL (SELECT * FROM avow.idempotency AS i"
+            " WHERE i.tenant = s.tenant AND i.id = $2::uuid LIMIT 1) AS k ON true"
+        )
+        selected = ", ".join(["avow.now()", answer, *self.selected])
+        tenant = (
+            "(SELECT set_config('avow.tenant', $1::text, true) AS tenant, $3::uuid AS record OFFSET 0) AS s"
+        )
+        sql = "\n".join([f"SELECT {selected}", f"FROM {tenant}", key, *self.joins])
+        return LoadPlan(sql, tuple(self.arguments), tuple(self.readers))

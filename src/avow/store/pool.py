@@ -1,0 +1,125 @@
+"""A few connections to one database, handed out one statement at a time.
+
+No session state is ever left on a connection (settings are local to each statement's transaction), so
+nothing has to be reset between two borrowers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from avow.errors import EnvironmentFault, reject
+
+CONNECTIONS_MAX = 8
+WAITING_MAX = 1_000
+WAIT_S_MAX = 10.0
+STATEMENT_S_MAX = 15.0
+CONNECT_S_MAX = 10.0
+
+LOST = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+)
+"""What a lost or refused connection raises."""
+
+_SETTINGS = {
+    "application_name": "avow",
+    "timezone": "UTC",
+    "jit": "off",
+    "idle_in_transaction_session_timeout": "30s",
+}
+
+
+async def connect(url: str, settings: dict[str, str] | None = None) -> Any:
+    """One connection. Raises EnvironmentFault where there is no database to talk to."""
+    try:
+        return await asyncpg.connect(
+            url,
+            timeout=CONNECT_S_MAX,
+            command_timeout=STATEMENT_S_MAX,
+            server_settings={**_SETTINGS, **(settings or {})},
+        )
+    except (ValueError, asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:  # fmt: skip
+        raise EnvironmentFault(
+            "database-refused", f"the database refused: {error}", "Check AVOW_DATABASE_URL."
+        ) from None
+    except (TimeoutError, *LOST) as error:
+        detail = f"no database answers: {error or type(error).__name__}"
+        raise EnvironmentFault(
+            "database-unreachable", detail, "Start it, or check AVOW_DATABASE_URL."
+        ) from None
+
+
+class Pool:
+    """At most `size` connections, made when they are needed; further borrowers wait in order.
+
+    Raises ProblemError `busy` for a borrower who would wait behind WAITING_MAX others or longer than
+    WAIT_S_MAX, and `database-unavailable` where no connection can be made.
+    """
+
+    def __init__(self, url: str, size: int = CONNECTIONS_MAX, settings: dict[str, str] | None = None) -> None:
+        self._url, self._size, self._settings = url, size, settings
+        self._free = list[Any]()
+        self._places = asyncio.Semaphore(size)
+        self._waiting = 0
+        self._closed = False
+
+    @asynccontextmanager
+    async def borrow(self) -> AsyncIterator[Any]:
+        """A connection for a few statements. One that was lost isn't handed out again."""
+        await self._wait()
+        try:
+            connection = await self._take()
+            try:
+                yield connection
+            except BaseException:
+                if connection.is_in_transaction() or connection.is_closed():
+                    connection.terminate()
+                raise
+            finally:
+                self._give_back(connection)
+        finally:
+            self._places.release()
+
+    async def _wait(self) -> None:
+        if self._waiting >= WAITING_MAX or self._closed:
+            raise reject("busy", "Too many requests are waiting for the database.")
+        self._waiting += 1
+        try:
+            await asyncio.wait_for(self._places.acquire(), WAIT_S_MAX)
+        except TimeoutError:
+            raise reject("busy", "The database was busy for too long.") from None
+        finally:
+            self._waiting -= 1
+
+    async def _take(self) -> Any:
+        while self._free:
+            connection = self._free.pop()
+            if not connection.is_closed():
+                return connection
+        try:
+            return await connect(self._url, self._settings)
+        except EnvironmentFault:
+            raise reject("database-unavailable") from None
+
+    def _give_back(self, connection: Any) -> None:
+        if self._closed:
+            connection.terminate()
+        elif not connection.is_closed():
+            self._free.append(connection)
+
+    async def close(self) -> None:
+        """Close every free connection; borrowed ones end when they are given back."""
+        self._closed = True
+        for connection in self._free:
+            connection.terminate()
+        self._free.clear()

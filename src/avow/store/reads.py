@@ -1,0 +1,159 @@
+"""Reading records and their history: one round trip, who may see them in the WHERE."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from avow.kernel.command import Record
+from avow.model.actor import Actor
+from avow.model.entity import Entity
+from avow.model.expression import Expression
+from avow.model.system import System
+from avow.model.types import EnumType, MoneyType, Value
+from avow.store.columns import reader, select_list
+from avow.store.conditions import TRUE, Compiler, settle
+from avow.store.loading import Loaded, LoadPlan
+from avow.store.pool import Pool
+from avow.store.statements import quote
+from avow.store.tables import table_of
+
+ENTRIES_MAX = 1_000
+"""How many audit entries one read gives back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page that is wanted.
+
+    filters: fields with the value they must have; state: the same for the state.
+    after:   the id of the last record of the page before. limit: at most so many records.
+    """
+
+    filters: Mapping[str, Value]
+    state: str | None
+    after: UUID | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """One audit entry as it is stored. `payloads`: the long values that its header names, where they still exist."""
+
+    entry: int
+    kind: str
+    id: UUID
+    version: int
+    header: bytes
+    hash: bytes
+    payloads: Mapping[str, bytes]
+
+
+class Reads:
+    """Everything that is read outside of a command."""
+
+    def __init__(self, system: System, pool: Pool) -> None:
+        self._system, self._pool = system, pool
+
+    async def now(self) -> datetime:
+        """The database's clock; also tells whether the database answers."""
+        async with self._pool.borrow() as connection:
+            return await connection.fetchval("SELECT avow.now()")
+
+    async def load(self, plan: LoadPlan, tenant: str, record: UUID) -> Loaded:
+        """One record, with what its read policy follows."""
+        async with self._pool.borrow() as connection:
+            return plan.read(await connection.fetchrow(plan.sql, tenant, None, record))
+
+    async def page(self, entity: Entity, actor: Actor, listing: Listing) -> tuple[list[Record], bool]:
+        """A page of the records that the actor may read, oldest first, and whether there are more."""
+        sql, parameters = _page_statement(self._system, entity, actor, listing)
+        read = reader(entity).read
+        async with self._pool.borrow() as connection:
+            rows = await connection.fetch(sql, *parameters)
+        found = [record for row in rows if (record := read(row, 0)) is not None]
+        return found[: listing.limit], len(found) > listing.limit
+
+    async def entries(self, tenant: str, kind: str, record: UUID, after: int = 0) -> list[StoredEntry]:
+        """The audit entries of one record from the version after `after` on, at most ENTRIES_MAX of them."""
+        async with self._pool.borrow() as connection:
+            rows = await connection.fetch(_ENTRIES, tenant, kind, record, after, ENTRIES_MAX)
+        return [stored_entry(row) for row in rows]
+
+    async def boundary(self, fingerprint: bytes) -> bytes | None:
+        """The description of a boundary that was once in force."""
+        async with self._pool.borrow() as connection:
+            return await connection.fetchval(_BOUNDARY, fingerprint)
+
+    async def api_key(self, key_id: str) -> Any:
+        """Tenant, subject, roles and digest of a live API key, or None."""
+        async with self._pool.borrow() as connection:
+            return await connection.fetchrow("SELECT * FROM avow.find_api_key($1)", key_id)
+
+
+_BOUNDARY = "SELECT description FROM avow.boundary WHERE fingerprint = $1"
+
+_ENTRIES = """
+SELECT a.entry, a.kind, a.id, a.version, a.header, a.hash, a.payloads
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
+CROSS JOIN LATERAL (
+    SELECT e.*, (
+        SELECT jsonb_object_agg(encode(p.sha256, 'hex'), convert_from(p.data, 'UTF8'))
+        FROM jsonb_each_text(convert_from(e.header, 'UTF8')::jsonb -> 'changes_sha256') AS named
+        JOIN avow.payload p ON p.tenant = e.tenant AND p.sha256 = decode(named.value, 'hex')
+    ) AS payloads
+    FROM avow.audit e
+    WHERE e.tenant = s.tenant AND e.kind = $2 AND e.id = $3 AND e.version > $4
+    ORDER BY e.version LIMIT $5
+) AS a
+"""
+
+
+def stored_entry(row: Any) -> StoredEntry:
+    """A row of the audit log as an entry."""
+    payloads = {} if row[6] is None else {name: text.encode() for name, text in json.loads(row[6]).items()}
+    return StoredEntry(row[0], row[1], row[2], row[3], row[4], row[5], payloads)
+
+
+def _page_statement(system: System, entity: Entity, actor: Actor, listing: Listing) -> tuple[str, list[Any]]:
+    """The statement of a page: the same policy that decides a single read, as its WHERE."""
+    parameters: list[Any] = [actor.tenant, str(actor.subject) if actor.authenticated else None]
+    compiler = Compiler(system, entity, "t", "$2::text")
+    conditions = ["t.tenant = s.tenant"]
+
+    def permit(policy: Expression | None) -> None:
+        held = TRUE if policy is None else settle(policy, actor)
+        if held != TRUE:
+            conditions.append(compiler.compile(held))
+
+    permit(entity.read)
+    if listing.state is not None:
+        parameters.append(listing.state)
+        conditions.append(f"t.state = ${len(parameters)}::text")
+    for name, value in listing.filters.items():
+        permit(entity.fields[name].read)
+        parameters.append(plain(entity, name, value))
+        conditions.append(f"t.{quote(name)} = ${len(parameters)}")
+    if listing.after is not None:
+        parameters.append(listing.after)
+        conditions.append(f"t.id > ${len(parameters)}::uuid")
+    parameters.append(listing.limit + 1)
+    inner = (
+        f"SELECT {select_list(entity, 't')} FROM {table_of(system, entity)} AS t"
+        f" WHERE {' AND '.join(conditions)} ORDER BY t.id LIMIT ${len(parameters)}"
+    )
+    # The subject stands in the outer row, so that it is a parameter of every statement, used or not.
+    outer = "(SELECT set_config('avow.tenant', $1::text, true) AS tenant, $2::text AS subject OFFSET 0) AS s"
+    return f"SELECT r.* FROM {outer} CROSS JOIN LATERAL ({inner}) AS r", parameters
+
+
+def plain(entity: Entity, name: str, value: Value) -> Any:
+    """A typed value as the driver wants it."""
+    kind = entity.fields[name].type
+    if isinstance(kind, MoneyType):
+        return value.amount
+    return str(value.value) if isinstance(kind, EnumType) else str(value) if isinstance(value, str) else value

@@ -1,0 +1,86 @@
+"""Whether a connection has the rights of the application, and no more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avow.errors import EnvironmentFault
+from avow.model.system import System
+from avow.store.tables import Roles
+
+_RIGHTS = """
+SELECT r.rolname, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolcreatedb, r.rolreplication,
+       current_setting('server_version_num')::int AS version,
+       pg_has_role(session_user, d.datdba, 'MEMBER') AS owns_database,
+       to_regrole($1) IS NOT NULL AND pg_has_role(session_user, to_regrole($1), 'MEMBER') AS is_owner,
+       to_regrole($2) IS NOT NULL AND pg_has_role(session_user, to_regrole($2), 'USAGE') AS is_application,
+       to_regclass('avow.audit') IS NOT NULL AS installed,
+       EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname IN ('avow', $3) AND pg_has_role(session_user, c.relowner, 'MEMBER')) AS owns_tables,
+       EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname IN ('avow', $3) AND c.relkind IN ('r', 'p')
+                 AND has_table_privilege(session_user, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')) AS writes_tables
+FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()
+"""
+
+VERSION_MIN = 150_000
+
+
+async def demand_application_rights(connection: Any, system: System) -> None:
+    """Refuse to serve on this connection unless it can do exactly what the application may.
+
+    Raises EnvironmentFault with every surplus right, or with what is missing.
+    """
+    roles = Roles.of(system)
+    row = await connection.fetchrow(_RIGHTS, roles.owner, roles.application, system.name)
+    demand_version(row["version"])
+    surplus = [said for column, said in _SURPLUS.items() if row[column]]
+    if surplus:
+        raise EnvironmentFault(
+            "rights-too-wide",
+            f"the database login {row['rolname']} {', '.join(surplus)}; the boundaries wouldn't hold",
+            f"Serve with a login that is only a member of {roles.application}:"
+            f" CREATE ROLE a_name LOGIN PASSWORD '...' IN ROLE {roles.application};",
+        )
+    if not row["installed"]:
+        raise EnvironmentFault("tables-missing", "the database has no tables of Avow", _INSTALL)
+    if not row["is_application"]:
+        raise EnvironmentFault(
+            "rights-missing",
+            f"the database login {row['rolname']} isn't a member of {roles.application}",
+            f"GRANT {roles.application} TO {row['rolname']};",
+        )
+
+
+_INSTALL = "Run `avow migrate` once with a URL of the database's owner or a superuser."
+
+_SURPLUS = {
+    "rolsuper": "is a superuser",
+    "rolbypassrls": "bypasses row-level security",
+    "rolcreaterole": "may create roles",
+    "rolcreatedb": "may create databases",
+    "rolreplication": "may replicate",
+    "owns_database": "owns the database",
+    "is_owner": "is a member of the owner role",
+    "owns_tables": "owns tables",
+    "writes_tables": "may write tables directly",
+}
+
+
+def demand_version(version: int) -> None:
+    """Refuse a server that is too old. `version` as in server_version_num."""
+    if version < VERSION_MIN:
+        raise EnvironmentFault(
+            "database-too-old", f"PostgreSQL {version // 10_000} is too old", "Use PostgreSQL 15 or newer."
+        )
+
+
+async def demand_boundary(connection: Any, system: System) -> None:
+    """Refuse to serve a declaration that the tables weren't made for."""
+    known = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM avow.edge WHERE boundary = $1)", system.fingerprint
+    )
+    if not known:
+        raise EnvironmentFault(
+            "boundary-unknown", "the tables were made for another version of the declaration", _INSTALL
+        )

@@ -1,0 +1,135 @@
+-- Avow's own tables and functions, schema `avow`. Owned by the owner role; see docs/reference/tables.md.
+-- @{owner}, @{application} and @{reader} are the three roles of this database.
+
+CREATE SCHEMA avow AUTHORIZATION @{owner};
+GRANT USAGE ON SCHEMA avow TO @{application}, @{reader};
+
+SET LOCAL ROLE @{owner};
+
+-- The one clock. A row here fixes it; only the owner can write one, and only tests do.
+CREATE TABLE avow.clock (
+    fixed  timestamptz NOT NULL,
+    single boolean PRIMARY KEY DEFAULT true CHECK (single)
+);
+
+CREATE FUNCTION avow.now() RETURNS timestamptz
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'SELECT coalesce((SELECT fixed FROM avow.clock), clock_timestamp())';
+
+-- The tenant of the running transaction; null, and so no rows, where none was set.
+CREATE FUNCTION avow.tenant() RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$SELECT nullif(current_setting('avow.tenant', true), '')$$;
+
+-- Every boundary that was ever in force here, so that old entries can be explained.
+CREATE TABLE avow.boundary (
+    fingerprint bytea PRIMARY KEY,
+    description bytea NOT NULL,
+    first_seen  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CHECK (fingerprint = sha256(description))
+);
+
+-- The edges of the machines of each boundary: what avow.commit lets happen.
+CREATE TABLE avow.edge (
+    boundary   bytea NOT NULL REFERENCES avow.boundary,
+    kind       text NOT NULL,
+    transition text NOT NULL,
+    source     text NOT NULL,
+    target     text NOT NULL,
+    PRIMARY KEY (boundary, kind, transition, source)
+);
+
+-- The audit log. `header` is the exact canonical bytes, `hash` their RFC 6962 leaf hash.
+CREATE TABLE avow.audit (
+    entry   bigint GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
+    tenant  text NOT NULL,
+    kind    text NOT NULL,
+    id      uuid NOT NULL,
+    version bigint NOT NULL,
+    header  bytea NOT NULL,
+    hash    bytea NOT NULL,
+    at      timestamptz NOT NULL DEFAULT avow.now(),
+    tx      xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    UNIQUE (tenant, kind, id, version)
+);
+
+-- Long values, by their SHA-256; headers name them.
+CREATE TABLE avow.payload (
+    tenant text NOT NULL,
+    sha256 bytea NOT NULL,
+    data   bytea NOT NULL,
+    PRIMARY KEY (tenant, sha256)
+);
+
+-- What was answered to each idempotency key. `id` is a hash of tenant, subject, operation and key.
+CREATE TABLE avow.idempotency (
+    tenant      text NOT NULL,
+    id          uuid NOT NULL,
+    fingerprint bytea NOT NULL,
+    status      smallint NOT NULL,
+    body        bytea NOT NULL,
+    kind        text NOT NULL,
+    record      uuid,
+    version     bigint,
+    at          timestamptz NOT NULL DEFAULT avow.now(),
+    PRIMARY KEY (tenant, id)
+);
+CREATE INDEX idempotency_at ON avow.idempotency USING brin (at) WITH (autosummarize = on);
+
+-- Commands that were refused by a rule, without their data.
+CREATE TABLE avow.refusal (
+    refusal bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant  text NOT NULL,
+    at      timestamptz NOT NULL DEFAULT avow.now(),
+    subject text NOT NULL,
+    kind    text NOT NULL,
+    record  uuid,
+    command text NOT NULL,
+    code    text NOT NULL,
+    rule    text NOT NULL,
+    request text NOT NULL
+);
+
+-- API keys: only a keyed hash of each secret. Two secrets may be live while one replaces the other.
+CREATE TABLE avow.api_key (
+    id          text PRIMARY KEY,
+    tenant      text NOT NULL,
+    subject     text NOT NULL,
+    roles       text[] NOT NULL,
+    digest      bytea NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT avow.now(),
+    expires_at  timestamptz NOT NULL,
+    revoked_at  timestamptz,
+    replaced_by text REFERENCES avow.api_key
+);
+
+DO $$
+DECLARE relation text;
+BEGIN
+    FOREACH relation IN ARRAY ARRAY['audit', 'payload', 'idempotency', 'refusal'] LOOP
+        EXECUTE format('ALTER TABLE avow.%I ENABLE ROW LEVEL SECURITY', relation);
+        EXECUTE format('ALTER TABLE avow.%I FORCE ROW LEVEL SECURITY', relation);
+        EXECUTE format('CREATE POLICY tenant ON avow.%I USING (tenant = avow.tenant())', relation);
+        EXECUTE format(
+            'CREATE POLICY owner_reads_all ON avow.%I FOR SELECT TO @{owner} USING (current_setting(''avow.scope'', true) = ''all'')',
+            relation);
+    END LOOP;
+END $$;
+
+GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge TO @{application};
+GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge TO @{reader};
+
+-- An API key by its public id; the application never sees the table.
+CREATE FUNCTION avow.find_api_key(p_id text)
+    RETURNS TABLE (tenant text, subject text, roles text[], digest bytea)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+        SELECT k.tenant, k.subject, k.roles, k.digest FROM avow.api_key k
+        WHERE k.id = p_id AND k.revoked_at IS NULL AND k.expires_at > avow.now()
+    $$;
+
+-- Ranges over types that PostgreSQL has none for, so that EXCLUDE needs no extension.
+CREATE TYPE avow.uuidrange AS RANGE (subtype = uuid);
+CREATE TYPE avow.textrange AS RANGE (subtype = text, collation = "C");
+
+RESET ROLE;

@@ -1,0 +1,39 @@
+"""The SQL files beside this module: named statements with @{placeholders}."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from string import Template
+
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+class Statement(Template):
+    """A statement with placeholders; `$` belongs to SQL."""
+
+    delimiter = "@"
+
+
+@cache
+def whole(file: str) -> Statement:
+    """The text of one SQL file."""
+    return Statement((files("avow.store") / "sql" / file).read_text("utf-8"))
+
+
+@cache
+def named(file: str) -> dict[str, Statement]:
+    """The named statements of one SQL file."""
+    parts = _NAME.split(whole(file).template)
+    return {name: Statement(text.strip("\n")) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def quote(identifier: str) -> str:
+    """An identifier, quoted."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A string constant, quoted."""
+    return "'" + text.replace("'", "''") + "'"

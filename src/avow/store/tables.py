@@ -1,0 +1,293 @@
+"""From the model to tables, constraints and the functions that write them. Text only; nothing runs here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from avow.model import types as kinds
+from avow.model.entity import Entity, Exclusion, Field, Quota, Unique
+from avow.model.system import System
+from avow.model.types import ValueType
+from avow.store.columns import column_type, from_json, performers_column, sql_type
+from avow.store.conditions import Compiler, sql_literal
+from avow.store.statements import literal, named, quote, whole
+
+IDENTIFIER_LENGTH_MAX = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The three roles of a database, by their names in the cluster."""
+
+    owner: str
+    application: str
+    reader: str
+
+    @classmethod
+    def of(cls, system: System) -> Roles:
+        """The names that belong to an application."""
+        return cls(f"{system.name}_owner", f"{system.name}_application", f"{system.name}_reader")
+
+    def quoted(self) -> dict[str, str]:
+        """As placeholders of the SQL files."""
+        return {
+            "owner": quote(self.owner),
+            "application": quote(self.application),
+            "reader": quote(self.reader),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A constraint in the database and the rule of the declaration that it holds.
+
+    table, name: where it is. definition: what follows ADD CONSTRAINT name; empty for one that isn't
+    a table constraint. code: the problem it is answered with. rule, message: for people.
+    """
+
+    table: str
+    name: str
+    definition: str
+    code: str
+    rule: str
+    message: str
+
+
+def table_of(system: System, entity: Entity) -> str:
+    """The table of an entity, quoted and with its schema."""
+    return f"{quote(system.name)}.{quote(entity.plural)}"
+
+
+def constraint_name(entity: Entity, rule: str) -> str:
+    """The name of a rule's constraint: readable, unique in the schema, and short enough."""
+    name = f"{entity.plural}__{rule}"
+    if len(name) <= IDENTIFIER_LENGTH_MAX:
+        return name
+    return f"{name[:50]}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def column_definition(field: Field) -> str:
+    """A field's column; whether it may be null is part of it."""
+    return f"{quote(field.name)} {column_type(field.type)}{'' if field.optional else ' NOT NULL'}"
+
+
+def create_table(system: System, entity: Entity) -> list[str]:
+    """The statements that make an entity's table with its row-level security; constraints come after."""
+    columns = [column_definition(field) for field in entity.fields.values()]
+    columns += [f"{quote(performers_column(t))} text[]" for t in entity.tracked]
+    names = {**Roles.of(system).quoted(), "table": table_of(system, entity)}
+    body = "".join(f"    {column},\n" for column in columns)
+    statements = named("entity.sql")
+    table = statements["table"].substitute(names, columns=body)
+    return [
+        table,
+        *statements["security"].substitute(names).split(";\n"),
+        *_reference_indexes(system, entity),
+    ]
+
+
+def _reference_indexes(system: System, entity: Entity) -> Iterator[str]:
+    for field in entity.fields.values():
+        if isinstance(field.type, kinds.Reference | kinds.SubjectType):
+            name = quote(constraint_name(entity, f"{field.name}_index"))
+            yield f"CREATE INDEX {name} ON {table_of(system, entity)} (tenant, {quote(field.name)}, id)"
+
+
+def constraints_of(system: System, entity: Entity) -> list[Constraint]:
+    """Every constraint that holds the declaration of an entity."""
+    table = table_of(system, entity)
+    compiler = Compiler(system, entity, "")
+    found = [_states(entity, table)]
+    for field in entity.fields.values():
+        found.extend(_bounds(entity, field, table))
+        if isinstance(field.type, kinds.Reference):
+            found.append(_reference(system, entity, field, table))
+    for invariant in entity.invariants:
+        rule = f"{entity.name}.{invariant.name}"
+        check = f"CHECK ({compiler.compile(invariant.condition)})"
+        name = constraint_name(entity, invariant.name)
+        found.append(Constraint(table, name, check, "invariant-violated", rule, invariant.message))
+    found.extend(_unique(entity, unique, table) for unique in entity.uniques)
+    found.extend(_exclusion(entity, exclusion, table) for exclusion in entity.exclusions)
+    for quota in entity.quotas:
+        name, rule = constraint_name(entity, quota.name), f"{entity.name}.{quota.name}"
+        found.append(Constraint(table, name, "", "invariant-violated", rule, quota.message or quota.name))
+    return found
+
+
+def _states(entity: Entity, table: str) -> Constraint:
+    listed = ", ".join(literal(state) for state in entity.states)
+    name = constraint_name(entity, "state")
+    return Constraint(
+        table, name, f"CHECK (state IN ({listed}))", "internal-error", f"{entity.name}.state", ""
+    )
+
+
+def _bounds(entity: Entity, field: Field, table: str) -> Iterator[Constraint]:
+    """The bounds of a field's type, also where the kernel has already checked them."""
+    conditions = list(_bound_conditions(field.type, quote(field.name)))
+    if conditions:
+        name = constraint_name(entity, f"{field.name}_bounds")
+        rule = f"{entity.name}.{field.name}"
+        yield Constraint(
+            table,
+            name,
+            f"CHECK ({' AND '.join(conditions)})",
+            "invariant-violated",
+            rule,
+            f"{rule} is out of its bounds.",
+        )
+
+
+def _bound_conditions(kind: ValueType, column: str) -> Iterator[str]:
+    match kind:
+        case kinds.Integer(ge, le) | kinds.DecimalType(ge=ge, le=le) | kinds.MoneyType(ge=ge, le=le):
+            if ge is not None:
+                yield f"{column} >= {sql_literal(ge)}"
+            if le is not None:
+                yield f"{column} <= {sql_literal(le)}"
+        case kinds.Text(max_length, min_length):
+            yield f"char_length({column}) BETWEEN {min_length} AND {max_length}"
+        case kinds.EnumType(values=values):
+            yield f"{column} IN ({', '.join(literal(value) for value in values)})"
+        case kinds.ListOf(max_items=max_items):
+            measure = "jsonb_array_length" if sql_type(kind) == "jsonb" else "cardinality"
+            yield f"{measure}({column}) <= {max_items}"
+        case _:
+            return
+
+
+def _reference(system: System, entity: Entity, field: Field, table: str) -> Constraint:
+    """Both sides start with the tenant: nobody can refer to a neighbour's record."""
+    target = table_of(system, system.referred(entity, field.name))
+    definition = f"FOREIGN KEY (tenant, {quote(field.name)}) REFERENCES {target} (tenant, id)"
+    name = constraint_name(entity, f"{field.name}_reference")
+    rule = f"{entity.name}.{field.name}"
+    return Constraint(
+        table, name, definition, "input-invalid", rule, f"{rule} must refer to a record that exists."
+    )
+
+
+def _where(states: tuple[str, ...]) -> str:
+    return f" WHERE (state IN ({', '.join(literal(state) for state in states)}))" if states else ""
+
+
+def _unique(entity: Entity, unique: Unique, table: str) -> Constraint:
+    """A unique index, partial where only some states count. Missing values are equal to nothing."""
+    listed = ", ".join(["tenant", *(quote(name) for name in unique.fields)])
+    name = constraint_name(entity, unique.name)
+    definition = f"CREATE UNIQUE INDEX {quote(name)} ON {table} ({listed}){_where(unique.states)}"
+    fields = ", ".join(unique.fields)
+    message = unique.message or f"{entity.name}: another record has the same {fields}."
+    return Constraint(table, name, definition, "unique-violated", f"{entity.name}.{unique.name}", message)
+
+
+_RANGES = {
+    "bigint": "int8range",
+    "date": "daterange",
+    "timestamptz": "tstzrange",
+    "uuid": "avow.uuidrange",
+    "text": "avow.textrange",
+}
+
+
+def _exclusion(entity: Entity, exclusion: Exclusion, table: str) -> Constraint:
+    """An exclusion constraint; equality is written as the overlap of ranges of one value, which needs no extension."""
+    parts = ["avow.textrange(tenant, tenant, '[]') WITH &&"]
+    for field_name in exclusion.fields:
+        kind, column = entity.fields[field_name].type, quote(field_name)
+        plain = sql_type(kind)
+        made = _RANGES.get(plain)
+        if made is None:
+            made, column = "avow.textrange", f"({column}::text)"
+        parts.append(f"{made}({column}, {column}, '[]') WITH &&")
+    span = _RANGES[sql_type(entity.fields[exclusion.start].type)]
+    parts.append(f"{span}({quote(exclusion.start)}, {quote(exclusion.end)}, '[)') WITH &&")
+    definition = f"EXCLUDE USING gist ({', '.join(parts)}){_where(exclusion.states)}"
+    name = constraint_name(entity, exclusion.name)
+    message = exclusion.message or f"{entity.name}: it would overlap with another."
+    return Constraint(
+        table, name, definition, "exclusion-violated", f"{entity.name}.{exclusion.name}", message
+    )
+
+
+def add_constraint(constraint: Constraint) -> str | None:
+    """The statement that makes a constraint; None where there is nothing to make."""
+    if not constraint.definition or constraint.definition.startswith("CREATE "):
+        return constraint.definition or None
+    return f"ALTER TABLE {constraint.table} ADD CONSTRAINT {quote(constraint.name)} {constraint.definition}"
+
+
+def functions(system: System) -> list[str]:
+    """The functions that lock, write and check the records of all entities, and the one that commits."""
+    entities = list(system.entities.values())
+    parts = named("entity.sql")
+    lock = "\n".join(_branch(system, e, "lock_branch") for e in entities)
+    apply = "\n".join(_apply_branch(system, e) for e in entities)
+    quotas = "\n".join(_quota_branches(system, e, q) for e in entities for q in e.quotas)
+    return [
+        parts["lock_record"].substitute(branches=lock),
+        parts["apply_entry"].substitute(branches=apply),
+        parts["demand_quotas"].substitute(branches=quotas),
+        whole("commit.sql").substitute(Roles.of(system).quoted()),
+    ]
+
+
+def _branch(system: System, entity: Entity, part: str) -> str:
+    return named("entity.sql")[part].substitute(table=table_of(system, entity), kind=literal(entity.name))
+
+
+def _apply_branch(system: System, entity: Entity) -> str:
+    names, inserted, updated = list[str](), list[str](), list[str]()
+    for field in entity.fields.values():
+        value = from_json(field.type, "p_values", field.name)
+        names.append(quote(field.name))
+        inserted.append(value)
+        key = literal(field.name)
+        updated.append(
+            f"{quote(field.name)} = CASE WHEN p_values ? {key} THEN {value} ELSE r.{quote(field.name)} END"
+        )
+    for transition in entity.tracked:
+        column, key = quote(performers_column(transition)), literal(transition)
+        listed = f"ARRAY(SELECT jsonb_array_elements_text(p_header -> 'performers' -> {key}))"
+        names.append(column)
+        inserted.append(f"CASE WHEN p_header -> 'performers' ? {key} THEN {listed} END")
+        updated.append(
+            f"{column} = CASE WHEN p_header -> 'performers' ? {key} THEN {listed} ELSE r.{column} END"
+        )
+    return named("entity.sql")["apply_branch"].substitute(
+        table=table_of(system, entity),
+        kind=literal(entity.name),
+        names="".join(f", {name}" for name in names),
+        inserted="".join(f",\n                    {value}" for value in inserted),
+        updated="".join(f",\n                {value}" for value in updated),
+    )
+
+
+def _quota_branches(system: System, entity: Entity, quota: Quota) -> str:
+    anchor = system.referred(entity, quota.anchor)
+    values = {
+        "kind": literal(entity.name),
+        "anchor_kind": literal(anchor.name),
+        "table": table_of(system, entity),
+        "anchor_table": table_of(system, anchor),
+        "reference": quote(quota.anchor),
+        "states": f"ARRAY[{', '.join(literal(state) for state in quota.states)}]",
+        "limit": Compiler(system, anchor, "a").compile(quota.limit),
+        "measure": "count(*)" if quota.weight is None else f"sum(c.{quote(quota.weight)})",
+        "constraint": literal(constraint_name(entity, quota.name)),
+    }
+    parts = named("entity.sql")
+    return f"{parts['quota_of_counted'].substitute(values)}\n{parts['quota_of_anchor'].substitute(values)}"
+
+
+def edges(system: System) -> list[tuple[str, str, str, str]]:
+    """Every edge of every machine: kind, transition, source ('' for a creation), target."""
+    found = list[tuple[str, str, str, str]]()
+    for entity in system.entities.values():
+        for t in entity.transitions.values():
+            sources = ("",) if t.creation else t.sources
+            found.extend((entity.name, t.name, source, t.target) for source in sources)
+    return found
