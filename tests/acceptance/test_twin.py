@@ -217,6 +217,10 @@ async def test_two_approvals_for_the_last_place_give_one_place(
     assert sorted(answer.status_code for answer in answers) == [200, 409]
     assert [code(answer) for answer in answers if answer.status_code == 409] == ["invariant-violated"]
     assert (await dean.get(f"/courses/{course}")).json()["taken"] == 1
+    states = [item["state"] for item in (await dean.get("/enrollments")).json()["items"]]
+    assert sorted(states) == ["approved", "verified"]
+    audited = "SELECT count(*) FROM audit_entries WHERE action IN ('approve', 'take_seat')"
+    assert await database.fetchval(audited) == 2, "the refused approval left nothing behind"
 
 
 async def test_who_may_not_is_refused(twin: Twin) -> None:
