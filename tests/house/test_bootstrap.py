@@ -116,7 +116,7 @@ def test_a_cut_installation_is_not_ready(clone: Path) -> None:
 def test_a_failed_installation_says_so_and_is_not_ready(
     clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(group: str) -> None:
+    def refuse(group: str, held: int) -> None:
         raise bootstrap.InstallError("Failed to fetch x\ny")
 
     (clone / "requirements-dev.lock").write_text("changed")
