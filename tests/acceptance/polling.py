@@ -12,7 +12,7 @@ T = TypeVar("T")
 PAUSE_S = 0.02
 
 
-async def until(condition: Callable[[], Awaitable[T]], what: str, timeout_s: float = 20.0) -> T:
+async def until(condition: Callable[[], Awaitable[T | None]], what: str, timeout_s: float = 20.0) -> T:
     """The first true answer of the condition. Raises TimeoutError, which says what was waited for."""
     with anyio.move_on_after(timeout_s):
         while True:

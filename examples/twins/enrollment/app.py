@@ -59,6 +59,7 @@ class Body(BaseModel):
 
 
 class NewCourse(Body):
+    title: str = Field(default="", max_length=200)
     seats: int = Field(ge=1, le=2**31 - 1)
 
 
@@ -72,7 +73,7 @@ class Submission(Body):
 
 def represent(record: Course | Enrollment) -> dict[str, Any]:
     own = (
-        {"seats": record.seats, "taken": record.taken}
+        {"title": record.title, "seats": record.seats, "taken": record.taken}
         if isinstance(record, Course)
         else {"course": str(record.course), "applicant": record.applicant, "essay": record.essay}
     )
@@ -162,7 +163,7 @@ async def change_seats(
 async def create_course(request: Request, body: NewCourse, caller: CallerOf) -> Response:
     caller.need("registrar")
     async with transaction(request.app.state.sessions) as session:
-        course = Course(tenant=caller.tenant, seats=body.seats)
+        course = Course(tenant=caller.tenant, title=body.title, seats=body.seats)
         session.add(course)
         await session.flush()
         audit(session, caller, course, "create", None)
@@ -262,7 +263,7 @@ async def take_step(
         if name == "approve":
             await change_seats(session, caller, enrollment.course, +1, "take_seat")
         if name == "leave":
-            await change_seats(session, caller, enrollment.course, -1, "release_seat")
+            await change_seats(session, caller, enrollment.course, -1, "give_back_seat")
         return response
 
 

@@ -8,7 +8,16 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Identity, UniqueConstraint, func
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -41,6 +50,7 @@ class Course(Base):
     )
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     tenant: Mapped[str]
+    title: Mapped[str]
     seats: Mapped[int]
     taken: Mapped[int] = mapped_column(default=0)
     state: Mapped[str] = mapped_column(default="open")
@@ -51,8 +61,13 @@ class Course(Base):
 class Enrollment(Base):
     __tablename__ = "enrollments"
     __table_args__ = (
-        UniqueConstraint("tenant", "course", "applicant", name="enrollment_one_each"),
         ForeignKeyConstraint(["tenant", "course"], ["courses.tenant", "courses.id"]),
+        Index(
+            "enrollment_one_each",
+            *("tenant", "course", "applicant"),
+            unique=True,
+            postgresql_where=text("state IN ('draft', 'submitted', 'verified', 'approved')"),
+        ),
     )
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     tenant: Mapped[str]
