@@ -100,7 +100,7 @@ def main(group: str) -> int:
         with (STATE / "install.lock").open("a") as lock:
             wait_for(lock.fileno())
             if not ready(group):
-                install(group)
+                install(group, lock.fileno())
     except KeyboardInterrupt:
         print("\nInterrupted. Run the same command again to finish the installation.", file=sys.stderr)
         return 130
@@ -148,8 +148,8 @@ def ready(group: str) -> bool:
     return not UNFINISHED.exists() and stamp().get(group) == digest_of(group)
 
 
-def install(group: str) -> None:
-    """Install under the lock. A cut installation, or one that was copied here, is thrown away first."""
+def install(group: str, held: int) -> None:
+    """Install under the lock `held`. A cut installation, or one that was copied here, is thrown away first."""
     free_mb = shutil.disk_usage(ROOT).free // 2**20
     if free_mb < FREE_MB_MIN[group]:
         raise InstallError(f"No space left on device: {free_mb} MB are free, {FREE_MB_MIN[group]} are needed")
@@ -163,16 +163,17 @@ def install(group: str) -> None:
     uv = shutil.which("uv")
     if not VENV.exists():
         print(f"Making .venv with Python {platform.python_version()} ({sys.executable})", flush=True)
-        make_venv(uv)
+        make_venv(uv, held)
     pip = [uv, "pip"] if uv else pip_command()
     where = ["--python", str(PYTHON)] if uv else ["--retries", "2"]
     lock = ROOT / f"requirements-{group}.lock"
     count = len(re.findall(r"^[a-z0-9].*==", lock.read_text(), re.MULTILINE))
     locked = ["--require-hashes", "--only-binary", ":all:", "-r", str(lock)]
-    run([*pip, "install", *where, *locked], f"Installing {count} packages")
+    run([*pip, "install", *where, *locked], f"Installing {count} packages", held)
     run(
         [*pip, "install", *where, "--no-deps", "--no-build-isolation", "-e", str(ROOT)],
         "Installing avow itself",
+        held,
     )
     now = {name: digest_of(name) for name in INCLUDES[group]}
     version = venv_version()
@@ -190,13 +191,13 @@ def remove_venv() -> None:
         shutil.rmtree(VENV)
 
 
-def make_venv(uv: str | None) -> None:
+def make_venv(uv: str | None, held: int) -> None:
     if uv:
-        run([uv, "venv", "--no-project", "--python", sys.executable, str(VENV)], "")
+        run([uv, "venv", "--no-project", "--python", sys.executable, str(VENV)], "", held)
     elif importlib.util.find_spec("ensurepip"):
-        run([sys.executable, "-m", "venv", str(VENV)], "")
+        run([sys.executable, "-m", "venv", str(VENV)], "", held)
     else:
-        run([sys.executable, "-m", "venv", "--without-pip", str(VENV)], "")
+        run([sys.executable, "-m", "venv", "--without-pip", str(VENV)], "", held)
 
 
 def pip_command() -> Sequence[str]:
@@ -235,8 +236,11 @@ def download_pip() -> bytes:
     return data
 
 
-def run(command: Sequence[str], title: str) -> None:
-    """Run one step; what it says goes to the log, and the seconds to the terminal."""
+def run(command: Sequence[str], title: str, held: int) -> None:
+    """Run one step; what it says goes to the log, and the seconds to the terminal.
+
+    The step holds the lock too: should this process be killed, the next run waits for the step to end.
+    """
     settings = {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_USER": "0"}
     if not os.access(Path.home(), os.W_OK):
         settings |= {"UV_CACHE_DIR": str(STATE / "cache" / "uv"), "PIP_NO_CACHE_DIR": "1"}
@@ -250,6 +254,7 @@ def run(command: Sequence[str], title: str) -> None:
             stdin=subprocess.DEVNULL,
             cwd=ROOT,
             env=os.environ | settings,
+            pass_fds=(held,),
         )
         try:
             while process.poll() is None:
