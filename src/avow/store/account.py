@@ -82,7 +82,7 @@ def require_name() -> None:
     except KeyError as fault:
         raise EnvironmentFault(
             "account-nameless",
-            f"The account with the number {os.geteuid()} has no name, and PostgreSQL makes no database for it.",
+            f"The account with the number {os.geteuid()} has no name; PostgreSQL makes no data for it.",
             "Add the account to /etc/passwd (or run the container under one that is there), or set "
             "AVOW_DATABASE_URL to a PostgreSQL of your own.",
         ) from fault

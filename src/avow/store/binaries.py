@@ -162,23 +162,29 @@ def _version_of(folder: Path) -> tuple[str | None, str]:
     missing = _missing(folder)
     if missing is not None:
         return None, missing
-    try:
-        answer = subprocess.run(
-            [folder / "postgres", "--version"],
-            env=server_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=VERSION_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as fault:
-        # Built for another processor or another C library.
-        return None, f"does not run here ({fault})"
-    match = re.search(r"\(PostgreSQL\) (\d\S*)", answer.stdout)
-    if answer.returncode != 0 or match is None:
-        return None, f"does not run here ({(answer.stderr or answer.stdout).strip()[-200:]})"
+    said = ""
+    # Both are run: initdb needs libraries that the server does without.
+    for name in reversed(_NAMES):
+        try:
+            answer = subprocess.run(
+                [folder / name, "--version"],
+                env=server_environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=VERSION_TIMEOUT_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as fault:
+            # Built for another processor or another C library.
+            return None, f"{name} does not run here ({fault})"
+        said = answer.stdout
+        if answer.returncode != 0:
+            return None, f"{name} does not run here ({(answer.stderr or said).strip()[-200:]})"
+    match = re.search(r"\(PostgreSQL\) (\d\S*)", said)
+    if match is None:
+        return None, f"postgres does not say its version ({said.strip()[-200:]})"
     version = match.group(1)
     if major_of(version) < VERSION_MAJOR_MIN:
         return None, f"PostgreSQL {version} is too old"

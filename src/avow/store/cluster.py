@@ -312,6 +312,7 @@ def _started(
     else:
         made_by = (place.data_dir / "PG_VERSION").read_text("ascii").strip()
         used = placement.reachable_binaries(binaries.find(binaries.major_of(made_by)), place.account, say)
+    postmaster.require_loopback()
     postmaster.discard_stale_pid_file(place.data_dir)
     remembered = _remembered(home).get("port")
     port = remembered if isinstance(remembered, int) else None

@@ -284,6 +284,19 @@ def accepts(port: int) -> bool:
     return True
 
 
+def require_loopback() -> None:
+    """Raise EnvironmentFault (`loopback-down`) when this machine can't reach itself (sandboxes)."""
+    try:
+        with socket.create_server((HOST, 0)) as probe:
+            socket.create_connection(probe.getsockname(), PROBE_TIMEOUT_S).close()
+    except OSError as fault:
+        raise EnvironmentFault(
+            "loopback-down",
+            f"This process can't connect to {HOST}: {fault.strerror or fault}.",
+            "Bring the loopback interface up (ip link set lo up) and let this process open sockets.",
+        ) from fault
+
+
 def free_port(remembered: int | None) -> int:
     """The remembered port when nobody has it, else one that the system picks; it may be taken any moment."""
     for wanted in (remembered, 0):
@@ -299,8 +312,8 @@ def free_port(remembered: int | None) -> int:
             return int(probe.getsockname()[1])
     raise EnvironmentFault(
         "port-missing",
-        f"No port of {HOST} can be opened.",
-        "Check that the loopback interface is up and that this process may open sockets.",
+        f"No port of {HOST} is free.",
+        "End programs that hold many connections, then start again.",
     )
 
 
