@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 JsonValue: TypeAlias = "None | bool | int | str | Sequence[JsonValue] | Mapping[str, JsonValue]"
 
@@ -63,14 +63,14 @@ def _demand_profile(value: object) -> None:
         if not -INTEGER_MAX <= value <= INTEGER_MAX:
             raise ValueError("an integer of more than 53 bits is outside the canonical profile")
         return
-    if isinstance(value, Mapping):
-        for name, member in value.items():  # pyright: ignore[reportUnknownVariableType]
-            if type(name) is not str or not name.isascii():  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, dict):
+        for name, member in cast(dict[object, object], value).items():
+            if type(name) is not str or not name.isascii():
                 raise ValueError("a member name outside ASCII is outside the canonical profile")
-            _demand_profile(member)  # pyright: ignore[reportUnknownArgumentType]
+            _demand_profile(member)
         return
     if isinstance(value, list | tuple):
-        for item in value:  # pyright: ignore[reportUnknownVariableType]
-            _demand_profile(item)  # pyright: ignore[reportUnknownArgumentType]
+        for item in cast("list[object] | tuple[object, ...]", value):
+            _demand_profile(item)
         return
     raise ValueError(f"{type(value).__name__} is outside the canonical profile")

@@ -125,10 +125,10 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Over all records in `states` that refer to one anchor: their number, or sum of `weight`, is within `limit`.
+    """Over all records in `states` that refer to one anchor: their number, or sum of `weight`, is bounded.
 
     anchor: the reference field whose record is locked while this is checked.
-    limit:  an expression over the anchor's own fields.
+    limit:  how many at most, an expression over the anchor's own fields.
     """
 
     name: str

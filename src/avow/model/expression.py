@@ -14,14 +14,15 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import Enum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 from avow.canonical import JsonValue
 from avow.model.actor import Actor
 from avow.model.types import Value, instant
-from avow.model.values import Money
+from avow.model.values import EXACT, Money, plain
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -81,7 +82,10 @@ class HasRole:
 
 @dataclass(frozen=True, slots=True)
 class Performed:
-    """True when the actor's subject has performed the transition on this record, ever."""
+    """True when the actor's subject has performed the transition on this record, ever.
+
+    Unknown for an anonymous actor: nobody passes four eyes by leaving the credential out.
+    """
 
     transition: str
 
@@ -204,11 +208,50 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
+_ARITHMETIC: Mapping[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
+    "+": (operator.add, EXACT.add),
+    "-": (operator.sub, EXACT.subtract),
+    "*": (operator.mul, EXACT.multiply),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Beyond:
+    """An instant outside the years that `datetime` can hold, in microseconds since 1970."""
+
+    micros: int
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def _micros(value: Any) -> int:
+    """An instant or a length of time as a number of microseconds."""
+    if isinstance(value, _Beyond):
+        return value.micros
+    return (value if isinstance(value, timedelta) else value - _EPOCH) // _MICROSECOND
+
+
+def _calculate(op: str, one: Any, other: Any) -> Any:
+    """One step of exact arithmetic, whatever decimal context the process has set."""
+    plainly, exactly = _ARITHMETIC[op]
+    if isinstance(one, Decimal) or isinstance(other, Decimal):
+        return plainly(one, other) if isinstance(one, Money) else exactly(one, other)
+    if not isinstance(one, _Beyond) and not isinstance(other, _Beyond):
+        try:
+            return plainly(one, other)
+        except OverflowError:
+            pass  # a sum of times past the year 9999 is still a time that can be compared
+    result = plainly(_micros(one), _micros(other))
+    length = op == "-" and not isinstance(other, timedelta)
+    return timedelta(microseconds=result) if length else _Beyond(result)
+
+
+def _compare(op: str, one: Any, other: Any) -> bool:
+    if isinstance(one, _Beyond) or isinstance(other, _Beyond):
+        return _COMPARE[op](_micros(one), _micros(other))
+    return _COMPARE[op](one, other)
 
 
 def evaluate(node: Expression, scope: Scope) -> Any:
@@ -220,7 +263,7 @@ def evaluate(node: Expression, scope: Scope) -> Any:
             return scope.value(path)
         case Compare(op, left, right):
             one, other = evaluate(left, scope), evaluate(right, scope)
-            return None if one is None or other is None else _COMPARE[op](one, other)
+            return None if one is None or other is None else _compare(op, one, other)
         case All(parts):
             return _all(parts, scope)
         case AnyOf(parts):
@@ -230,7 +273,7 @@ def evaluate(node: Expression, scope: Scope) -> Any:
             return None if held is None else not held
         case Arithmetic(op, left, right):
             one, other = evaluate(left, scope), evaluate(right, scope)
-            return None if one is None or other is None else _ARITHMETIC[op](one, other)
+            return None if one is None or other is None else _calculate(op, one, other)
         case Argument(name):
             return scope.argument(name)
         case Now():
@@ -260,7 +303,9 @@ def _about_actor(node: Expression, scope: Scope) -> Any:
             return actor.authenticated
         case Performed(transition):
             performers = scope.performers(transition)
-            return None if performers is None else actor.subject in performers
+            if performers is None or not actor.authenticated:
+                return None
+            return actor.subject in performers
         case Internal():
             return scope.internal
         case _:
@@ -314,7 +359,8 @@ def opaque(node: Expression | None) -> bool:
     return node is not None and any(isinstance(n, Opaque) for n in walk(node))
 
 
-_TIGHTNESS = {"*": 5, "+": 4, "-": 4, "==": 3, "!=": 3, "<": 3, "<=": 3, ">": 3, ">=": 3}
+_TIGHTNESS = {"*": 5, "+": 4, "-": 4, "==": 0, "!=": 0, "<": 0, "<=": 0, ">": 0, ">=": 0}
+"""As in Python: comparisons bind least, and stand in brackets between & and |."""
 
 
 def render(node: Expression) -> str:
@@ -345,7 +391,8 @@ def _render(node: Expression) -> tuple[str, int]:
         case OneOf(part, options):
             return f"one_of({render(part)}, {', '.join(map(_render_value, options))})", 9
         case InState(states, path):
-            return f"in_state({'.'.join((*path, ''))}{', '.join(states)})", 9
+            of = f", of={'.'.join(path)}" if path else ""
+            return f"in_state({', '.join(states)}{of})", 9
         case HasRole(role):
             return role, 9
         case Performed(transition):
@@ -425,11 +472,12 @@ def describe_value(value: Value) -> JsonValue:
         case str():
             return str(value)
         case Money():
-            return {"amount": str(value.amount), "currency": value.currency}
+            return {"amount": plain(value.amount), "currency": value.currency}
         case datetime():
             return instant(value)
+        case Decimal():
+            return plain(value)
         case tuple():
-            items: tuple[Any, ...] = value
-            return [describe_value(item) for item in items]
+            return [describe_value(item) for item in cast(tuple[Value, ...], value)]
         case _:
             return str(value)

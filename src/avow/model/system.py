@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avow import canonical
-from avow.canonical import JsonValue
 from avow.model.entity import Entity, Transition
 from avow.model.expression import Expression, HasRole, describe, describe_value, walk
 from avow.model.types import Reference
@@ -42,8 +41,8 @@ class System:
     @property
     def roles(self) -> tuple[str, ...]:
         """Every role that a policy names, sorted."""
-        found = {n.role for e in self.entities.values() for p in policies(e) for n in walk(p) if isinstance(n, HasRole)}
-        return tuple(sorted(found))
+        nodes = (n for e in self.entities.values() for p in policies(e) for n in walk(p))
+        return tuple(sorted({node.role for node in nodes if isinstance(node, HasRole)}))
 
 
 def policies(entity: Entity) -> list[Expression]:
@@ -54,8 +53,11 @@ def policies(entity: Entity) -> list[Expression]:
 
 def describe_system(system: System) -> dict[str, Any]:
     """The boundaries as canonical plain data: what a fingerprint covers, without places and texts."""
-    entities: dict[str, JsonValue] = {name: _describe_entity(entity) for name, entity in system.entities.items()}
-    return {"format": FORMAT, "name": system.name, "entities": entities}
+    return {
+        "format": FORMAT,
+        "name": system.name,
+        "entities": {name: _describe_entity(entity) for name, entity in system.entities.items()},
+    }
 
 
 def _describe_entity(entity: Entity) -> dict[str, Any]:
@@ -81,7 +83,12 @@ def _describe_entity(entity: Entity) -> dict[str, Any]:
             for x in entity.exclusions
         },
         "quotas": {
-            q.name: {"anchor": q.anchor, "states": list(q.states), "weight": q.weight, "limit": describe(q.limit)}
+            q.name: {
+                "anchor": q.anchor,
+                "states": list(q.states),
+                "weight": q.weight,
+                "limit": describe(q.limit),
+            }
             for q in entity.quotas
         },
     }

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 from typing import Any
+
+EXACT = Context(prec=200, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
+"""The arithmetic of every decision, whatever the process has set: exact on numbers of declared sizes."""
+
+_CURRENCY = re.compile("[A-Z]{3}", re.ASCII)
 
 # ISO 4217 currencies whose minor unit isn't a hundredth (table A.1 of the standard).
 _SCALES = {
@@ -22,6 +28,12 @@ def currency_scale(currency: str) -> int:
     return _SCALES.get(currency, 2)
 
 
+def plain(number: Decimal) -> str:
+    """An exact number in its one written form: no exponent, no needless zeros, no negative zero."""
+    text = format(number.normalize(EXACT), "f")
+    return "0" if text == "-0" else text
+
+
 class Subject(str):
     """The identity of a person or program, as authentication established it. Never an e-mail address."""
 
@@ -30,13 +42,23 @@ class Subject(str):
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An exact amount of one currency.
+    """An exact amount of one currency, equal whatever zeros it is written with.
 
-    Adding, subtracting and ordering need the same currency on both sides, else TypeError.
+    amount: a Decimal or an int. currency: an ISO 4217 code. Adding, subtracting and ordering need
+    the same currency on both sides, else TypeError.
     """
 
     amount: Decimal
     currency: str
+
+    def __post_init__(self) -> None:
+        amount: Any = self.amount
+        if type(amount) is int:
+            object.__setattr__(self, "amount", Decimal(amount))
+        elif not isinstance(amount, Decimal) or not amount.is_finite():
+            raise TypeError("an amount of money is a finite Decimal or an int, never a float")
+        if not _CURRENCY.fullmatch(self.currency):
+            raise ValueError("a currency is an ISO 4217 code, such as EUR")
 
     def _same(self, other: Any) -> Decimal:
         if not isinstance(other, Money) or other.currency != self.currency:
@@ -44,16 +66,18 @@ class Money:
         return other.amount
 
     def __add__(self, other: Money) -> Money:
-        return Money(self.amount + self._same(other), self.currency)
+        return Money(EXACT.add(self.amount, self._same(other)), self.currency)
 
     def __sub__(self, other: Money) -> Money:
-        return Money(self.amount - self._same(other), self.currency)
+        return Money(EXACT.subtract(self.amount, self._same(other)), self.currency)
 
-    def __mul__(self, factor: int) -> Money:
-        return Money(self.amount * factor, self.currency)
+    def __mul__(self, factor: int | Decimal) -> Money:
+        return Money(EXACT.multiply(self.amount, factor), self.currency)
+
+    __rmul__ = __mul__
 
     def __neg__(self) -> Money:
-        return Money(-self.amount, self.currency)
+        return Money(EXACT.minus(self.amount), self.currency)
 
     def __lt__(self, other: Money) -> bool:
         return self.amount < self._same(other)
