@@ -149,7 +149,7 @@ def ready(group: str) -> bool:
 
 
 def install(group: str, held: int) -> None:
-    """Install under the lock `held`. A cut installation, or one copied from elsewhere, is thrown away first."""
+    """Install under the lock `held`. A cut or copied installation is thrown away first."""
     free_mb = shutil.disk_usage(ROOT).free // 2**20
     if free_mb < FREE_MB_MIN[group]:
         raise InstallError(f"No space left on device: {free_mb} MB are free, {FREE_MB_MIN[group]} are needed")
