@@ -152,7 +152,9 @@ def install(group: str, held: int) -> None:
     """Install under the lock `held`. A cut or copied installation is thrown away first."""
     free_mb = shutil.disk_usage(ROOT).free // 2**20
     if free_mb < FREE_MB_MIN[group]:
-        raise InstallError(f"No space left on device: {free_mb} MB are free, {FREE_MB_MIN[group]} are needed")
+        raise InstallError(
+            f"This disk has {free_mb} MB free, and {FREE_MB_MIN[group]} MB are needed: free some space"
+        )
     started = time.monotonic()
     before = stamp()
     LOG.write_text("")
