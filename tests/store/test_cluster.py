@@ -71,6 +71,8 @@ class Child:
             [sys.executable, "-c", CHILD, home],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # Two tests interrupt it on purpose; what it says then is of no use.
+            stderr=subprocess.DEVNULL,
             text=True,
             env={**os.environ, "PYTHONPATH": str(source)},
             start_new_session=True,
@@ -253,10 +255,13 @@ def test_a_stale_pid_file_whose_process_id_is_used_by_another_program_is_no_obst
     lease.release()
 
 
-def test_a_first_start_that_is_killed_leaves_nothing_half_done(new_home: Path) -> None:
+@pytest.mark.parametrize("with_signal", [signal.SIGKILL, signal.SIGINT], ids=lambda sent: sent.name)
+def test_a_first_start_that_is_broken_off_leaves_nothing_half_done(
+    new_home: Path, with_signal: signal.Signals
+) -> None:
     with child(new_home) as parent:
         until(lambda: (new_home / "pg.new" / "global").exists(), "initdb is at work")
-        parent.end(signal.SIGKILL)
+        parent.end(with_signal)
     assert not (new_home / "pg").exists()
     with cluster.start(new_home, settings=FAST) as lease:
         assert lease.cluster.started_here
