@@ -20,6 +20,7 @@ import uvicorn
 from avow.api.protocol import WireLimits, serve_config
 
 WAIT_S = 10.0
+LARGE_PIECES = 64
 LIMITS = WireLimits(header_timeout_s=0.4, discard_timeout_s=0.5, url_bytes_max=1024, headers_bytes_max=4096)
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -36,6 +37,7 @@ class Application:
     bodies: list[bytes] = field(default_factory=list)
     headers: list[list[tuple[bytes, bytes]]] = field(default_factory=list)
     watched: int = 0
+    large_ended: threading.Event = field(default_factory=threading.Event)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         watched = scope["client"][1] == self.watched
@@ -55,6 +57,12 @@ class Application:
             if watched:
                 self.bodies.append(body)
         text = scope["path"].encode()
+        if scope["path"] == "/large":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for _ in range(LARGE_PIECES):
+                await send({"type": "http.response.body", "body": b"x" * 1024 * 1024, "more_body": True})
+            self.large_ended.set()
+            return
         start = [(b"content-length", b"%d" % len(text)), (b"content-type", b"text/plain")]
         await send({"type": "http.response.start", "status": 200, "headers": start})
         await send({"type": "http.response.body", "body": text})
@@ -421,6 +429,13 @@ def test_an_idle_connection_outlives_the_deadline_for_heads() -> None:
         client.socket.settimeout(WAIT_S)
         assert client.send(GET).response().status == 200
         assert client.is_closed()
+
+
+def test_a_client_that_does_not_read_its_answer_is_cut_off() -> None:
+    """The answer is larger than all buffers on the way, so its sender waits until the server lets go."""
+    with _serving(WireLimits(write_timeout_s=0.3)) as (port, application), Client(port) as client:
+        client.send(GET.replace(b" / ", b" /large "))
+        assert application.large_ended.wait(WAIT_S)
 
 
 def test_too_many_requests_at_once_are_refused_as_busy() -> None:

@@ -70,7 +70,7 @@ def idempotency_key(headers: Headers) -> str | None:
         return None
     quoted = _KEY_QUOTED.fullmatch(value)
     if quoted is not None:
-        value = _ESCAPE.sub(rb"\1", quoted[1])
+        value = _ESCAPE.sub(rb"\1", quoted[1]) if b"\\" in quoted[1] else quoted[1]
     elif not _KEY_BARE.fullmatch(value):
         raise _refusal(code, name, "syntax", "is neither a quoted string nor one bare token")
     if not 1 <= len(value) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:
@@ -141,6 +141,8 @@ def negotiate(headers: Headers, offered: Sequence[str] = (JSON,)) -> str:
         return offered[0]
     if value == b"*/*":
         return offered[0]
+    if value == b"application/json" and JSON in offered:  # nearly every request
+        return JSON
     ranges = _accepted_ranges(value.decode("latin-1").lower())
     best = max(offered, key=lambda media_type: _quality(media_type, ranges))
     if not _quality(best, ranges):
