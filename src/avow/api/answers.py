@@ -218,8 +218,7 @@ _HEADERS: Final[dict[str, Any]] = {
     },
     "Cache-Control": {"description": "Whether the answer may be kept.", "schema": {"type": "string"}},
     "ETag": {
-        "description": "The version of the record, as If-Match and If-None-Match take it.",
-        "required": True,
+        "description": "The version of the record, as If-Match takes it; absent from a dry run.",
         "schema": {"type": "string", "pattern": '^"[0-9a-f-]{36}\\.[0-9]+"$'},
     },
     "Location": {
