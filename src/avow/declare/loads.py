@@ -69,3 +69,8 @@ def argument_loads(
             for used in further.uses:
                 found |= _below(target, used, entities, DEPTH_MAX - 1)
     return tuple(sorted(found, key=lambda path: (len(path), path)))
+
+
+def read_loads(entity: Entity, entities: Mapping[str, Entity]) -> tuple[Path, ...]:
+    """Every path of references that an entity's read policy follows."""
+    return tuple(sorted(_prefixes(entity, [entity.read], entities), key=lambda path: (len(path), path)))

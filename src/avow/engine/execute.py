@@ -11,7 +11,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -26,10 +26,10 @@ from avow.model.actor import Actor
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.model.types import Reference, Value
+from avow.store.faults import LOST, RETRYABLE
 from avow.store.loading import KnownAnswer, Loaded, LoadPlan, plan_command
-from avow.store.pool import LOST, Pool
+from avow.store.pool import Pool
 from avow.store.transaction import (
-    RETRYABLE,
     Answer,
     Broken,
     Done,
@@ -73,6 +73,10 @@ class Request:
     request_id: str
     expected_version: int | None = None
     dry_run: bool = False
+
+    def with_input(self, values: Mapping[str, Value]) -> Request:
+        """The same request with its typed arguments."""
+        return replace(self, input=values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,12 @@ class Engine:
                     raise
                 await asyncio.sleep(_pause(lost))
         raise reject("database-unavailable")
+
+    async def known(self, request: Request) -> Reply | None:
+        """The answer that a request's key already has, if it has one; nothing is decided."""
+        attempt = _Attempt(self.system, self._plans[request.entity, request.command], request, self._render)
+        attempt.loaded = await self._transactions.load(attempt.plan, attempt.parameters)
+        return None if attempt.loaded.answer is None else attempt.replay(attempt.loaded.answer)
 
     async def _settle(self, attempt: _Attempt) -> Reply:
         tenant, key = attempt.request.actor.tenant, attempt.key
@@ -208,7 +218,8 @@ class _Attempt:
         return Write(
             answer=self.answer,
             reads=reads,
-            written=frozenset(decided.final) | frozenset(key for key, version in reads.items() if version is None),
+            written=frozenset(decided.final)
+            | frozenset(key for key, version in reads.items() if version is None),
             headers=[entry.header for entry in entries],
             payloads=list({data for entry in entries for data in entry.payloads.values()}),
         )
@@ -269,7 +280,11 @@ class _Attempt:
         """The answer that the key already has, for a caller who may still see it."""
         if known.fingerprint != self.request.fingerprint:
             raise reject("idempotency-key-reused")
-        record = None if self.loaded is None or known.record is None else self.loaded.records.get((known.kind, known.record))
+        record = (
+            None
+            if self.loaded is None or known.record is None
+            else self.loaded.records.get((known.kind, known.record))
+        )
         if record is not None and self.loaded is not None:
             shown = seen_by(self.system, record, self.request.actor, self.loaded.now, self.loaded.records)
             if shown is None and known.status < 400:
@@ -280,7 +295,9 @@ class _Attempt:
 def _key(request: Request) -> IdempotencyKey:
     """A key belongs to one tenant, one subject and one operation: nobody meets another's."""
     scope = [request.actor.tenant, str(request.actor.subject), request.entity, request.command, request.key]
-    return IdempotencyKey(UUID(bytes=canonical.digest(canonical.encode_trusted(scope))[:16]), request.fingerprint)
+    return IdempotencyKey(
+        UUID(bytes=canonical.digest(canonical.encode_trusted(scope))[:16]), request.fingerprint
+    )
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from avow.kernel.command import Key, Record
@@ -44,3 +44,13 @@ def allowed_commands(
     entity = system.entities[record.entity]
     fitting = [t.command for t in entity.transitions.values() if record.state in t.sources and may(pool, record, t)]
     return list(dict.fromkeys(fitting))
+
+
+def visible_fields(system: System, record: Record, actor: Actor) -> tuple[str, ...]:
+    """The fields of a record that the actor may see; who may is up to the record itself."""
+    pool = Pool(system, actor, _ANY_TIME, {record.key: record}, {})
+    return readable_fields(system.entities[record.entity], pool, record)
+
+
+_ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""A field's policy can't ask for the time."""

@@ -6,7 +6,6 @@ Needs a login that may create roles and schemas. One transaction; two at once wa
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,7 +18,7 @@ from avow.model.system import System
 from avow.store.columns import column_type, performers_column
 from avow.store.conditions import sql_literal
 from avow.store.rights import demand_version
-from avow.store.statements import quote, whole
+from avow.store.statements import literal, quote, whole
 from avow.store.tables import (
     Roles,
     add_constraint,
@@ -244,11 +243,23 @@ def _refused(detail: str, mend: str) -> EnvironmentFault:
     return EnvironmentFault("change-refused", f"the tables can't follow the declaration: {detail}", mend)
 
 
-async def login(connection: Any, system: System, name: str) -> str:
-    """Make or renew a login of the application role with a fresh password, which is given back."""
-    roles, password = Roles.of(system), secrets.token_urlsafe(24)
+async def login(connection: Any, system: System, name: str, password: str) -> None:
+    """Make a login that is a member of the application role and of nothing else, or renew its password."""
     exists = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name)
     verb = "ALTER" if exists else "CREATE"
-    await connection.execute(f"{verb} ROLE {quote(name)} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD '{password}'")
-    await connection.execute(f"GRANT {quote(roles.application)} TO {quote(name)}")
-    return password
+    rights = "" if exists else "NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB"
+    try:
+        await connection.execute(f"{verb} ROLE {quote(name)} LOGIN {rights} PASSWORD {literal(password)}")
+        await connection.execute(f"GRANT {quote(Roles.of(system).application)} TO {quote(name)}")
+    except asyncpg.InternalServerError:
+        return  # "tuple concurrently updated": another start is doing the same with the same password
+
+
+async def create_database(connection: Any, name: str) -> None:
+    """Make a database, if there is none of this name."""
+    if await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
+        return
+    try:
+        await connection.execute(f"CREATE DATABASE {quote(name)} TEMPLATE template0 ENCODING 'UTF8'")
+    except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+        return  # made by another start in the same moment

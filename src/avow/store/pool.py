@@ -14,22 +14,13 @@ from typing import Any
 import asyncpg
 
 from avow.errors import EnvironmentFault, reject
+from avow.store.faults import LOST
 
 CONNECTIONS_MAX = 8
 WAITING_MAX = 1_000
 WAIT_S_MAX = 10.0
 STATEMENT_S_MAX = 15.0
 CONNECT_S_MAX = 10.0
-
-LOST = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-)
-"""What a lost or refused connection raises."""
 
 _SETTINGS = {
     "application_name": "avow",
@@ -52,7 +43,7 @@ async def connect(url: str, settings: dict[str, str] | None = None) -> Any:
         raise EnvironmentFault(
             "database-refused", f"the database refused: {error}", "Check AVOW_DATABASE_URL."
         ) from None
-    except (TimeoutError, *LOST) as error:
+    except (TimeoutError, OSError, *LOST) as error:
         detail = f"no database answers: {error or type(error).__name__}"
         raise EnvironmentFault(
             "database-unreachable", detail, "Start it, or check AVOW_DATABASE_URL."

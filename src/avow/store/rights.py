@@ -84,3 +84,15 @@ async def demand_boundary(connection: Any, system: System) -> None:
         raise EnvironmentFault(
             "boundary-unknown", "the tables were made for another version of the declaration", _INSTALL
         )
+
+
+async def demand_running_clock(connection: Any) -> None:
+    """Refuse a database whose clock a test has fixed."""
+    off_s = await connection.fetchval("SELECT abs(extract(epoch FROM avow.now() - clock_timestamp()))")
+    if off_s > CLOCK_OFF_S_MAX:
+        raise EnvironmentFault(
+            "clock-fixed", "the clock of this database is fixed, as tests do", "DELETE FROM avow.clock;"
+        )
+
+
+CLOCK_OFF_S_MAX = 5

@@ -15,17 +15,15 @@ from uuid import UUID
 
 import asyncpg
 
-from avow.errors import Problem, ProblemError, reject
 from avow.kernel.command import Key
 from avow.model.system import System
 from avow.store.loading import KnownAnswer, Loaded, LoadPlan
-from avow.store.pool import LOST, Pool
+from avow.store.pool import Pool
 from avow.store.tables import Constraint, constraints_of
 
 _COMMIT = "SELECT * FROM avow.commit($1, $2::jsonb, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)"
 _LOCK = "SELECT avow.lock_records($1, $2::jsonb)"
 
-RETRYABLE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 DECIDED_TOO_LONG_AGO = "AV003"
 
 
@@ -166,24 +164,3 @@ class Transactions:
 def _lock(key: Key, version: int | None, write: bool) -> dict[str, Any]:
     kind, record = key
     return {"kind": kind, "id": str(record), "version": version, "write": write}
-
-
-def fault_of(error: BaseException) -> ProblemError | None:
-    """The problem that a database error is answered with; None where it is our own bug."""
-    match error:
-        case ProblemError():
-            return error
-        case asyncpg.QueryCanceledError() | TimeoutError():
-            return reject(
-                "deadline-exceeded", "The database took too long; nothing is executed twice under one key."
-            )
-        case asyncpg.TooManyConnectionsError() | asyncpg.InsufficientResourcesError():
-            return ProblemError(Problem("busy", "The database has no room."), {"Retry-After": "1"})
-        case asyncpg.LockNotAvailableError():
-            return reject("contention")
-        case _ if isinstance(error, RETRYABLE):
-            return reject("contention")
-        case _ if isinstance(error, LOST):
-            return reject("database-unavailable")
-        case _:
-            return None

@@ -1,0 +1,161 @@
+"""The ASGI application: a request in, one answer out, in the documented order of checks.
+
+Everything about a request that can be settled without its record is settled first: path, method, size,
+media type, who asks, whether that actor could ever be allowed, the key, the input. The rest is the
+engine's. Nothing is answered before it is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from avow.api import problems
+from avow.api.authentication import Authenticator, Trust
+from avow.api.commands import Commands
+from avow.api.exchange import Exchange, Response
+from avow.api.openapi import document_bytes
+from avow.api.queries import Queries
+from avow.api.routes import METHODS, Match, Operation, Route, Routes
+from avow.engine.execute import Engine
+from avow.engine.identifier import new_id
+from avow.errors import Problem, ProblemError, reject
+from avow.model.system import System
+from avow.store.faults import fault_of
+from avow.store.pool import Pool
+from avow.store.reads import Reads
+from avow.store.rights import demand_application_rights, demand_boundary
+
+REQUEST_S_MAX = 30.0
+"""How long one request may take, its body included."""
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Handler = Callable[[Exchange], Awaitable[Response]]
+
+_log = logging.getLogger("avow.api")
+
+
+class Application:
+    """One system over HTTP, as an ASGI application that can be served or mounted.
+
+    system: what is served. url: the database, with a login of the application role.
+    secret: at least 32 bytes that all processes share; seals cursors.
+    trust:  whose credentials are believed.
+    """
+
+    def __init__(self, system: System, url: str, secret: bytes, trust: Trust) -> None:
+        self.system = system
+        self._pool = Pool(url)
+        self._routes = Routes(system)
+        self._starting: asyncio.Task[None] | None = None
+        reads = Reads(system, self._pool)
+        self._authenticator = Authenticator(trust, reads)
+        self._queries = Queries(system, reads, hmac.digest(secret, b"avow cursors", "sha256"))
+        self._commands = Commands(Engine(system, self._pool, problem_body))
+        self._handlers: Mapping[Operation, Handler] = {
+            Operation.CREATE: self._commands.answer,
+            Operation.COMMAND: self._commands.answer,
+            Operation.READ: self._queries.record,
+            Operation.LIST: self._queries.page,
+            Operation.HISTORY: self._queries.history,
+            Operation.WHY: self._queries.why,
+        }
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one connection's worth of ASGI: a request, or the server's own start and end."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            exchange = Exchange(scope, receive, str(new_id()))
+            response = await self._answer(exchange)
+            await response.send(exchange, send)
+        else:
+            raise ValueError(f"{scope['type']} is not served")
+
+    async def start(self) -> None:
+        """Check, once, that the database fits. Raises EnvironmentFault with what to do."""
+        if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
+            self._starting = asyncio.create_task(self._start())
+        await asyncio.shield(self._starting)
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        await self._pool.close()
+
+    async def _start(self) -> None:
+        async with self._pool.borrow() as connection:
+            await demand_application_rights(connection, self.system)
+            await demand_boundary(connection, self.system)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, exchange: Exchange) -> Response:
+        """The one edge at which everything that can go wrong becomes an answer."""
+        try:
+            async with asyncio.timeout(REQUEST_S_MAX):
+                return await self._dispatch(exchange)
+        except ProblemError as error:
+            return Response.of_problem(exchange, error)
+        except Exception as error:
+            fault = fault_of(error)
+            if fault is None:
+                _log.exception("request %s was answered with internal-error", exchange.request_id)
+                fault = reject("internal-error")
+            return Response.of_problem(exchange, fault)
+
+    async def _dispatch(self, exchange: Exchange) -> Response:
+        match = self._routes.match(exchange.path)
+        if exchange.method not in METHODS:
+            raise reject("method-unknown")
+        if match is None:
+            raise reject("not-found")
+        if exchange.method == "OPTIONS":
+            return Response(204, headers={"allow": match.resource.allow})
+        route = match.route(exchange.method)
+        if route is None:
+            raise ProblemError(Problem("method-not-allowed"), {"Allow": match.resource.allow})
+        if route.entity is None:
+            return await self._page(exchange, match, route)
+        exchange.demand_framing()
+        await self.start()
+        exchange.actor = await self._authenticator.identify(exchange.headers)
+        exchange.route, exchange.record = route, match.id
+        return await self._handlers[route.operation](exchange)
+
+    async def _page(self, exchange: Exchange, match: Match, route: Route) -> Response:
+        """The server's own pages; they need no credential."""
+        exchange.demand_no_query()
+        match route.operation:
+            case Operation.OPENAPI:
+                body = document_bytes(self.system, exchange.root_path)
+                return Response(200, body, {"content-type": "application/json"})
+            case Operation.PROBLEM:
+                page = problems.document(match.name or "", as_json=exchange.prefers_json())
+                if page is None:
+                    raise reject("not-found")
+                return Response(page.status, page.body, raw_headers=page.headers)
+            case Operation.READY:
+                await self.start()
+                await self._queries.now()
+            case _:
+                pass
+        return Response.json({"status": "ok"})
+
+
+def problem_body(problem: Problem, command_id: Any) -> bytes:
+    """The body of a refusal that is kept: it names the command, not the request that brought it."""
+    return problems.answer(problem, str(command_id)).body

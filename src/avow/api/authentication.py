@@ -1,0 +1,100 @@
+"""Who is asking: a bearer credential becomes an actor, or the request ends here.
+
+A token only identifies. Roles come with it (or, for an API key, from its row, read each time), and
+what they permit is decided per command.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from avow.api import api_keys, bearer
+from avow.api.bearer import Issuer
+from avow.api.headers import Headers, bearer_token
+from avow.api.jwks import KeySet
+from avow.errors import reject
+from avow.model.actor import Actor, anonymous
+from avow.model.values import Subject
+from avow.store.reads import Reads
+
+DEFAULT_TENANT = "main"
+"""The tenant of credentials that name none: the only one of an application without tenants."""
+TENANT_CHARACTERS_MAX = 100
+
+DEVELOPMENT_ISSUER = Issuer(
+    issuer="avow-development",
+    audience="avow",
+    algorithms=frozenset({bearer.DEVELOPMENT_ALGORITHM}),
+    tenant_claim="tenant",
+    development=True,
+)
+"""Who signs the tokens that `avow dev` prints; `avow serve` believes it in nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whom a server believes.
+
+    issuers:            OIDC issuers with the source of their keys.
+    pepper:             the secret under which API keys are stored; None: no API keys.
+    development_secret: only under `avow dev`.
+    """
+
+    issuers: Mapping[str, tuple[Issuer, KeySet]] = field(default_factory=dict[str, "tuple[Issuer, KeySet]"])
+    pepper: bytes | None = None
+    development_secret: bytes | None = None
+
+
+class Authenticator:
+    """Turns the credential of a request into an actor."""
+
+    def __init__(self, trust: Trust, reads: Reads) -> None:
+        self._trust, self._reads = trust, reads
+
+    async def identify(self, headers: Headers) -> Actor:
+        """The actor of a request; anonymous without a credential. Raises `unauthenticated`."""
+        text = bearer_token(headers)
+        if text is None:
+            return anonymous(DEFAULT_TENANT)
+        if api_keys.looks_like_key(text):
+            return await self._by_key(text)
+        return await self._by_token(text)
+
+    async def _by_key(self, text: str) -> Actor:
+        key = api_keys.parse(text)
+        if self._trust.pepper is None:
+            raise reject("unauthenticated", "This server knows no API keys.")
+        row = await self._reads.api_key(key.public_id)
+        stored = api_keys.UNKNOWN if row is None else row["digest"]
+        if not api_keys.matches(key, (stored,), self._trust.pepper) or row is None:
+            raise reject("unauthenticated", "The API key is unknown, expired or revoked.")
+        return _actor(row["subject"], row["tenant"], frozenset(row["roles"]), f"key:{key.public_id}")
+
+    async def _by_token(self, text: str) -> Actor:
+        token = bearer.parse(text)
+        if token.issuer == DEVELOPMENT_ISSUER.issuer:
+            secret = self._trust.development_secret
+            if secret is None:
+                raise reject(
+                    "unauthenticated", "Development tokens are refused here; they are for `avow dev`."
+                )
+            identity = bearer.verify(token, DEVELOPMENT_ISSUER, bearer.development_key(secret), time.time())
+        else:
+            issuer, keys = self._trust.issuers.get(token.issuer, (None, None))
+            if issuer is None or keys is None or token.algorithm not in issuer.algorithms:
+                raise reject("unauthenticated", "The token is not from an issuer that is believed here.")
+            key = await keys.find(token.key_id, token.algorithm, time.monotonic())
+            if key is None:
+                raise reject("unauthenticated", "The token's key is not known.")
+            identity = bearer.verify(token, issuer, key, time.time())
+        credential = "token" if identity.token_id is None else f"token:{identity.token_id}"
+        return _actor(identity.subject, identity.tenant, identity.roles, credential)
+
+
+def _actor(subject: str, tenant: str | None, roles: frozenset[str], credential: str) -> Actor:
+    where = DEFAULT_TENANT if tenant is None else tenant
+    if not 0 < len(where) <= TENANT_CHARACTERS_MAX or "\x00" in where + subject or subject == "anonymous":
+        raise reject("unauthenticated", "The credential names no usable tenant or subject.")
+    return Actor(Subject(subject), where, roles, credential)

@@ -1,0 +1,157 @@
+"""`avow dev`: database, tables, server and reload in one process tree."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from avow.api.serving import listen, url_of
+from avow.cli import output
+from avow.cli.development import Surroundings, home_folder, set_up
+from avow.cli.target import load_target, source_folder
+from avow.errors import AvowError, EnvironmentFault
+from avow.model.system import System
+
+READY_S_MAX = 30
+RESTARTS_MAX = 5
+"""How often in a row a server that dies while it starts is started again."""
+END_S_MAX = 15
+
+
+@click.command(name="dev")
+@click.argument("target", default=".")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option("--reload/--no-reload", default=True, show_default=True, help="Start again when a source file changes.")
+@output.json_option
+def command(target: str, host: str, port: int, reload: bool, as_json: bool) -> None:
+    """Run TARGET for development: its own PostgreSQL, tables, server, tokens, reload."""
+    import os
+
+    system = load_target(target)
+    surroundings = set_up(system, home_folder(os.environ), output.talk)
+    try:
+        listening = listen(host, port)
+        asyncio.run(_Supervisor(target, system, surroundings, listening, as_json, reload).run())
+    finally:
+        if surroundings.lease is not None:
+            surroundings.lease.release()
+
+
+class _Supervisor:
+    """Keeps one server process running, and replaces it when the declaration changes."""
+
+    def __init__(
+        self, target: str, system: System, surroundings: Surroundings, listening: socket.socket,
+        as_json: bool, reload: bool,
+    ) -> None:  # fmt: skip
+        self.target, self.system, self.surroundings = target, system, surroundings
+        self.listening, self.as_json, self.reload = listening, as_json, reload
+        self.ending = asyncio.Event()
+        self.changed = asyncio.Event()
+        self.server: Any = None
+        self.failures = 0
+
+    async def run(self) -> None:
+        """Serve until SIGINT or SIGTERM."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.ending.set)
+        watching = asyncio.create_task(self._watch()) if self.reload else None
+        try:
+            await self._start()
+            self._announce()
+            while not self.ending.is_set():
+                await self._until_something_happens()
+        finally:
+            if watching is not None:
+                watching.cancel()
+            await self._stop()
+
+    async def _start(self) -> None:
+        number = self.listening.fileno()
+        self.server = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "avow.cli.server_process", self.target, str(number),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, pass_fds=[number],
+            env=self.surroundings.environment(), start_new_session=True,
+        )  # fmt: skip
+        try:
+            line = await asyncio.wait_for(self.server.stdout.readline(), READY_S_MAX)
+        except TimeoutError:
+            line = b""
+        if line != b"ready\n":
+            await self._stop()
+            raise EnvironmentFault("server-failed", "the server did not start", "See the message above.")
+
+    async def _until_something_happens(self) -> None:
+        died = asyncio.create_task(self.server.wait())
+        ended = asyncio.create_task(self.ending.wait())
+        moved = asyncio.create_task(self.changed.wait())
+        await asyncio.wait({died, ended, moved}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (died, ended, moved):
+            task.cancel()
+        if self.ending.is_set():
+            return
+        if self.changed.is_set():
+            self.changed.clear()
+            await self._replace()
+        else:
+            output.talk(f"the server ended with {self.server.returncode}; starting it again")
+            await self._restart()
+
+    async def _restart(self) -> None:
+        try:
+            await self._start()
+            self.failures = 0
+        except EnvironmentFault:
+            self.failures += 1
+            if self.failures >= RESTARTS_MAX:
+                raise
+            await asyncio.sleep(0.2 * self.failures)
+
+    async def _replace(self) -> None:
+        """Take over a changed declaration, unless it has mistakes or the tables can't follow it."""
+        checked = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "avow.cli", "migrate", self.target, "--quiet",
+            env=self.surroundings.environment() | {"AVOW_DATABASE_URL": self.surroundings.admin_url},
+        )  # fmt: skip
+        if await checked.wait() != 0:
+            output.talk("the changed declaration wasn't taken over; the server goes on with the one before")
+            return
+        await self._stop()
+        await self._start()
+        output.talk("reloaded")
+
+    async def _stop(self) -> None:
+        if self.server is None or self.server.returncode is not None:
+            return
+        self.server.terminate()
+        try:
+            await asyncio.wait_for(self.server.wait(), END_S_MAX)
+        except TimeoutError:
+            self.server.kill()
+            await self.server.wait()
+
+    async def _watch(self) -> None:
+        from watchfiles import PythonFilter, awatch
+
+        async for _ in awatch(source_folder(self.target), watch_filter=PythonFilter()):
+            self.changed.set()
+
+    def _announce(self) -> None:
+        url, tokens = url_of(self.listening), self.surroundings.tokens(self.system)
+        if self.as_json:
+            shown = {"url": url, "tokens": tokens, "console": None, "database": self.surroundings.admin_url}
+            output.data(json.dumps(shown))
+            return
+        lines = [f"  {self.system.name} is served at {url}", "", "  Tokens for development:"]
+        lines += [f"    {name:<12} {token}" for name, token in tokens.items()]
+        lines += ["", f"  Database  {self.surroundings.admin_url}", "  Stop with Ctrl-C.", ""]
+        output.data("\n".join(lines))

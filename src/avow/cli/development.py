@@ -1,0 +1,132 @@
+"""The surroundings of `avow dev`: database, tables, logins, secrets, tokens, all below `.avow/`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from avow.api.authentication import DEFAULT_TENANT, DEVELOPMENT_ISSUER
+from avow.api.bearer import development_token
+from avow.model.system import System
+from avow.store import cluster
+from avow.store.install import create_database, install, login
+from avow.store.pool import connect
+
+TOKEN_S = 30 * 24 * 3600
+"""How long development tokens are valid."""
+PLAIN_USER = "user"
+"""Who has no role at all, among the development tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is there once development is set up.
+
+    admin_url: a superuser's or owner's login. application_url: what the server uses.
+    """
+
+    admin_url: str
+    application_url: str
+    secret: str
+    development_secret: str
+    lease: cluster.Lease | None
+
+    def environment(self) -> dict[str, str]:
+        """The environment of the server process."""
+        return {
+            **os.environ,
+            "AVOW_DATABASE_URL": self.application_url,
+            "AVOW_SECRET": self.secret,
+            "AVOW_DEVELOPMENT_SECRET": self.development_secret,
+        }
+
+    def tokens(self, system: System) -> dict[str, str]:
+        """One token for each role that a policy names, and one for a user without roles."""
+        found = {role: self.token(f"dev-{role}", frozenset({role})) for role in system.roles}
+        return {**found, PLAIN_USER: self.token(f"dev-{PLAIN_USER}", frozenset())}
+
+    def token(self, subject: str, roles: frozenset[str], tenant: str = DEFAULT_TENANT) -> str:
+        """A development token for a subject with roles."""
+        secret = bytes.fromhex(self.development_secret)
+        return development_token(DEVELOPMENT_ISSUER, secret, subject, roles, int(time.time()), TOKEN_S, tenant)
+
+
+def home_folder(environment: Mapping[str, str]) -> Path:
+    """Where development keeps everything: AVOW_HOME, or `.avow` in the working directory."""
+    return Path(environment.get("AVOW_HOME") or Path.cwd() / ".avow").absolute()
+
+
+def set_up(system: System, home: Path, progress: Callable[[str], None]) -> Surroundings:
+    """Start or find the database, make or bring up the tables, and have the logins and secrets ready.
+
+    Uses AVOW_DATABASE_URL (a superuser's or owner's) where it is set, else the embedded PostgreSQL.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    external = os.environ.get("AVOW_DATABASE_URL")
+    lease = None if external else cluster.start(home, progress=progress)
+    try:
+        admin_url = external or (lease.cluster.url(system.name) if lease else "")
+        server_url = None if lease is None else lease.cluster.url()
+        name, password = f"{system.name}_dev", kept_secret(home / f"{system.name}_dev.password", 18)
+        progress("tables")
+        asyncio.run(_make(system, admin_url, server_url, name, password))
+    except BaseException:
+        if lease is not None:
+            lease.release()
+        raise
+    return Surroundings(
+        admin_url=admin_url,
+        application_url=_with_login(admin_url, name, password),
+        secret=kept_secret(home / "secret", 32),
+        development_secret=kept_secret(home / "development_secret", 32),
+        lease=lease,
+    )
+
+
+async def _make(system: System, admin_url: str, server_url: str | None, name: str, password: str) -> None:
+    if server_url is not None:
+        connection = await connect(server_url)
+        try:
+            await create_database(connection, system.name)
+        finally:
+            await connection.close()
+    connection = await connect(admin_url)
+    try:
+        await install(connection, system)
+        await login(connection, system, name, password)
+    finally:
+        await connection.close()
+
+
+def kept_secret(file: Path, size_bytes: int) -> str:
+    """A random secret in hexadecimal, made once and kept in a file that only its owner reads."""
+    for _ in range(2):
+        try:
+            held = file.read_text("ascii").strip()
+            if len(held) == 2 * size_bytes:
+                return held
+        except FileNotFoundError:
+            pass
+        fresh = file.with_name(f"{file.name}.{os.getpid()}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as out:
+            out.write(secrets.token_hex(size_bytes))
+        try:
+            os.link(fresh, file)  # of two starts at once, one wins
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return file.read_text("ascii").strip()
+
+
+def _with_login(url: str, name: str, password: str) -> str:
+    parts = urlsplit(url)
+    where = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(name)}:{quote(password)}@{where}"))
