@@ -33,6 +33,7 @@ def test_a_cursor_is_bound_to_its_query() -> None:
     text = cursor.encode({"after": "x"}, NEW, BOUND)
     assert _refused(text, bound_to=BOUND + b"x")
     assert _refused(text, bound_to=b"")
+    assert _refused(text, bound_to=BOUND.swapcase())
 
 
 def test_the_bound_and_the_payload_cannot_be_shifted_into_one_another() -> None:
