@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias, cast
 from uuid import UUID
 
 from avow.kernel.command import GENESIS, Key, Record, Rejection, Step
 from avow.model.actor import Actor
-from avow.model.draft import BodyFault, Refusal
+from avow.model.draft import BodyFault
 from avow.model.entity import Entity, Transition
 from avow.model.expression import Path, evaluate
 from avow.model.system import System
-from avow.model.types import Misfit, ObjectOf, Reference, Value
+from avow.model.types import ListOf, Misfit, Reference, Value
 
 STEPS_MAX = 100
 """How many transitions one command may perform."""
@@ -29,8 +29,33 @@ class Rejected(Exception):
 
 
 @dataclass(slots=True)
+class OpenStep:
+    """A transition whose body is running. `values` are the record's, as far as they have changed."""
+
+    transition: Transition
+    before: Record
+    values: dict[str, Value]
+    arguments: Mapping[str, Value]
+    cause: tuple[Key, int] | None
+    place: int
+
+    @property
+    def at(self) -> tuple[Key, int]:
+        """The record and the version that this step makes: the cause of what it calls for."""
+        return self.before.key, self.before.version + 1
+
+
+Perform: TypeAlias = Callable[[Transition, Key, dict[str, Value], OpenStep | None], None]
+"""Takes a transition of a record, called for by a step."""
+
+
+@dataclass(slots=True)
 class Pool:
-    """Everything one decision has loaded, and what became of it."""
+    """Everything one decision has loaded, and what became of it.
+
+    records: as they are now in this decision. loaded: as they came. reads: versions it rests on.
+    running: the open step of each record that has one. failure: what a body may not swallow.
+    """
 
     system: System
     actor: Actor
@@ -39,6 +64,8 @@ class Pool:
     loaded: Mapping[Key, Record]
     reads: dict[Key, int] = field(default_factory=dict[Key, int])
     steps: list[Step | None] = field(default_factory=list[Step | None])
+    running: dict[Key, OpenStep] = field(default_factory=dict[Key, OpenStep])
+    failure: Rejected | BodyFault | None = None
 
     def find(self, key: Key) -> Record | None:
         """The record as it is now in this decision; remembers that the decision rests on it."""
@@ -64,14 +91,17 @@ class Pool:
 class RecordScope:
     """A record as the scope of its conditions."""
 
-    __slots__ = ("_arguments", "_handle", "_internal", "_pool", "_record")
+    __slots__ = ("_arguments", "_pool", "_record", "internal")
 
     def __init__(
-        self, pool: Pool, record: Record, internal: bool = False, arguments: Mapping[str, Value] | None = None,
-        handle: Any = None,
-    ) -> None:  # fmt: skip
-        self._pool, self._record, self._internal = pool, record, internal
-        self._arguments, self._handle = arguments or {}, handle
+        self,
+        pool: Pool,
+        record: Record,
+        internal: bool = False,
+        arguments: Mapping[str, Value] | None = None,
+    ) -> None:
+        self._pool, self._record, self.internal = pool, record, internal
+        self._arguments = arguments
 
     @property
     def actor(self) -> Actor:
@@ -80,10 +110,6 @@ class RecordScope:
     @property
     def now(self) -> datetime:
         return self._pool.now
-
-    @property
-    def internal(self) -> bool:
-        return self._internal
 
     def value(self, path: Path) -> Value:
         record = self._record
@@ -104,21 +130,50 @@ class RecordScope:
         return self._record.performers.get(transition, ())
 
     def argument(self, name: str) -> Value:
-        return self._arguments.get(name)
+        return None if self._arguments is None else self._arguments.get(name)
 
     def handle(self) -> Any:
-        return self._handle
+        """What an opaque guard sees: it reads, and can't change anything."""
+        return handle_on(self._pool, self._record.key, None, None)
+
+
+class Items(list[Any]):
+    """A list field as a body sees it: to be read, and replaced by assignment."""
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise BodyFault("a list is changed by assigning a new one: self.tags = [*self.tags, item]")
+
+    append = extend = insert = remove = pop = clear = reverse = _refuse
+    sort: Any = _refuse
+    __setitem__ = __delitem__ = __imul__ = _refuse
+
+    def __iadd__(self, other: Any) -> list[Any]:
+        """`self.tags += [item]` makes a new list, which the assignment then keeps."""
+        return [*self, *other]
 
 
 class RecordDraft:
-    """One record while a body changes it; the declaration's handle forwards to it."""
+    """One record while a body changes it; the declaration's handle forwards to it.
 
-    def __init__(self, pool: Pool, key: Key, at: tuple[Key, int], perform: Any) -> None:
-        self._pool, self._key, self._at, self._perform = pool, key, at, perform
+    step: whose body holds the handle; None for a guard, which may only read.
+    """
+
+    __slots__ = ("_found", "_key", "_perform", "_pool", "_step")
+
+    def __init__(self, pool: Pool, key: Key, step: OpenStep | None, perform: Perform | None) -> None:
+        self._pool, self._key, self._step, self._perform = pool, key, step, perform
+        self._found = step is not None and step.before.key == key
 
     @property
     def _record(self) -> Record:
-        return self._pool.records[self._key]
+        """The record now. A body that looks at it rests on its version."""
+        if self._found:
+            return self._pool.records[self._key]
+        record = self._pool.find(self._key)
+        if record is None:
+            raise BodyFault(f"{self.entity_name} {self.id} isn't loaded: name its reference in uses=")
+        self._found = True
+        return record
 
     @property
     def _entity(self) -> Entity:
@@ -150,37 +205,49 @@ class RecordDraft:
 
     def get(self, name: str) -> Value:
         """A field's value; for a reference the handle of its record, or a bare id where it isn't loaded."""
-        value = self._record.values.get(name)
-        kind = self._entity.fields[name].type
-        if value is None or not isinstance(kind, Reference):
-            return value
-        return handle_on(self._pool, (kind.entity, value), self._at, self._perform)
+        return self.shown(self._entity.fields[name].type, self._record.values.get(name))
+
+    def shown(self, kind: Any, value: Value) -> Value:
+        """A value as bodies see it."""
+        if value is None:
+            return None
+        if isinstance(kind, Reference):
+            return handle_on(self._pool, (kind.entity, value), self._step, self._perform)
+        return Items(value) if isinstance(kind, ListOf) and kind.python is list else value
 
     def set(self, name: str, value: Value) -> None:
         """Assign a field. Raises Rejected where a declared bound is broken, BodyFault for a wrong type."""
-        if self._key != self._at[0]:
-            raise BodyFault(f"{self._entity.name}.{name} belongs to another record: call one of its transitions")
+        where = f"{self._key[0]}.{name}"
+        step = self._step
+        if step is None:
+            raise BodyFault(f"{where}: a guard may only read")
+        if step.before.key != self._key:
+            raise BodyFault(f"{where} belongs to another record: call one of its transitions")
+        if self._pool.running.get(self._key) is not step:
+            raise BodyFault(f"{where}: assign before calling for another transition of the same record")
         declared = self._entity.fields[name]
-        record = self._record
-        if value is None:
-            if not declared.optional:
-                raise BodyFault(f"{self._entity.name}.{name} must have a value")
-        else:
-            value = fit(declared.type, identity(value), f"{self._entity.name}.{name}")
-        record_values = {**record.values, name: value}
-        self._pool.records[self._key] = with_(record, values=record_values)
+        if value is not None:
+            value = fit(declared.type, identity(value), where)
+        elif not declared.optional:
+            raise BodyFault(f"{where} must have a value")
+        step.values[name] = value
 
     def call(self, transition: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Perform another declared transition, inside this command and caused by it."""
         declared = self._entity.transitions[transition]
-        if self._pool.find(self._key) is None:
-            raise BodyFault(f"{self._entity.name} {self.id} isn't loaded: name its reference in uses=")
-        self._perform(declared, self._key, _arguments(declared, args, kwargs), self._at)
+        try:
+            if self._perform is None or declared.creation:
+                raise BodyFault(f"{self._key[0]}.{transition} can't be called for here")
+            _ = self._record
+            self._perform(declared, self._key, call_arguments(declared, args, kwargs), self._step)
+        except (Rejected, BodyFault) as failure:
+            self._pool.failure = failure  # a body that catches it doesn't get away with half a step
+            raise
 
 
-def handle_on(pool: Pool, key: Key, at: tuple[Key, int], perform: Any) -> Any:
+def handle_on(pool: Pool, key: Key, step: OpenStep | None, perform: Perform | None) -> Any:
     """The handle that a body sees for a record."""
-    return pool.system.entities[key[0]].bind(RecordDraft(pool, key, at, perform))
+    return pool.system.entities[key[0]].bind(RecordDraft(pool, key, step, perform))
 
 
 def identity(value: Any) -> Any:
@@ -191,35 +258,31 @@ def identity(value: Any) -> Any:
 
 def fit(kind: Any, value: Value, where: str) -> Value:
     """Bring an assigned value into its stored form; a broken bound is a broken invariant of the field."""
-    if isinstance(value, list) and not isinstance(kind, ObjectOf):
-        value = tuple(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     try:
         return kind.fit(value, "")
     except Misfit as misfit:
         flaw = misfit.flaws[0]
+        at = f"{where}{flaw.pointer}"
         if flaw.code.startswith("not-") or flaw.code == "currency-mismatch":
-            raise BodyFault(f"{where} {flaw.detail}") from None
-        raise Rejected(Rejection("invariant-violated", f"{where} {flaw.detail}.", {"rule": where})) from None
-
-
-def with_(record: Record, **changes: Any) -> Record:
-    """The record with some parts replaced."""
-    held = {
-        "entity": record.entity, "id": record.id, "state": record.state, "version": record.version,
-        "values": record.values, "performers": record.performers, "head": record.head,
-    }  # fmt: skip
-    return Record(**{**held, **changes})
+            raise BodyFault(f"{at} {flaw.detail}") from None
+        raise Rejected(Rejection("invariant-violated", f"{at} {flaw.detail}.", {"rule": where})) from None
 
 
 def new_record(pool: Pool, entity: Entity, record_id: UUID, state: str) -> Record:
     """Version 0 of a record that a creation is about to write, with its defaults."""
-    blank = Record(entity.name, record_id, state, 0, dict.fromkeys(entity.fields), {}, GENESIS)
+    values = dict.fromkeys(entity.fields, cast(Value, None))
+    blank = Record(entity.name, record_id, state, 0, values, {}, GENESIS)
     scope = RecordScope(pool, blank)
-    values = {f.name: None if f.default is None else evaluate(f.default, scope) for f in entity.fields.values()}
-    return with_(blank, values=values)
+    for declared in entity.fields.values():
+        value = None if declared.default is None else evaluate(declared.default, scope)
+        if value is not None:
+            values[declared.name] = fit(declared.type, value, f"{entity.name}.{declared.name}")
+    return blank
 
 
-def _arguments(transition: Transition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Value]:
+def call_arguments(
+    transition: Transition, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Value]:
     """The arguments of a nested call, checked like those of a request."""
     names = [parameter.name for parameter in transition.parameters]
     if len(args) > len(names) or not set(kwargs) <= set(names) or set(names[: len(args)]) & set(kwargs):
@@ -227,14 +290,10 @@ def _arguments(transition: Transition, args: tuple[Any, ...], kwargs: dict[str, 
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     found = dict[str, Value]()
     for parameter in transition.parameters:
-        value = given.get(parameter.name, parameter.default)
+        value = given.get(parameter.name)
+        value = parameter.default if value is None else identity(value)
         if value is None and not parameter.optional:
             raise BodyFault(f"{transition.name}() needs {parameter.name}")
-        found[parameter.name] = None if value is None else fit(parameter.type, identity(value), f"{transition.name}({parameter.name})")
+        where = f"{transition.name}({parameter.name})"
+        found[parameter.name] = None if value is None else fit(parameter.type, value, where)
     return found
-
-
-__all__ = [
-    "STEPS_MAX", "Pool", "RecordDraft", "RecordScope", "Refusal", "Rejected", "fit", "handle_on", "identity",
-    "new_record", "with_",
-]  # fmt: skip

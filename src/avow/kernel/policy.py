@@ -9,7 +9,19 @@ from avow.kernel.command import Record
 from avow.kernel.draft import Pool, RecordScope
 from avow.model.actor import Actor
 from avow.model.entity import Entity, Transition
-from avow.model.expression import AnyOf, All, Expression, Not, Path, Performed, evaluate
+from avow.model.expression import (
+    All,
+    AnyOf,
+    Authenticated,
+    Everybody,
+    Expression,
+    HasRole,
+    Internal,
+    Not,
+    Path,
+    Performed,
+    evaluate,
+)  # fmt: skip
 from avow.model.types import Value
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -57,14 +69,10 @@ def _possible(policy: Expression, scope: UnknownRecord) -> bool | None:
         case Not(part):
             held = _possible(part, scope)
             return None if held is None else not held
-        case _ if _is_about_actor(policy):
+        case Everybody() | Authenticated() | Internal() | HasRole():
             return evaluate(policy, scope)
         case _:
             return None
-
-
-def _is_about_actor(node: Expression) -> bool:
-    return type(node).__name__ in {"Everybody", "Authenticated", "Internal", "HasRole"}
 
 
 def may(pool: Pool, record: Record, transition: Transition, internal: bool = False) -> bool:
@@ -83,13 +91,13 @@ def readable_fields(entity: Entity, pool: Pool, record: Record) -> tuple[str, ..
     return tuple(f.name for f in entity.fields.values() if f.read is None or evaluate(f.read, scope) is True)
 
 
-def unmet(pool: Pool, record: Record, policy: Expression) -> Expression:
+def unmet(pool: Pool, record: Record, policy: Expression, internal: bool = False) -> Expression:
     """The first clause that isn't true: of a conjunction the part, else the whole."""
-    scope = RecordScope(pool, record)
+    scope = RecordScope(pool, record, internal)
     if isinstance(policy, All):
         for part in policy.parts:
             if evaluate(part, scope) is not True:
-                return unmet(pool, record, part)
+                return unmet(pool, record, part, internal)
     return policy
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from avow.kernel.command import Key, Record
@@ -39,18 +39,13 @@ def seen_by(
 def allowed_commands(
     system: System, record: Record, actor: Actor, now: datetime, records: Mapping[Key, Record]
 ) -> list[str]:
-    """The commands that are declared from the record's state and permitted to the actor."""
+    """The commands that are declared from the record's state and permitted to the actor.
+
+    Guards, and what a body refuses, depend on the arguments: they aren't looked at.
+    """
     pool = Pool(system, actor, now, {**records, record.key: record}, {})
     entity = system.entities[record.entity]
-    fitting = [t.command for t in entity.transitions.values() if record.state in t.sources and may(pool, record, t)]
+    fitting = [
+        t.command for t in entity.transitions.values() if record.state in t.sources and may(pool, record, t)
+    ]
     return list(dict.fromkeys(fitting))
-
-
-def visible_fields(system: System, record: Record, actor: Actor) -> tuple[str, ...]:
-    """The fields of a record that the actor may see; who may is up to the record itself."""
-    pool = Pool(system, actor, _ANY_TIME, {record.key: record}, {})
-    return readable_fields(system.entities[record.entity], pool, record)
-
-
-_ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
-"""A field's policy can't ask for the time."""
