@@ -107,11 +107,10 @@ async def test_a_flood_of_unknown_key_ids_costs_one_fetch_per_cooldown() -> None
     for number in range(3000):
         assert await keys.find(f"x{number}", "RS256", number / 100) is None
     assert issuer.calls == 1
+    assert len(keys._unknown_until_s) == UNKNOWN_KEY_IDS_MAX  # pyright: ignore[reportPrivateUsage]
     assert await keys.find("y", "RS256", 30) is None
     assert issuer.calls == 2
     assert await keys.find("r", "RS256", 30) is not None
-    remembered = keys._unknown_until_s  # pyright: ignore[reportPrivateUsage]
-    assert len(remembered) <= UNKNOWN_KEY_IDS_MAX
 
 
 async def test_a_rotated_key_is_found_after_the_cooldown_and_the_old_one_goes() -> None:
@@ -198,7 +197,6 @@ SMALL_RSA = {
         [],
         None,
     ],
-    ids=lambda key: json.dumps(key)[:40],
 )
 def test_a_key_that_may_not_verify_tokens_is_passed_over(key: Any) -> None:
     assert [found.key_id for found in parse_set(_set({**ED, "kid": "good"}, key))] == ["good"]
@@ -224,7 +222,7 @@ def test_certificates_and_private_members_are_not_handed_on() -> None:
         _set(*[{**RSA, "kid": str(number)} for number in range(KEYS_MAX + 1)]),
         b" " * (SET_BYTES_MAX + 1),
     ],
-    ids=lambda raw: repr(raw[:20]),
+    ids=range(10),
 )
 def test_what_is_no_key_set_fails(raw: bytes) -> None:
     with pytest.raises(FetchFailed):
