@@ -28,3 +28,9 @@ def test_no_class_is_called_new_or_manager() -> None:
         and (node.name.endswith(("Manager", "Helper", "Util", "Utils")) or node.name.startswith("New"))
     ]
     assert found == []
+
+
+def test_every_folder_of_the_source_is_a_package() -> None:
+    places = {module.place for module in modules("src")}
+    folders = {PurePosixPath(place).parent for place in places} - {PurePosixPath("src")}
+    assert [str(folder) for folder in folders if f"{folder}/__init__.py" not in places] == []

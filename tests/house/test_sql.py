@@ -53,13 +53,16 @@ def test_the_pattern_knows_sql_when_it_sees_it(text: str) -> None:
 
 
 def test_only_the_transaction_commits() -> None:
-    found = [
-        f"{module.place}:{line} {name}"
-        for module in modules("src")
-        if module.place not in (DOOR, INSTALLS)
-        for line, name in module.calls()
-        if name.rpartition(".")[2] in ("commit", "transaction", "begin") and "." in name
-    ]
+    found: list[str] = []
+    for module in modules("src"):
+        if module.place in (DOOR, INSTALLS):
+            continue
+        # The engine asks the door to commit; who may reach the door is held by ./test layers.
+        banned = ("transaction", "begin") if module.room == "engine" else ("commit", "transaction", "begin")
+        for line, name in module.calls():
+            owner, _, method = name.rpartition(".")
+            if owner and method in banned:
+                found.append(f"{module.place}:{line} {name}")
     assert found == []
 
 
