@@ -21,7 +21,8 @@ from avow.api.protocol import WireLimits, serve_config
 
 WAIT_S = 10.0
 LARGE_PIECES = 64
-LIMITS = WireLimits(header_timeout_s=0.4, discard_timeout_s=0.5, url_bytes_max=1024, headers_bytes_max=4096)
+LIMITS = WireLimits(discard_timeout_s=0.5, url_bytes_max=1024, headers_bytes_max=4096)
+HASTY = WireLimits(header_timeout_s=0.7, discard_timeout_s=0.5)
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 
@@ -46,7 +47,7 @@ class Application:
             self.headers.append(scope["headers"])
         if scope["path"] == "/fail":
             raise RuntimeError("a secret")
-        if scope["path"] not in ("/early",):
+        if scope["path"] not in ("/early", "/late"):
             body, more = b"", True
             while more:
                 message = await receive()
@@ -57,6 +58,12 @@ class Application:
             if watched:
                 self.bodies.append(body)
         text = scope["path"].encode()
+        if scope["path"] == "/late":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+            while (await receive()).get("more_body"):
+                pass
+            await send({"type": "http.response.body", "body": text})
+            return
         if scope["path"] == "/large":
             await send({"type": "http.response.start", "status": 200, "headers": []})
             for _ in range(LARGE_PIECES):
@@ -121,6 +128,7 @@ class Client:
     """A socket that sends raw bytes and reads responses; reads fail the test after `WAIT_S`."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=WAIT_S)
         self._unread = b""
 
@@ -149,11 +157,18 @@ class Client:
         return Response(int(status.split()[1]), headers, rest[:length])
 
     def is_closed(self) -> bool:
-        """Wait for the server to close; true if it sent nothing more before."""
+        """Wait for the server to close; true if it sent nothing more before.
+
+        Another connection is served before this returns, so that a request which the server took from
+        this one by mistake has reached the application by then.
+        """
         try:
-            return not self._unread and self.socket.recv(1) == b""
+            closed = not self._unread and self.socket.recv(1) == b""
         except ConnectionResetError:
-            return True
+            closed = True
+        with Client(self.port) as other:
+            other.send(GET).response()
+        return closed
 
     def _read(self) -> None:
         data = self.socket.recv(65536)
@@ -166,6 +181,19 @@ class Client:
 def fixture_client(shared: tuple[int, Application], application: Application) -> Iterator[Client]:
     with Client(shared[0]) as client:
         application.watched = client.socket.getsockname()[1]
+        yield client
+
+
+@pytest.fixture(scope="module", name="hasty_port")
+def fixture_hasty_port() -> Iterator[int]:
+    with _serving(HASTY) as (port, _):
+        yield port
+
+
+@pytest.fixture(name="hasty")
+def fixture_hasty(hasty_port: int) -> Iterator[Client]:
+    """A client of a server that does not wait long for a head."""
+    with Client(hasty_port) as client:
         yield client
 
 
@@ -359,12 +387,42 @@ def test_an_early_answer_reaches_a_client_that_is_still_sending(client: Client) 
     assert client.is_closed()
 
 
+def test_a_refusal_reaches_a_client_that_is_still_sending(client: Client) -> None:
+    client.send(POST + b"Content-Length: 900000\r\nContent-Length: 1\r\n\r\n")
+    for _ in range(20):
+        client.send(b"x" * 50_000)
+    assert client.response().problem == "bad-request"
+    assert client.is_closed()
+
+
+def test_what_is_thrown_away_is_bounded() -> None:
+    """A client that goes on sending after its answer is cut off long before the end of its body."""
+    limits = WireLimits(discard_timeout_s=60, discard_bytes_max=64 * 1024)
+    with _serving(limits) as (port, _), Client(port) as client:
+        client.send(POST.replace(b" / ", b" /early ") + b"Content-Length: 300000000\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            for _ in range(300):
+                client.send(b"x" * 1_000_000)
+
+
 def test_a_request_behind_an_early_answer_is_not_served(client: Client, application: Application) -> None:
     client.send(POST.replace(b" / ", b" /early ") + b"Content-Length: 5\r\n\r\nab")
     assert client.response().status == 200
     client.send(b"cde" + GET)
     assert client.is_closed()
     assert application.paths == ["/early"]
+
+
+def test_an_answer_that_starts_early_and_ends_late_is_the_last_one(
+    client: Client, application: Application
+) -> None:
+    client.send(POST.replace(b" / ", b" /late ") + b"Content-Length: 5\r\n\r\nab")
+    head = client.socket.recv(65536)
+    assert b"connection: close" in head
+    client.send(b"cde" + GET)
+    assert client.socket.recv(65536) == b"/late"
+    assert client.is_closed()
+    assert application.paths == ["/late"]
 
 
 def test_a_client_that_waits_for_100_is_answered_without_its_body(client: Client) -> None:
@@ -382,38 +440,38 @@ def test_a_failing_application_is_a_problem_without_its_message(client: Client) 
 
 
 @pytest.mark.parametrize("raw", [b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\nX", GET + b"G"])
-def test_a_head_that_does_not_end_is_refused_in_time(raw: bytes, client: Client) -> None:
-    client.send(raw)
+def test_a_head_that_does_not_end_is_refused_in_time(raw: bytes, hasty: Client) -> None:
+    hasty.send(raw)
     if raw.startswith(GET):
-        assert client.response().status == 200
-    response = client.response()
+        assert hasty.response().status == 200
+    response = hasty.response()
     assert (response.status, response.problem) == (408, "request-timeout")
-    assert client.is_closed()
+    assert hasty.is_closed()
 
 
-def test_dripping_bytes_do_not_prolong_a_head(client: Client) -> None:
+def test_dripping_bytes_do_not_prolong_a_head(hasty: Client) -> None:
     """One more byte of a head each time the socket would block: the deadline is for the whole head."""
-    client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
-    client.socket.settimeout(0.05)
+    hasty.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
+    hasty.socket.settimeout(0.05)
     for _ in range(200):
         try:
-            client._read()
+            hasty._read()
             break
         except TimeoutError:
-            client.send(b"x")
-    client.socket.settimeout(WAIT_S)
-    assert client.response().problem == "request-timeout"
+            hasty.send(b"x")
+    hasty.socket.settimeout(WAIT_S)
+    assert hasty.response().problem == "request-timeout"
 
 
 @pytest.mark.parametrize("raw", [b"", b"\r\n", GET + b"\r\n"])
-def test_a_connection_that_sends_no_request_is_closed_without_a_word(raw: bytes, client: Client) -> None:
+def test_a_connection_that_sends_no_request_is_closed_without_a_word(raw: bytes, hasty: Client) -> None:
     if raw.startswith(GET):
-        client.send(GET)
-        assert client.response().status == 200
-        client.send(b"\r\n")
+        hasty.send(GET)
+        assert hasty.response().status == 200
+        hasty.send(b"\r\n")
     else:
-        client.send(raw)
-    assert client.is_closed()
+        hasty.send(raw)
+    assert hasty.is_closed()
 
 
 def test_an_idle_connection_outlives_the_deadline_for_heads() -> None:
@@ -446,6 +504,15 @@ def test_too_many_requests_at_once_are_refused_as_busy() -> None:
         assert refused.headers["retry-after"]
         assert slow.send(b"x").response().status == 200
         _until(client, 200)
+
+
+def test_too_many_connections_are_refused_as_busy() -> None:
+    with _serving(WireLimits(connections_max=1)) as (port, _), Client(port) as client:
+        assert client.send(GET).response().status == 200
+        with Client(port) as second:
+            assert second.response().problem == "busy"
+            assert second.is_closed()
+        assert client.send(GET).response().status == 200
 
 
 def _until(client: Client, status: int) -> Response:

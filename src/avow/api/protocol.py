@@ -31,7 +31,10 @@ HEADER_LINE_BYTES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class WireLimits:
-    """What one connection may cost before the application is asked."""
+    """What one connection may cost before the application is asked, and how many there may be.
+
+    concurrency_max: how many requests the application may be answering at once; None: no limit.
+    """
 
     url_bytes_max: int = 8 * 1024
     headers_bytes_max: int = 32 * 1024
@@ -41,6 +44,7 @@ class WireLimits:
     write_timeout_s: float = 30.0
     discard_bytes_max: int = 1024 * 1024
     discard_timeout_s: float = 2.0
+    connections_max: int = 900  # most systems allow a process 1024 open files
     concurrency_max: int | None = None
 
 
@@ -51,8 +55,6 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        # uvicorn lets bytes after `Connection: close` be read as a further request; we don't.
-        self._live_parser().set_dangerous_leniencies(lenient_data_after_close=False)
         self.limit_concurrency = None  # its answer would be plain text; see _start_asgi_task
         self._in_head = True  # no body is expected next
         self._begun = False  # the first byte of a message has come, its last has not
@@ -70,6 +72,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > self.limits.connections_max:
+            self._refuse(Problem("busy", "The server has as many connections as it can hold."))
+            return
         self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -289,6 +294,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
 class _Cycle(RequestResponseCycle):
     """One request and its response; answers the application's own failures with a problem."""
 
+    _discards = False  # the class is put on a finished object: no __init__ here
+
     async def send_500_response(self) -> None:
         request_id = secrets.token_hex(16)
         self.logger.error("request %s was answered with internal-error", request_id)
@@ -296,20 +303,16 @@ class _Cycle(RequestResponseCycle):
         await _send(problems.answer(problem, request_id, self.scope["root_path"]), self.send)
 
     async def send(self, message: Any) -> None:
-        if not self.response_started and self.more_body and not self.disconnected:
-            await self._start_early(message)
-        else:
-            await super().send(message)
-
-    async def _start_early(self, message: Any) -> None:
-        """Start a response before the whole request has come: it is the connection's last one."""
-        expects_go_ahead = self.waiting_for_100_continue
-        closing = [*message.get("headers", []), (b"connection", b"close")]
-        first: Any = {**message, "headers": closing}
-        await super().send(first)
-        # Telling uvicorn to keep the connection leaves the closing to on_response_complete, which
-        # throws the rest of the body away first. A client that waits for 100 has sent no body.
-        self.keep_alive = not expects_go_ahead
+        if not self.response_started and self.more_body:
+            # A response that starts before the whole request has come is the connection's last one.
+            # A client that still waits for 100 Continue has sent no body that could be discarded.
+            self._discards = not self.waiting_for_100_continue
+            message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
+        elif self._discards and self.more_body and not message.get("more_body", False):
+            # Left to uvicorn, the connection would close now, with bytes unread, and be reset before
+            # the client has the answer. on_response_complete throws the rest of the body away first.
+            self.keep_alive = True
+        await super().send(message)
 
 
 async def _busy(scope: Any, _receive: Any, send: Any) -> None:
