@@ -136,7 +136,7 @@ def _owners_code(load: Callable[[], ModuleType], file: Path | None, asked: str =
         return load()
     except (AvowError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001  an owner's file may raise anything
+    except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and f"{asked}.".startswith(f"{error.name}."):
             raise
         raise _broken(error, file) from None
