@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import os
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
+from watchfiles import PythonFilter, awatch
 
 from avow.api.serving import listen, url_of
-from avow.cli import output
 from avow.cli.development import Surroundings, home_folder, set_up
+from avow.cli.output import HOLDS, Output, json_option
 from avow.cli.target import load_target, source_folder
-from avow.errors import AvowError, EnvironmentFault
+from avow.errors import EnvironmentFault
 from avow.model.system import System
 
 READY_S_MAX = 30
@@ -29,20 +29,27 @@ END_S_MAX = 15
 @click.argument("target", default=".")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, help="Port to listen on; 0 takes a free one.")
-@click.option("--reload/--no-reload", default=True, show_default=True, help="Start again when a source file changes.")
-@output.json_option
-def command(target: str, host: str, port: int, reload: bool, as_json: bool) -> None:
+@click.option(
+    "--reload/--no-reload", default=True, show_default=True, help="Start again when a source file changes."
+)
+@json_option
+@click.pass_obj
+def command(output: Output, target: str, host: str, port: int, reload: bool) -> None:
     """Run TARGET for development: its own PostgreSQL, tables, server, tokens, reload."""
-    import os
-
     system = load_target(target)
+    signal.signal(signal.SIGTERM, _end)
     surroundings = set_up(system, home_folder(os.environ), output.talk)
     try:
         listening = listen(host, port)
-        asyncio.run(_Supervisor(target, system, surroundings, listening, as_json, reload).run())
+        asyncio.run(_Supervisor(target, system, surroundings, listening, output, reload).run())
     finally:
         if surroundings.lease is not None:
             surroundings.lease.release()
+
+
+def _end(_number: int, _frame: object) -> None:
+    """SIGTERM before the server runs: leave by way of every `finally`."""
+    raise SystemExit(HOLDS)
 
 
 class _Supervisor:
@@ -50,10 +57,10 @@ class _Supervisor:
 
     def __init__(
         self, target: str, system: System, surroundings: Surroundings, listening: socket.socket,
-        as_json: bool, reload: bool,
+        output: Output, reload: bool,
     ) -> None:  # fmt: skip
         self.target, self.system, self.surroundings = target, system, surroundings
-        self.listening, self.as_json, self.reload = listening, as_json, reload
+        self.listening, self.output, self.reload = listening, output, reload
         self.ending = asyncio.Event()
         self.changed = asyncio.Event()
         self.server: Any = None
@@ -103,7 +110,7 @@ class _Supervisor:
             self.changed.clear()
             await self._replace()
         else:
-            output.talk(f"the server ended with {self.server.returncode}; starting it again")
+            self.output.talk(f"the server ended with {self.server.returncode}; starting it again")
             await self._restart()
 
     async def _restart(self) -> None:
@@ -119,15 +126,17 @@ class _Supervisor:
     async def _replace(self) -> None:
         """Take over a changed declaration, unless it has mistakes or the tables can't follow it."""
         checked = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "avow.cli", "migrate", self.target, "--quiet",
+            sys.executable, "-m", "avow.cli", "migrate", self.target, "--json",
             env=self.surroundings.environment() | {"AVOW_DATABASE_URL": self.surroundings.admin_url},
         )  # fmt: skip
         if await checked.wait() != 0:
-            output.talk("the changed declaration wasn't taken over; the server goes on with the one before")
+            self.output.talk(
+                "the changed declaration wasn't taken over; the server goes on with the one before"
+            )
             return
         await self._stop()
         await self._start()
-        output.talk("reloaded")
+        self.output.talk("reloaded")
 
     async def _stop(self) -> None:
         if self.server is None or self.server.returncode is not None:
@@ -140,18 +149,14 @@ class _Supervisor:
             await self.server.wait()
 
     async def _watch(self) -> None:
-        from watchfiles import PythonFilter, awatch
-
         async for _ in awatch(source_folder(self.target), watch_filter=PythonFilter()):
             self.changed.set()
 
     def _announce(self) -> None:
         url, tokens = url_of(self.listening), self.surroundings.tokens(self.system)
-        if self.as_json:
-            shown = {"url": url, "tokens": tokens, "console": None, "database": self.surroundings.admin_url}
-            output.data(json.dumps(shown))
-            return
+        shown = {"url": url, "tokens": tokens, "console": None, "database": self.surroundings.admin_url}
+        self.output.json(shown)
         lines = [f"  {self.system.name} is served at {url}", "", "  Tokens for development:"]
         lines += [f"    {name:<12} {token}" for name, token in tokens.items()]
         lines += ["", f"  Database  {self.surroundings.admin_url}", "  Stop with Ctrl-C.", ""]
-        output.data("\n".join(lines))
+        self.output.data("\n".join(lines))

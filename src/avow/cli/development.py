@@ -54,7 +54,9 @@ class Surroundings:
     def token(self, subject: str, roles: frozenset[str], tenant: str = DEFAULT_TENANT) -> str:
         """A development token for a subject with roles."""
         secret = bytes.fromhex(self.development_secret)
-        return development_token(DEVELOPMENT_ISSUER, secret, subject, roles, int(time.time()), TOKEN_S, tenant)
+        return development_token(
+            DEVELOPMENT_ISSUER, secret, subject, roles, int(time.time()), TOKEN_S, tenant
+        )
 
 
 def home_folder(environment: Mapping[str, str]) -> Path:

@@ -41,7 +41,7 @@ def _say_ready() -> None:
 
 
 def _end_with_parent() -> None:
-    """The parent holds the other end of our standard input: it closes when the parent is gone, however it went."""
+    """End when the parent is gone, however it went: our standard input, which it holds open, then closes."""
 
     def watch() -> None:
         while os.read(0, 1024):

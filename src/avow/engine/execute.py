@@ -26,7 +26,7 @@ from avow.model.actor import Actor
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.model.types import Reference, Value
-from avow.store.faults import LOST, RETRYABLE
+from avow.store.driver import Lost, Retryable
 from avow.store.loading import KnownAnswer, Loaded, LoadPlan, plan_command
 from avow.store.pool import Pool
 from avow.store.transaction import (
@@ -128,7 +128,7 @@ class Engine:
                 return await self._settle(attempt)
             except _Answered as answered:
                 return answered.reply
-            except LOST:
+            except Lost:
                 if lost + 1 == LOST_ATTEMPTS_MAX:
                     raise
                 await asyncio.sleep(_pause(lost))
@@ -146,7 +146,7 @@ class Engine:
             loaded = await self._transactions.load(attempt.plan, attempt.parameters)
             try:
                 outcome = await self._transactions.commit(tenant, key, attempt.decide(loaded))
-            except RETRYABLE:
+            except Retryable:
                 continue
             reply = await self._reply(attempt, outcome)
             if reply is not None:
@@ -156,7 +156,7 @@ class Engine:
                 outcome, _ = await self._transactions.decide_locked(
                     attempt.plan, attempt.parameters, attempt.locks(), tenant, key, attempt.decide
                 )
-            except RETRYABLE:
+            except Retryable:
                 await asyncio.sleep(_pause(tried))
                 continue
             reply = await self._reply(attempt, outcome)

@@ -107,9 +107,8 @@ def _entry(
     if argument_digests:
         header["input_sha256"] = argument_digests
     performers = step.after.performers
-    if step.before is None or performers != step.before.performers:
-        if performers:
-            header["performers"] = {name: list(subjects) for name, subjects in performers.items()}
+    if performers and (step.before is None or performers != step.before.performers):
+        header["performers"] = {name: list(subjects) for name, subjects in performers.items()}
     data = canonical.encode_trusted(header)
     return Entry(data, canonical.leaf_hash(data), payloads)
 

@@ -14,7 +14,7 @@ from avow.model import types as kinds
 from avow.model.entity import Entity
 from avow.model.types import Value, ValueType
 from avow.model.values import Money, Subject
-from avow.store.statements import quote
+from avow.store.statements import named, quote
 
 _PLAIN: Mapping[type, str] = {
     kinds.Text: "text",
@@ -58,8 +58,7 @@ def from_json(kind: ValueType, source: str, name: str) -> str:
         return f"nullif({source} -> {key}, 'null'::jsonb)"
     if isinstance(kind, kinds.ListOf):
         item = sql_type(kind.item)
-        items = f"jsonb_array_elements_text({source} -> {key}) WITH ORDINALITY AS t(item, place)"
-        listed = f"coalesce((SELECT array_agg(item::{item} ORDER BY place) FROM {items}), '{{}}')"
+        listed = named("reads.sql")["list_from_json"].substitute(item=item, source=f"{source} -> {key}")
         return f"CASE jsonb_typeof({source} -> {key}) WHEN 'array' THEN {listed} END"
     return f"({source} ->> {key})" if plain == "text" else f"({source} ->> {key})::{plain}"
 

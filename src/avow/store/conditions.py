@@ -18,10 +18,11 @@ from avow.model.system import System
 from avow.model.types import Value, instant
 from avow.model.values import Money
 from avow.store.columns import performers_column, sql_type
-from avow.store.statements import literal, quote
+from avow.store.statements import literal, named, quote
 
 TRUE = ast.Everybody()
 FALSE = ast.Not(TRUE)
+_COMPARE = {"==": "=", "!=": "<>"}
 
 
 def sql_literal(value: Value) -> str:
@@ -110,7 +111,7 @@ class Compiler:
             case ast.FieldOf(path):
                 return self._field(path)
             case ast.Compare(op, left, right):
-                return f"({self.compile(left)} {'<>' if op == '!=' else '=' if op == '==' else op} {self.compile(right)})"
+                return f"({self.compile(left)} {_COMPARE.get(op, op)} {self.compile(right)})"
             case ast.Arithmetic(op, left, right):
                 return f"({self.compile(left)} {op} {self.compile(right)})"
             case ast.All(parts):
@@ -167,9 +168,10 @@ class Compiler:
             value = inner._state(path[1:])
         else:
             value = inner._field(rest)
-        table = f"{quote(self.system.name)}.{quote(target.plural)}"
-        tenant = f"{self.alias}.tenant" if self.alias else "tenant"
-        return (
-            f"(SELECT {value} FROM {table} AS {quote(alias)} WHERE {quote(alias)}.tenant = {tenant}"
-            f" AND {quote(alias)}.id = {self._column(path[0])})"
+        return named("reads.sql")["remote"].substitute(
+            value=value,
+            table=f"{quote(self.system.name)}.{quote(target.plural)}",
+            alias=quote(alias),
+            tenant=f"{self.alias}.tenant" if self.alias else "tenant",
+            wanted=self._column(path[0]),
         )

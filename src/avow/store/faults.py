@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import asyncpg
-
 from avow.errors import Problem, ProblemError, reject
-
-LOST = (
-    ConnectionError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-)
-"""What a lost connection raises: whether the statement was executed isn't known."""
-
-RETRYABLE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-"""What PostgreSQL asks to try again: nothing was executed."""
+from avow.store import driver
 
 
 def fault_of(error: BaseException) -> ProblemError | None:
     """The problem that an error of the database is answered with; None where it is our own bug."""
-    match error:
-        case ProblemError():
-            return error
-        case asyncpg.QueryCanceledError() | TimeoutError():
-            return reject(
-                "deadline-exceeded", "The database took too long; nothing is executed twice under one key."
-            )
-        case asyncpg.TooManyConnectionsError() | asyncpg.InsufficientResourcesError():
-            return ProblemError(Problem("busy", "The database has no room."), {"Retry-After": "1"})
-        case asyncpg.LockNotAvailableError():
-            return reject("contention")
-        case _ if isinstance(error, RETRYABLE):
-            return reject("contention")
-        case _ if isinstance(error, LOST):
-            return reject("database-unavailable")
-        case _:
-            return None
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, (driver.Canceled, TimeoutError)):
+        return reject(
+            "deadline-exceeded", "The database took too long; nothing is executed twice under one key."
+        )
+    if isinstance(error, driver.NoRoom):
+        return ProblemError(Problem("busy", "The database has no room."), {"Retry-After": "1"})
+    if isinstance(error, (driver.LockNotAvailable, *driver.Retryable)):
+        return reject("contention")
+    return reject("database-unavailable") if isinstance(error, driver.Lost) else None

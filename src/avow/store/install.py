@@ -6,19 +6,19 @@ Needs a login that may create roles and schemas. One transaction; two at once wa
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
-
-import asyncpg
 
 from avow.errors import EnvironmentFault
 from avow.model.entity import Entity
 from avow.model.system import System
+from avow.store import driver
 from avow.store.columns import column_type, performers_column
 from avow.store.conditions import sql_literal
+from avow.store.driver import Connection
 from avow.store.rights import demand_version
-from avow.store.statements import literal, quote, whole
+from avow.store.statements import literal, named, quote, text, whole
 from avow.store.tables import (
     Roles,
     add_constraint,
@@ -32,7 +32,7 @@ from avow.store.tables import (
 LOCK_WAIT_MS = 5_000
 
 
-async def install(connection: Any, system: System) -> bool:
+async def install(connection: Connection, system: System) -> bool:
     """Make everything that a declaration needs; True if something changed.
 
     On tables of an earlier declaration: adds entities, states, fields that may be missing or have a
@@ -40,21 +40,16 @@ async def install(connection: Any, system: System) -> bool:
     changed, for what could lose data or strand records: a removed or retyped field, a removed entity,
     a removed state that records are in, a rule that existing rows break.
     """
-    demand_version(await connection.fetchval("SELECT current_setting('server_version_num')::int"))
+    demand_version(await connection.fetchval(text("install.sql", "server_version")))
     async with connection.transaction(), _serialised(connection):
-        installed = await connection.fetchval("SELECT to_regclass('avow.audit') IS NOT NULL")
+        installed = await connection.fetchval(text("install.sql", "installed"))
         if not installed:
             await _make_roles(connection, Roles.of(system))
             await connection.execute(whole("schema.sql").substitute(Roles.of(system).quoted()))
             await _make_schema(connection, system)
-        if await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM avow.edge WHERE boundary = $1)", system.fingerprint
-        ):
-            latest = await connection.fetchval(
-                "SELECT fingerprint FROM avow.boundary ORDER BY first_seen DESC LIMIT 1"
-            )
-            if latest == system.fingerprint:
-                return False
+        latest = await connection.fetchrow(text("install.sql", "latest_boundary"))
+        if latest is not None and latest["fingerprint"] == system.fingerprint:
+            return False
         await connection.execute(f"SET LOCAL ROLE {quote(Roles.of(system).owner)}")
         await _Tables(connection, system).bring_up()
         await _record_boundary(connection, system)
@@ -63,17 +58,17 @@ async def install(connection: Any, system: System) -> bool:
 
 
 @asynccontextmanager
-async def _serialised(connection: Any) -> AsyncIterator[None]:
+async def _serialised(connection: Connection) -> AsyncGenerator[None]:
     """One installation at a time; DDL gives up rather than queue behind a long transaction."""
     await connection.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
-    await connection.execute("SELECT pg_advisory_xact_lock(hashtext('avow.install'))")
+    await connection.execute(text("install.sql", "one_at_a_time"))
     try:
         yield
-    except asyncpg.LockNotAvailableError:
+    except driver.LockNotAvailable:
         raise EnvironmentFault(
             "tables-busy", "another transaction holds a table for too long", "Try again when it has ended."
         ) from None
-    except asyncpg.InsufficientPrivilegeError as error:
+    except driver.InsufficientPrivilege as error:
         raise EnvironmentFault(
             "rights-missing",
             f"the tables can't be made: {error}",
@@ -81,15 +76,15 @@ async def _serialised(connection: Any) -> AsyncIterator[None]:
         ) from None
 
 
-async def _make_roles(connection: Any, roles: Roles) -> None:
+async def _make_roles(connection: Connection, roles: Roles) -> None:
     for name in (roles.owner, roles.application, roles.reader):
-        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name):
+        if not await connection.fetchval(text("install.sql", "role_exists"), name):
             await connection.execute(f"CREATE ROLE {quote(name)} NOLOGIN NOSUPERUSER NOBYPASSRLS")
-    if not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = session_user"):
+    if not await connection.fetchval(text("install.sql", "is_superuser")):
         await connection.execute(f"GRANT {quote(roles.owner)} TO CURRENT_USER")
 
 
-async def _make_schema(connection: Any, system: System) -> None:
+async def _make_schema(connection: Connection, system: System) -> None:
     roles = Roles.of(system)
     await connection.execute(f"CREATE SCHEMA {quote(system.name)} AUTHORIZATION {quote(roles.owner)}")
     await connection.execute(
@@ -97,15 +92,14 @@ async def _make_schema(connection: Any, system: System) -> None:
     )
 
 
-async def _record_boundary(connection: Any, system: System) -> None:
+async def _record_boundary(connection: Connection, system: System) -> None:
     await connection.execute(
-        "INSERT INTO avow.boundary (fingerprint, description) VALUES ($1, $2)"
-        " ON CONFLICT (fingerprint) DO UPDATE SET first_seen = clock_timestamp()",
+        text("install.sql", "record_boundary"),
         system.fingerprint,
         system.description,
     )
     await connection.executemany(
-        "INSERT INTO avow.edge VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        text("install.sql", "record_edge"),
         [(system.fingerprint, *edge) for edge in edges(system)],
     )
 
@@ -113,15 +107,13 @@ async def _record_boundary(connection: Any, system: System) -> None:
 class _Tables:
     """Brings the tables from the last boundary to this one."""
 
-    def __init__(self, connection: Any, system: System) -> None:
+    def __init__(self, connection: Connection, system: System) -> None:
         self.connection, self.system = connection, system
         self.before: dict[str, Any] = {}
 
     async def bring_up(self) -> None:
-        held = await self.connection.fetchval(
-            "SELECT description FROM avow.boundary ORDER BY first_seen DESC LIMIT 1"
-        )
-        self.before = {} if held is None else json.loads(held)["entities"]
+        held = await self.connection.fetchrow(text("install.sql", "latest_boundary"))
+        self.before = {} if held is None else json.loads(held["description"])["entities"]
         if gone := sorted(set(self.before) - set(self.system.entities)):
             raise _refused(
                 f"{', '.join(gone)} is declared no longer", "Keep the entity; its records have a history."
@@ -156,7 +148,7 @@ class _Tables:
                     f"ALTER TABLE {table_of(self.system, entity)} ALTER {quote(name)} {null}", where
                 )
         for name in sorted(set(known["states"]) - set(entity.states)):
-            query = f"SELECT count(*) FROM {table_of(self.system, entity)} WHERE state = $1"
+            query = named("install.sql")["count_in_state"].substitute(table=table_of(self.system, entity))
             await self.connection.execute("SET LOCAL avow.scope = 'all'")
             if count := await self.connection.fetchval(query, name):
                 raise _refused(
@@ -191,7 +183,9 @@ class _Tables:
     async def _constrain(self, entity: Entity) -> None:
         """Replace every constraint that isn't what is declared now."""
         wanted = {c.name: c for c in constraints_of(self.system, entity)}
-        rows = await self.connection.fetch(_CONSTRAINTS, self.system.name, entity.plural)
+        rows = await self.connection.fetch(
+            text("install.sql", "constraints"), self.system.name, entity.plural
+        )
         held = {row["name"]: row for row in rows}
         for name, row in held.items():
             constraint = wanted.get(name)
@@ -206,23 +200,11 @@ class _Tables:
     async def _execute(self, statement: str, rule: str) -> None:
         try:
             await self.connection.execute(statement)
-        except asyncpg.IntegrityConstraintViolationError:
+        except driver.IntegrityBroken:
             raise _refused(
                 f"existing records break {rule}",
                 "Correct the records first, by commands of the declaration in force.",
             ) from None
-
-
-_CONSTRAINTS = """
-SELECT conname AS name, obj_description(c.oid, 'pg_constraint') AS comment, false AS index_only
-FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-WHERE n.nspname = $1 AND t.relname = $2 AND obj_description(c.oid, 'pg_constraint') IS NOT NULL
-UNION ALL
-SELECT i.relname, obj_description(i.oid, 'pg_class'), true
-FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid
-JOIN pg_namespace n ON n.oid = t.relnamespace
-WHERE n.nspname = $1 AND t.relname = $2 AND obj_description(i.oid, 'pg_class') IS NOT NULL
-"""
 
 
 def _drop(system: System, entity: Entity, name: str, index_only: bool) -> str:
@@ -243,23 +225,23 @@ def _refused(detail: str, mend: str) -> EnvironmentFault:
     return EnvironmentFault("change-refused", f"the tables can't follow the declaration: {detail}", mend)
 
 
-async def login(connection: Any, system: System, name: str, password: str) -> None:
+async def login(connection: Connection, system: System, name: str, password: str) -> None:
     """Make a login that is a member of the application role and of nothing else, or renew its password."""
-    exists = await connection.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name)
+    exists = await connection.fetchval(text("install.sql", "role_exists"), name)
     verb = "ALTER" if exists else "CREATE"
     rights = "" if exists else "NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB"
     try:
         await connection.execute(f"{verb} ROLE {quote(name)} LOGIN {rights} PASSWORD {literal(password)}")
         await connection.execute(f"GRANT {quote(Roles.of(system).application)} TO {quote(name)}")
-    except asyncpg.InternalServerError:
+    except driver.ConcurrentlyUpdated:
         return  # "tuple concurrently updated": another start is doing the same with the same password
 
 
-async def create_database(connection: Any, name: str) -> None:
+async def create_database(connection: Connection, name: str) -> None:
     """Make a database, if there is none of this name."""
-    if await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
+    if await connection.fetchval(text("install.sql", "database_exists"), name):
         return
     try:
         await connection.execute(f"CREATE DATABASE {quote(name)} TEMPLATE template0 ENCODING 'UTF8'")
-    except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+    except driver.AlreadyThere:
         return  # made by another start in the same moment

@@ -15,7 +15,7 @@ from avow.model.expression import Path
 from avow.model.system import System
 from avow.model.types import Reference, Value
 from avow.store.columns import RecordReader, reader, select_list
-from avow.store.statements import quote
+from avow.store.statements import named, quote
 from avow.store.tables import table_of
 
 
@@ -129,24 +129,14 @@ class _Builder:
 
     def _join(self, entity: Entity, wanted: str) -> str:
         alias = f"r{len(self.readers)}"
-        table = table_of(self.system, entity)
-        self.joins.append(
-            f"LEFT JOIN LATERAL (SELECT * FROM {table} AS t"
-            f" WHERE t.tenant = s.tenant AND t.id = {wanted} LIMIT 1) AS {alias} ON true"
-        )
+        values = {"table": table_of(self.system, entity), "wanted": wanted, "alias": alias}
+        self.joins.append(named("reads.sql")["join"].substitute(values))
         self.selected.append(select_list(entity, alias))
         self.readers.append(reader(entity))
         return alias
 
     def plan(self) -> LoadPlan:
-        answer = "k.fingerprint, k.status, k.body, k.kind, k.record, k.version"
-        key = (
-            "LEFT JOIN LATERAL (SELECT * FROM avow.idempotency AS i"
-            " WHERE i.tenant = s.tenant AND i.id = $2::uuid LIMIT 1) AS k ON true"
-        )
-        selected = ", ".join(["avow.now()", answer, *self.selected])
-        tenant = (
-            "(SELECT set_config('avow.tenant', $1::text, true) AS tenant, $3::uuid AS record OFFSET 0) AS s"
-        )
-        sql = "\n".join([f"SELECT {selected}", f"FROM {tenant}", key, *self.joins])
+        selected = "".join(f", {columns}" for columns in self.selected)
+        joins = "".join(f"\n{join}" for join in self.joins)
+        sql = named("reads.sql")["load"].substitute(selected=selected, joins=joins)
         return LoadPlan(sql, tuple(self.arguments), tuple(self.readers))

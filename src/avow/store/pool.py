@@ -7,14 +7,12 @@ nothing has to be reset between two borrowers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
-
-import asyncpg
 
 from avow.errors import EnvironmentFault, reject
-from avow.store.faults import LOST
+from avow.store import driver
+from avow.store.driver import Connection
 
 CONNECTIONS_MAX = 8
 WAITING_MAX = 1_000
@@ -30,20 +28,20 @@ _SETTINGS = {
 }
 
 
-async def connect(url: str, settings: dict[str, str] | None = None) -> Any:
+async def connect(url: str, settings: dict[str, str] | None = None) -> Connection:
     """One connection. Raises EnvironmentFault where there is no database to talk to."""
     try:
-        return await asyncpg.connect(
+        return await driver.connect(
             url,
-            timeout=CONNECT_S_MAX,
-            command_timeout=STATEMENT_S_MAX,
-            server_settings={**_SETTINGS, **(settings or {})},
+            timeout_s=CONNECT_S_MAX,
+            statement_s=STATEMENT_S_MAX,
+            settings={**_SETTINGS, **(settings or {})},
         )
-    except (ValueError, asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:  # fmt: skip
+    except driver.Refused as error:
         raise EnvironmentFault(
             "database-refused", f"the database refused: {error}", "Check AVOW_DATABASE_URL."
         ) from None
-    except (TimeoutError, OSError, *LOST) as error:
+    except (TimeoutError, OSError, *driver.Lost) as error:
         detail = f"no database answers: {error or type(error).__name__}"
         raise EnvironmentFault(
             "database-unreachable", detail, "Start it, or check AVOW_DATABASE_URL."
@@ -59,13 +57,13 @@ class Pool:
 
     def __init__(self, url: str, size: int = CONNECTIONS_MAX, settings: dict[str, str] | None = None) -> None:
         self._url, self._size, self._settings = url, size, settings
-        self._free = list[Any]()
+        self._free = list[Connection]()
         self._places = asyncio.Semaphore(size)
         self._waiting = 0
         self._closed = False
 
     @asynccontextmanager
-    async def borrow(self) -> AsyncIterator[Any]:
+    async def borrow(self) -> AsyncGenerator[Connection]:
         """A connection for a few statements. One that was lost isn't handed out again."""
         await self._wait()
         try:
@@ -92,7 +90,7 @@ class Pool:
         finally:
             self._waiting -= 1
 
-    async def _take(self) -> Any:
+    async def _take(self) -> Connection:
         while self._free:
             connection = self._free.pop()
             if not connection.is_closed():
@@ -102,7 +100,7 @@ class Pool:
         except EnvironmentFault:
             raise reject("database-unavailable") from None
 
-    def _give_back(self, connection: Any) -> None:
+    def _give_back(self, connection: Connection) -> None:
         if self._closed:
             connection.terminate()
         elif not connection.is_closed():

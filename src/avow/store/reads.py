@@ -19,7 +19,7 @@ from avow.store.columns import reader, select_list
 from avow.store.conditions import TRUE, Compiler, settle
 from avow.store.loading import Loaded, LoadPlan
 from avow.store.pool import Pool
-from avow.store.statements import quote
+from avow.store.statements import named, quote, text
 from avow.store.tables import table_of
 
 ENTRIES_MAX = 1_000
@@ -42,7 +42,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """One audit entry as it is stored. `payloads`: the long values that its header names, where they still exist."""
+    """One audit entry as it is stored. `payloads`: the long values that it names, where they still exist."""
 
     entry: int
     kind: str
@@ -62,7 +62,7 @@ class Reads:
     async def now(self) -> datetime:
         """The database's clock; also tells whether the database answers."""
         async with self._pool.borrow() as connection:
-            return await connection.fetchval("SELECT avow.now()")
+            return await connection.fetchval(text("reads.sql", "now"))
 
     async def load(self, plan: LoadPlan, tenant: str, record: UUID) -> Loaded:
         """One record, with what its read policy follows."""
@@ -81,36 +81,20 @@ class Reads:
     async def entries(self, tenant: str, kind: str, record: UUID, after: int = 0) -> list[StoredEntry]:
         """The audit entries of one record from the version after `after` on, at most ENTRIES_MAX of them."""
         async with self._pool.borrow() as connection:
-            rows = await connection.fetch(_ENTRIES, tenant, kind, record, after, ENTRIES_MAX)
+            rows = await connection.fetch(
+                text("reads.sql", "entries"), tenant, kind, record, after, ENTRIES_MAX
+            )
         return [stored_entry(row) for row in rows]
 
     async def boundary(self, fingerprint: bytes) -> bytes | None:
         """The description of a boundary that was once in force."""
         async with self._pool.borrow() as connection:
-            return await connection.fetchval(_BOUNDARY, fingerprint)
+            return await connection.fetchval(text("reads.sql", "boundary"), fingerprint)
 
     async def api_key(self, key_id: str) -> Any:
         """Tenant, subject, roles and digest of a live API key, or None."""
         async with self._pool.borrow() as connection:
-            return await connection.fetchrow("SELECT * FROM avow.find_api_key($1)", key_id)
-
-
-_BOUNDARY = "SELECT description FROM avow.boundary WHERE fingerprint = $1"
-
-_ENTRIES = """
-SELECT a.entry, a.kind, a.id, a.version, a.header, a.hash, a.payloads
-FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
-CROSS JOIN LATERAL (
-    SELECT e.*, (
-        SELECT jsonb_object_agg(encode(p.sha256, 'hex'), convert_from(p.data, 'UTF8'))
-        FROM jsonb_each_text(convert_from(e.header, 'UTF8')::jsonb -> 'changes_sha256') AS named
-        JOIN avow.payload p ON p.tenant = e.tenant AND p.sha256 = decode(named.value, 'hex')
-    ) AS payloads
-    FROM avow.audit e
-    WHERE e.tenant = s.tenant AND e.kind = $2 AND e.id = $3 AND e.version > $4
-    ORDER BY e.version LIMIT $5
-) AS a
-"""
+            return await connection.fetchrow(text("reads.sql", "api_key"), key_id)
 
 
 def stored_entry(row: Any) -> StoredEntry:
@@ -142,13 +126,13 @@ def _page_statement(system: System, entity: Entity, actor: Actor, listing: Listi
         parameters.append(listing.after)
         conditions.append(f"t.id > ${len(parameters)}::uuid")
     parameters.append(listing.limit + 1)
-    inner = (
-        f"SELECT {select_list(entity, 't')} FROM {table_of(system, entity)} AS t"
-        f" WHERE {' AND '.join(conditions)} ORDER BY t.id LIMIT ${len(parameters)}"
+    sql = named("reads.sql")["page"].substitute(
+        columns=select_list(entity, "t"),
+        table=table_of(system, entity),
+        conditions=" AND ".join(conditions),
+        limit=f"${len(parameters)}",
     )
-    # The subject stands in the outer row, so that it is a parameter of every statement, used or not.
-    outer = "(SELECT set_config('avow.tenant', $1::text, true) AS tenant, $2::text AS subject OFFSET 0) AS s"
-    return f"SELECT r.* FROM {outer} CROSS JOIN LATERAL ({inner}) AS r", parameters
+    return sql, parameters
 
 
 def plain(entity: Entity, name: str, value: Value) -> Any:

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from avow.errors import EnvironmentFault
 from avow.model.system import System
+from avow.store.driver import Connection
+from avow.store.statements import text
 from avow.store.tables import Roles
-
-_RIGHTS = """
-SELECT r.rolname, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolcreatedb, r.rolreplication,
-       current_setting('server_version_num')::int AS version,
-       pg_has_role(session_user, d.datdba, 'MEMBER') AS owns_database,
-       to_regrole($1) IS NOT NULL AND pg_has_role(session_user, to_regrole($1), 'MEMBER') AS is_owner,
-       to_regrole($2) IS NOT NULL AND pg_has_role(session_user, to_regrole($2), 'USAGE') AS is_application,
-       to_regclass('avow.audit') IS NOT NULL AS installed,
-       EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-               WHERE n.nspname IN ('avow', $3) AND pg_has_role(session_user, c.relowner, 'MEMBER')) AS owns_tables,
-       EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-               WHERE n.nspname IN ('avow', $3) AND c.relkind IN ('r', 'p')
-                 AND has_table_privilege(session_user, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')) AS writes_tables
-FROM pg_roles r, pg_database d WHERE r.rolname = session_user AND d.datname = current_database()
-"""
 
 VERSION_MIN = 150_000
 
 
-async def demand_application_rights(connection: Any, system: System) -> None:
+async def demand_application_rights(connection: Connection, system: System) -> None:
     """Refuse to serve on this connection unless it can do exactly what the application may.
 
     Raises EnvironmentFault with every surplus right, or with what is missing.
     """
     roles = Roles.of(system)
-    row = await connection.fetchrow(_RIGHTS, roles.owner, roles.application, system.name)
+    row = await connection.fetchrow(text("rights.sql", "rights"), roles.owner, roles.application, system.name)
     demand_version(row["version"])
     surplus = [said for column, said in _SURPLUS.items() if row[column]]
     if surplus:
@@ -75,20 +60,18 @@ def demand_version(version: int) -> None:
         )
 
 
-async def demand_boundary(connection: Any, system: System) -> None:
+async def demand_boundary(connection: Connection, system: System) -> None:
     """Refuse to serve a declaration that the tables weren't made for."""
-    known = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM avow.edge WHERE boundary = $1)", system.fingerprint
-    )
+    known = await connection.fetchval(text("rights.sql", "boundary_known"), system.fingerprint)
     if not known:
         raise EnvironmentFault(
             "boundary-unknown", "the tables were made for another version of the declaration", _INSTALL
         )
 
 
-async def demand_running_clock(connection: Any) -> None:
+async def demand_running_clock(connection: Connection) -> None:
     """Refuse a database whose clock a test has fixed."""
-    off_s = await connection.fetchval("SELECT abs(extract(epoch FROM avow.now() - clock_timestamp()))")
+    off_s = await connection.fetchval(text("rights.sql", "clock_off_s"))
     if off_s > CLOCK_OFF_S_MAX:
         raise EnvironmentFault(
             "clock-fixed", "the clock of this database is fixed, as tests do", "DELETE FROM avow.clock;"

@@ -29,6 +29,11 @@ def named(file: str) -> dict[str, Statement]:
     return {name: Statement(text.strip("\n")) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
+def text(file: str, name: str) -> str:
+    """A named statement without placeholders."""
+    return named(file)[name].template
+
+
 def quote(identifier: str) -> str:
     """An identifier, quoted."""
     return '"' + identifier.replace('"', '""') + '"'

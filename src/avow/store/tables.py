@@ -194,7 +194,7 @@ _RANGES = {
 
 
 def _exclusion(entity: Entity, exclusion: Exclusion, table: str) -> Constraint:
-    """An exclusion constraint; equality is written as the overlap of ranges of one value, which needs no extension."""
+    """An exclusion; equality is written as the overlap of one-value ranges, which needs no extension."""
     parts = ["avow.textrange(tenant, tenant, '[]') WITH &&"]
     for field_name in exclusion.fields:
         kind, column = entity.fields[field_name].type, quote(field_name)
@@ -251,7 +251,7 @@ def _apply_branch(system: System, entity: Entity) -> str:
         )
     for transition in entity.tracked:
         column, key = quote(performers_column(transition)), literal(transition)
-        listed = f"ARRAY(SELECT jsonb_array_elements_text(p_header -> 'performers' -> {key}))"
+        listed = named("entity.sql")["performers"].substitute(key=key)
         names.append(column)
         inserted.append(f"CASE WHEN p_header -> 'performers' ? {key} THEN {listed} END")
         updated.append(

@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from uuid import UUID
-
-import asyncpg
 
 from avow.kernel.command import Key
 from avow.model.system import System
+from avow.store import driver
+from avow.store.driver import Connection, DatabaseFault
 from avow.store.loading import KnownAnswer, Loaded, LoadPlan
 from avow.store.pool import Pool
+from avow.store.statements import text
 from avow.store.tables import Constraint, constraints_of
 
-_COMMIT = "SELECT * FROM avow.commit($1, $2::jsonb, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)"
-_LOCK = "SELECT avow.lock_records($1, $2::jsonb)"
+_COMMIT = text("write.sql", "commit")
+_LOCK = text("write.sql", "lock")
 
 DECIDED_TOO_LONG_AGO = "AV003"
 
@@ -125,7 +126,9 @@ class Transactions:
             outcome = await self._call(connection, tenant, key, decide(loaded))
             return outcome, loaded
 
-    async def _call(self, connection: Any, tenant: str, key: IdempotencyKey | None, write: Write) -> Outcome:
+    async def _call(
+        self, connection: Connection, tenant: str, key: IdempotencyKey | None, write: Write
+    ) -> Outcome:
         locks = [
             _lock(record, version, record in write.written) for record, version in sorted(write.reads.items())
         ]
@@ -137,10 +140,10 @@ class Transactions:
                 answer.status, answer.body, answer.kind, answer.record, answer.version,
                 None if write.refusal is None else json.dumps(write.refusal),
             )  # fmt: skip
-        except asyncpg.IntegrityConstraintViolationError as error:
+        except driver.IntegrityBroken as error:
             return self._broken(error)
-        except asyncpg.PostgresError as error:
-            if error.sqlstate == DECIDED_TOO_LONG_AGO:
+        except driver.DatabaseError as error:
+            if cast(DatabaseFault, error).sqlstate == DECIDED_TOO_LONG_AGO:
                 return Stale()
             raise
         match row["outcome"]:
@@ -151,8 +154,8 @@ class Transactions:
             case _:
                 return Replay(KnownAnswer(*(row[i] for i in range(1, 7))))
 
-    def _broken(self, error: Any) -> Outcome:
-        name = getattr(error, "constraint_name", None)
+    def _broken(self, error: Exception) -> Outcome:
+        name = cast(DatabaseFault, error).constraint_name
         constraint = self._constraints.get(name or "")
         if constraint is not None:
             return Broken(constraint)

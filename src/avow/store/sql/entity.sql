@@ -112,3 +112,6 @@ BEGIN
     RETURN;
 END
 $function$
+
+-- name: performers
+ARRAY(SELECT jsonb_array_elements_text(p_header -> 'performers' -> @{key}))

@@ -1,0 +1,38 @@
+"""`avow serve`: one server process on a PostgreSQL of yours."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import click
+
+from avow.api.app import Application
+from avow.api.serving import listen, serve, url_of
+from avow.cli.output import Output, json_option
+from avow.cli.settings import read_settings
+from avow.cli.target import load_target
+
+
+@click.command(name="serve")
+@click.argument("target", default=".")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port to listen on; 0 takes a free one.")
+@json_option
+@click.pass_obj
+def command(output: Output, target: str, host: str, port: int) -> None:
+    """Serve TARGET on the database of AVOW_DATABASE_URL, with a login that has the application's rights only.
+
+    Development tokens are refused. Ends cleanly on SIGTERM: requests under way are answered.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    system = load_target(target)
+    settings = read_settings(os.environ)
+    app = Application(system, settings.database_url, settings.secret, settings.trust)
+    listening = listen(host, port)
+
+    def announce() -> None:
+        output.json({"url": url_of(listening)})
+        output.data(f"{system.name} is served at {url_of(listening)}")
+
+    serve(app, listening, announce)

@@ -1,0 +1,93 @@
+"""The boundaries that were ever in force, as an audit log needs them: edges, fields, backfilled values.
+
+Pure. A boundary is believed only when its description hashes to its fingerprint; it must never be
+completed from today's declaration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from avow import canonical
+from avow.canonical import JsonValue
+from avow.model.entity import Entity, Field
+from avow.model.expression import Const
+from avow.model.types import Misfit
+
+Edge: TypeAlias = tuple[str, str, str, "str | None", str]
+"""Boundary (hexadecimal), kind, transition, state before (None: a creation), state after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boundaries:
+    """Every boundary that was ever in force here, by its fingerprint in hexadecimal.
+
+    edges:  what each of them declares. fields: the names of the fields of (boundary, kind).
+    altered: fingerprints whose stored description isn't theirs.
+    """
+
+    described: Mapping[str, Any]
+    edges: frozenset[Edge]
+    fields: Mapping[tuple[str, str], frozenset[str]]
+    altered: tuple[str, ...] = ()
+
+
+def read_boundaries(stored: Iterable[tuple[bytes, bytes]]) -> Boundaries:
+    """Read fingerprints with their descriptions as they are stored."""
+    described, altered = dict[str, Any](), list[str]()
+    for fingerprint, description in stored:
+        if canonical.digest(description) == fingerprint:
+            described[fingerprint.hex()] = canonical.decode(description)
+        else:
+            altered.append(fingerprint.hex())
+    edges, fields = set[Edge](), dict[tuple[str, str], frozenset[str]]()
+    for boundary, system in described.items():
+        for kind, entity in system["entities"].items():
+            fields[boundary, kind] = frozenset(entity["fields"])
+            for name, transition in entity["transitions"].items():
+                sources = transition["from"] or [None]
+                edges.update((boundary, kind, name, source, transition["to"]) for source in sources)
+    return Boundaries(described, frozenset(edges), fields, tuple(altered))
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a row of one kind consists of, for comparing it with its history.
+
+    blank:     every field without a value. json_fields: those kept as JSON, where 1 and true are two things.
+    tracked:   transitions whose performers are kept with the row.
+    backfills: for a field that was declared after records existed: what it may hold without an entry.
+    """
+
+    kind: str
+    blank: Mapping[str, None]
+    json_fields: tuple[str, ...]
+    tracked: tuple[str, ...]
+    backfills: Mapping[str, tuple[JsonValue, ...]]
+
+
+def shape_of(entity: Entity, json_fields: tuple[str, ...], boundaries: Boundaries) -> Shape:
+    """The shape of an entity's rows."""
+    described = [held["entities"].get(entity.name, {}) for held in boundaries.described.values()]
+    return Shape(
+        kind=entity.name,
+        blank=dict.fromkeys(entity.fields),
+        json_fields=json_fields,
+        tracked=entity.tracked,
+        backfills={f.name: tuple(_backfills(f, described)) for f in entity.fields.values()},
+    )
+
+
+def _backfills(field: Field, described: list[Any]) -> Iterable[JsonValue]:
+    """The constant defaults that the field ever had, as they stand in an entry."""
+    if isinstance(field.default, Const) and field.default.value is not None:
+        yield field.type.dump(field.default.value)
+    for entity in described:
+        default = (entity.get("fields", {}).get(field.name) or {}).get("default")
+        if isinstance(default, dict) and "const" in default:
+            try:
+                yield field.type.dump(field.type.parse(default["const"], ""))  # pyright: ignore[reportUnknownArgumentType]
+            except Misfit:
+                continue  # its type is written in another way in a description; today's is above

@@ -1,0 +1,105 @@
+"""The PostgreSQL driver behind a small typed face: the only module that imports it.
+
+asyncpg ships without types; what the rest of the room uses of it is written down here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeAlias, cast
+
+import asyncpg as _asyncpg  # pyright: ignore[reportMissingTypeStubs]
+
+_driver = cast(Any, _asyncpg)
+
+Row: TypeAlias = Any
+"""A row: values by position or by name."""
+
+
+class Connection(Protocol):
+    """One connection. Every method raises `DatabaseError` or one of `LOST`."""
+
+    async def execute(self, sql: str, *parameters: Any) -> str:
+        """Run one statement (or, without parameters, several); gives back the command tag."""
+        ...
+
+    async def executemany(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each row of parameters."""
+        ...
+
+    async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
+        """All rows of a statement."""
+        ...
+
+    async def fetchrow(self, sql: str, *parameters: Any) -> Row:
+        """The first row, or None."""
+        ...
+
+    async def fetchval(self, sql: str, *parameters: Any) -> Any:
+        """The first column of the first row, or None."""
+        ...
+
+    def transaction(
+        self, *, isolation: str | None = None, readonly: bool = False
+    ) -> AbstractAsyncContextManager[Any]:
+        """A transaction as a context."""
+        ...
+
+    def cursor(self, sql: str, *parameters: Any, prefetch: int | None = None) -> Any:
+        """Rows one by one, inside a transaction."""
+        ...
+
+    def is_closed(self) -> bool: ...
+    def is_in_transaction(self) -> bool: ...
+    def terminate(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+class DatabaseFault(Protocol):
+    """What an error of the server tells about itself."""
+
+    sqlstate: str
+    constraint_name: str | None
+
+
+def _errors(*names: str) -> tuple[type[Exception], ...]:
+    return tuple(getattr(_driver, name) for name in names)
+
+
+DatabaseError: type[Exception] = _driver.PostgresError
+"""Any error that the server reports."""
+IntegrityBroken: type[Exception] = _driver.IntegrityConstraintViolationError
+"""A constraint would be broken."""
+Retryable: tuple[type[Exception], ...] = _errors("SerializationError", "DeadlockDetectedError")
+"""What PostgreSQL asks to try again: nothing was executed."""
+Lost: tuple[type[Exception], ...] = (
+    ConnectionError,
+    *_errors(
+        "PostgresConnectionError",
+        "InterfaceError",
+        "AdminShutdownError",
+        "CrashShutdownError",
+        "CannotConnectNowError",
+    ),
+)
+"""What a lost connection raises: whether the statement was executed isn't known."""
+Refused: tuple[type[Exception], ...] = (
+    ValueError,
+    *_errors("InvalidPasswordError", "InvalidAuthorizationSpecificationError", "InvalidCatalogNameError"),
+)
+"""What a wrong address or login raises."""
+Canceled: type[Exception] = _driver.QueryCanceledError
+NoRoom: tuple[type[Exception], ...] = _errors("TooManyConnectionsError", "InsufficientResourcesError")
+LockNotAvailable: type[Exception] = _driver.LockNotAvailableError
+InsufficientPrivilege: type[Exception] = _driver.InsufficientPrivilegeError
+AlreadyThere: tuple[type[Exception], ...] = _errors("DuplicateDatabaseError", "UniqueViolationError")
+ConcurrentlyUpdated: type[Exception] = _driver.InternalServerError
+
+
+async def connect(url: str, *, timeout_s: float, statement_s: float, settings: dict[str, str]) -> Connection:
+    """Open one connection. Raises `Refused`, `Lost`, OSError or TimeoutError."""
+    made: Any = await _driver.connect(
+        url, timeout=timeout_s, command_timeout=statement_s, server_settings=settings
+    )
+    return made

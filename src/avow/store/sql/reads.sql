@@ -1,0 +1,50 @@
+-- What is read outside of commands, and what decisions are loaded with. The first row of each statement
+-- sets the tenant; everything else depends on it by LATERAL and LIMIT, so that the tenant is set before
+-- row-level security asks for it.
+
+-- name: now
+SELECT avow.now()
+
+-- name: load
+SELECT avow.now(), k.fingerprint, k.status, k.body, k.kind, k.record, k.version@{selected}
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant, $3::uuid AS record OFFSET 0) AS s
+LEFT JOIN LATERAL (
+    SELECT * FROM avow.idempotency AS i WHERE i.tenant = s.tenant AND i.id = $2::uuid LIMIT 1
+) AS k ON true@{joins}
+
+-- name: join
+LEFT JOIN LATERAL (
+    SELECT * FROM @{table} AS t WHERE t.tenant = s.tenant AND t.id = @{wanted} LIMIT 1
+) AS @{alias} ON true
+
+-- name: page
+SELECT r.* FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant, $2::text AS subject OFFSET 0) AS s
+CROSS JOIN LATERAL (
+    SELECT @{columns} FROM @{table} AS t WHERE @{conditions} ORDER BY t.id LIMIT @{limit}
+) AS r
+
+-- name: remote
+(SELECT @{value} FROM @{table} AS @{alias} WHERE @{alias}.tenant = @{tenant} AND @{alias}.id = @{wanted})
+
+-- name: list_from_json
+coalesce((SELECT array_agg(item::@{item} ORDER BY place) FROM jsonb_array_elements_text(@{source}) WITH ORDINALITY AS t(item, place)), '{}')
+
+-- name: entries
+SELECT a.entry, a.kind, a.id, a.version, a.header, a.hash, a.payloads
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
+CROSS JOIN LATERAL (
+    SELECT e.*, (
+        SELECT jsonb_object_agg(encode(p.sha256, 'hex'), convert_from(p.data, 'UTF8'))
+        FROM jsonb_each_text(convert_from(e.header, 'UTF8')::jsonb -> 'changes_sha256') AS named
+        JOIN avow.payload p ON p.tenant = e.tenant AND p.sha256 = decode(named.value, 'hex')
+    ) AS payloads
+    FROM avow.audit e
+    WHERE e.tenant = s.tenant AND e.kind = $2 AND e.id = $3 AND e.version > $4
+    ORDER BY e.version LIMIT $5
+) AS a
+
+-- name: boundary
+SELECT description FROM avow.boundary WHERE fingerprint = $1
+
+-- name: api_key
+SELECT * FROM avow.find_api_key($1)

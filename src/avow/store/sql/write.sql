@@ -1,0 +1,7 @@
+-- How the write path calls its functions.
+
+-- name: commit
+SELECT * FROM avow.commit($1, $2::jsonb, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)
+
+-- name: lock
+SELECT avow.lock_records($1, $2::jsonb)
