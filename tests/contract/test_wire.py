@@ -401,8 +401,7 @@ def test_what_is_thrown_away_is_bounded() -> None:
     with _serving(limits) as (port, _), Client(port) as client:
         client.send(POST.replace(b" / ", b" /early ") + b"Content-Length: 300000000\r\n\r\n")
         with pytest.raises(ConnectionError):
-            for _ in range(300):
-                client.send(b"x" * 1_000_000)
+            client.send(b"x" * 300_000_000)
 
 
 def test_a_request_behind_an_early_answer_is_not_served(client: Client, application: Application) -> None:
