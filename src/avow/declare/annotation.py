@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -14,10 +15,14 @@ from enum import Enum
 from typing import Annotated, Any, Union, cast
 from uuid import UUID
 
+from avow.canonical import INTEGER_MAX
 from avow.declare.surface import Bounds, Entity
 from avow.model import types as kinds
 from avow.model.types import ValueType
 from avow.model.values import Money, Subject, currency_scale
+
+TEXT_LENGTH_CEILING = 1_000_000
+LIST_ITEMS_CEILING = 10_000
 
 
 class Unreadable(Exception):
@@ -28,20 +33,23 @@ class Unreadable(Exception):
         self.detail, self.mend = detail, mend
 
 
-def annotations_of(holder: Any, namespace: Mapping[str, Any]) -> dict[str, Any]:
+def annotations_of(
+    holder: Any, namespace: Mapping[str, Any], globals_: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The annotations of a class or function; one that can't be resolved stays a string."""
-    found = _raw_annotations(holder)
-    module = inspect.getmodule(holder)
-    globals_ = getattr(holder, "__globals__", None) or (vars(module) if module else {})
-    return {name: _resolve(held, globals_, namespace) for name, held in found.items()}
+    if globals_ is None:
+        module = inspect.getmodule(holder)
+        globals_ = getattr(holder, "__globals__", None) or (vars(module) if module else {})
+    scope: Mapping[str, Any] = globals_ or {}
+    return {name: _resolve(held, scope, namespace) for name, held in _raw_annotations(holder).items()}
 
 
 def _raw_annotations(holder: Any) -> Mapping[str, Any]:
-    try:
-        from annotationlib import Format, get_annotations  # pyright: ignore  # Python 3.14
-    except ImportError:
-        return inspect.get_annotations(holder)
-    return cast(Mapping[str, Any], get_annotations(holder, format=Format.FORWARDREF))
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format, get_annotations
+
+        return get_annotations(holder, format=Format.FORWARDREF)
+    return inspect.get_annotations(holder)
 
 
 def _resolve(held: Any, globals_: Mapping[str, Any], namespace: Mapping[str, Any]) -> Any:
@@ -49,9 +57,9 @@ def _resolve(held: Any, globals_: Mapping[str, Any], namespace: Mapping[str, Any
     if text is None:
         return held
     try:
-        # The text is the owner's own annotation, deferred by Python itself; typing.get_type_hints does the same.
-        return eval(text, dict(globals_), dict(namespace))
-    except Exception:
+        # The text is the owner's own annotation, deferred by Python itself, as typing.get_type_hints has it.
+        return eval(text, dict(globals_), dict(namespace))  # noqa: S307
+    except (NameError, AttributeError, TypeError, SyntaxError):
         return text
 
 
@@ -60,7 +68,10 @@ def read_type(annotation: Any, bounds: Bounds) -> tuple[ValueType, bool]:
     optional = False
     if typing.get_origin(annotation) is Annotated:
         annotation, *notes = typing.get_args(annotation)
-        bounds = next((note for note in notes if isinstance(note, Bounds)), bounds)
+        noted = next((note for note in notes if isinstance(note, Bounds)), None)
+        if noted is not None and bounds != Bounds():
+            raise Unreadable("its limits stand in two places", "Write them in field(...) or in limits(...).")
+        bounds = bounds if noted is None else noted
     if typing.get_origin(annotation) in (Union, types.UnionType):
         options = [option for option in typing.get_args(annotation) if option is not types.NoneType]
         optional = len(options) < len(typing.get_args(annotation))
@@ -77,7 +88,9 @@ def _read_plain(annotation: Any, bounds: Bounds) -> ValueType:
     if typing.get_origin(annotation) in (list, tuple):
         return _read_list(annotation, bounds)
     if isinstance(annotation, str):
-        raise Unreadable(f"`{annotation}` isn't known here", "Import the name, or pass its entity to system() as well.")
+        raise Unreadable(
+            f"`{annotation}` isn't known here", "Import the name, or pass its entity to system() as well."
+        )
     if not isinstance(annotation, type):
         raise Unreadable(f"`{annotation}` isn't a type that can be stored", _TYPES)
     for python, make in _SCALARS.items():
@@ -88,7 +101,7 @@ def _read_plain(annotation: Any, bounds: Bounds) -> ValueType:
         return kinds.Reference(annotation.__name__)
     if issubclass(annotation, Enum):
         return _read_enum(annotation, bounds)
-    if dataclasses.is_dataclass(annotation):
+    if dataclasses.is_dataclass(cast(Any, annotation)):
         return _read_object(annotation, bounds)
     raise Unreadable(f"`{annotation.__name__}` isn't a type that can be stored", _TYPES)
 
@@ -100,19 +113,47 @@ _TYPES = (
 
 
 def _text(bounds: Bounds) -> ValueType:
+    most = kinds.TEXT_LENGTH_MAX if bounds.max_length is None else bounds.max_length
+    least = 0 if bounds.min_length is None else bounds.min_length
+    _demand_count("max_length", most, 1, TEXT_LENGTH_CEILING)
+    _demand_count("min_length", least, 0, most)
     if bounds.pattern is not None:
         try:
             re.compile(bounds.pattern)
-        except re.error as error:
-            raise Unreadable(f"the pattern isn't a regular expression: {error}", "Correct the pattern.") from None
-    return kinds.Text(bounds.max_length or kinds.TEXT_LENGTH_MAX, bounds.min_length or 0, bounds.pattern)
+        except (re.error, TypeError) as error:
+            raise Unreadable(
+                f"the pattern isn't a regular expression: {error}", "Correct the pattern."
+            ) from None
+    return kinds.Text(most, least, bounds.pattern)
+
+
+def _demand_count(name: str, value: Any, least: int, most: int) -> None:
+    if type(value) is not int or not least <= value <= most:
+        raise Unreadable(
+            f"{name} isn't a count that can be", f"Write a whole number from {least:,} to {most:,}."
+        )
+
+
+def _integer(bounds: Bounds) -> ValueType:
+    for bound in (bounds.ge, bounds.le):
+        if bound is not None and (type(bound) is not int or abs(bound) > INTEGER_MAX):
+            raise Unreadable("a bound isn't a whole number of 53 bits", "Write whole numbers in ge= and le=.")
+    _demand_order(bounds.ge, bounds.le)
+    return kinds.Integer(bounds.ge, bounds.le)
+
+
+def _demand_order(ge: Any, le: Any) -> None:
+    if ge is not None and le is not None and ge > le:
+        raise Unreadable("no value is within its bounds", "Write ge= below le=.")
 
 
 def _decimal(bounds: Bounds) -> ValueType:
     digits = 18 if bounds.digits is None else bounds.digits
     scale = min(6, digits) if bounds.scale is None else bounds.scale
     _demand_digits(digits, scale)
-    return kinds.DecimalType(digits, scale, _exact(bounds.ge), _exact(bounds.le))
+    ge, le = _exact(bounds.ge), _exact(bounds.le)
+    _demand_order(ge, le)
+    return kinds.DecimalType(digits, scale, ge, le)
 
 
 def _money(bounds: Bounds) -> ValueType:
@@ -121,29 +162,37 @@ def _money(bounds: Bounds) -> ValueType:
     digits = 18 if bounds.digits is None else bounds.digits
     scale = currency_scale(bounds.currency) if bounds.scale is None else bounds.scale
     _demand_digits(digits, scale)
-    return kinds.MoneyType(bounds.currency, scale, digits, _exact(bounds.ge), _exact(bounds.le))
+    for bound in (bounds.ge, bounds.le):
+        if isinstance(bound, Money) and bound.currency != bounds.currency:
+            raise Unreadable("a bound is in another currency", f"Write it in {bounds.currency}.")
+    ge, le = _exact(bounds.ge), _exact(bounds.le)
+    _demand_order(ge, le)
+    return kinds.MoneyType(bounds.currency, scale, digits, ge, le)
 
 
-def _demand_digits(digits: int, scale: int) -> None:
-    if not 0 <= scale <= digits <= kinds.DECIMAL_DIGITS_MAX or digits == 0:
+def _demand_digits(digits: Any, scale: Any) -> None:
+    whole = type(digits) is int and type(scale) is int
+    if not whole or not 0 <= scale <= digits <= kinds.DECIMAL_DIGITS_MAX or digits == 0:
         raise Unreadable("digits and scale don't fit", f"0 <= scale <= digits <= {kinds.DECIMAL_DIGITS_MAX}.")
 
 
 def _exact(bound: Any) -> Decimal | None:
     if isinstance(bound, Money):
         return bound.amount
-    if bound is None or isinstance(bound, Decimal):
+    if bound is None or (isinstance(bound, Decimal) and bound.is_finite()):
         return bound
     if type(bound) is int:
         return Decimal(bound)
-    raise Unreadable("a bound of an exact number has to be exact", 'Write an int or Decimal("0.01"), never a float.')
+    raise Unreadable(
+        "a bound of an exact number has to be exact", 'Write an int or Decimal("0.01"), never a float.'
+    )
 
 
 _SCALARS: Mapping[Any, tuple[Callable[[Bounds], ValueType], frozenset[str]]] = {
     Subject: (lambda _: kinds.SubjectType(), frozenset()),
     str: (_text, frozenset({"max_length", "min_length", "pattern"})),
     bool: (lambda _: kinds.Boolean(), frozenset()),
-    int: (lambda bounds: kinds.Integer(bounds.ge, bounds.le), frozenset({"ge", "le"})),
+    int: (_integer, frozenset({"ge", "le"})),
     Decimal: (_decimal, frozenset({"ge", "le", "digits", "scale"})),
     Money: (_money, frozenset({"ge", "le", "digits", "scale", "currency"})),
     datetime: (lambda _: kinds.DateTimeType(), frozenset()),
@@ -153,7 +202,9 @@ _SCALARS: Mapping[Any, tuple[Callable[[Bounds], ValueType], frozenset[str]]] = {
 }
 
 
-def _bounded(python: type, make: tuple[Callable[[Bounds], ValueType], frozenset[str]], bounds: Bounds) -> ValueType:
+def _bounded(
+    python: type, make: tuple[Callable[[Bounds], ValueType], frozenset[str]], bounds: Bounds
+) -> ValueType:
     read, allowed = make
     _demand(bounds, python.__name__, allowed)
     return read(bounds)
@@ -166,13 +217,15 @@ def _demand(bounds: Bounds, name: str, allowed: frozenset[str] = frozenset()) ->
 
 
 def _read_list(annotation: Any, bounds: Bounds) -> ValueType:
-    items = [item for item in typing.get_args(annotation) if item is not Ellipsis]
-    if len(items) != 1:
+    held, items = typing.get_origin(annotation), typing.get_args(annotation)
+    if len(items) != (1 if held is list else 2) or (held is tuple and items[1] is not Ellipsis):
         raise Unreadable("a list has items of one type", "Write list[str] or tuple[str, ...].")
     item, optional = read_type(items[0], dataclasses.replace(bounds, max_items=None))
     if optional or isinstance(item, kinds.ListOf | kinds.Reference):
         raise Unreadable("a list holds plain values", "Make an entity of it, with a reference to this one.")
-    return kinds.ListOf(item, bounds.max_items or kinds.LIST_ITEMS_MAX)
+    most = kinds.LIST_ITEMS_MAX if bounds.max_items is None else bounds.max_items
+    _demand_count("max_items", most, 1, LIST_ITEMS_CEILING)
+    return kinds.ListOf(item, most, held)
 
 
 def _read_enum(annotation: type[Enum], bounds: Bounds) -> ValueType:
@@ -184,14 +237,34 @@ def _read_enum(annotation: type[Enum], bounds: Bounds) -> ValueType:
 
 
 def _read_object(annotation: Any, bounds: Bounds) -> ValueType:
-    _demand(bounds, annotation.__name__)
-    if not annotation.__dataclass_params__.frozen:
-        raise Unreadable(f"{annotation.__name__} can be changed in place", "Write @dataclass(frozen=True).")
-    members = list[kinds.Member]()
-    hints = annotations_of(annotation, {})
+    name = annotation.__name__
+    _demand(bounds, name)
+    if not annotation.__dataclass_params__.frozen or not annotation.__dataclass_params__.eq:
+        raise Unreadable(f"{name} isn't a plain value", "Write @dataclass(frozen=True).")
+    members, hints = list[kinds.Member](), annotations_of(annotation, {})
     for member in dataclasses.fields(annotation):
-        kind, optional = read_type(hints[member.name], Bounds())
-        if isinstance(kind, kinds.Reference | kinds.ListOf) or not member.name.isascii():
-            raise Unreadable(f"{annotation.__name__}.{member.name} isn't a plain value", _TYPES)
-        members.append(kinds.Member(member.name, kind, optional))
-    return kinds.ObjectOf(annotation.__name__, tuple(members), annotation)
+        hint = hints.get(member.name, member.type)
+        if not member.init or not member.name.isascii() or _is_compound(hint):
+            raise Unreadable(f"{name}.{member.name} isn't a plain value", _MEMBERS)
+        kind, optional = read_type(hint, Bounds())
+        if isinstance(kind, kinds.Reference):
+            raise Unreadable(f"{name}.{member.name} isn't a plain value", _MEMBERS)
+        missing = dataclasses.MISSING
+        defaulted = member.default is not missing or member.default_factory is not missing
+        members.append(kinds.Member(member.name, kind, optional, defaulted))
+    if not members:
+        raise Unreadable(f"{name} has no members", "Give it members, or use a bool.")
+    return kinds.ObjectOf(name, tuple(members), annotation)
+
+
+_MEMBERS = "A value object has members of plain types: no lists, no entities, no value objects."
+
+
+def _is_compound(hint: Any) -> bool:
+    """Whether a member, or what may stand for it, is itself made of parts."""
+    parts = (hint, *typing.get_args(hint))
+    return any(
+        typing.get_origin(part) in (list, tuple) or dataclasses.is_dataclass(part)
+        for part in parts
+        if part is not Money
+    )

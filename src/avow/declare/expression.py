@@ -7,18 +7,26 @@ expression doesn't have: that is remembered as a mistake and reported with all o
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import textwrap
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, TypeAlias, cast
 
-from avow.declare.place import misuse
+from avow.declare.body import source_hash
+from avow.declare.place import in_class_body, misuse
 from avow.model import expression as ast
 from avow.model.values import Subject
 
 _MEND = "Write & for and, | for or, ~ or not_() for not, one_of() for in, and each comparison on its own."
+
+
+_LIMIT = "Bound it where it is declared: field(max_length=...) or field(max_items=...)."
+_TEXT = "Write the text out; a field's value isn't known yet."
+_ARITHMETIC = (
+    "Use +, - and *, which PostgreSQL calculates alike; compute the rest in the body of a transition."
+)
+UNKNOWN = ast.FieldOf(("?",))
+"""Stands for what can't be recorded; it has been reported where it was written."""
 
 
 class Symbolic:
@@ -42,6 +50,23 @@ class Symbolic:
     def __contains__(self, item: object) -> bool:
         misuse("truth-value", "`in` can't be used in a declaration", _MEND)
         return True
+
+    def __iter__(self) -> Iterator[Any]:
+        misuse("truth-value", f"`{ast.render(self.avow_node)}` can't be gone through", _MEND)
+        return iter(())
+
+    def __len__(self) -> int:
+        misuse("truth-value", f"`len({ast.render(self.avow_node)})` can't be declared", _LIMIT)
+        return 1
+
+    def __str__(self) -> str:
+        return self.__format__("")
+
+    def __format__(self, _: str) -> str:
+        shown = ast.render(self.avow_node)
+        if in_class_body():
+            misuse("text-of-expression", f"`{shown}` has no text while it is only being declared", _TEXT)
+        return shown
 
     def __hash__(self) -> int:
         return id(self)
@@ -115,6 +140,14 @@ class Term(Symbolic):
     def __rmul__(self, other: object) -> Term:
         return Formula(ast.Arithmetic("*", node_of(other), self.avow_node))
 
+    def _unsupported(self, other: object = None) -> Term:
+        shown = ast.render(self.avow_node)
+        misuse("arithmetic-unsupported", f"`{shown}` can't be calculated with in this way", _ARITHMETIC)
+        return Formula(UNKNOWN)
+
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _unsupported
+    __pow__ = __rpow__ = __neg__ = __abs__ = __round__ = __getitem__ = _unsupported
+
     # A boolean field is a condition by itself: `paid & (amount > 0)`.
     def __and__(self, other: Any) -> Any:
         return Policy(self.avow_node) & other
@@ -132,7 +165,7 @@ class Term(Symbolic):
         return Policy(ast.Not(self.avow_node))
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or not isinstance(self.avow_node, ast.FieldOf):
+        if name.startswith(("_", "avow_")) or not isinstance(self.avow_node, ast.FieldOf):
             raise AttributeError(name)
         return Formula(ast.FieldOf((*self.avow_node.path, name)))
 
@@ -164,7 +197,9 @@ now: datetime = cast(datetime, Formula(ast.Now()))
 """The time of the decision, from the database's clock."""
 
 given: Any = _Given()
-"""The arguments of the command."""
+"""The arguments of the command: `when=given.amount <= balance`."""
+
+_ROLE = re.compile("[!-~]{1,100}", re.ASCII)
 
 everybody = Policy(ast.Everybody())
 """Every actor, also one without credentials."""
@@ -177,7 +212,9 @@ internal = Policy(ast.Internal())
 
 
 def role(name: str) -> Policy:
-    """Actors whose credential carries the role `name`."""
+    """Actors whose credential carries the role `name`: 1 to 100 visible ASCII characters."""
+    if not _ROLE.fullmatch(name):
+        misuse("role-invalid", f"{name!r} can't name a role", "Use 1 to 100 visible ASCII characters.")
     return Policy(ast.HasRole(name))
 
 
@@ -207,16 +244,6 @@ def opaque(guard: Callable[[Any], bool]) -> Policy:
 def node_of(value: object) -> ast.Expression:
     """The expression behind a name in a class body; anything else is a constant."""
     return value.avow_node if isinstance(value, Symbolic) else ast.Const(value)
-
-
-def source_hash(function: Callable[..., Any]) -> str:
-    """SHA-256 of a function's source, without its indentation; of its byte code where there is no source."""
-    try:
-        text = textwrap.dedent(inspect.getsource(function)).encode()
-    except (OSError, TypeError):
-        code = function.__code__
-        text = code.co_code + repr((code.co_consts, code.co_names)).encode()
-    return hashlib.sha256(text).hexdigest()
 
 
 def _condition(node: ast.Expression) -> bool:

@@ -15,7 +15,10 @@ DEPTH_MAX = 3
 def loads_of(entity: Entity, transition: Transition, entities: Mapping[str, Entity]) -> tuple[Path, ...]:
     """Every path of references that the transition's decision may follow, shortest first."""
     found = set[Path]()
-    conditions = [transition.by, entity.read, *([transition.when] if transition.when else [])]
+    # A refusal names what is allowed instead, which takes the policies of all other transitions.
+    others = () if transition.creation else entity.transitions.values()
+    policies = [other.by for other in others if not other.creation]
+    conditions = [transition.by, entity.read, *policies, *([transition.when] if transition.when else [])]
     found.update(_prefixes(entity, conditions, entities))
     for reference in transition.uses:
         found.update(_below(entity, reference, entities, DEPTH_MAX))
@@ -31,7 +34,9 @@ def _below(entity: Entity, reference: str, entities: Mapping[str, Entity], depth
     found: set[Path] = {(reference,)}
     for transition in used.transitions.values():
         conditions = [transition.by, *([transition.when] if transition.when else [])]
-        found.update((reference, *path) for path in _prefixes(used, conditions, entities) if len(path) < depth)
+        found.update(
+            (reference, *path) for path in _prefixes(used, conditions, entities) if len(path) < depth
+        )
         for further in transition.uses:
             found.update((reference, *path) for path in _below(used, further, entities, depth - 1))
     return found

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from itertools import count
 from types import FrameType
+from typing import Any
 
 from avow.errors import Mistake
 from avow.model.entity import Place
 
 _misuses: list[Mistake] = []
+_created: list[tuple[str, Place, Any]] = []
+_numbers = count(1)
+
+
+class Token(str):
+    """Stands in an expression for a word whose name Python tells only when the class body has ended.
+
+    A name can't be guessed before: inside a function that helps to declare, a field goes by the name
+    of that function's argument.
+    """
+
+    __slots__ = ("word",)
+    word: Any
+
+
+def token_of(word: Any) -> Token:
+    """A new token, unlike every other."""
+    token = Token(f"<{next(_numbers)}>")
+    token.word = word
+    return token
 
 
 def declaring_frame() -> FrameType:
@@ -25,14 +48,44 @@ def here() -> Place:
     return Place(frame.f_code.co_filename, frame.f_lineno)
 
 
+def in_class_body() -> bool:
+    """Whether the owner's line that is being executed stands directly in a class body."""
+    return "__qualname__" in declaring_frame().f_locals
+
+
 def misuse(code: str, detail: str, mend: str) -> None:
-    """Remember a misuse inside a class body, so that it is reported with all other mistakes."""
+    """Remember a misuse, so that it is reported with all other mistakes; one for each line and kind."""
     place = here()
-    _misuses.append(Mistake(place.file, place.line, code, detail, mend))
+    if any((m.file, m.line, m.code) == (place.file, place.line, code) for m in _misuses):
+        return
+    _misuses.append(Mistake(place.file, place.line, code, _with_names(detail), mend))
 
 
-def take_misuses(files: set[str]) -> list[Mistake]:
-    """Hand over, once, what was remembered for these files."""
-    found = [mistake for mistake in _misuses if mistake.file in files]
-    _misuses[:] = [mistake for mistake in _misuses if mistake.file not in files]
+def _with_names(text: str) -> str:
+    """The text with the names that words have in the body being executed, in place of their tokens."""
+    for name, held in declaring_frame().f_locals.items():
+        token = getattr(getattr(held, "avow_word", held), "token", None)
+        if isinstance(token, Token):
+            text = text.replace(token, name)
+    return re.sub("<[0-9]+>", "a field", text)
+
+
+def take_misuses() -> list[Mistake]:
+    """Hand over, once, whatever was remembered since the last system: none may be lost."""
+    found = list(_misuses)
+    _misuses.clear()
     return found
+
+
+def remember(word: Any, place: Place) -> None:
+    """Note that a class body made a word, to find those that it then lost."""
+    name = declaring_frame().f_locals.get("__qualname__")
+    if isinstance(name, str):
+        _created.append((name, place, word))
+
+
+def take_words(qualified_name: str, begin: Place) -> list[Any]:
+    """Hand over, once, the words that the class body of this name made."""
+    own = [entry for entry in _created if entry[0] == qualified_name and entry[1].file == begin.file]
+    _created[:] = [entry for entry in _created if entry not in own]
+    return [word for _, place, word in own if place.line >= begin.line]

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import datetime
 from functools import partial
-from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 from uuid import UUID
 
 from avow.declare.expression import Condition, Policy, Term
-from avow.declare.place import declaring_frame, here
+from avow.declare.place import Token, declaring_frame, here, remember, take_words, token_of
 from avow.model import expression as ast
 from avow.model.actor import Actor
-from avow.model.draft import Draft, Refusal
+from avow.model.draft import BodyFault, Draft, Refusal
 from avow.model.entity import Place
 
 P = ParamSpec("P")
 H = TypeVar("H", bound="Entity")
 
 UNSET: Any = object()
+
+
+def several(value: Any) -> tuple[Any, ...]:
+    """One word, or a list of them, as a tuple."""
+    return tuple(cast(Iterable[Any], value)) if isinstance(value, list | tuple | set) else (value,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,10 @@ class FieldWord:
     read: Condition | None
     reference: bool
     name: str = ""
+    token: Token = dataclass_field(init=False)
+
+    def __post_init__(self) -> None:
+        self.token = token_of(self)
 
 
 class FieldTerm(Term):
@@ -59,16 +69,12 @@ class FieldTerm(Term):
     __slots__ = ("avow_word",)
 
     def __init__(self, word: FieldWord) -> None:
-        super().__init__(ast.FieldOf(()))
+        super().__init__(ast.FieldOf((word.token,)))
         self.avow_word = word
+        remember(self, word.place)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.avow_word.name = name
-
-    @property
-    def avow_node(self) -> ast.Expression:
-        """The field by its name, which Python tells only at the end of the class body."""
-        return ast.FieldOf((self.avow_word.name or _name_in_body(self),))
 
     def __get__(self, handle: Entity | None, owner: type | None = None) -> Any:
         return self if handle is None else draft_of(handle).get(self.avow_word.name)
@@ -137,6 +143,8 @@ class Named:
     def __init__(self) -> None:
         self.place = here()
         self.name = ""
+        self.token = token_of(self)
+        remember(self, self.place)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -177,8 +185,8 @@ class Transition(Named):
         super().__init__()
         self.sources, self.target, self.by = tuple(sources), target, by
         self.when: Condition | None = rest.get("when")
-        self.sets: tuple[Any, ...] = _several(rest.get("sets", ()))
-        self.uses: tuple[Any, ...] = _several(rest.get("uses", ()))
+        self.sets: tuple[Any, ...] = several(rest.get("sets", ()))
+        self.uses: tuple[Any, ...] = several(rest.get("uses", ()))
         self.command: str | None = rest.get("command")
         self.precondition: bool = rest.get("precondition", False)
         self.creation: bool = rest.get("creation", False)
@@ -215,9 +223,8 @@ def transition(
              each other.
     precondition: callers must name the version they have seen (If-Match).
     """
-    states = (sources,) if isinstance(sources, State) else tuple(sources)
     rest = {"when": when, "uses": uses, "sets": sets, "command": command, "precondition": precondition}
-    return Transition(states, to, by, **rest)
+    return Transition(several(sources), to, by, **rest)
 
 
 def create(
@@ -263,7 +270,7 @@ class Unique(Named):
 
     def __init__(self, fields: tuple[Any, ...], among: Iterable[State], message: str) -> None:
         super().__init__()
-        self.fields, self.among, self.message = fields, tuple(among), message
+        self.fields, self.among, self.message = fields, several(among), message
 
 
 def unique(*fields: Any, among: Iterable[State] = (), message: str = "") -> Unique:
@@ -274,12 +281,16 @@ def unique(*fields: Any, among: Iterable[State] = (), message: str = "") -> Uniq
 class Exclusion(Named):
     """No two records that overlap in time or space."""
 
-    def __init__(self, fields: tuple[Any, ...], span: tuple[Any, Any], among: Iterable[State], message: str) -> None:
+    def __init__(
+        self, fields: tuple[Any, ...], span: tuple[Any, Any], among: Iterable[State], message: str
+    ) -> None:
         super().__init__()
-        self.fields, self.span, self.among, self.message = fields, span, tuple(among), message
+        self.fields, self.span, self.among, self.message = fields, span, several(among), message
 
 
-def exclude(*fields: Any, overlapping: tuple[Any, Any], among: Iterable[State] = (), message: str = "") -> Exclusion:
+def exclude(
+    *fields: Any, overlapping: tuple[Any, Any], among: Iterable[State] = (), message: str = ""
+) -> Exclusion:
     """Declare that records with equal `fields` never overlap: `exclude(room, overlapping=(start, end))`.
 
     The span includes its start and not its end; both are dates, instants or integers.
@@ -292,7 +303,13 @@ class Quota(Named):
 
     def __init__(self, per: Any, among: Iterable[State], limit: Any, weight: Any, message: str) -> None:
         super().__init__()
-        self.per, self.among, self.limit, self.weight, self.message = per, tuple(among), limit, weight, message
+        self.per, self.among, self.limit, self.weight, self.message = (
+            per,
+            several(among),
+            limit,
+            weight,
+            message,
+        )
 
 
 def quota(per: Any, *, among: Iterable[State], limit: Any, weight: Any = None, message: str = "") -> Quota:
@@ -307,41 +324,55 @@ def quota(per: Any, *, among: Iterable[State], limit: Any, weight: Any = None, m
 def performed(step: Transition | Command[Any]) -> Policy:
     """True when the actor has performed `step` on this record: `dean & ~performed(verify)` is four eyes."""
     word = step.word if isinstance(step, Command) else step
-    return Policy(ast.Performed(word.name or _name_in_body(step)))
+    return Policy(ast.Performed(word.token))
 
 
 def in_state(*states: State, of: Any = None) -> Policy:
     """True while the record, or the one that the reference `of` points to, is in one of the states."""
     path = of.avow_node.path if isinstance(of, Term) and isinstance(of.avow_node, ast.FieldOf) else ()
-    return Policy(ast.InState(tuple(state.name or _name_in_body(state) for state in states), path))
+    return Policy(ast.InState(tuple(state.token for state in states), path))
 
 
 def refuse(message: str) -> Refusal:
-    """Refuse the command from inside a body, in words for the caller: `raise refuse("The exam has begun.")`."""
+    """Refuse the command from inside a body, in words for the caller: `raise refuse("It has begun.")`."""
     return Refusal(message)
 
 
 class Entity:
     """One kind of record. Subclass it, and declare its fields, states, transitions and rules in the body.
 
-    plural: the resource and the table, where adding an s isn't English: `class Person(Entity, plural="people")`.
+    plural: the resource and the table, where an s isn't enough: `class Person(Entity, plural="people")`.
     """
 
     avow_place: ClassVar[Place] = Place()
     avow_plural: ClassVar[str | None] = None
     avow_words: ClassVar[dict[str, Any]] = {}
     avow_locals: ClassVar[dict[str, Any]] = {}
+    avow_globals: ClassVar[dict[str, Any]] = {}
+    avow_lost: ClassVar[list[Any]] = []
 
     def __init_subclass__(cls, *, plural: str | None = None) -> None:
         frame = declaring_frame()
         cls.avow_place = Place(frame.f_code.co_filename, frame.f_lineno)
         cls.avow_plural = plural
         cls.avow_words = dict(cls.__dict__)
-        cls.avow_locals = frame.f_locals
+        cls.avow_globals, cls.avow_locals = frame.f_globals, {}
+        if frame.f_locals is not frame.f_globals:
+            cls.avow_locals = dict(frame.f_locals)
+        held = {id(w.word if isinstance(w, Command) else w) for w in cls.avow_words.values()}
+        cls.avow_lost = [w for w in take_words(cls.__qualname__, cls.avow_place) if id(w) not in held]
 
     def __init__(self, draft: Draft) -> None:
         """Made by the engine only: a handle on the record behind `draft`."""
-        self.avow_draft = draft
+        object.__setattr__(self, "avow_draft", draft)
+
+    avow_draft: Draft
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assign a declared field. Anything else would be lost without a word, and is refused."""
+        if not isinstance(type(self).avow_words.get(name), FieldTerm):
+            raise BodyFault(f"{type(self).__name__} has no field `{name}`")
+        object.__setattr__(self, name, value)
 
     @property
     def id(self) -> UUID:
@@ -350,7 +381,7 @@ class Entity:
 
     @property
     def version(self) -> int:
-        """How many times the record has been written, before this command."""
+        """How many transitions the record has taken so far."""
         return self.avow_draft.version
 
     @property
@@ -386,13 +417,3 @@ def _performer(handle: Entity, name: str) -> Callable[..., None]:
 
 def _perform(handle: Entity, name: str, *args: Any, **kwargs: Any) -> None:
     draft_of(handle).call(name, args, kwargs)
-
-
-def _several(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-def _name_in_body(word: object) -> str:
-    """The name that `word` has in the class body being executed: names are only handed out at its end."""
-    names = (name for name, held in declaring_frame().f_locals.items() if held is word)
-    return next(names, "?")

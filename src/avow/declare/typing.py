@@ -2,107 +2,220 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from typing import Any, NoReturn
 from uuid import UUID
 
+from avow.canonical import INTEGER_MAX
+from avow.declare.naming import UNKNOWN_NAME
 from avow.model import expression as ast
 from avow.model import types as kinds
 from avow.model.entity import Entity, Transition
 from avow.model.expression import Expression, render
-from avow.model.system import System
 from avow.model.types import Value, ValueType
 from avow.model.values import Money, Subject
 
 ORDERED = frozenset({"integer", "decimal", "text", "date", "instant", "duration"})
+UNKNOWN = "unknown"
+"""The type of what couldn't be built; it fits everything, since it was reported already."""
 
 
 @dataclass(frozen=True, slots=True)
-class Untypable(Exception):
-    """An expression that makes no sense: a stable code, what is wrong, what to write."""
+class Unbuilt:
+    """Stands for the type of a field that couldn't be read."""
+
+    def parse(self, raw: Any, at: str) -> NoReturn:
+        raise TypeError("a declaration with mistakes reads nothing")
+
+    def fit(self, value: Any, at: str) -> Value:
+        return value
+
+    def dump(self, value: Any) -> NoReturn:
+        raise TypeError("a declaration with mistakes writes nothing")
+
+    def describe(self) -> dict[str, Any]:
+        return {"type": UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What makes no sense in an expression: a stable code, what is wrong, what to write."""
 
     code: str
     detail: str
     mend: str
 
 
-def condition_fault(
-    condition: Expression, entity: Entity, system: System, transition: Transition | None
-) -> Untypable | None:
-    """What is wrong with a condition, or None."""
-    try:
-        kind = type_of(condition, entity, system, transition)
-    except Untypable as untypable:
-        return untypable
-    if kind != "boolean":
-        return Untypable("condition-unreadable", f"`{render(condition)}` isn't a condition", "Compare it with something.")
-    return None
+def condition_faults(
+    condition: Expression, entity: Entity, entities: Mapping[str, Entity], transition: Transition | None
+) -> list[Fault]:
+    """Everything that is wrong with a condition."""
+    reader = Reader(entity, entities, transition)
+    reader.demand_condition(condition)
+    return reader.faults
 
 
-def type_of(node: Expression, entity: Entity, system: System, transition: Transition | None) -> str:
-    """The type of an expression as one word (money carries its currency). Raises Untypable."""
+class Reader:
+    """Reads the types of one expression; what makes no sense is collected in `faults`."""
 
-    def of(part: Expression) -> str:
-        return type_of(part, entity, system, transition)
+    def __init__(
+        self, entity: Entity, entities: Mapping[str, Entity], transition: Transition | None = None
+    ) -> None:
+        self.entity, self.entities, self.transition = entity, entities, transition
+        self.faults = list[Fault]()
 
-    match node:
-        case ast.Const(value):
-            return _type_of_value(value)
-        case ast.FieldOf(path):
-            return word_of(resolve(path, entity, system))
-        case ast.Argument(name):
-            return _type_of_argument(name, transition)
-        case ast.ActorSubject():
-            return "subject"
-        case ast.Now():
-            return "instant"
-        case ast.Compare(op, left, right):
-            return _compared(node, op, of(left), of(right))
-        case ast.Arithmetic(op, left, right):
-            return _calculated(node, op, of(left), of(right))
-        case ast.All(parts) | ast.AnyOf(parts):
-            for part in parts:
-                _demand_condition(part, of(part))
-        case ast.Not(part):
-            _demand_condition(part, of(part))
-        case ast.Missing(part):
-            of(part)
-        case ast.OneOf(part, options):
-            kind = of(part)
-            for option in options:
-                _compared(node, "==", kind, _type_of_value(option))
-        case ast.Performed(name):
-            if name not in entity.transitions:
-                raise Untypable("transition-unknown", f"there is no transition {name}", "Name a transition of the same entity.")
-        case ast.InState(states, path):
-            _demand_states(states, path, entity, system)
-        case _:
-            pass
-    return "boolean"
+    def _fault(self, code: str, detail: str, mend: str) -> str:
+        self.faults.append(Fault(code, detail, mend))
+        return UNKNOWN
 
+    def demand_condition(self, node: Expression) -> None:
+        """Demand that an expression is true or false."""
+        if isinstance(node, ast.Const) and isinstance(node.value, bool):
+            detail = f"a condition is always {node.value}"
+            mend = (
+                "Compare fields, not constants; missing(x) asks for None; everybody and internal are words."
+            )
+            self._fault("condition-constant", detail, mend)
+        elif self.type_of(node) not in ("boolean", UNKNOWN):
+            self._fault(
+                "condition-unreadable", f"`{render(node)}` isn't a condition", "Compare it with something."
+            )
 
-def resolve(path: ast.Path, entity: Entity, system: System) -> ValueType:
-    """The type at the end of a path. Raises Untypable."""
-    at = entity
-    for depth, name in enumerate(path):
-        field = at.fields.get(name)
-        if field is None:
-            raise Untypable("field-unknown", f"{at.name} has no field `{name}`", f"{at.name} has {', '.join(at.fields)}.")
-        rest = path[depth + 1 :]
-        if not rest:
-            return field.type
-        if isinstance(field.type, kinds.ObjectOf) and len(rest) == 1:
-            member = next((m for m in field.type.members if m.name == rest[0]), None)
-            if member is not None:
-                return member.type
-        if not isinstance(field.type, kinds.Reference):
-            raise Untypable("field-unknown", f"`{at.name}.{name}` has no `{rest[0]}`", "Only references and value objects have parts.")
-        if field.type.entity not in system.entities:
-            raise Untypable("reference-unknown", f"{field.type.entity} isn't part of the system", "Pass it to system() too.")
-        at = system.entities[field.type.entity]
-    raise Untypable("field-unknown", "an empty path names nothing", "Name a field.")
+    def type_of(self, node: Expression) -> str:
+        """The type of an expression as one word (money carries its currency)."""
+        match node:
+            case ast.Const(value):
+                return self._type_of_value(value)
+            case ast.FieldOf(path):
+                return self._type_of_field(path)
+            case ast.Argument(name):
+                return self._type_of_argument(name)
+            case ast.ActorSubject():
+                return "subject"
+            case ast.Now():
+                return "instant"
+            case ast.Arithmetic(op, left, right):
+                return self._calculated(node, op, self.type_of(left), self.type_of(right))
+            case _:
+                self._read_condition(node)
+                return "boolean"
+
+    def _read_condition(self, node: Expression) -> None:
+        match node:
+            case ast.Compare(op, left, right):
+                self._compared(node, op, self.type_of(left), self.type_of(right))
+            case ast.All(parts) | ast.AnyOf(parts):
+                for part in parts:
+                    self.demand_condition(part)
+            case ast.Not(part):
+                self.demand_condition(part)
+            case ast.Missing(part):
+                self.type_of(part)
+            case ast.OneOf(part, options):
+                kind = self.type_of(part)
+                for option in options:
+                    self._compared(node, "==", kind, self._type_of_value(option))
+            case ast.Performed(name):
+                if name not in self.entity.transitions and name != UNKNOWN_NAME:
+                    mend = "Name a transition of the same entity."
+                    self._fault("transition-unknown", f"there is no transition {name}", mend)
+            case ast.InState(states, path):
+                self._demand_states(states, path)
+            case _:
+                pass
+
+    def resolve(self, path: ast.Path) -> ValueType:
+        """The type at the end of a path; Unbuilt after a fault."""
+        at = self.entity
+        for depth, name in enumerate(path):
+            if name == UNKNOWN_NAME:
+                return Unbuilt()
+            field, rest = at.fields.get(name), path[depth + 1 :]
+            if field is None:
+                self._fault(
+                    "field-unknown",
+                    f"{at.name} has no field `{name}`",
+                    f"{at.name} has {', '.join(at.fields)}.",
+                )
+                return Unbuilt()
+            if not rest or isinstance(field.type, Unbuilt):
+                return field.type
+            if isinstance(field.type, kinds.ObjectOf) and len(rest) == 1:
+                member = next((m for m in field.type.members if m.name == rest[0]), None)
+                if member is not None:
+                    return member.type
+            if not isinstance(field.type, kinds.Reference):
+                mend = "Only references and value objects have parts."
+                self._fault("field-unknown", f"`{at.name}.{name}` has no `{rest[0]}`", mend)
+                return Unbuilt()
+            if field.type.entity not in self.entities:
+                return Unbuilt()  # reported with the reference itself
+            at = self.entities[field.type.entity]
+        return Unbuilt()
+
+    def _type_of_field(self, path: ast.Path) -> str:
+        return word_of(self.resolve(path))
+
+    def _type_of_argument(self, name: str) -> str:
+        parameters = self.transition.parameters if self.transition else ()
+        found = next((p for p in parameters if p.name == name), None)
+        if found is None:
+            mend = "Name an argument of the body, or a field in sets=."
+            return self._fault("argument-unknown", f"the command has no argument `{name}`", mend)
+        return word_of(found.type)
+
+    def _type_of_value(self, value: Value) -> str:
+        if isinstance(value, datetime):
+            mend = "Write `now`, or keep the time in a field."
+            return self._fault("constant-instant", "an instant would be frozen at the time of import", mend)
+        exact = not isinstance(value, Decimal) or value.is_finite()
+        small = not isinstance(value, int) or -INTEGER_MAX <= value <= INTEGER_MAX
+        kind = _word_of_value(value) if exact and small else None
+        if kind is None:
+            mend = "Use exact values: int (53 bits), Decimal, Money, str, an enum, a date, a length of time;"
+            detail = f"a {type(value).__name__} can't stand in an expression"
+            return self._fault("constant-unreadable", detail, f"{mend} missing(x) for None.")
+        return kind
+
+    def _compared(self, node: Expression, op: str, left: str, right: str) -> None:
+        if UNKNOWN in (left, right):
+            return
+        if left in ("list", "object") or right in ("list", "object"):
+            detail = f"`{render(node)}` compares a whole {left if left in ('list', 'object') else right}"
+            self._fault("comparison-mixed", detail, "Compare one of its parts.")
+        elif not _same(left, right):
+            detail = f"`{render(node)}` compares {left} with {right}"
+            self._fault("comparison-mixed", detail, "Compare values of one type.")
+        elif op not in ("==", "!=") and left not in ORDERED and not left.startswith("money"):
+            self._fault("comparison-unordered", f"`{render(node)}`: {left} has no order", "Use == or !=.")
+
+    def _calculated(self, node: Expression, op: str, left: str, right: str) -> str:
+        kind = UNKNOWN if UNKNOWN in (left, right) else _kind_of_result(op, left, right)
+        if kind is not None:
+            return kind
+        detail = f"`{render(node)}` can't be calculated: {left} {op} {right}"
+        return self._fault("arithmetic-mixed", detail, "Calculate with values that fit.")
+
+    def _demand_states(self, states: tuple[str, ...], path: ast.Path) -> None:
+        at = self.entity
+        if path:
+            kind = self.resolve(path)
+            if isinstance(kind, Unbuilt):
+                return
+            if not isinstance(kind, kinds.Reference):
+                self._fault("state-undeclared", f"`{'.'.join(path)}` isn't a reference", "Name one in of=.")
+                return
+            if kind.entity not in self.entities:
+                return
+            at = self.entities[kind.entity]
+        for state in states:
+            if state not in at.states and state != UNKNOWN_NAME:
+                mend = f"{at.name} has {', '.join(at.states)}."
+                self._fault("state-undeclared", f"{at.name} has no state `{state}`", mend)
 
 
 _WORDS: dict[type, str] = {
@@ -117,7 +230,13 @@ _WORDS: dict[type, str] = {
     kinds.UuidType: "uuid",
     kinds.ListOf: "list",
     kinds.ObjectOf: "object",
+    Unbuilt: UNKNOWN,
 }
+
+_PYTHON: tuple[tuple[type, str], ...] = (
+    (bool, "boolean"), (int, "integer"), (Subject, "subject"), (str, "text"), (Decimal, "decimal"),
+    (date, "date"), (timedelta, "duration"), (UUID, "uuid"),
+)  # fmt: skip
 
 
 def word_of(kind: ValueType) -> str:
@@ -133,30 +252,12 @@ def word_of(kind: ValueType) -> str:
             return _WORDS[type(kind)]
 
 
-def _type_of_value(value: Value) -> str:
-    match value:
-        case Enum():
-            return f"enum {type(value).__name__}"
-        case bool():
-            return "boolean"
-        case int():
-            return "integer"
-        case Subject():
-            return "subject"
-        case Money():
-            return f"money {value.currency}"
-        case _:
-            for python, name in ((str, "text"), (Decimal, "decimal"), (datetime, "instant"), (date, "date"), (timedelta, "duration"), (UUID, "uuid")):
-                if isinstance(value, python):
-                    return name
-    raise Untypable("constant-unreadable", f"a {type(value).__name__} can't stand in an expression", "Use exact values: int, Decimal, Money, str, an enum, a date, a time; missing(x) for None.")
-
-
-def _type_of_argument(name: str, transition: Transition | None) -> str:
-    found = next((p for p in transition.parameters if p.name == name), None) if transition else None
-    if found is None:
-        raise Untypable("argument-unknown", f"the command has no argument `{name}`", "Name an argument of the body, or a field in sets=.")
-    return word_of(found.type)
+def _word_of_value(value: Value) -> str | None:
+    if isinstance(value, Enum):
+        return f"enum {type(value).__name__}"
+    if isinstance(value, Money):
+        return f"money {value.currency}"
+    return next((word for python, word in _PYTHON if isinstance(value, python)), None)
 
 
 def _same(left: str, right: str) -> bool:
@@ -165,44 +266,17 @@ def _same(left: str, right: str) -> bool:
     return {left.split()[0], right.split()[0]} == {"reference", "uuid"}
 
 
-def _compared(node: Expression, op: str, left: str, right: str) -> str:
-    if not _same(left, right):
-        raise Untypable("comparison-mixed", f"`{render(node)}` compares {left} with {right}", "Compare values of one type.")
-    ordered = left in ORDERED or left.startswith("money")
-    if op not in ("==", "!=") and not ordered:
-        raise Untypable("comparison-unordered", f"`{render(node)}`: {left} has no order", "Use == or !=.")
-    if left in ("list", "object"):
-        raise Untypable("comparison-mixed", f"`{render(node)}` compares a whole {left}", "Compare one of its parts.")
-    return "boolean"
-
-
-def _calculated(node: Expression, op: str, left: str, right: str) -> str:
+def _kind_of_result(op: str, left: str, right: str) -> str | None:
     numbers = {"integer", "decimal"}
+    money = [kind for kind in (left, right) if kind.startswith("money")]
     if left in numbers and right in numbers:
         return "integer" if left == right == "integer" else "decimal"
-    if op in "+-" and left == right and (left.startswith("money") or left == "duration"):
+    if op in "+-" and left == right and (money or left == "duration"):
         return left
     if op in "+-" and left == "instant" and right == "duration":
         return "instant"
     if op == "-" and left == right == "instant":
         return "duration"
-    if op == "*" and left.startswith("money") and right == "integer":
-        return left
-    raise Untypable("arithmetic-mixed", f"`{render(node)}` can't be calculated: {left} {op} {right}", "Calculate with values that fit.")
-
-
-def _demand_condition(part: Expression, kind: str) -> None:
-    if kind != "boolean":
-        raise Untypable("condition-unreadable", f"`{render(part)}` isn't a condition", "Compare it with something.")
-
-
-def _demand_states(states: tuple[str, ...], path: ast.Path, entity: Entity, system: System) -> None:
-    at = entity
-    if path:
-        kind = resolve(path, entity, system)
-        if not isinstance(kind, kinds.Reference):
-            raise Untypable("state-undeclared", f"`{'.'.join(path)}` isn't a reference", "Name a reference in of=.")
-        at = system.entities[kind.entity]
-    for state in states:
-        if state not in at.states:
-            raise Untypable("state-undeclared", f"{at.name} has no state `{state}`", f"{at.name} has {', '.join(at.states)}.")
+    if op == "*" and len(money) == 1 and "integer" in (left, right):
+        return money[0]
+    return None

@@ -1,0 +1,337 @@
+"""One class body as an entity of the model; what can't be built is reported and marked as unknown."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from avow.declare import surface as word
+from avow.declare.annotation import annotations_of
+from avow.declare.body import body_mistakes, read_body, source_hash
+from avow.declare.expression import Symbolic, node_of
+from avow.declare.field import read_field
+from avow.declare.naming import UNKNOWN_NAME, Names
+from avow.declare.parameter import read_parameters
+from avow.errors import Mistake
+from avow.model import expression as ast
+from avow.model import types as kinds
+from avow.model.entity import (
+    Entity,
+    Exclusion,
+    Field,
+    Invariant,
+    Parameter,
+    Place,
+    Quota,
+    State,
+    Transition,
+    Unique,
+)
+
+RESERVED = frozenset(
+    {
+        "id",
+        "version",
+        "state",
+        "now",
+        "actor",
+        "tenant",
+        "head",
+        "boundary",
+        "changed_at",
+        "given",
+        "etag",
+        "why",
+    }
+)
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
+_CLASS = re.compile(r"[A-Z][A-Za-z0-9]{0,47}", re.ASCII)
+_HANDLE = frozenset({"id", "version", "state", "now", "actor"})
+
+
+class EntityBuilder:
+    """Builds one entity, once.
+
+    machine_unsure: a state or transition couldn't be read, so that what is wrong with the machine as
+    a whole can't be told.
+    """
+
+    def __init__(
+        self, declared: type[word.Entity], namespace: Mapping[str, Any], mistakes: list[Mistake]
+    ) -> None:
+        self.declared, self.mistakes = declared, mistakes
+        self.words = declared.avow_words
+        self.namespace = {**declared.avow_locals, **namespace}
+        self.annotations = annotations_of(declared, self.namespace, declared.avow_globals)
+        self.machine_unsure = False
+
+    def build(self) -> Entity:
+        """The entity; mistakes went into the list that was given."""
+        declared, place = self.declared, self.declared.avow_place
+        self._demand_names()
+        states = {name: State(name, w.initial, w.final, w.place) for name, w in self._words(word.State)}
+        fields = {name: self._field(name, w.avow_word) for name, w in self._words(word.FieldTerm)}
+        transitions = self._transitions(fields)
+        read = self._read()
+        tracked = self._tracked(transitions, [read, *(f.read for f in fields.values())])
+        return Entity(
+            name=declared.__name__,
+            plural=declared.avow_plural or f"{_snake(declared.__name__)}s",
+            fields=fields,
+            states=states,
+            transitions=transitions,
+            read=read,
+            invariants=tuple(self._invariant(name, w) for name, w in self._words(word.Invariant)),
+            uniques=tuple(self._unique(name, w) for name, w in self._words(word.Unique)),
+            exclusions=tuple(self._exclusion(name, w) for name, w in self._words(word.Exclusion)),
+            quotas=tuple(self._quota(name, w) for name, w in self._words(word.Quota)),
+            tracked=tracked,
+            doc=inspect.cleandoc(declared.__doc__ or ""),
+            bind=declared,
+            place=place,
+        )
+
+    def _words(self, kind: Any) -> list[tuple[str, Any]]:
+        return [(name, held) for name, held in self.words.items() if isinstance(held, kind)]
+
+    def note(self, place: Place, code: str, detail: str, mend: str) -> None:
+        """Remember a mistake of this entity."""
+        detail = f"{self.declared.__name__}: {detail}"
+        self.mistakes.append(Mistake(place.file, place.line, code, detail, mend))
+
+    def _demand_names(self) -> None:
+        declared, place = self.declared, self.declared.avow_place
+        if not _CLASS.fullmatch(declared.__name__):
+            self.note(
+                place, "name-invalid", "the class has no usable name", "Write an ASCII name such as Course."
+            )
+        plural = declared.avow_plural
+        if plural is not None and not _NAME.fullmatch(plural):
+            self.note(place, "name-invalid", f"`{plural}` can't name a table", 'Write plural="people".')
+        if declared.__bases__ != (word.Entity,):
+            mend = "Write class NAME(Entity), and declare its words in its own body."
+            self.note(place, "entity-inherits", "what it inherits would not be declared", mend)
+        for held in declared.avow_lost:
+            if not isinstance(held, word.State):
+                at: Place = held.avow_word.place if isinstance(held, word.FieldTerm) else held.place
+                kind = "field" if isinstance(held, word.FieldTerm) else type(held).__name__.lower()
+                mend = "Give it a name of its own: NAME = ..."
+                self.note(
+                    at, "word-lost", f"the {kind} declared here has no name, or lost it to another", mend
+                )
+        for name, held in self.words.items():
+            inner = held.avow_word if isinstance(held, word.FieldTerm) else getattr(held, "word", held)
+            if isinstance(inner, word.FieldWord | word.Named):
+                self._demand_name(name, inner.place)
+        for name in self.annotations:
+            if name not in self.words and not name.startswith("avow_"):
+                mend = f"Write {name}: ... = field()."
+                self.note(place, "field-without-word", f"`{name}` has a type but isn't declared", mend)
+
+    def _demand_name(self, name: str, place: Place) -> None:
+        if not _NAME.fullmatch(name):
+            mend = "Use lower-case ASCII words joined by _, at most 48 characters."
+            self.note(place, "name-invalid", f"`{name}` isn't a usable name", mend)
+        elif name in RESERVED or name.startswith(("avow_", "by_")):
+            self.note(place, "name-reserved", f"`{name}` is kept for the engine", "Choose another name.")
+
+    def named(self, value: object, place: Place) -> ast.Expression:
+        """The expression behind a word, with names in place of tokens."""
+
+        def foreign(code: str, detail: str, mend: str) -> None:
+            self.note(place, code, detail, mend)
+
+        return Names(self.words, foreign).named(node_of(value))
+
+    def condition(self, condition: Any, place: Place) -> ast.Expression:
+        """A condition; unknown where it isn't one."""
+        if isinstance(condition, bool):
+            mend = (
+                "Compare fields, not constants; missing(x) asks for None; everybody and internal are words."
+            )
+            self.note(place, "condition-constant", f"the condition is always {condition}", mend)
+            return ast.Everybody()
+        if not isinstance(condition, Symbolic):
+            mend = "Write role(...), actor == field, or a comparison; a Python function goes into opaque()."
+            detail = f"a {type(condition).__name__} isn't a condition"
+            self.note(place, "condition-unreadable", detail, mend)
+            return ast.Everybody()
+        return self.named(condition, place)
+
+    def _field(self, name: str, w: word.FieldWord) -> Field:
+        return read_field(self, name, w, self.annotations)
+
+    def _read(self) -> ast.Expression:
+        reads = [w for _, w in self._words(word.Read)]
+        if not reads:
+            detail, mend = (
+                "nobody is said to be allowed to read it",
+                "Write visible = read(by=...) in its body.",
+            )
+            self.note(self.declared.avow_place, "policy-missing", detail, mend)
+            return ast.Everybody()
+        for surplus in reads[1:]:
+            mend = "Join the two policies with |."
+            self.note(surplus.place, "declared-twice", "who may read it is declared twice", mend)
+        return self.condition(reads[0].by, reads[0].place)
+
+    def _transitions(self, fields: Mapping[str, Field]) -> dict[str, Transition]:
+        found = dict[str, Transition]()
+        for name, held in self.words.items():
+            if isinstance(held, word.Transition):
+                found[name] = self._transition(name, held, None, fields)
+            elif isinstance(held, word.Command):
+                found[name] = self._transition(name, held.word, held.body, fields)
+        return found
+
+    def _transition(
+        self, name: str, w: word.Transition, body: Any, fields: Mapping[str, Field]
+    ) -> Transition:
+        sets = self.field_names(w.sets, w.place)
+        parameters = [
+            Parameter(n, fields[n].type, fields[n].optional or fields[n].default is not None) for n in sets
+        ]
+        if body is not None:
+            parameters.extend(read_parameters(self, name, w.place, body, fields))
+        if w.by is None:
+            mend = f"Write {name} = transition(..., by=...); by=everybody if it is meant."
+            self.note(w.place, "policy-missing", f"nobody is said to be allowed to {name}", mend)
+        if w.command is not None and (not _NAME.fullmatch(w.command) or w.command in RESERVED):
+            mend = "Use lower-case ASCII words joined by _."
+            self.note(w.place, "name-invalid", f"`{w.command}` can't name a command", mend)
+        if not w.creation and not w.sources:
+            self.machine_unsure = True
+            self.note(w.place, "state-undeclared", f"`{name}` leaves no state", "Name the states it leaves.")
+        made = Transition(
+            name=name,
+            command=w.command or name,
+            sources=tuple(dict.fromkeys(self._state_names(w.sources, w.place))),
+            target=next(iter(self._state_names((w.target,), w.place)), UNKNOWN_NAME),
+            by=ast.Everybody() if w.by is None else self.condition(w.by, w.place),
+            when=None if w.when is None else self.condition(w.when, w.place),
+            parameters=tuple(parameters),
+            sets=sets,
+            uses=self.field_names(w.uses, w.place),
+            body=body,
+            body_hash="" if body is None else source_hash(body),
+            creation=w.creation,
+            precondition=w.precondition,
+            doc=inspect.cleandoc(getattr(body, "__doc__", None) or ""),
+            place=w.place,
+        )
+        if body is not None:
+            self._demand_body(made, fields)
+        return made
+
+    def _demand_body(self, made: Transition, fields: Mapping[str, Field]) -> None:
+        """What can be seen in the body's source: fields that aren't there, records that aren't loaded."""
+        reading = None if made.body is None else read_body(made.body)
+        if reading is None:
+            return
+        if not reading.plain:
+            mend = "Write a plain def that assigns and returns; what takes time is no part of a decision."
+            self.note(made.place, "body-not-plain", f"`{made.name}` doesn't run to its end at once", mend)
+        conditions = [made.by, *([made.when] if made.when else [])]
+        followed = {path[0] for c in conditions for path in ast.paths(c) if path} | set(made.uses)
+
+        def loaded(name: str) -> bool:
+            held = fields.get(name)
+            return held is None or not isinstance(held.type, kinds.Reference) or name in followed
+
+        def known(name: str) -> bool:
+            return hasattr(self.declared, name) or name in self.annotations
+
+        for line, code, detail, mend in body_mistakes(reading, made.name, known, fields.__contains__, loaded):
+            self.note(Place(made.place.file, line), code, detail, mend)
+        methods = [
+            n
+            for _, n in reading.named
+            if n not in _HANDLE and not isinstance(self.words.get(n), word.FieldTerm)
+        ]
+        if made.creation and not reading.handed_on and not methods:
+            self._demand_values(made, fields, {name for _, name in reading.assigned})
+
+    def _demand_values(self, start: Transition, fields: Mapping[str, Field], assigned: set[str]) -> None:
+        for field in fields.values():
+            given = field.optional or field.default is not None or field.name in start.sets
+            if not given and field.name not in assigned:
+                mend = "Assign it, add it to sets=[...], or give it a default."
+                self.note(
+                    start.place, "field-unset", f"{start.name} leaves `{field.name}` without a value", mend
+                )
+
+    def _tracked(
+        self, transitions: Mapping[str, Transition], reads: list[ast.Expression | None]
+    ) -> tuple[str, ...]:
+        """The transitions that some condition asks about: who performed them has to be kept."""
+        conditions = [*(c for t in transitions.values() for c in (t.by, t.when)), *reads]
+        nodes = (n for c in conditions if c is not None for n in ast.walk(c))
+        named = {n.transition for n in nodes if isinstance(n, ast.Performed)}
+        return tuple(sorted(named - {UNKNOWN_NAME}))
+
+    def field_names(self, terms: Iterable[Any], place: Place) -> tuple[str, ...]:
+        """The names of fields of this entity; anything else is reported and left out."""
+        names = list[str]()
+        for term in terms:
+            if isinstance(term, word.FieldTerm) and term is self.words.get(term.avow_word.name):
+                names.append(term.avow_word.name)
+            else:
+                mend = "Name fields that are declared in the same body."
+                self.note(place, "field-unknown", "something named here isn't a field of this entity", mend)
+        return tuple(names)
+
+    def _state_names(self, states: Iterable[Any], place: Place) -> tuple[str, ...]:
+        names = list[str]()
+        for state in states:
+            if isinstance(state, word.State) and self.words.get(state.name) is state:
+                names.append(state.name)
+                continue
+            self.machine_unsure = True
+            shown = (state.name or "a state without a name") if isinstance(state, word.State) else repr(state)
+            detail = f"`{shown}` isn't a state of this entity"
+            self.note(place, "state-undeclared", detail, "Declare it here: NAME = State().")
+        return tuple(names)
+
+    def _invariant(self, name: str, w: word.Invariant) -> Invariant:
+        return Invariant(name, self.condition(w.condition, w.place), w.message or name, w.place)
+
+    def _unique(self, name: str, w: word.Unique) -> Unique:
+        among = self._state_names(w.among, w.place)
+        return Unique(name, self.field_names(w.fields, w.place), among, w.message, w.place)
+
+    def _exclusion(self, name: str, w: word.Exclusion) -> Exclusion:
+        span = self.field_names(w.span, w.place)
+        start, end = span if len(span) == 2 else (UNKNOWN_NAME, UNKNOWN_NAME)
+        among = self._state_names(w.among, w.place)
+        return Exclusion(name, self.field_names(w.fields, w.place), start, end, among, w.message, w.place)
+
+    def _quota(self, name: str, w: word.Quota) -> Quota:
+        anchor = next(iter(self.field_names((w.per,), w.place)), UNKNOWN_NAME)
+        weights = () if w.weight is None else self.field_names((w.weight,), w.place)
+        weight = None if w.weight is None else next(iter(weights), UNKNOWN_NAME)
+        limit = self._seen_from(anchor, self.named(w.limit, w.place), w.place)
+        return Quota(name, anchor, self._state_names(w.among, w.place), limit, weight, w.message, w.place)
+
+    def _seen_from(self, anchor: str, node: ast.Expression, place: Place) -> ast.Expression:
+        """The limit of a quota, seen from its anchor: `course.seats` becomes `seats`."""
+        match node:
+            case ast.FieldOf(path) if UNKNOWN_NAME in (anchor, path[0]):
+                return ast.FieldOf((UNKNOWN_NAME,))
+            case ast.FieldOf(path) if path[0] == anchor and len(path) > 1:
+                return ast.FieldOf(path[1:])
+            case ast.FieldOf(path):
+                mend = f"Write limit={anchor}.FIELD, or a number."
+                detail = f"its limit `{'.'.join(path)}` isn't a field of {anchor}"
+                self.note(place, "invariant-not-compilable", detail, mend)
+                return ast.FieldOf((UNKNOWN_NAME,))
+            case ast.Arithmetic(op, left, right):
+                sides = self._seen_from(anchor, left, place), self._seen_from(anchor, right, place)
+                return ast.Arithmetic(op, *sides)
+            case _:
+                return node
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
