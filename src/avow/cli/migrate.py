@@ -36,10 +36,7 @@ def command(output: Output, target: str) -> None:
     changed = asyncio.run(_migrate(url, system))
     output.json({"changed": changed, "boundary": system.fingerprint.hex()})
     output.data("the tables fit the declaration" + ("" if changed else " already"))
-    application = Roles.of(system).application
-    output.talk(
-        f"serve with a login of {application}: CREATE ROLE a_name LOGIN PASSWORD '...' IN ROLE {application};"
-    )
+    output.talk(f"serve with a login of the application role: {Roles.of(system).login_statement()}")
 
 
 async def _migrate(url: str, system: System) -> bool:

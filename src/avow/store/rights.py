@@ -25,7 +25,7 @@ async def demand_application_rights(connection: Connection, system: System) -> N
             "rights-too-wide",
             f"the database login {row['rolname']} {', '.join(surplus)}; the boundaries wouldn't hold",
             f"Serve with a login that is only a member of {roles.application}:"
-            f" CREATE ROLE a_name LOGIN PASSWORD '...' IN ROLE {roles.application};",
+            f" {roles.login_statement()}",
         )
     if not row["installed"]:
         raise EnvironmentFault("tables-missing", "the database has no tables of Avow", _INSTALL)

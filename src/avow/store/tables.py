@@ -30,6 +30,10 @@ class Roles:
         """The names that belong to an application."""
         return cls(f"{system.name}_owner", f"{system.name}_application", f"{system.name}_reader")
 
+    def login_statement(self) -> str:
+        """The statement that makes a login which may serve, and nothing else."""
+        return f"CREATE ROLE a_name LOGIN PASSWORD '...' IN ROLE {self.application};"
+
     def quoted(self) -> dict[str, str]:
         """As placeholders of the SQL files."""
         return {
