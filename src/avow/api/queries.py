@@ -72,9 +72,12 @@ class Queries:
         listing = Listing(
             query.filters, query.state, None if after is None else UUID(str(after)), query.page.limit
         )
-        records, more = await self._reads.page(entity, exchange.actor, listing)
-        items = [represent(self._system, r, visible_fields(self._system, r, exchange.actor)) for r in records]
-        response = Response.json(self._sealed(items, str(records[-1].id) if more else None, bound))
+        page = await self._reads.page(entity, exchange.actor, listing)
+        items = [
+            represent(self._system, r, visible_fields(self._system, r, exchange.actor, page.now))
+            for r in page.records
+        ]
+        response = Response.json(self._sealed(items, str(page.records[-1].id) if page.more else None, bound))
         response.headers |= _PRIVATE
         return response
 

@@ -13,8 +13,8 @@ import click
 from watchfiles import PythonFilter, awatch
 
 from avow.api.serving import listen, url_of
+from avow.cli import output
 from avow.cli.development import Surroundings, home_folder, set_up
-from avow.cli.output import HOLDS, Output, json_option
 from avow.cli.target import load_target, source_folder
 from avow.errors import EnvironmentFault
 from avow.model.system import System
@@ -32,16 +32,15 @@ END_S_MAX = 15
 @click.option(
     "--reload/--no-reload", default=True, show_default=True, help="Start again when a source file changes."
 )
-@json_option
-@click.pass_obj
-def command(output: Output, target: str, host: str, port: int, reload: bool) -> None:
+@output.json_option
+def command(target: str, host: str, port: int, reload: bool, as_json: bool) -> None:
     """Run TARGET for development: its own PostgreSQL, tables, server, tokens, reload."""
     system = load_target(target)
     signal.signal(signal.SIGTERM, _end)
     surroundings = set_up(system, home_folder(os.environ), output.talk)
     try:
         listening = listen(host, port)
-        asyncio.run(_Supervisor(target, system, surroundings, listening, output, reload).run())
+        asyncio.run(_Supervisor(target, system, surroundings, listening, as_json, reload).run())
     finally:
         if surroundings.lease is not None:
             surroundings.lease.release()
@@ -49,7 +48,7 @@ def command(output: Output, target: str, host: str, port: int, reload: bool) -> 
 
 def _end(_number: int, _frame: object) -> None:
     """SIGTERM before the server runs: leave by way of every `finally`."""
-    raise SystemExit(HOLDS)
+    raise SystemExit(output.HOLDS)
 
 
 class _Supervisor:
@@ -57,10 +56,10 @@ class _Supervisor:
 
     def __init__(
         self, target: str, system: System, surroundings: Surroundings, listening: socket.socket,
-        output: Output, reload: bool,
+        as_json: bool, reload: bool,
     ) -> None:  # fmt: skip
         self.target, self.system, self.surroundings = target, system, surroundings
-        self.listening, self.output, self.reload = listening, output, reload
+        self.listening, self.as_json, self.reload = listening, as_json, reload
         self.ending = asyncio.Event()
         self.changed = asyncio.Event()
         self.server: Any = None
@@ -110,7 +109,7 @@ class _Supervisor:
             self.changed.clear()
             await self._replace()
         else:
-            self.output.talk(f"the server ended with {self.server.returncode}; starting it again")
+            output.talk(f"the server ended with {self.server.returncode}; starting it again")
             await self._restart()
 
     async def _restart(self) -> None:
@@ -130,13 +129,11 @@ class _Supervisor:
             env=self.surroundings.environment() | {"AVOW_DATABASE_URL": self.surroundings.admin_url},
         )  # fmt: skip
         if await checked.wait() != 0:
-            self.output.talk(
-                "the changed declaration wasn't taken over; the server goes on with the one before"
-            )
+            output.talk("the changed declaration wasn't taken over; the server goes on with the one before")
             return
         await self._stop()
         await self._start()
-        self.output.talk("reloaded")
+        output.talk("reloaded")
 
     async def _stop(self) -> None:
         if self.server is None or self.server.returncode is not None:
@@ -155,8 +152,10 @@ class _Supervisor:
     def _announce(self) -> None:
         url, tokens = url_of(self.listening), self.surroundings.tokens(self.system)
         shown = {"url": url, "tokens": tokens, "console": None, "database": self.surroundings.admin_url}
-        self.output.json(shown)
+        if self.as_json:
+            output.document(shown)
+            return
         lines = [f"  {self.system.name} is served at {url}", "", "  Tokens for development:"]
         lines += [f"    {name:<12} {token}" for name, token in tokens.items()]
         lines += ["", f"  Database  {self.surroundings.admin_url}", "  Stop with Ctrl-C.", ""]
-        self.output.data("\n".join(lines))
+        output.data("\n".join(lines))

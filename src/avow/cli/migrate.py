@@ -7,7 +7,7 @@ import os
 
 import click
 
-from avow.cli.output import Output, json_option
+from avow.cli import output
 from avow.cli.target import load_target
 from avow.errors import UsageError
 from avow.model.system import System
@@ -18,9 +18,8 @@ from avow.store.tables import Roles
 
 @click.command(name="migrate")
 @click.argument("target", default=".")
-@json_option
-@click.pass_obj
-def command(output: Output, target: str) -> None:
+@output.json_option
+def command(target: str, as_json: bool) -> None:
     """Make the roles, tables and functions of TARGET in the database of AVOW_DATABASE_URL.
 
     The URL is a superuser's, or of a role with CREATEROLE that owns the database. On tables of an
@@ -34,7 +33,9 @@ def command(output: Output, target: str) -> None:
             "Set it to a URL of the database's owner; `avow dev` needs no migration by hand.",
         )
     changed = asyncio.run(_migrate(url, system))
-    output.json({"changed": changed, "boundary": system.fingerprint.hex()})
+    if as_json:
+        output.document({"changed": changed, "boundary": system.fingerprint.hex()})
+        return
     output.data("the tables fit the declaration" + ("" if changed else " already"))
     output.talk(f"serve with a login of the application role: {Roles.of(system).login_statement()}")
 

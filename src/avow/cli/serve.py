@@ -9,7 +9,7 @@ import click
 
 from avow.api.app import Application
 from avow.api.serving import listen, serve, url_of
-from avow.cli.output import Output, json_option
+from avow.cli import output
 from avow.cli.settings import read_settings
 from avow.cli.target import load_target
 
@@ -18,9 +18,8 @@ from avow.cli.target import load_target
 @click.argument("target", default=".")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, help="Port to listen on; 0 takes a free one.")
-@json_option
-@click.pass_obj
-def command(output: Output, target: str, host: str, port: int) -> None:
+@output.json_option
+def command(target: str, host: str, port: int, as_json: bool) -> None:
     """Serve TARGET on the database of AVOW_DATABASE_URL, with a login that has the application's rights only.
 
     Development tokens are refused. Ends cleanly on SIGTERM: requests under way are answered.
@@ -32,7 +31,9 @@ def command(output: Output, target: str, host: str, port: int) -> None:
     listening = listen(host, port)
 
     def announce() -> None:
-        output.json({"url": url_of(listening)})
-        output.data(f"{system.name} is served at {url_of(listening)}")
+        if as_json:
+            output.document({"url": url_of(listening)})
+        else:
+            output.data(f"{system.name} is served at {url_of(listening)}")
 
     serve(app, listening, announce)

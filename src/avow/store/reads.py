@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +41,19 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """A page that was read. more: there are further records. now: when it was read."""
+
+    records: tuple[Record, ...]
+    more: bool
+    now: datetime
+
+
+NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""The time of an empty page: there is nothing on it to decide."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredEntry:
     """One audit entry as it is stored. `payloads`: the long values that it names, where they still exist."""
 
@@ -69,14 +82,16 @@ class Reads:
         async with self._pool.borrow() as connection:
             return plan.read(await connection.fetchrow(plan.sql, tenant, None, record))
 
-    async def page(self, entity: Entity, actor: Actor, listing: Listing) -> tuple[list[Record], bool]:
-        """A page of the records that the actor may read, oldest first, and whether there are more."""
+    async def page(self, entity: Entity, actor: Actor, listing: Listing) -> Page:
+        """A page of the records that the actor may read, oldest first."""
         sql, parameters = _page_statement(self._system, entity, actor, listing)
         read = reader(entity).read
         async with self._pool.borrow() as connection:
             rows = await connection.fetch(sql, *parameters)
-        found = [record for row in rows if (record := read(row, 0)) is not None]
-        return found[: listing.limit], len(found) > listing.limit
+        found = [record for row in rows if (record := read(row, 1)) is not None]
+        return Page(
+            tuple(found[: listing.limit]), len(found) > listing.limit, rows[0][0] if rows else NO_TIME
+        )
 
     async def entries(self, tenant: str, kind: str, record: UUID, after: int = 0) -> list[StoredEntry]:
         """The audit entries of one record from the version after `after` on, at most ENTRIES_MAX of them."""

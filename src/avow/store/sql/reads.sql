@@ -18,7 +18,9 @@ LEFT JOIN LATERAL (
 ) AS @{alias} ON true
 
 -- name: page
-SELECT r.* FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant, $2::text AS subject OFFSET 0) AS s
+SELECT s.now, r.* FROM (
+    SELECT set_config('avow.tenant', $1::text, true) AS tenant, $2::text AS subject, avow.now() AS now OFFSET 0
+) AS s
 CROSS JOIN LATERAL (
     SELECT @{columns} FROM @{table} AS t WHERE @{conditions} ORDER BY t.id LIMIT @{limit}
 ) AS r
