@@ -12,7 +12,7 @@ BROAD = {"Exception", "BaseException"}
 # Where somebody else's code runs, or where the last answer must still be given.
 REASONS = {
     "src/avow/api/app.py": "the HTTP edge answers 500 instead of dropping the connection",
-    "src/avow/cli/group.py": "the command line's edge: a crash must not look like a finding, so it gets an exit code",
+    "src/avow/cli/group.py": "the command line's edge: a crash must not look like a finding",
     "src/avow/declare/annotation.py": "an owner's annotation may raise anything; it stays text",
 }
 
