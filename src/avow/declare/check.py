@@ -136,14 +136,13 @@ def _fields(entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Mistake]
     for t in entity.transitions.values():
         if t.creation and t.body is None:
             yield from _unset_fields(entity, t)
-        for parameter in t.parameters:
+        for parameter in (p for p in t.parameters if p.name not in t.sets):
             if isinstance(parameter.type, kinds.Reference) and parameter.type.entity not in entities:
-                if parameter.name not in t.sets:
-                    target = parameter.type.entity
-                    detail = (
-                        f"{entity.name}.{t.name}({parameter.name}) refers to {target}, which isn't part of it"
-                    )
-                    yield at(t.place, "reference-unknown", detail, f"Pass {target} to system() too.")
+                target = parameter.type.entity
+                detail = (
+                    f"{entity.name}.{t.name}({parameter.name}) refers to {target}, which isn't there"
+                )
+                yield at(t.place, "reference-unknown", detail, f"Pass {target} to system() too.")
         for name in t.uses:
             if not isinstance(entity.fields[name].type, kinds.Reference | Unbuilt):
                 detail = f"{entity.name}.{t.name}: `{name}` isn't a reference"

@@ -148,9 +148,7 @@ class EntityBuilder:
     def condition(self, condition: Any, place: Place) -> ast.Expression:
         """A condition; unknown where it isn't one."""
         if isinstance(condition, bool):
-            mend = (
-                "Compare fields, not constants; missing(x) asks for None; everybody and internal are words."
-            )
+            mend = "Compare fields; missing(x) asks for None; everybody and internal are words."
             self.note(place, "condition-constant", f"the condition is always {condition}", mend)
             return ast.Everybody()
         if not isinstance(condition, Symbolic):

@@ -71,6 +71,7 @@ def _default(
             if not optional:
                 detail = f"`{name}` starts with None, but must have a value"
                 notes.note(place, "default-unfit", detail, "Write `| None` in its type.")
+                return default
             return None
         case ast.Const(value):
             return ast.Const(fitted(notes, f"`{name}`", kind, value, place))

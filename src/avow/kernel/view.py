@@ -49,9 +49,3 @@ def allowed_commands(
         t.command for t in entity.transitions.values() if record.state in t.sources and may(pool, record, t)
     ]
     return list(dict.fromkeys(fitting))
-
-
-def visible_fields(system: System, record: Record, actor: Actor, now: datetime) -> tuple[str, ...]:
-    """The fields of a record that the actor may see; that is decided by the record itself."""
-    pool = Pool(system, actor, now, {record.key: record}, {})
-    return readable_fields(system.entities[record.entity], pool, record)

@@ -21,7 +21,7 @@ from avow.model.times import DateTimeType, DateType, DurationType, instant
 from avow.model.values import Subject
 
 __all__ = [
-    "DECIMAL_DIGITS_MAX", "LIST_ITEMS_MAX", "SUBJECT_LENGTH_MAX", "TEXT_LENGTH_MAX", "UNKNOWN_MEMBERS_MAX",
+    "DECIMAL_DIGITS_MAX", "LIST_ITEMS_MAX", "SUBJECT_LENGTH_MAX", "TEXT_LENGTH_MAX",
     "Boolean", "DateTimeType", "DateType", "DecimalType", "DurationType", "EnumType", "Flaw", "Integer",
     "ListOf", "Member", "Misfit", "MoneyType", "ObjectOf", "Reference", "SubjectType", "Text", "UuidType",
     "Value", "ValueType", "escape", "instant", "parse_members",
@@ -30,8 +30,6 @@ __all__ = [
 TEXT_LENGTH_MAX = 1_000
 SUBJECT_LENGTH_MAX = 255
 LIST_ITEMS_MAX = 100
-UNKNOWN_MEMBERS_MAX = 50
-"""How many undeclared members of one object are named; further ones are refused without being named."""
 
 
 _SURROGATE = re.compile("[\\ud800-\\udfff]")
@@ -313,7 +311,7 @@ def parse_members(
     """
     values, flaws = dict[str, Value](), list[Flaw]()
     known = {member.name for member in members}
-    unknown = [name for name in given if name not in known][:UNKNOWN_MEMBERS_MAX]
+    unknown = [name for name in given if name not in known]
     flaws.extend(Flaw(f"{at}/{escape(name)}", "unknown", "is not declared") for name in unknown)
     for member in members:
         raw = given.get(member.name)
