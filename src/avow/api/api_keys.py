@@ -49,7 +49,7 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
-class NewApiKey:
+class IssuedApiKey:
     """A key that was just made.
 
     public_id, digest: what is stored. text: the whole key, shown once and kept nowhere.
@@ -60,7 +60,7 @@ class NewApiKey:
     digest: bytes
 
 
-def new(environment: str, random_bytes: bytes, pepper: bytes) -> NewApiKey:
+def new(environment: str, random_bytes: bytes, pepper: bytes) -> IssuedApiKey:
     """Make a key from `RANDOM_BYTES` bytes of a cryptographic source.
 
     Raises ValueError for a wrong number of bytes, a short pepper, or an environment that is not 1 to
@@ -74,7 +74,7 @@ def new(environment: str, random_bytes: bytes, pepper: bytes) -> NewApiKey:
     secret = _base62(random_bytes[PUBLIC_ID_BYTES:], _SECRET_CHARACTERS)
     head = f"{PREFIX}{environment}_{public_id}_{secret}"
     key = ApiKey(environment, public_id, secret)
-    return NewApiKey(public_id, head + _checksum(head), digest(key, pepper))
+    return IssuedApiKey(public_id, head + _checksum(head), digest(key, pepper))
 
 
 def looks_like_key(text: str) -> bool:
