@@ -52,9 +52,9 @@ class Application:
         self._pool = Pool(url)
         self._routes = Routes(system)
         self._starting: asyncio.Task[None] | None = None
-        reads = Reads(system, self._pool)
-        self._authenticator = Authenticator(trust, reads)
-        self._queries = Queries(system, reads, hmac.digest(secret, b"avow cursors", "sha256"))
+        self._reads = Reads(system, self._pool)
+        self._authenticator = Authenticator(trust, self._reads)
+        self._queries = Queries(system, self._reads, hmac.digest(secret, b"avow cursors", "sha256"))
         self._commands = Commands(Engine(system, self._pool, problem_body))
         self._handlers: Mapping[Operation, Handler] = {
             Operation.CREATE: self._commands.answer,
@@ -130,10 +130,12 @@ class Application:
             raise ProblemError(Problem("method-not-allowed"), {"Allow": match.resource.allow})
         if route.entity is None:
             return await self._page(exchange, match, route)
+        exchange.take(route, match)
         exchange.demand_framing()
+        if route.transitions:
+            exchange.demand_media_type()
         await self.start()
         exchange.actor = await self._authenticator.identify(exchange.headers)
-        exchange.route, exchange.record = route, match.id
         return await self._handlers[route.operation](exchange)
 
     async def _page(self, exchange: Exchange, match: Match, route: Route) -> Response:
@@ -142,7 +144,7 @@ class Application:
         match route.operation:
             case Operation.OPENAPI:
                 body = document_bytes(self.system, exchange.root_path)
-                return Response(200, body, {"content-type": "application/json"})
+                return Response(200, body, {"content-type": "application/json", "cache-control": "no-cache"})
             case Operation.PROBLEM:
                 page = problems.document(match.name or "", as_json=exchange.prefers_json())
                 if page is None:
@@ -150,7 +152,7 @@ class Application:
                 return Response(page.status, page.body, raw_headers=page.headers)
             case Operation.READY:
                 await self.start()
-                await self._queries.now()
+                await self._reads.now()
             case _:
                 pass
         return Response.json({"status": "ok"})
