@@ -37,6 +37,9 @@ VERBS: Final[Mapping[str, str]] = {
 }
 """Every verb with its line in the help; the one named X is `avow.cli.X.command`, where that exists."""
 
+COMPLETION: Final = "_AVOW_COMPLETE"
+"""Set by the shell's completion; click answers it."""
+
 _EPILOGUE: Final = (
     "Exit codes: 0 holds, 1 found something, 2 usage or declaration, 3 environment, 4 no verdict, "
     "130 interrupted."
@@ -76,8 +79,7 @@ def run(arguments: Sequence[str]) -> int:
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     as_json = "--json" in options
     try:
-        code: Any = command.main([*arguments], "avow", standalone_mode=False)
-        return code if isinstance(code, int) else HOLDS
+        return _invoke(arguments)
     except click.exceptions.NoArgsIsHelpError as error:
         output.talk(error.format_message())
         return USAGE
@@ -97,6 +99,18 @@ def run(arguments: Sequence[str]) -> int:
         detail = f"Avow failed with {type(error).__name__}; this says nothing about your application"
         output.error("internal-error", detail, "Report the lines above.", as_json)
         return NO_VERDICT
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    # Not through click's own main: it answers a closed pipe with 1, which here means a finding.
+    if COMPLETION in os.environ:
+        command.main([*arguments], "avow", complete_var=COMPLETION)
+    try:
+        with command.make_context("avow", [*arguments]) as context:
+            code: Any = command.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    return code if isinstance(code, int) else HOLDS
 
 
 def _usage(error: click.ClickException, as_json: bool) -> int:
