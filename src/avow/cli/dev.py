@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 import click
-from watchfiles import PythonFilter, awatch
+from watchfiles import PythonFilter, awatch  # pyright: ignore[reportUnknownVariableType]
 
 from avow.api.serving import listen, url_of
 from avow.cli import output

@@ -16,9 +16,9 @@ from typing import Any
 from uuid import UUID
 
 from avow import canonical
+from avow.engine.entries import entries_of
 from avow.engine.identifier import new_id
 from avow.errors import Problem, reject
-from avow.evidence.entry import Context, entries_of
 from avow.kernel.command import Command, Decision, Key, Rejection
 from avow.kernel.decide import decide
 from avow.kernel.view import represent, seen_by
@@ -213,7 +213,7 @@ class _Attempt:
         self.answer = self._accept(loaded, decided)
         if self.request.dry_run:
             raise _Answered(self.reply())
-        entries = entries_of(self.system, self.command, decided, Context(loaded.now, self.request.request_id))
+        entries = entries_of(self.system, self.command, decided, loaded.now, self.request.request_id)
         reads: dict[Key, int | None] = {**self._anchors(decided), **decided.reads}
         return Write(
             answer=self.answer,

@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from avow import canonical
 from avow.canonical import JsonValue
-from avow.kernel.command import Command, Decision, Key, Step
+from avow.model.actor import Actor
+from avow.model.entity import Entity, Transition
 from avow.model.system import System
 from avow.model.types import Value, ValueType, instant
 
@@ -35,45 +37,67 @@ class Entry:
     payloads: Mapping[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What surrounds a decision: when it was made, under which boundary, for which request."""
-
-    at: datetime
-    request_id: str
-
-
 class HeaderTooLong(Exception):
     """A header doesn't fit a log entry even with every value by hash: too many fields changed at once."""
 
 
-def entries_of(system: System, command: Command, decision: Decision, context: Context) -> list[Entry]:
-    """The entries of a decision, in the order of its steps, each linked to its record's previous one."""
-    heads: dict[Key, bytes] = {}
-    made = list[Entry]()
-    for step in decision.steps:
-        key = step.after.key
-        prev = heads.get(key, step.before.head if step.before is not None else bytes(32))
-        entry = _entry(system, command, decision, step, prev, context, INLINE_BYTES_MAX)
-        if len(entry.header) > HEADER_BYTES_MAX:
-            entry = _entry(system, command, decision, step, prev, context, canonical.HASH_BYTES)
-        if len(entry.header) > HEADER_BYTES_MAX:
-            raise HeaderTooLong
-        heads[key] = entry.hash
-        made.append(entry)
-    return made
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One version of one record."""
+
+    kind: str
+    id: UUID
+    version: int
 
 
-def _entry(
-    system: System,
-    command: Command,
-    decision: Decision,
-    step: Step,
-    prev: bytes,
-    context: Context,
-    inline: int,
-) -> Entry:
-    entity = system.entities[step.after.entity]
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What all entries of one command have in common.
+
+    reads: the versions that its decision rests on. at: the time of the decision.
+    """
+
+    id: UUID
+    actor: Actor
+    request_id: str
+    at: datetime
+    reads: tuple[Reference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happened to one record.
+
+    record:     its version afterwards. source, target: states; no source for a creation.
+    performers: who has performed the tracked transitions, where that changed; else None.
+    cause:      the version whose transition called for this one.
+    """
+
+    record: Reference
+    transition: Transition
+    source: str | None
+    target: str
+    input: Mapping[str, Value]
+    changes: Mapping[str, Value]
+    performers: Mapping[str, tuple[str, ...]] | None
+    cause: Reference | None
+
+
+def entry_of(system: System, command: Command, step: Step, prev: bytes) -> Entry:
+    """The entry of one step; `prev` is the hash of its record's previous entry, zeros for the first.
+
+    Raises HeaderTooLong.
+    """
+    entry = _entry(system, command, step, prev, INLINE_BYTES_MAX)
+    if len(entry.header) > HEADER_BYTES_MAX:
+        entry = _entry(system, command, step, prev, canonical.HASH_BYTES)
+    if len(entry.header) > HEADER_BYTES_MAX:
+        raise HeaderTooLong
+    return entry
+
+
+def _entry(system: System, command: Command, step: Step, prev: bytes, inline: int) -> Entry:
+    entity: Entity = system.entities[step.record.kind]
     payloads = dict[bytes, bytes]()
     types = {field.name: field.type for field in entity.fields.values()}
     changes, digests = _split(step.changes, types, inline, payloads)
@@ -83,46 +107,37 @@ def _entry(
         "v": FORMAT,
         "app": system.name,
         "tenant": command.actor.tenant,
-        "kind": step.after.entity,
-        "id": str(step.after.id),
-        "ver": step.after.version,
+        **_reference(step.record),
         "prev": prev.hex(),
         "transition": step.transition.name,
-        "from": None if step.before is None else step.before.state,
-        "to": step.after.state,
+        "from": step.source,
+        "to": step.target,
         "changes": changes,
         "input": arguments,
-        "actor": _actor(command),
-        "command": str(command.command_id),
-        "cause": _cause(step),
-        "reads": [
-            [kind, str(record_id), version] for (kind, record_id), version in sorted(decision.reads.items())
-        ],
-        "request": context.request_id,
+        "actor": _actor(command.actor),
+        "command": str(command.id),
+        "cause": None if step.cause is None else _reference(step.cause),
+        "reads": [[read.kind, str(read.id), read.version] for read in command.reads],
+        "request": command.request_id,
         "boundary": system.fingerprint.hex(),
-        "at": instant(context.at),
+        "at": instant(command.at),
     }
     if digests:
         header["changes_sha256"] = digests
     if argument_digests:
         header["input_sha256"] = argument_digests
-    performers = step.after.performers
-    if performers and (step.before is None or performers != step.before.performers):
-        header["performers"] = {name: list(subjects) for name, subjects in performers.items()}
+    if step.performers is not None:
+        header["performers"] = {name: list(subjects) for name, subjects in step.performers.items()}
     data = canonical.encode_trusted(header)
     return Entry(data, canonical.leaf_hash(data), payloads)
 
 
-def _actor(command: Command) -> dict[str, JsonValue]:
-    actor = command.actor
+def _reference(record: Reference) -> dict[str, JsonValue]:
+    return {"kind": record.kind, "id": str(record.id), "ver": record.version}
+
+
+def _actor(actor: Actor) -> dict[str, JsonValue]:
     return {"subject": str(actor.subject), "roles": sorted(actor.roles), "credential": actor.credential}
-
-
-def _cause(step: Step) -> JsonValue:
-    if step.cause is None:
-        return None
-    (kind, record_id), version = step.cause
-    return {"kind": kind, "id": str(record_id), "ver": version}
 
 
 def _split(
