@@ -85,9 +85,9 @@ def _backfills(field: Field, described: list[Any]) -> Iterable[JsonValue]:
     if isinstance(field.default, Const) and field.default.value is not None:
         yield field.type.dump(field.default.value)
     for entity in described:
-        default = (entity.get("fields", {}).get(field.name) or {}).get("default")
-        if isinstance(default, dict) and "const" in default:
+        default: Any = entity.get("fields", {}).get(field.name, {}).get("default")
+        if isinstance(default, Mapping) and "const" in default:
             try:
-                yield field.type.dump(field.type.parse(default["const"], ""))  # pyright: ignore[reportUnknownArgumentType]
+                yield field.type.dump(field.type.parse(default["const"], ""))
             except Misfit:
                 continue  # its type is written in another way in a description; today's is above

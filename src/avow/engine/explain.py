@@ -1,0 +1,250 @@
+"""Why a record is as it is, and what happened to it, for somebody who may see only some of it.
+
+Both the HTTP door and the command line ask here. Records that the reader may not see are only said to
+exist. It must never decide or write anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from avow import canonical
+from avow.declare.loads import read_loads
+from avow.errors import reject
+from avow.evidence.provenance import (
+    HIDDEN,
+    Rules,
+    Sight,
+    Told,
+    explain,
+    history_item,
+    place_of,
+    rebuild,
+    tell,
+)
+from avow.kernel.command import Key
+from avow.kernel.draft import Pool
+from avow.kernel.policy import may_read, readable_fields
+from avow.model.actor import Actor
+from avow.model.entity import Entity
+from avow.model.system import System
+from avow.model.types import instant
+from avow.store.loading import plan_record
+from avow.store.reads import ENTRIES_MAX, Reads
+
+CAUSES_MAX = 10
+"""How far back a chain of causes is told."""
+WINDOWS_MAX = 5
+"""How many times ENTRIES_MAX entries are searched, backwards, for the one that set a field."""
+
+UNSEEN = "a record that you may not see"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Somebody who works on the database itself, and sees every record of one tenant."""
+
+    tenant: str
+
+
+Reader = Actor | Operator
+
+
+async def history(
+    system: System, reads: Reads, actor: Reader, entity: Entity, record_id: UUID, after_version: int,
+    limit: int,
+) -> list[dict[str, Any]] | None:  # fmt: skip
+    """The entries of a record after a version, oldest first, at most `limit`; None where it may not be read.
+
+    A change whose old value was set more than ENTRIES_MAX - `limit` versions ago is given without it.
+    """
+    view = _View(system, reads, actor)
+    sight = await view.sight((entity.name, record_id))
+    if sight is None:
+        return None
+    start = max(0, after_version - (ENTRIES_MAX - limit))
+    entries = await view.entries((entity.name, record_id), start)
+    items = list[dict[str, Any]]()
+    for place, entry in enumerate(entries):
+        if entry.version > after_version and len(items) < limit:
+            items.append(await view.veil(history_item(entries, place, sight)))
+    return items
+
+
+async def why(
+    system: System, reads: Reads, actor: Reader, entity: Entity, record_id: UUID, field: str | None,
+    at: datetime | None,
+) -> dict[str, Any] | None:  # fmt: skip
+    """Why a record, or one field of it, is as it is or was at a time; None for one that may not be read.
+
+    `because` is the entry that made it so, with the entries that caused that one in `cause`, from near to
+    far; null where the record did not exist yet. A field that may not be seen is only said to be hidden.
+    """
+    view = _View(system, reads, actor)
+    key = (entity.name, record_id)
+    sight = await view.sight(key)
+    if sight is None:
+        return None
+    shown: dict[str, Any] = {"kind": entity.name, "id": str(record_id), "field": field}
+    if at is not None:
+        shown["at"] = instant(at)
+    if field is not None and not sight.sees(field):
+        return {**shown, **HIDDEN}
+    last, entries, place = await view.search(key, field, at)
+    if place is None or last is None:
+        return {**shown, "because": None}
+    known = rebuild(entries, last.version)
+    shown |= {"version": last.version, "state": last.header["to"]}
+    if field is None:
+        names = [name for name in entity.fields if sight.sees(name)]
+        shown["values"] = {name: known.value(name) for name in names}
+    else:
+        shown |= known.value(field)
+    return {**shown, "because": await view.because(key, entries, place, sight, CAUSES_MAX)}
+
+
+class _View:
+    """One reader's view; remembers what was looked up for one answer."""
+
+    def __init__(self, system: System, reads: Reads, reader: Reader) -> None:
+        self._system, self._reads, self._reader = system, reads, reader
+        self._sights = dict[Key, "Sight | None"]()
+        self._described = dict[str, Any]()
+        self._versions = dict[Key, int]()
+
+    async def sight(self, key: Key) -> Sight | None:
+        """What the reader may see of a record; None for nothing."""
+        if key not in self._sights:
+            self._sights[key] = await self._look(key)
+        return self._sights[key]
+
+    async def _look(self, key: Key) -> Sight | None:
+        kind, record_id = key
+        entity = self._system.entities.get(kind)
+        if entity is None:
+            return await self._look_back(key)
+        plan = plan_record(self._system, entity, read_loads(entity, self._system.entities))
+        loaded = await self._reads.load(plan, self._reader.tenant, record_id)
+        record = loaded.records.get(key)
+        if record is None:
+            return await self._look_back(key)
+        self._versions[key] = record.version
+        if isinstance(self._reader, Operator):
+            return Sight((), everything=True)
+        pool = Pool(self._system, self._reader, loaded.now, loaded.records, {})
+        if not may_read(pool, record):
+            return None
+        fields = readable_fields(entity, pool, record)
+        return Sight(frozenset(fields), everything=len(fields) == len(entity.fields))
+
+    async def _look_back(self, key: Key) -> Sight | None:
+        """Of a record without a row the history is still told, to those who may see everything."""
+        if not isinstance(self._reader, Operator):
+            return None
+        found = await self._reads.entries(self._reader.tenant, key[0], key[1])
+        return Sight((), everything=True) if found else None
+
+    async def entries(self, key: Key, after: int) -> list[Told]:
+        """The entries of a record after a version, at most ENTRIES_MAX. ProblemError for a damaged one."""
+        told = list[Told]()
+        for stored in await self._reads.entries(self._reader.tenant, key[0], key[1], after):
+            before = told[-1] if told else None
+            try:
+                told.append(tell(stored.entry, stored.header, stored.hash, stored.payloads, before))
+            except ValueError:
+                raise reject(
+                    "internal-error", f"Version {stored.version} of its history can't be read."
+                ) from None
+        return told
+
+    async def search(
+        self, key: Key, field: str | None, at: datetime | None
+    ) -> tuple[Told | None, Sequence[Told], int | None]:
+        """The last entry by that time; and the one that set the field, as its place among entries."""
+        end, last = await self._newest(key), None
+        for _ in range(WINDOWS_MAX):
+            start = max(0, end - ENTRIES_MAX)
+            entries = await self.entries(key, start)
+            if not entries and self._versions.pop(key, None):
+                end = await self._newest(key)  # the row's version was edited by hand
+                continue
+            newest = place_of(entries, None, at)
+            last = last or (None if newest is None else entries[newest])
+            place = place_of(entries, field, at)
+            if place is not None or start == 0:
+                return last, entries, place
+            end = start
+        return last, (), None
+
+    async def _newest(self, key: Key) -> int:
+        """The newest version of a record: its row's, or that of its last entry where it has no row."""
+        if key in self._versions:
+            return self._versions[key]
+        newest = 0
+        while found := await self._reads.entries(self._reader.tenant, key[0], key[1], newest):
+            newest = found[-1].version
+            if len(found) < ENTRIES_MAX:
+                break
+        return newest
+
+    async def because(
+        self, key: Key, entries: Sequence[Told], place: int, sight: Sight, depth: int
+    ) -> dict[str, Any]:
+        """One entry with what led to it, and what caused it."""
+        rules = await self._rules(key[0], entries[place].header["boundary"])
+        shown = await self.veil(explain(entries, place, sight, rules), keep_cause=True)
+        cause = shown["cause"]
+        if cause is None or depth == 0:
+            return shown
+        its_key = (cause["kind"], UUID(cause["id"]))
+        its_sight = await self.sight(its_key)
+        if its_sight is None:
+            return _mask({**shown, "cause": {**HIDDEN, "detail": UNSEEN}})
+        its_entries = await self.entries(its_key, max(0, cause["ver"] - ENTRIES_MAX))
+        its_place = next((i for i, e in enumerate(its_entries) if e.version == cause["ver"]), None)
+        if its_place is None:
+            return {**shown, "cause": _reference(cause)}
+        told = await self.because(its_key, its_entries, its_place, its_sight, depth - 1)
+        return {**shown, "cause": told}
+
+    async def _rules(self, kind: str, boundary: str) -> Rules:
+        """What a boundary declares of a kind, if the boundary is known here."""
+        if boundary not in self._described:
+            held = await self._reads.boundary(bytes.fromhex(boundary))
+            genuine = held is not None and canonical.digest(held).hex() == boundary
+            self._described[boundary] = canonical.decode(held) if held is not None and genuine else {}
+        entity = self._described[boundary].get("entities", {}).get(kind, {})
+        return Rules(boundary, entity, boundary == self._system.fingerprint.hex())
+
+    async def veil(self, shown: dict[str, Any], keep_cause: bool = False) -> dict[str, Any]:
+        """Leave out which other records an entry speaks of, where the reader may not see them."""
+        if not keep_cause and shown.get("cause") is not None:
+            shown["cause"] = await self._veiled(_reference(shown["cause"]))
+            if "hidden" in shown["cause"]:
+                _mask(shown)
+        if "reads" in shown:
+            shown["reads"] = [await self._veiled(other) for other in shown["reads"]]
+        for part in shown.get("rested_on", ()):
+            if "of" in part:
+                part["of"] = await self._veiled(part["of"])
+        return shown
+
+    async def _veiled(self, other: dict[str, Any]) -> dict[str, Any]:
+        sight = await self.sight((other["kind"], UUID(other["id"])))
+        return {**HIDDEN, "detail": UNSEEN} if sight is None else other
+
+
+def _reference(cause: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": cause["kind"], "id": cause["id"], "version": cause["ver"]}
+
+
+def _mask(shown: dict[str, Any]) -> dict[str, Any]:
+    """Whose command it was belongs to the cause: who may not see that one learns nobody's name here."""
+    shown |= {name: dict(HIDDEN) for name in ("actor", "request", "command_id") if name in shown}
+    if "input" in shown:
+        shown["input"] = {name: dict(HIDDEN) for name in shown["input"]}
+    return shown

@@ -1,0 +1,192 @@
+"""Does everything that is stored still agree with itself: every chain, every row, every long value?
+
+Streams the log once, rebuilds each record from it and compares with the live row, all in one snapshot.
+It must never write, and never stop at the first difference unless it is told to.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from avow.evidence.boundaries import Boundaries, shape_of
+from avow.evidence.chain import RecordCheck
+from avow.evidence.finding import Finding
+from avow.model.system import System
+from avow.store.audit_scan import Scan, logged, scan
+from avow.store.canonical_columns import json_fields
+
+FINDINGS_KEPT_MAX = 1_000
+"""How many findings are kept to be shown; further ones are only counted."""
+
+Progress = Callable[[int, int], None]
+"""Is told how many entries are done, and how many there are."""
+
+
+@dataclass(slots=True)
+class Verification:
+    """What was checked and what was found.
+
+    complete: false when the time was over before the end. seconds: how long it took.
+    """
+
+    entries: int = 0
+    records: int = 0
+    rows: int = 0
+    tenants: int = 0
+    seconds: float = 0.0
+    found: int = 0
+    findings: list[Finding] = field(default_factory=list[Finding])
+    complete: bool = False
+
+    @property
+    def entries_per_s(self) -> float:
+        """How fast it went."""
+        return self.entries / self.seconds if self.seconds else 0.0
+
+    def add(self, findings: Sequence[Finding]) -> None:
+        """Count findings, and keep them while there is room."""
+        self.found += len(findings)
+        self.findings.extend(findings[: FINDINGS_KEPT_MAX - len(self.findings)])
+
+
+async def verify(
+    connection: Any, system: System, *, tenant: str | None = None, limit_s: float | None = None,
+    progress: Progress | None = None,
+) -> Verification:  # fmt: skip
+    """Check one tenant, or all of them (None). Stops after `limit_s` seconds, and says so.
+
+    Raises UsageError where the login may not see what it should check.
+    """
+    started = time.monotonic()
+    async with scan(connection, system, tenant) as snapshot:
+        work = _Work(snapshot, system, await snapshot.boundaries())
+        await work.check_whole()
+        total = await snapshot.count()
+        async with aclosing(snapshot.batches()) as batches:
+            async for rows in batches:
+                await work.check(rows)
+                if progress is not None:
+                    progress(work.result.entries, total)
+                if limit_s is not None and time.monotonic() - started > limit_s:
+                    break
+            else:
+                await work.finish()
+    work.result.seconds = time.monotonic() - started
+    return work.result
+
+
+class _Work:
+    """One verification on its way through the log."""
+
+    def __init__(self, snapshot: Scan, system: System, boundaries: Boundaries) -> None:
+        self._scan, self._system, self._boundaries = snapshot, system, boundaries
+        self._shapes = {e.name: shape_of(e, json_fields(e), boundaries) for e in system.entities.values()}
+        self._rows_seen = dict.fromkeys(system.entities, 0)
+        self._open: RecordCheck | None = None
+        self._done = list[RecordCheck]()
+        self._tenant: str | None = None
+        self.result = Verification()
+
+    async def check_whole(self) -> None:
+        """What isn't about one record: boundaries, transitions, tables."""
+        found = [
+            _about_whole("boundary-altered", f"boundary {name[:16]}: its description was edited")
+            for name in self._boundaries.altered
+        ]
+        for boundary, kind, name, source, target in sorted(
+            (await self._scan.edges()) ^ self._boundaries.edges, key=str
+        ):
+            said = f"{kind}.{name} from {source} to {target}"
+            found.append(
+                _about_whole("edges-edited", f"boundary {boundary[:16]}: {said} was added or removed")
+            )
+        found += [
+            _about_whole("table-unknown", f"{self._system.name}.{table} belongs to no entity")
+            for table in await self._scan.unknown_tables()
+        ]
+        self.result.add(found)
+
+    async def check(self, rows: Sequence[Any]) -> None:
+        """Follow a batch of entries; conclude every record that it ends."""
+        check = self._open
+        shapes, boundaries = self._shapes, self._boundaries
+        for row in rows:
+            _, tenant, kind, record, *_ = row
+            if check is None or record != check.record or kind != check.kind or tenant != check.tenant:
+                if check is not None:
+                    self._done.append(check)
+                check = RecordCheck(boundaries, shapes.get(kind), tenant, kind, record)
+                if tenant != self._tenant:
+                    self._tenant = tenant
+                    self.result.tenants += 1
+            check.follow(logged(row))
+        self._open = check
+        self.result.entries += len(rows)
+        await self._check_payloads(rows)
+        await self._conclude()
+
+    async def finish(self) -> None:
+        """Conclude the last record, and look for rows that no entry speaks of."""
+        if self._open is not None:
+            self._done.append(self._open)
+        await self._conclude()
+        for entity in self._system.entities.values():
+            if await self._scan.row_count(entity) != self._rows_seen[entity.name]:
+                said = "there is a row, and no history"
+                self.result.add(
+                    [
+                        Finding(tenant, entity.name, record, version, "", "history-missing", said)
+                        for tenant, record, version in await self._scan.rows_without_history(entity)
+                    ]
+                )
+        self.result.complete = True
+
+    async def _conclude(self) -> None:
+        """Compare the records that are done with their rows."""
+        done, self._done = self._done, []
+        kinds = dict[str, list[RecordCheck]]()
+        for check in done:
+            kinds.setdefault(check.kind, []).append(check)
+        for kind, checks in kinds.items():
+            known = kind in self._shapes
+            live = await self._scan.rows(kind, [(c.tenant, c.record) for c in checks]) if known else {}
+            if known:
+                self._rows_seen[kind] += len(live)
+            for check in checks:
+                check.conclude(live.get((check.tenant, check.record)))
+                if check.findings:
+                    self.result.add(check.findings)
+        self.result.records += len(done)
+        self.result.rows = sum(self._rows_seen.values())
+
+    async def _check_payloads(self, rows: Sequence[Any]) -> None:
+        """The long values that these entries name must be there, and have their hash."""
+        named = [(row, name, sha) for row in rows if b'_sha256":{' in row[5] for name, sha in _named(row[5])]
+        if not named:
+            return
+        held = await self._scan.payloads({(row[1], sha) for row, _, sha in named})
+        for row, name, sha in named:
+            sound = held.get((row[1], sha))
+            if not sound:
+                code = "payload-missing" if sound is None else "payload-altered"
+                detail = f"the long value {sha.hex()[:16]} " + ("is gone" if sound is None else "was edited")
+                self.result.add([Finding(row[1], row[2], row[3], row[4], name, code, detail)])
+
+
+def _about_whole(code: str, detail: str) -> Finding:
+    return Finding("", "", "", 0, "", code, detail)
+
+
+def _named(header: bytes) -> list[tuple[str, bytes]]:
+    """The long values that a header names, with their fields or arguments; none where it is damaged."""
+    try:
+        read = json.loads(header)
+        held = {**read.get("input_sha256", {}), **read.get("changes_sha256", {})}
+        return [(name, bytes.fromhex(sha)) for name, sha in held.items()]
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return []

@@ -1,0 +1,83 @@
+-- Reads of `avow verify`. All of them run in one REPEATABLE READ, READ ONLY transaction, so that they agree
+-- with each other while commands go on. Nothing here writes.
+
+-- name: verify_begin
+-- One snapshot for everything that follows; it is never committed, only left.
+BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY
+
+-- name: verify_end
+-- Leave the snapshot.
+ROLLBACK
+
+-- name: verify_settings
+-- No parallel workers: a verification takes one core of the server at most. Nothing may cut it off.
+SELECT set_config('max_parallel_workers_per_gather', '0', true),
+       set_config('idle_in_transaction_session_timeout', '0', true),
+       set_config('statement_timeout', '0', true)
+
+-- name: verify_scope
+-- Which tenants this transaction sees: one, or all (as a superuser, or as the owner role).
+SELECT set_config('avow.tenant', coalesce($1::text, ''), true),
+       set_config('avow.scope', CASE WHEN $1::text IS NULL THEN 'all' ELSE '' END, true)
+
+-- name: verify_rights
+-- Whether the login is a superuser, and whether it may act as the owner.
+SELECT r.rolsuper OR r.rolbypassrls AS sees_all,
+       to_regrole($1) IS NOT NULL AND pg_has_role(session_user, to_regrole($1), 'MEMBER') AS is_owner,
+       to_regclass('avow.audit') IS NOT NULL AS installed
+FROM pg_roles r WHERE r.rolname = session_user
+
+-- name: verify_count
+-- How many entries there are to check.
+SELECT count(*) FROM avow.audit WHERE $1::text IS NULL OR tenant = $1
+
+-- name: verify_entries
+-- The next entries of all tenants, in the order of the index on (tenant, kind, id, version).
+SELECT a.entry, a.tenant, a.kind, a.id::text, a.version, a.header, a.hash, a.at
+FROM avow.audit a
+WHERE (a.tenant, a.kind, a.id, a.version) > ($1::text, $2::text, $3::uuid, $4::bigint)
+ORDER BY a.tenant, a.kind, a.id, a.version LIMIT $5
+
+-- name: verify_entries_of_tenant
+-- The next entries of one tenant, in the order of the same index.
+SELECT a.entry, a.tenant, a.kind, a.id::text, a.version, a.header, a.hash, a.at
+FROM avow.audit a
+WHERE a.tenant = $1::text AND (a.kind, a.id, a.version) > ($2::text, $3::uuid, $4::bigint)
+ORDER BY a.kind, a.id, a.version LIMIT $5
+
+-- name: verify_rows
+-- The live rows of these records, every field in the form that entries have it in.
+SELECT r.tenant, r.id::text, r.version, r.state, r.head, r.boundary, @{changed_at}@{fields}@{performers}
+FROM unnest($1::text[], $2::uuid[]) AS w (tenant, id)
+CROSS JOIN LATERAL (SELECT * FROM @{table} t WHERE t.tenant = w.tenant AND t.id = w.id LIMIT 1) AS r
+
+-- name: verify_row_count
+-- How many rows an entity has.
+SELECT count(*) FROM @{table} WHERE $1::text IS NULL OR tenant = $1
+
+-- name: verify_rows_without_history
+-- Rows that no entry speaks of.
+SELECT r.tenant, r.id::text, r.version FROM @{table} r
+WHERE ($1::text IS NULL OR r.tenant = $1)
+  AND NOT EXISTS (SELECT FROM avow.audit a WHERE a.tenant = r.tenant AND a.kind = $2 AND a.id = r.id)
+ORDER BY r.tenant, r.id LIMIT $3
+
+-- name: verify_payloads
+-- Which of these long values are there, and whether each has the hash that it is found by.
+SELECT p.tenant, p.sha256, sha256(p.data) = p.sha256 AS sound
+FROM unnest($1::text[], $2::bytea[]) AS w (tenant, sha256)
+CROSS JOIN LATERAL (
+    SELECT * FROM avow.payload q WHERE q.tenant = w.tenant AND q.sha256 = w.sha256 LIMIT 1) AS p
+
+-- name: verify_boundaries
+-- Every boundary that was ever in force.
+SELECT fingerprint, description FROM avow.boundary
+
+-- name: verify_edges
+-- The transitions that commits are checked against.
+SELECT encode(boundary, 'hex'), kind, transition, nullif(source, ''), target FROM avow.edge
+
+-- name: verify_tables
+-- The tables in the schema of the entities.
+SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')
