@@ -1,0 +1,14 @@
+"""What every test of the HTTP contract can ask for; see fix_server.py."""
+
+from __future__ import annotations
+
+from tests.contract.fix_server import (  # noqa: F401  pytest finds fixtures by their names here
+    _enrollment,
+    _spare,
+    _venue,
+    enrollment,
+    portal,
+    spare,
+    start_server,
+    venue,
+)
