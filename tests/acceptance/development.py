@@ -1,0 +1,137 @@
+"""`avow dev` as a user runs it: a process of its own, driven by its one line of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avow.store import cluster
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_S_MAX = 60
+PAUSE_S = 0.05
+
+
+@dataclass
+class Development:
+    """One running `avow dev`."""
+
+    process: subprocess.Popen[str]
+    home: Path
+    log: Path
+    url: str
+    tokens: dict[str, str]
+    database: str
+
+    def request(
+        self, method: str, path: str, role: str | None = None, body: Any = None, key: str | None = None
+    ) -> tuple[int, Any]:
+        """One request; gives back status and decoded body."""
+        headers = {"Idempotency-Key": key} if key else {}
+        if role is not None:
+            headers["Authorization"] = f"Bearer {self.tokens[role]}"
+        data = None if body is None else json.dumps(body).encode()
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        sent = urllib.request.Request(self.url + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(sent, timeout=20) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null")
+
+    def ready(self) -> bool:
+        """Whether it answers and its database does."""
+        try:
+            return self.request("GET", "/readyz")[0] == 200
+        except (OSError, ValueError):
+            return False
+
+    def server_pid(self) -> int:
+        """The process that serves; a child of the one that was started."""
+        listed = subprocess.run(
+            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        return next(int(line.split()[0]) for line in listed.splitlines() if "server_process" in line)
+
+    def said(self) -> str:
+        """What it has said on stderr."""
+        return self.log.read_text()
+
+
+@contextmanager
+def running(target: Path, folder: Path, *arguments: str) -> Iterator[Development]:
+    """Run `avow dev` for a target with `folder` as its working directory; end it afterwards."""
+    folder.mkdir(exist_ok=True)
+    log = folder / f"log-{time.monotonic_ns()}"
+    with log.open("w") as talk:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "avow.cli", "dev", str(target), "--port", "0", "--json", *arguments],
+            cwd=folder, stdout=subprocess.PIPE, stderr=talk, text=True, env=_environment(),
+        )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith('{"url"'), f"{line}{log.read_text()}"
+        shown = json.loads(line)
+        yield Development(process, folder / ".avow", log, shown["url"], shown["tokens"], shown["database"])
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[str]) -> int:
+    """End it as a terminal does, and wait."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        return process.wait(timeout=30)
+    finally:
+        process.kill()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def until(condition: Callable[[], Any], what: str, timeout_s: float = READY_S_MAX) -> Any:
+    """Wait for a real condition; raises TimeoutError that says what was waited for."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if answer := condition():
+            return answer
+        _pause()
+    raise TimeoutError(f"waited {timeout_s} s in vain until {what}")
+
+
+def destroy(folder: Path) -> None:
+    """Remove the database of a working directory."""
+    cluster.destroy(folder / ".avow")
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists and isn't a zombie."""
+    listed = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return bool(listed.stdout.strip()) and not listed.stdout.strip().startswith("Z")
+
+
+def _pause() -> None:
+    threading.Event().wait(PAUSE_S)
+
+
+def _environment() -> dict[str, str]:
+    left_out = ("AVOW_DATABASE_URL", "AVOW_HOME", "AVOW_SECRET")
+    return {name: value for name, value in os.environ.items() if name not in left_out}
