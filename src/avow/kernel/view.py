@@ -36,12 +36,6 @@ def seen_by(
     return represent(system, record, readable_fields(system.entities[record.entity], pool, record))
 
 
-def listed(system: System, record: Record, actor: Actor, now: datetime) -> dict[str, Any]:
-    """A record as it stands in a list: the filter of the list has settled that the actor may know it."""
-    pool = Pool(system, actor, now, {record.key: record}, {})
-    return represent(system, record, readable_fields(system.entities[record.entity], pool, record))
-
-
 def allowed_commands(
     system: System, record: Record, actor: Actor, now: datetime, records: Mapping[Key, Record]
 ) -> list[str]:

@@ -19,7 +19,7 @@ _DATETIME = re.compile(
 )
 _DURATION = re.compile(
     r"(-)?P(?:([0-9]{1,7})D)?"
-    r"(?:T(?=[0-9])(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,11})(?:\.([0-9]{1,6}))?S)?)?"
+    r"(?:T(?=[0-9])(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,12})(?:\.([0-9]{1,6}))?S)?)?"
 )
 _DURATION_MAX = timedelta(days=DURATION_DAYS_MAX)
 _INSTANT_MIN = datetime(1, 1, 2, tzinfo=UTC)

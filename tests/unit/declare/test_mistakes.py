@@ -68,7 +68,10 @@ def mistakes_of(source: str) -> tuple[list[Mistake], list[tuple[int, str]]]:
 def course(*lines: str, states: str = "open = State(initial=True); closed = State(final=True)") -> str:
     """A sound entity with some lines more."""
     body = textwrap.indent("\n".join(lines), "    ")
-    return SOUND.replace("    open = State(initial=True)\n    closed = State(final=True)", f"    {states}") + body
+    return (
+        SOUND.replace("    open = State(initial=True)\n    closed = State(final=True)", f"    {states}")
+        + body
+    )
 
 
 CASES: dict[str, str] = {
@@ -94,7 +97,9 @@ class Room(Entity):  # <- no-start
 class Room(Entity):  # <- no-states
     visible = read(by=dean)
 """,
-    "start that is not initial": course("begin = create(closed, by=dean, sets=[seats])  # <- start-not-initial"),
+    "start that is not initial": course(
+        "begin = create(closed, by=dean, sets=[seats])  # <- start-not-initial"
+    ),
     "unreachable, told at its root alone": course(
         "lost = State()  # <- state-unreachable",
         "worse = State()",
@@ -143,7 +148,9 @@ class Room(Entity):  # <- policy-missing
 """,
     "read twice": course("also = read(by=dean)  # <- declared-twice"),
     "invariant over time": course("soon = invariant(now < now, 'x')  # <- invariant-not-compilable"),
-    "invariant over the actor": course("mine = invariant(owner == actor, 'x')  # <- invariant-not-compilable"),
+    "invariant over the actor": course(
+        "mine = invariant(owner == actor, 'x')  # <- invariant-not-compilable"
+    ),
     "invariant in free Python": course(
         "odd = invariant(opaque(lambda c: True), 'x')  # <- invariant-not-compilable"
     ),
@@ -225,7 +232,9 @@ class Seat(Entity):
         "d = invariant(taken < Decimal('NaN'), 'x')  # <- constant-unreadable",
         "e = transition(open, to=closed, by=dean, when=now < datetime.now(UTC))  # <- constant-instant",
     ),
-    "arithmetic that isn't offered": course("odd = invariant(taken / 2 < 3, 'x')  # <- arithmetic-unsupported"),
+    "arithmetic that isn't offered": course(
+        "odd = invariant(taken / 2 < 3, 'x')  # <- arithmetic-unsupported"
+    ),
     "truth values": course(
         "a = invariant(taken > 0 and taken < 9, 'x')  # <- truth-value",
         "b = invariant(0 <= taken <= seats, 'x')  # <- truth-value",
@@ -236,8 +245,12 @@ class Seat(Entity):
         "    f = transition(open, to=closed, by=dean)",
         "g = invariant(len(owner) < 3, 'x')  # <- truth-value condition-constant",
     ),
-    "text of an expression": course("odd = invariant(taken < 3, f'at most {seats}')  # <- text-of-expression"),
-    "role without a name": course("odd = transition(open, to=closed, by=role('the dean'))  # <- role-invalid"),
+    "text of an expression": course(
+        "odd = invariant(taken < 3, f'at most {seats}')  # <- text-of-expression"
+    ),
+    "role without a name": course(
+        "odd = transition(open, to=closed, by=role('the dean'))  # <- role-invalid"
+    ),
     "types": course(
         "a = field()  # <- type-missing",
         "b: float = field()  # <- type-unreadable",
@@ -349,7 +362,9 @@ class cOurse(Entity, plural="The Courses"):  # <- name-invalid name-invalid
     open = State(initial=True, final=True)
     start = create(open, by=dean)
 """,
-    "field without word": course().replace("class Course(Entity):", "class Course(Entity):  # <- field-without-word")
+    "field without word": course().replace(
+        "class Course(Entity):", "class Course(Entity):  # <- field-without-word"
+    )
     + "\n    nothing: int\n",
     "words that are lost": course(
         "invariant(taken <= seats, 'never held')  # <- word-lost",
