@@ -125,7 +125,7 @@ class _Supervisor:
     async def _replace(self) -> None:
         """Take over a changed declaration, unless it has mistakes or the tables can't follow it."""
         checked = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "avow.cli", "migrate", self.target, "--json",
+            sys.executable, "-m", "avow.cli", "migrate", self.target, stdout=sys.stderr,
             env=self.surroundings.environment() | {"AVOW_DATABASE_URL": self.surroundings.admin_url},
         )  # fmt: skip
         if await checked.wait() != 0:

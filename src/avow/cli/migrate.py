@@ -13,7 +13,6 @@ from avow.errors import UsageError
 from avow.model.system import System
 from avow.store.install import install
 from avow.store.pool import connect
-from avow.store.tables import Roles
 
 
 @click.command(name="migrate")
@@ -37,7 +36,6 @@ def command(target: str, as_json: bool) -> None:
         output.document({"changed": changed, "boundary": system.fingerprint.hex()})
         return
     output.data("the tables fit the declaration" + ("" if changed else " already"))
-    output.talk(f"serve with a login of the application role: {Roles.of(system).login_statement()}")
 
 
 async def _migrate(url: str, system: System) -> bool:
