@@ -49,6 +49,9 @@ LOST_ATTEMPTS_MAX = 5
 """How often a lost connection is followed by another attempt under the same key."""
 PAUSE_S = 0.02
 
+RECEIPT = ("id", "version", "state")
+"""What whoever gave a command is always told."""
+
 RenderProblem = Callable[[Problem, UUID], bytes]
 """Makes the body of a refusal; the id is the one of the command it answers."""
 
@@ -60,7 +63,7 @@ class Request:
     entity, command: names of the declaration. record: None for a creation.
     key:             the caller's idempotency key; None only where nothing has to be replayed.
     fingerprint:     digest of everything that makes it the same request again.
-    dry_run:         decide everything, write nothing.
+    dry_run:         decide everything, the database's rules included, and keep nothing.
     """
 
     entity: str
@@ -137,21 +140,25 @@ class Engine:
     async def known(self, request: Request) -> Reply | None:
         """The answer that a request's key already has, if it has one; nothing is decided."""
         attempt = _Attempt(self.system, self._plans[request.entity, request.command], request, self._render)
-        attempt.loaded = await self._transactions.load(attempt.plan, attempt.parameters)
-        return None if attempt.loaded.answer is None else attempt.replay(attempt.loaded.answer)
+        loaded = await self._transactions.load(attempt.plan, attempt.parameters)
+        return None if loaded.answer is None else attempt.replay(loaded, loaded.answer)
 
     async def _settle(self, attempt: _Attempt) -> Reply:
         tenant, key = attempt.request.actor.tenant, attempt.key
         for _ in range(OPTIMISTIC_ATTEMPTS_MAX):
             loaded = await self._transactions.load(attempt.plan, attempt.parameters)
+            write = attempt.decide(loaded)
             try:
-                outcome = await self._transactions.commit(tenant, key, attempt.decide(loaded))
+                if attempt.request.dry_run:
+                    outcome = await self._transactions.rehearse(tenant, write)
+                else:
+                    outcome = await self._transactions.commit(tenant, key, write)
             except Retryable:
                 continue
             reply = await self._reply(attempt, outcome)
             if reply is not None:
                 return reply
-        for tried in range(LOCKED_ATTEMPTS_MAX):
+        for tried in range(0 if attempt.request.dry_run else LOCKED_ATTEMPTS_MAX):
             try:
                 outcome, _ = await self._transactions.decide_locked(
                     attempt.plan, attempt.parameters, attempt.locks(), tenant, key, attempt.decide
@@ -169,8 +176,8 @@ class Engine:
         match outcome:
             case Done():
                 return attempt.reply()
-            case Replay(answer):
-                return attempt.replay(answer)
+            case Replay():
+                return await self.known(attempt.request)
             case Broken(constraint):
                 rejection = Rejection(constraint.code, constraint.message, {"rule": constraint.rule})
                 write = attempt.refuse(rejection)
@@ -205,14 +212,12 @@ class _Attempt:
         """
         self.loaded = loaded
         if loaded.answer is not None:
-            raise _Answered(self.replay(loaded.answer))
+            raise _Answered(self.replay(loaded, loaded.answer))
         decided = decide(self.system, loaded.records, self.command, loaded.now)
         if isinstance(decided, Rejection):
             return self.refuse(decided)
         self.decision = decided
         self.answer = self._accept(loaded, decided)
-        if self.request.dry_run:
-            raise _Answered(self.reply())
         entries = entries_of(self.system, self.command, decided, loaded.now, self.request.request_id)
         reads: dict[Key, int | None] = {**self._anchors(decided), **decided.reads}
         return Write(
@@ -276,20 +281,22 @@ class _Attempt:
         answer = self.answer
         return Reply(answer.status, answer.body, answer.record, answer.version)
 
-    def replay(self, known: KnownAnswer) -> Reply:
-        """The answer that the key already has, for a caller who may still see it."""
+    def replay(self, loaded: Loaded, known: KnownAnswer) -> Reply:
+        """The answer that the key already has. Raises `idempotency-key-reused` for another request."""
         if known.fingerprint != self.request.fingerprint:
             raise reject("idempotency-key-reused")
-        record = (
-            None
-            if self.loaded is None or known.record is None
-            else self.loaded.records.get((known.kind, known.record))
-        )
-        if record is not None and self.loaded is not None:
-            shown = seen_by(self.system, record, self.request.actor, self.loaded.now, self.loaded.records)
-            if shown is None and known.status < 400:
-                raise reject("not-found")
-        return Reply(known.status, known.body, known.record, known.version, replayed=True)
+        body = known.body if known.status >= 400 else self._still_shown(loaded, known)
+        return Reply(known.status, body, known.record, known.version, replayed=True)
+
+    def _still_shown(self, loaded: Loaded, known: KnownAnswer) -> bytes:
+        """A kept representation, without the fields that the caller may not see any more."""
+        record = None if known.record is None else loaded.records.get((known.kind, known.record))
+        if record is None:
+            return known.body
+        shown = seen_by(self.system, record, self.request.actor, loaded.now, loaded.records)
+        kept: dict[str, Any] = json.loads(known.body)
+        left = {name: held for name, held in kept.items() if name in RECEIPT or name in (shown or ())}
+        return known.body if len(left) == len(kept) else _json(left)
 
 
 def _key(request: Request) -> IdempotencyKey:

@@ -6,7 +6,6 @@ asyncpg ships without types; what the rest of the room uses of it is written dow
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias, cast
 
 import asyncpg as _asyncpg  # pyright: ignore[reportMissingTypeStubs]
@@ -15,6 +14,15 @@ _driver = cast(Any, _asyncpg)
 
 Row: TypeAlias = Any
 """A row: values by position or by name."""
+
+
+class Transaction(Protocol):
+    """One transaction; as a context it commits, or rolls back when it is left by an exception."""
+
+    async def start(self) -> None: ...
+    async def rollback(self) -> None: ...
+    async def __aenter__(self) -> Any: ...
+    async def __aexit__(self, *failure: Any) -> None: ...
 
 
 class Connection(Protocol):
@@ -40,10 +48,8 @@ class Connection(Protocol):
         """The first column of the first row, or None."""
         ...
 
-    def transaction(
-        self, *, isolation: str | None = None, readonly: bool = False
-    ) -> AbstractAsyncContextManager[Any]:
-        """A transaction as a context."""
+    def transaction(self, *, isolation: str | None = None, readonly: bool = False) -> Transaction:
+        """A transaction: as a context, or begun and rolled back by hand."""
         ...
 
     def cursor(self, sql: str, *parameters: Any, prefetch: int | None = None) -> Any:

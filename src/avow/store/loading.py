@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from avow.declare.loads import argument_loads
+from avow.declare.loads import argument_loads, read_loads
 from avow.kernel.command import Key, Record
 from avow.model.entity import Entity, Transition
 from avow.model.expression import Path
@@ -71,10 +71,16 @@ class LoadPlan:
 
 
 def plan_command(system: System, entity: Entity, command: str) -> LoadPlan:
-    """The load of a command: its own record (unless it creates one), and every record it may follow."""
+    """The load of a command: its own record, and every record it may follow.
+
+    For a creation that is the record which its key has already created, so that a replay can tell
+    what of it the caller may still see.
+    """
     transitions = entity.of_command(command)
     builder = _Builder(system)
-    if not transitions[0].creation:
+    if transitions[0].creation:
+        builder.answered(entity, list(read_loads(entity, system.entities)))
+    else:
         builder.own(entity, sorted({path for t in transitions for path in t.loads}))
     for name, paths in _arguments(system, entity, transitions):
         builder.argument(name, system.entities[paths[0]], paths[1])
@@ -114,6 +120,10 @@ class _Builder:
     def own(self, entity: Entity, paths: list[Path]) -> None:
         """The command's own record, and below it every path."""
         self._tree(entity, "$3::uuid", paths)
+
+    def answered(self, entity: Entity, paths: list[Path]) -> None:
+        """The record that the key's answer is about, and below it every path."""
+        self._tree(entity, "k.record", paths)
 
     def argument(self, name: str, entity: Entity, paths: list[Path]) -> None:
         """The record that an argument refers to, and below it every path."""

@@ -114,6 +114,16 @@ class Transactions:
         async with self._pool.borrow() as connection:
             return await self._call(connection, tenant, key, write)
 
+    async def rehearse(self, tenant: str, write: Write) -> Outcome:
+        """What committing a write would come to, by every rule that the database holds; nothing is kept."""
+        async with self._pool.borrow() as connection:
+            rehearsal = connection.transaction()
+            await rehearsal.start()
+            try:
+                return await self._call(connection, tenant, None, write)
+            finally:
+                await rehearsal.rollback()
+
     async def decide_locked(
         self, plan: LoadPlan, parameters: list[Any], locks: Mapping[Key, bool], tenant: str,
         key: IdempotencyKey | None, decide: Decide,
