@@ -1,0 +1,37 @@
+"""Which database a command works on: AVOW_DATABASE_URL, or the embedded one that `avow dev` has made.
+
+It must never make a database: what isn't there is an answer, not something to be mended in passing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from avow.cli import output
+from avow.cli.development import home_folder
+from avow.errors import EnvironmentFault
+from avow.model.system import System
+from avow.store import cluster, placement
+
+
+@contextmanager
+def database_url(system: System) -> Generator[str]:
+    """The address to work on, as the owner or a superuser; an embedded server runs at least as long.
+
+    Raises EnvironmentFault where there is neither a setting nor an embedded database.
+    """
+    url = os.environ.get("AVOW_DATABASE_URL")
+    if url:
+        yield url
+        return
+    home = home_folder(os.environ)
+    if placement.existing(home) is None:
+        raise EnvironmentFault(
+            "database-missing",
+            f"AVOW_DATABASE_URL isn't set, and there is no database in {home}",
+            "Set AVOW_DATABASE_URL, run `avow dev` first, or go to the folder that it was run in.",
+        )
+    with cluster.start(home, progress=output.talk) as lease:
+        yield lease.cluster.url(system.name)

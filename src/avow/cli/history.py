@@ -1,0 +1,85 @@
+"""`avow history`: what happened to a record, entry by entry."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any, Final
+
+import click
+
+from avow.cli import output
+from avow.cli.record import answer, asked, moment, reader_options, shown, who
+from avow.engine.explain import history
+
+WIDTH: Final = 80
+INDENT: Final = " " * 6
+LIMIT_MAX: Final = 900
+
+
+@click.command(name="history")
+@click.argument("record")
+@click.option("--after", default=0, show_default=True, help="Begin after this version.")
+@click.option(
+    "--limit",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1, LIMIT_MAX),
+    help="At most so many entries.",
+)
+@reader_options
+@output.json_option
+def command(
+    record: str, after: int, limit: int, target: str, tenant: str, subject: str | None,
+    roles: tuple[str, ...], as_json: bool,
+) -> int:  # fmt: skip
+    """Show what happened to RECORD (such as enrollments/ID), oldest first: each transition with who, when,
+    and what it changed from what to what."""
+    question = asked(target, record, tenant, subject, roles)
+    items = answer(
+        question,
+        lambda reads: history(
+            question.system, reads, question.reader, question.entity, question.record, after, limit + 1
+        ),
+    )
+    more = len(items) > limit
+    items = items[:limit]
+    if as_json:
+        output.document({"items": items, "more": more})
+        return output.HOLDS
+    for item in items:
+        output.data("\n".join(_item(item)))
+    if more:
+        output.talk(f"there are more: --after {items[-1]['version']}")
+    return output.HOLDS
+
+
+def _item(item: dict[str, Any]) -> Iterator[str]:
+    before = item["from"] or "(new)"
+    head = f"{item['version']:>4}  {item['transition']}  {before} -> {item['to']}"
+    yield f"{head:<{WIDTH - 26}}  {moment(item['at'])}"
+    yield f"{INDENT}by {who(item['actor'])}{_caused(item['cause'])}"
+    for name, change in item["changes"].items():
+        if change.get("hidden"):
+            said = "(hidden)"
+        elif "old" in change:
+            said = f"{shown(change['old'])} -> {shown(change['new'])}"
+        else:
+            said = f"-> {shown(change['new'])}"
+        yield from textwrap.wrap(
+            f"{name} {said}",
+            WIDTH,
+            initial_indent=INDENT,
+            subsequent_indent=f"{INDENT}  ",
+            break_on_hyphens=False,
+        )
+    if not item["entry"]["intact"]:
+        yield f"{INDENT}ALTERED: run `avow verify`"
+
+
+def _caused(cause: dict[str, Any] | None) -> str:
+    if cause is None:
+        return ""
+    if cause.get("hidden"):
+        return f", caused by {cause['detail']}"
+    return f", caused by {cause['kind']} {cause['id']} at version {cause['version']}"
