@@ -53,6 +53,9 @@ def _raw_annotations(holder: Any) -> Mapping[str, Any]:
 
 
 def _resolve(held: Any, globals_: Mapping[str, Any], namespace: Mapping[str, Any]) -> Any:
+    if typing.get_origin(held) is Union:  # Optional["Course"]
+        options = tuple(_resolve(option, globals_, namespace) for option in typing.get_args(held))
+        return Union[options]  # noqa: UP007
     text = held if isinstance(held, str) else getattr(held, "__forward_arg__", None)
     if text is None:
         return held
@@ -262,9 +265,9 @@ _MEMBERS = "A value object has members of plain types: no lists, no entities, no
 
 def _is_compound(hint: Any) -> bool:
     """Whether a member, or what may stand for it, is itself made of parts."""
-    parts = (hint, *typing.get_args(hint))
+    parts = [part for part in (hint, *typing.get_args(hint)) if part is not Money]
     return any(
-        typing.get_origin(part) in (list, tuple) or dataclasses.is_dataclass(part)
+        typing.get_origin(part) in (list, tuple)
+        or (isinstance(part, type) and dataclasses.is_dataclass(part))
         for part in parts
-        if part is not Money
     )

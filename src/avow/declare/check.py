@@ -139,9 +139,7 @@ def _fields(entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Mistake]
         for parameter in (p for p in t.parameters if p.name not in t.sets):
             if isinstance(parameter.type, kinds.Reference) and parameter.type.entity not in entities:
                 target = parameter.type.entity
-                detail = (
-                    f"{entity.name}.{t.name}({parameter.name}) refers to {target}, which isn't there"
-                )
+                detail = f"{entity.name}.{t.name}({parameter.name}) refers to {target}, which isn't there"
                 yield at(t.place, "reference-unknown", detail, f"Pass {target} to system() too.")
         for name in t.uses:
             if not isinstance(entity.fields[name].type, kinds.Reference | Unbuilt):

@@ -1,0 +1,154 @@
+"""What the words of a class body become, in whatever way the body is written."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Optional
+
+import pytest
+
+import avow
+from avow import (
+    Entity,
+    Money,
+    State,
+    Subject,
+    actor,
+    create,
+    everybody,
+    field,
+    limits,
+    performed,
+    read,
+    ref,
+    role,
+)
+from avow import system, transition
+from avow.declare.build import build
+from avow.errors import DeclarationError
+from avow.model import types as kinds
+from avow.model.expression import render
+
+dean = role("dean")
+
+
+class Kind(StrEnum):
+    SMALL = "small"
+
+
+@dataclass(frozen=True)
+class Place:
+    town: str
+    zip: Annotated[str, limits(max_length=5)] = "00000"
+
+
+def mine(applicant: Any) -> Any:
+    """A condition that helps to declare; its argument is called like a field of the entity."""
+    return actor == applicant
+
+
+class Thing(Entity):
+    """Annotations are evaluated at once in this module: no `from __future__ import annotations`."""
+
+    applicant: Subject = field(default=actor)
+    owner: Subject = field(default=actor)
+    parent: Optional["Thing"] = ref()
+    kind: Kind = field(default=Kind.SMALL)
+    place: Place | None = field()
+    price: Annotated[Money, limits(currency="JPY", ge=0)] = field(default=Money(Decimal(1), "JPY"))
+    tags: tuple[str, ...] = field(default=())
+    note: str = field(default="", max_length=20)
+    visible = read(by=mine(owner) | dean)
+    here, there = State(initial=True), State(final=True)
+    start = create(here, by=everybody, sets=[parent, kind, place])
+
+    @transition(here, to=there, by=mine(owner) & ~performed(start))
+    def leave(
+        self, note: str, price: Money, count: Annotated[int, limits(ge=3)] = 4, *, why: str | None = None
+    ) -> None:
+        """Go."""
+        self.note = note
+
+
+APP = system("things", Thing)
+
+
+def test_a_field_keeps_its_own_name_when_a_function_helps_to_declare() -> None:
+    thing = APP.entities["Thing"]
+    assert render(thing.read) == "(actor == owner) | dean"
+    assert render(thing.transitions["leave"].by) == "(actor == owner) & ~performed(start)"
+    assert thing.tracked == ("start",)
+
+
+def test_types_come_from_annotations() -> None:
+    fields = APP.entities["Thing"].fields
+    assert fields["parent"].type == kinds.Reference("Thing")
+    assert fields["parent"].optional is True
+    assert fields["kind"].type.describe() == {"type": "enum", "values": ["small"]}
+    assert fields["price"].type == kinds.MoneyType("JPY", 0, 18, Decimal(0), None)
+    assert fields["tags"].type == kinds.ListOf(kinds.Text())
+    place = fields["place"].type
+    assert isinstance(place, kinds.ObjectOf)
+    assert place.members[1] == kinds.Member("zip", kinds.Text(5), False, True)
+
+
+def test_an_argument_has_the_limits_of_the_field_of_its_name() -> None:
+    parameters = {p.name: p for p in APP.entities["Thing"].transitions["leave"].parameters}
+    assert parameters["note"].type == kinds.Text(20)
+    assert parameters["price"].type == kinds.MoneyType("JPY", 0, 18, Decimal(0), None)
+    assert (parameters["count"].type, parameters["count"].default) == (kinds.Integer(3), 4)
+    assert parameters["why"].optional is True
+    assert APP.entities["Thing"].transitions["leave"].doc == "Go."
+
+
+def test_entities_can_be_declared_inside_a_function() -> None:
+    class Local(StrEnum):
+        A = "a"
+
+    class Left(Entity):
+        kind: Local = field(default=Local.A)
+        right: "Right | None" = ref()
+        visible = read(by=dean)
+        here = State(initial=True, final=True)
+        start = create(here, by=dean)
+
+    class Right(Entity):
+        left: Left | None = ref()
+        visible = read(by=dean)
+        here = State(initial=True, final=True)
+        start = create(here, by=dean)
+
+    app, warnings = build("local", Left, Right)
+    assert app.entities["Left"].fields["right"].type == kinds.Reference("Right")
+    assert warnings == ()
+
+
+def test_a_misuse_in_another_module_is_not_lost() -> None:
+    scope: dict[str, Any] = {"dean": dean, "__name__": "elsewhere"}
+    exec(compile("both = dean and dean", "elsewhere.py", "exec"), scope)
+    with pytest.raises(DeclarationError) as caught:
+        system("things", Thing)
+    (mistake,) = caught.value.mistakes
+    assert (mistake.file, mistake.line, mistake.code) == ("elsewhere.py", 1, "truth-value")
+    assert system("things", Thing).fingerprint == APP.fingerprint
+
+
+def test_the_fingerprint_of_a_body_does_not_depend_on_its_decorator() -> None:
+    def declared(by: Any) -> Any:
+        class One(Entity):
+            visible = read(by=dean)
+            here = State(initial=True, final=True)
+            start = create(here, by=dean)
+
+            @create(here, by=by)
+            def other(self) -> None:
+                pass
+
+        return system("one", One).entities["One"].transitions["other"]
+
+    assert declared(dean).body_hash == declared(everybody).body_hash != ""
+
+
+def test_every_public_word_is_there() -> None:
+    assert [name for name in avow.__all__ if not hasattr(avow, name)] == []
+    assert avow.__all__ == sorted(avow.__all__)
