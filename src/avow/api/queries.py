@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,11 @@ from avow.api.ingress import ListQuery, read_history_query, read_list_query, rea
 from avow.declare.loads import read_loads
 from avow.engine.explain import history, why
 from avow.errors import reject
-from avow.kernel.view import listed, seen_by
+from avow.kernel.command import Record
+from avow.kernel.draft import Pool
+from avow.kernel.policy import readable_fields
+from avow.kernel.view import represent, seen_by
+from avow.model.actor import Actor
 from avow.model.system import System
 from avow.store.loading import plan_record
 from avow.store.reads import Listing, Reads
@@ -62,8 +67,14 @@ class Queries:
             query.filters, query.state, None if after is None else UUID(str(after)), query.page.limit
         )
         page = await self._reads.page(entity, actor, listing)
-        items = [listed(self._system, record, actor, page.now) for record in page.records]
+        items = [self._listed(record, actor, page.now) for record in page.records]
         return self._page_of(items, str(page.records[-1].id) if page.more else None, bound)
+
+    def _listed(self, record: Record, actor: Actor, now: datetime) -> dict[str, Any]:
+        """A record of a page: the page's own filter has settled that the actor may know it."""
+        pool = Pool(self._system, actor, now, {record.key: record}, {})
+        entity = self._system.entities[record.entity]
+        return represent(self._system, record, readable_fields(entity, pool, record))
 
     async def history(self, exchange: Exchange) -> Response:
         """The entries of a record's history that the actor may see."""
