@@ -84,7 +84,8 @@ def _text(system: System, result: Verification) -> str:
         lines.append(f"and {result.found - len(lines):,} more")
     if lines:
         lines.append("")
-    counted = f"{result.entries:,} audit entries of {_many(result.records, 'record')} in {_many(result.tenants, 'tenant')}"
+    where = f"{_many(result.records, 'record')} in {_many(result.tenants, 'tenant')}"
+    counted = f"{result.entries:,} audit entries of {where}"
     took = f"{result.seconds:.1f} s, {result.entries_per_s:,.0f} entries/s"
     if not result.complete:
         counted = f"no verdict: the time was over after {counted}"

@@ -1,0 +1,177 @@
+"""`avow doctor`: what is wrong with the surroundings, and what to do about each thing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import click
+
+from avow.cli import output
+from avow.cli.connection import database_url
+from avow.cli.development import home_folder
+from avow.cli.target import load_target
+from avow.errors import EnvironmentFault
+from avow.model.system import System
+from avow.store import binaries, cluster, health
+from avow.store.health import Server, Tables
+from avow.store.pool import connect
+from avow.store.rights import VERSION_MIN
+
+PYTHON_MIN: Final = (3, 11)
+FREE_BYTES_MIN: Final = 1024**3
+TRANSACTION_S_MAX: Final = 60.0
+CLOCK_OFF_S_MAX: Final = 5.0
+CONNECTIONS_LEFT_MIN: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that was looked at. mend: what to do where it isn't in order; empty where it is."""
+
+    what: str
+    said: str
+    mend: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is in order."""
+        return not self.mend
+
+
+@click.command(name="doctor")
+@click.argument("target", default=".")
+@output.json_option
+def command(target: str, as_json: bool) -> int:
+    """Look at Python, PostgreSQL, disk, roles, rights and clock, and say what to do where something is off.
+
+    Exit code 0: all is in order; 1: something isn't; 3: there is no database to look at.
+    """
+    system = load_target(target)
+    lines, fault = list(_surroundings()), None
+    try:
+        with database_url(system) as url:
+            lines += asyncio.run(_database(url, system))
+    except EnvironmentFault as error:
+        fault = error
+        lines.append(Line("database", str(error), error.mend))
+    if as_json:
+        shown = [{**asdict(line), "ok": line.ok} for line in lines]
+        output.document({"ok": all(line.ok for line in lines), "lines": shown})
+    else:
+        for line in lines:
+            output.data(_text(line))
+    if fault is not None:
+        return output.ENVIRONMENT
+    return output.HOLDS if all(line.ok for line in lines) else output.FOUND
+
+
+def _text(line: Line) -> str:
+    mark = "ok " if line.ok else output.paint("OFF", "error", sys.stdout)
+    text = f"{mark} {line.what:<18} {line.said}"
+    return text if line.ok else f"{text}\n    mend: {line.mend}"
+
+
+def _surroundings() -> Iterator[Line]:
+    """What can be looked at without a database."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    late = sys.version_info[:2] < PYTHON_MIN
+    yield Line("python", version, "Use Python 3.11 or newer." if late else "")
+    home = home_folder(os.environ)
+    if os.environ.get("AVOW_DATABASE_URL"):
+        yield Line("database from", "AVOW_DATABASE_URL")
+    else:
+        yield from _embedded()
+        running = cluster.running(home) is not None
+        yield Line("database from", f"{home} ({'running' if running else 'not running'})")
+    free = shutil.disk_usage(home if home.is_dir() else home.parent).free
+    said = f"{free / 1024**3:,.1f} GiB free at {home}"
+    yield Line("disk", said, "Make room: below 1 GiB PostgreSQL may stop." if free < FREE_BYTES_MIN else "")
+
+
+def _embedded() -> Iterator[Line]:
+    try:
+        found = binaries.find()
+    except EnvironmentFault as error:
+        yield Line("postgresql", str(error), error.mend)
+    else:
+        yield Line("postgresql", f"binaries of version {found.version}")
+
+
+async def _database(url: str, system: System) -> list[Line]:
+    connection = await connect(url)
+    try:
+        server = await health.server(connection)
+        lines = [*_durability(server), *_state(server, await health.oldest_transaction_s(connection))]
+        if not server.installed:
+            mend = "Run `avow dev`, or `avow migrate` with the owner's URL."
+            return [*lines, Line("tables", "there are none of Avow's", mend)]
+        return [*lines, *_tables(await health.tables(connection, system))]
+    finally:
+        await connection.close()
+
+
+def _durability(server: Server) -> Iterator[Line]:
+    late = server.version_number < VERSION_MIN
+    yield Line("server", f"PostgreSQL {server.version}", "Use PostgreSQL 15 or newer." if late else "")
+    for name, held, good in (
+        ("fsync", server.fsync, ("on",)),
+        ("full_page_writes", server.full_page_writes, ("on",)),
+        ("synchronous_commit", server.synchronous_commit, ("on", "remote_write", "remote_apply", "local")),
+    ):
+        mend = f"Set {name} = on: an acknowledged command could be lost in a crash."
+        yield Line(name, held, "" if held in good else mend)
+    mend = "Turn them on with `pg_checksums --enable` while the server is stopped."
+    yield Line("data_checksums", server.data_checksums, "" if server.data_checksums == "on" else mend)
+    yield Line("wal", f"level {server.wal_level}, max_wal_size {server.max_wal_size}")
+
+
+def _state(server: Server, oldest_s: float) -> Iterator[Line]:
+    utf8 = server.encoding == "UTF8"
+    yield Line("encoding", server.encoding, "" if utf8 else "Use a database with ENCODING 'UTF8'.")
+    if server.is_standby:
+        yield Line("standby", "this server only replays another's WAL", "Use the URL of the primary.")
+    left = server.connections_max - server.connections
+    said = f"{server.connections} of {server.connections_max} in use"
+    mend = "Raise max_connections, or close what isn't needed."
+    yield Line("connections", said, mend if left < CONNECTIONS_LEFT_MIN else "")
+    mend = "End it: it keeps dead rows and the audit log's end from being cleaned up."
+    yield Line("oldest transaction", f"{oldest_s:.0f} s", mend if oldest_s > TRANSACTION_S_MAX else "")
+
+
+def _tables(found: Tables) -> Iterator[Line]:
+    mend = "Run `avow migrate` with the owner's URL; `avow dev` does it by itself."
+    said = "made for this declaration" if found.boundary_known else "made for another declaration"
+    yield Line("tables", said, "" if found.boundary_known else mend)
+    fixed = found.clock_off_s > CLOCK_OFF_S_MAX
+    said = f"{found.clock_off_s:,.0f} s off the server's" if fixed else "the server's"
+    yield Line(
+        "clock", said, "Empty the table avow.clock, as its owner: a test has fixed the time." if fixed else ""
+    )
+    if found.roles_missing:
+        said = f"missing: {', '.join(found.roles_missing)}"
+        yield Line("roles", said, "Run `avow migrate` with the owner's URL.")
+    elif found.roles_too_wide:
+        said = f"too many rights: {', '.join(found.roles_too_wide)}"
+        yield Line(
+            "roles", said, "Take these rights from each: login, superuser, bypassrls, createrole, createdb."
+        )
+    else:
+        yield Line("roles", "owner, application and reader, none of which may log in")
+    if found.open:
+        said = f"not forced on {', '.join(found.open)}"
+        yield Line("row security", said, "Enable and force row-level security on each of them, as its owner.")
+    else:
+        yield Line("row security", "forced on every table of tenants")
+    if found.writable:
+        said = f"the application may write {', '.join(found.writable)}"
+        yield Line(
+            "rights", said, "Take insert, update, delete and truncate on them from the application role."
+        )
+    else:
+        yield Line("rights", "the application writes through avow.commit alone")

@@ -1,0 +1,80 @@
+"""What a server says of itself: version, durability, roles, rights, clock. It must never change anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from avow.model.system import System
+from avow.store.driver import Connection
+from avow.store.statements import named
+from avow.store.tables import Roles
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server and its settings, as it says them."""
+
+    version: str
+    version_number: int
+    fsync: str
+    synchronous_commit: str
+    full_page_writes: str
+    data_checksums: str
+    wal_level: str
+    max_wal_size: str
+    connections_max: int
+    encoding: str
+    is_standby: bool
+    connections: int
+    is_superuser: bool
+    installed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """How the tables of Avow and of the application are.
+
+    boundary_known: they were made for this declaration. clock_off_s: more than none where a test fixed it.
+    roles_missing, roles_too_wide: of the three. open, writable: tables without forced row-level security,
+    and those that the application could write past the commit function.
+    """
+
+    boundary_known: bool
+    clock_off_s: float
+    roles_missing: tuple[str, ...]
+    roles_too_wide: tuple[str, ...]
+    open: tuple[str, ...]
+    writable: tuple[str, ...]
+
+
+async def server(connection: Connection) -> Server:
+    """Ask the server about itself."""
+    row = await connection.fetchrow(named("health.sql")["health_server"].template)
+    return Server(**dict(row))
+
+
+async def oldest_transaction_s(connection: Connection) -> float:
+    """How long the longest-running transaction of the database has been open."""
+    return await connection.fetchval(named("health.sql")["health_oldest_transaction"].template)
+
+
+async def tables(connection: Connection, system: System) -> Tables:
+    """Ask how the tables are; they must be there."""
+    sql = {name: text.template for name, text in named("health.sql").items()}
+    roles = Roles.of(system)
+    found: list[Any] = await connection.fetch(
+        sql["health_roles"], [roles.owner, roles.application, roles.reader]
+    )
+    missing = tuple(row["name"] for row in found if row["missing"])
+    security: list[Any] = []
+    if roles.application not in missing:
+        security = await connection.fetch(sql["health_security"], system.name, roles.application)
+    return Tables(
+        boundary_known=await connection.fetchval(sql["health_boundary"], system.fingerprint),
+        clock_off_s=await connection.fetchval(sql["health_clock"]),
+        roles_missing=missing,
+        roles_too_wide=tuple(row["name"] for row in found if row["too_wide"]),
+        open=tuple(row["place"] for row in security if row["is_open"]),
+        writable=tuple(row["place"] for row in security if row["is_writable"]),
+    )

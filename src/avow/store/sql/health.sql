@@ -1,0 +1,48 @@
+-- What `avow doctor` asks the server about itself. Nothing here writes.
+
+-- name: health_server
+-- Version, durability settings, checksums, WAL, and how the cluster is.
+SELECT current_setting('server_version') AS version,
+       current_setting('server_version_num')::int AS version_number,
+       current_setting('fsync') AS fsync,
+       current_setting('synchronous_commit') AS synchronous_commit,
+       current_setting('full_page_writes') AS full_page_writes,
+       current_setting('data_checksums') AS data_checksums,
+       current_setting('wal_level') AS wal_level,
+       current_setting('max_wal_size') AS max_wal_size,
+       current_setting('max_connections')::int AS connections_max,
+       current_setting('server_encoding') AS encoding,
+       pg_is_in_recovery() AS is_standby,
+       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::int AS connections,
+       (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) AS is_superuser,
+       to_regclass('avow.audit') IS NOT NULL AS installed
+
+-- name: health_oldest_transaction
+-- The longest-running transaction of this database in seconds, as far as this login may see.
+SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8
+FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+
+-- name: health_clock
+-- How far the clock of this database is from the server's, in seconds; more than none where a test has fixed it.
+SELECT abs(extract(epoch FROM avow.now() - clock_timestamp()))::float8
+
+-- name: health_boundary
+-- Whether the tables were made for this boundary.
+SELECT EXISTS (SELECT FROM avow.boundary WHERE fingerprint = $1)
+
+-- name: health_roles
+-- What is wrong with the three roles: missing, may log in, or has a right that breaks the boundaries.
+SELECT w.name, r.rolname IS NULL AS missing,
+       coalesce(r.rolcanlogin OR r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb, false) AS too_wide
+FROM unnest($1::text[]) AS w (name) LEFT JOIN pg_roles r ON r.rolname = w.name
+ORDER BY w.name
+
+-- name: health_security
+-- Tables of tenants whose row-level security isn't forced, and tables that the application may write.
+SELECT n.nspname || '.' || c.relname AS place,
+       NOT (c.relrowsecurity AND c.relforcerowsecurity) AS is_open,
+       has_table_privilege($2::text, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') AS is_writable
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p')
+  AND (n.nspname = $1 OR (n.nspname = 'avow' AND c.relname IN ('audit', 'payload', 'idempotency', 'refusal')))
+ORDER BY 1
