@@ -11,7 +11,9 @@ server that the test may kill. The socket is opened here and inherited, so that 
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -36,6 +38,7 @@ from avow.store.cluster import Cluster
 from avow.store.driver import Connection
 from avow.store.install import create_database, install, login
 from avow.store.pool import connect
+from tests.acceptance.polling import until
 from tests.fix_database import with_login
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +47,10 @@ VENUE = ROOT / "tests" / "contract" / "systems" / "venue.py"
 READY_S_MAX = 30.0
 ANSWER_S_MAX = 60.0
 TOKEN_S = 3600
+WAITING = """
+SELECT count(*) >= $1 FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = 'avow' AND pid <> pg_backend_pid()
+"""
 PASSWORD = "of a test"
 
 Json: TypeAlias = Any
@@ -72,6 +79,31 @@ class Database:
         """The rows of one statement, as a superuser, who sees all tenants."""
         with self.session() as session:
             return session.fetch(sql, *parameters)
+
+    def wait_until(self, sql: str, *parameters: Any, what: str) -> None:
+        """Wait until the statement's first value is true."""
+
+        async def asked() -> bool | None:
+            return bool(await connection.fetchval(sql, *parameters)) or None
+
+        with self.session() as session:
+            connection = session.connection
+            self.portal.call(until, asked, what)
+
+    def wait_for_waiting(self, count: int = 1) -> None:
+        """Wait until so many of the server's statements wait for a lock."""
+        self.wait_until(WAITING, count, what=f"{count} statements wait for a lock")
+
+    @contextmanager
+    def locked(self, table: str, record: str) -> Generator[Session]:
+        """One row locked by somebody else, until the block ends: a command on it stays half done."""
+        with self.session() as session:
+            session.execute("BEGIN")
+            session.fetch(f'SELECT 1 FROM "{self.system.name}"."{table}" WHERE id = $1 FOR UPDATE', uuid.UUID(record))
+            try:
+                yield session
+            finally:
+                session.execute("ROLLBACK")
 
 
 @dataclass
@@ -125,6 +157,11 @@ class Server:
         assert out.readline() == b"ready\n", self.log.read_text()
         return self
 
+    def freeze(self) -> None:
+        """Stop it where it is, as if it were between two instructions."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
     def kill(self) -> None:
         """End it with SIGKILL: nothing is finished, nothing is closed."""
         assert self.process is not None
@@ -133,7 +170,7 @@ class Server:
 
     def close(self) -> None:
         """End it with SIGTERM, and let go of its socket."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None:
             self.process.terminate()
             self._reap()
         self.client.close()
@@ -226,15 +263,15 @@ class Caller:
             sent.setdefault("Content-Type", "application/json")
         return self.send("POST", path, content=content, headers=sent)
 
-    def create(self, path: str, body: Json = None, **headers: str) -> Record:
+    def create(self, path: str, body: Json = None, key: str = "", **headers: str) -> Record:
         """A creation that must be accepted."""
-        answer = self.post(path, body, **headers)
+        answer = self.post(path, body, key, **headers)
         assert answer.status_code == 201, answer.text
         return Record(answer.headers["location"], answer.headers["etag"], answer.json())
 
-    def do(self, path: str, body: Json = None, **headers: str) -> Response:
+    def do(self, path: str, body: Json = None, key: str = "", **headers: str) -> Response:
         """A command that must be accepted."""
-        answer = self.post(path, body, **headers)
+        answer = self.post(path, body, key, **headers)
         assert answer.status_code == 200, answer.text
         return answer
 
@@ -280,11 +317,12 @@ def start_server(
     def start(target: Path) -> Server:
         database = portal.call(_make_database, cluster, load_target(str(target)), portal)
         log = tmp_path_factory.mktemp("server") / "log"
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AVOW_")}
         environment = {
+            **inherited,
             "AVOW_DATABASE_URL": database.application_url,
             "AVOW_SECRET": secrets.token_hex(32),
             "AVOW_DEVELOPMENT_SECRET": secrets.token_hex(32),
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         server = Server(target, database, log, listen("127.0.0.1", 0), environment)
         started.append(server)
