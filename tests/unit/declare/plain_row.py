@@ -9,13 +9,15 @@ from typing import Any
 from avow.model.actor import Actor, anonymous
 from avow.model.expression import Path
 
+NOBODY = anonymous("t")
+
 
 @dataclass
 class PlainRow:
     """What expressions are evaluated against in these tests."""
 
     values: dict[Path, Any]
-    actor: Actor = anonymous("t")
+    actor: Actor = NOBODY
     now: datetime = datetime(2026, 11, 21, tzinfo=UTC)
     internal: bool = False
 

@@ -10,8 +10,25 @@ from typing import Any
 from uuid import UUID
 
 from avow import (
-    Actor, Entity, Money, State, Subject, actor, authenticated, create, exclude, field, internal, invariant, quota,
-    read, ref, role, system, transition, unique,
+    Actor,
+    Entity,
+    Money,
+    State,
+    Subject,
+    actor,
+    authenticated,
+    create,
+    exclude,
+    field,
+    internal,
+    invariant,
+    quota,
+    read,
+    ref,
+    role,
+    system,
+    transition,
+    unique,
 )  # fmt: skip
 from avow.kernel.command import Command, Decision, Key, Record, Rejection
 from avow.kernel.decide import decide

@@ -55,7 +55,7 @@ def mistakes_of(source: str) -> tuple[list[Mistake], list[tuple[int, str]]]:
     ]
     module = sys.modules["declared_in_a_test"] = ModuleType("declared_in_a_test")
     scope: dict[str, Any] = vars(module)
-    exec(compile(text, name, "exec", dont_inherit=True), scope)
+    exec(compile(text, name, "exec", dont_inherit=True), scope)  # noqa: S102
     entities = [held for held in scope.values() if isinstance(held, type) and issubclass(held, avow.Entity)]
     try:
         found = list(build("application", *(e for e in entities if e is not avow.Entity))[1])

@@ -1,4 +1,4 @@
-"""Two conditions overlap exactly when some values make both true, as far as comparisons with constants tell."""
+"""Two conditions overlap when some values make both true, as far as comparisons with constants tell."""
 
 from __future__ import annotations
 

@@ -22,8 +22,9 @@ from avow import (
     read,
     ref,
     role,
+    system,
+    transition,
 )
-from avow import system, transition
 from avow.declare.build import build
 from avow.errors import DeclarationError
 from avow.model import types as kinds
@@ -125,7 +126,7 @@ def test_entities_can_be_declared_inside_a_function() -> None:
 
 def test_a_misuse_in_another_module_is_not_lost() -> None:
     scope: dict[str, Any] = {"dean": dean, "__name__": "elsewhere"}
-    exec(compile("both = dean and dean", "elsewhere.py", "exec"), scope)
+    exec(compile("both = dean and dean", "elsewhere.py", "exec"), scope)  # noqa: S102
     with pytest.raises(DeclarationError) as caught:
         system("things", Thing)
     (mistake,) = caught.value.mistakes

@@ -11,8 +11,32 @@ from uuid import UUID, uuid4
 import pytest
 
 from avow import (
-    Actor, Entity, Money, State, Subject, actor, authenticated, create, everybody, field, given, in_state, internal,
-    invariant, missing, not_, now, opaque, performed, read, ref, refuse, role, system, transition, unique,
+    Actor,
+    Entity,
+    Money,
+    State,
+    Subject,
+    actor,
+    authenticated,
+    create,
+    everybody,
+    field,
+    given,
+    in_state,
+    internal,
+    invariant,
+    missing,
+    not_,
+    now,
+    opaque,
+    performed,
+    read,
+    ref,
+    refuse,
+    role,
+    system,
+    transition,
+    unique,
 )  # fmt: skip
 from avow.errors import PROBLEMS
 from avow.kernel.command import Command, Decision, Key, Record, Rejection
@@ -115,7 +139,7 @@ class Form(Entity):
     def swallow(self) -> None:
         try:
             self.course.take(99)
-        except Exception:
+        except Exception:  # noqa: BLE001
             self.note = "ha"
 
     @transition(draft, to=draft, by=actor == owner)
@@ -269,8 +293,10 @@ def test_an_input_that_does_not_fit_is_answered_and_not_raised(given_: dict[str,
 def test_a_reference_has_to_lead_to_a_record_that_the_actor_may_know() -> None:
     answer = refused("begin", target=uuid4(), course=uuid4())
     assert answer.extra["errors"][0] == {
-        "pointer": "#/course", "code": "reference-not-found", "detail": "must be the id of a record that exists for you",
-    }  # fmt: skip
+        "pointer": "#/course",
+        "code": "reference-not-found",
+        "detail": "must be the id of a record that exists for you",
+    }
     assert accepted("move", course=COURSE).steps[0].changes == {}
 
 

@@ -21,8 +21,9 @@ from avow import (
     opaque,
     read,
     ref,
+    system,
+    transition,
 )
-from avow import system, transition
 from avow.kernel.command import Command, Decision, Key, Record, Rejection
 from avow.kernel.decide import decide
 from avow.model.draft import BodyFault
@@ -68,7 +69,8 @@ class Account(Entity):
 
     @transition(open, to=open, by=authenticated)
     def typo(self) -> None:
-        setattr(self, "toatl", 3)
+        handle: Any = self
+        handle.toatl = 3
 
     @transition(
         open, to=open, by=authenticated, when=opaque(lambda account: setattr(account, "total", 5) is None)

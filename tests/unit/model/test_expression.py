@@ -143,7 +143,7 @@ def test_an_expression_renders_as_python_that_means_the_same(condition: Expressi
     }
     text = render(condition)
     if text and all(p for n in walk(condition) if isinstance(n, ast.All | ast.AnyOf) for p in [n.parts]):
-        read = node(eval(text, {"__builtins__": {}}, words))
+        read = node(eval(text, {"__builtins__": {}}, words))  # noqa: S307
         for values in ({("a",): 1, ("b",): 0, ("c",): None}, {("a",): 2, ("b",): 2, ("c",): -1}):
             assert evaluate(read, Row(values)) is evaluate(condition, Row(values)), text
 
