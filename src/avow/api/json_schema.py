@@ -19,8 +19,9 @@ Schema: TypeAlias = dict[str, Any]
 
 _NO_NUL: Final = "^[^\\u0000]*$"
 _UUID: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+# Leaves out the first and last days of the calendar, which an offset could move beyond it.
 _INSTANT: Final = (
-    "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\\.[0-9]{1,6})?"
+    "^(?!0000|0001-01-0[12]|9999-12-(?:29|3))[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\\.[0-9]{1,6})?"
     "(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
 # Digits are bounded so that whatever matches is within the longest duration.

@@ -20,7 +20,7 @@ from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Field, Parameter, Transition
 from avow.model.expression import AnyOf, Const, Expression, render
 from avow.model.system import System
-from avow.model.types import Reference
+from avow.model.types import DateTimeType, Reference
 
 OPENAPI_VERSION: Final = "3.1.0"
 KEY_RETENTION_DAYS: Final = 7
@@ -156,12 +156,9 @@ class _Writer:
         }
 
     def _why(self, route: Route, entity: Entity) -> dict[str, Any]:
-        field = {"type": "string", "enum": list(entity.fields)} if entity.fields else {"type": "string"}
-        parameters = [
-            _ref("parameters", "id"),
-            _query("field", field, "One field; without it, all of them."),
-            _ref("parameters", "at"),
-        ]
+        names = {"type": "string", "enum": list(entity.fields)}
+        field = [_query("field", names, "One field; without it, all of them.")] if entity.fields else []
+        parameters = [_ref("parameters", "id"), *field, _ref("parameters", "at")]
         ok = self._answers.json(
             "From each value to the command that set it, and why it could.", "avow.provenance"
         )
@@ -429,7 +426,7 @@ _PARAMETERS: Final[dict[str, Any]] = {
     ),
     "at": _query(
         "at",
-        {"type": "string", "format": "date-time"},
+        schema_of(DateTimeType()),
         f"As it was at this time, such as {_INSTANT_EXAMPLE}; without it, now.",
     ),
     "dry_run": _query(
