@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,13 +18,13 @@ from typing import Any
 import uvloop
 
 from avow.cli.output import Progress
-from avow.store import cluster
 from bench.replay_enrollment.account import Account, open_database, settle
 from bench.replay_enrollment.clients import Clients
 from bench.replay_enrollment.expected import end_states
 from bench.replay_enrollment.registrations import read_registrations
 from bench.replay_enrollment.replay import CLIENTS, DISAGREEMENTS_SHOWN_MAX, Replay, Tally, keys_at_least
 from examples.demo.declared import Declared
+from examples.demo.home import own_home
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "examples" / "enrollment"
@@ -50,19 +48,12 @@ def run(data: Path, every: int, kills: int) -> Run:
     The database is made below `.avow` for this run and removed afterwards. Raises EnvironmentFault where
     no database or server can be started.
     """
-    state = ROOT / ".avow"
-    state.mkdir(exist_ok=True)
-    home = Path(tempfile.mkdtemp(prefix="replay-", dir=state))
-    home.chmod(0o711)  # the server of root's database runs under another account
-    try:
+    with own_home(ROOT / ".avow", "replay") as home:
         declared = Declared.set_up(TARGET, home, _say)
         try:
             return _run(declared, data, every, kills)
         finally:
             declared.stop()
-            cluster.destroy(home)
-    finally:
-        shutil.rmtree(home)
 
 
 def _run(declared: Declared, data: Path, every: int, kills: int) -> Run:
@@ -164,7 +155,7 @@ def _verify(declared: Declared) -> dict[str, Any]:
     if find_spec("avow.cli.verify") is None:
         return {"held": None, "note": "`avow verify` is not there yet; nothing is claimed of it"}
     _say("avow verify")
-    said = declared.avow("verify", str(TARGET), "--json")
+    said = declared.avow("verify", "--json")
     return {"held": said.returncode == 0, "exit_code": said.returncode, "said": said.stdout.strip()[-1000:]}
 
 
