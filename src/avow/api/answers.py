@@ -93,9 +93,9 @@ class Answers:
         self, entity: Entity, transitions: Sequence[Transition], creation: bool
     ) -> list[str]:
         """The codes that a command can be refused with, beside a missing right."""
-        codes = [*_COMMAND]
+        codes = [*_COMMAND, "precondition-failed"]
         if not creation:
-            codes += ["state-conflict", "precondition-failed"]
+            codes.append("state-conflict")
         if any(t.precondition for t in transitions):
             codes.append("precondition-required")
         if any(t.when is not None for t in transitions):

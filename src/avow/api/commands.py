@@ -58,6 +58,8 @@ class Commands:
             if known is None:
                 raise
             return _respond(exchange, known)
+        if exchange.record is None and expected_version is not None:
+            raise reject("precondition-failed", "What is about to be created has no version yet.")
         reply = await self._engine.execute(request.with_input(values))
         if dry_run and reply.problem is None:
             return Response(200, reply.body, {"content-type": "application/json"})
