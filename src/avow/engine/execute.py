@@ -19,6 +19,7 @@ from avow import canonical
 from avow.engine.entries import entries_of
 from avow.engine.identifier import new_id
 from avow.errors import Problem, reject
+from avow.evidence.entry import HEADER_BYTES_MAX, HeaderTooLong
 from avow.kernel.command import Command, Decision, Key, Rejection
 from avow.kernel.decide import decide
 from avow.kernel.view import represent, seen_by
@@ -132,7 +133,8 @@ class Engine:
             except _Answered as answered:
                 return answered.reply
             except Lost:
-                if lost + 1 == LOST_ATTEMPTS_MAX:
+                # Without a key nobody can tell whether the first attempt was committed.
+                if attempt.key is None or lost + 1 == LOST_ATTEMPTS_MAX:
                     raise
                 await asyncio.sleep(_pause(lost))
         raise reject("database-unavailable")
@@ -218,13 +220,17 @@ class _Attempt:
             return self.refuse(decided)
         self.decision = decided
         self.answer = self._accept(loaded, decided)
-        entries = entries_of(self.system, self.command, decided, loaded.now, self.request.request_id)
-        reads: dict[Key, int | None] = {**self._anchors(decided), **decided.reads}
+        try:
+            entries = entries_of(self.system, self.command, decided, loaded.now, self.request.request_id)
+        except HeaderTooLong:
+            detail = f"changes more than one audit entry holds: {HEADER_BYTES_MAX} bytes"
+            errors = [{"pointer": "#", "code": "too-large", "detail": detail}]
+            raise reject("input-invalid", "The command changes too much at once.", errors=errors) from None
+        anchors = self._anchors(decided)
         return Write(
             answer=self.answer,
-            reads=reads,
-            written=frozenset(decided.final)
-            | frozenset(key for key, version in reads.items() if version is None),
+            reads={**anchors, **decided.reads},
+            written=frozenset(decided.final) | anchors.keys(),
             headers=[entry.header for entry in entries],
             payloads=list({data for entry in entries for data in entry.payloads.values()}),
         )

@@ -94,14 +94,15 @@ class Compiler:
     alias:     how the row is called in the statement; empty in a CHECK.
     subject:   SQL for the actor's subject; None where nobody acts.
     parameter: takes a constant and gives the SQL that stands for it.
+    now:       SQL for the time; by itself it is asked for once a statement, not once a row.
     """
 
     def __init__(
         self, system: System, entity: Entity, alias: str, subject: str | None = None,
-        parameter: Callable[[Any], str] = sql_literal,
+        parameter: Callable[[Any], str] = sql_literal, now: str = "(SELECT avow.now())",
     ) -> None:  # fmt: skip
         self.system, self.entity, self.alias = system, entity, alias
-        self.subject, self.parameter = subject, parameter
+        self.subject, self.parameter, self.now = subject, parameter, now
 
     def compile(self, node: Expression) -> str:
         """The expression as SQL with the same three-valued logic."""
@@ -113,7 +114,7 @@ class Compiler:
             case ast.Compare(op, left, right):
                 return f"({self.compile(left)} {_COMPARE.get(op, op)} {self.compile(right)})"
             case ast.Arithmetic(op, left, right):
-                return f"({self.compile(left)} {op} {self.compile(right)})"
+                return f"({self._operand(left)} {op} {self._operand(right)})"
             case ast.All(parts):
                 return f"({' AND '.join(map(self.compile, parts))})"
             case ast.AnyOf(parts):
@@ -128,7 +129,7 @@ class Compiler:
                 listed = ", ".join(literal(state) for state in states)
                 return f"({self._state(path)} IN ({listed}))"
             case ast.Now():
-                return "avow.now()"
+                return self.now
             case _:
                 return self._about_actor(node)
 
@@ -143,6 +144,21 @@ class Compiler:
                 return f"({self.subject or 'NULL::text'} = ANY ({held}))"
             case _:
                 raise TypeError(f"{type(node).__name__} can't become SQL")
+
+    def _operand(self, node: Expression) -> str:
+        """An operand of arithmetic. Whole numbers count as numeric, whose products can't overflow."""
+        whole = isinstance(node, ast.FieldOf) and isinstance(self._type(node.path), kinds.Integer)
+        return f"{self.compile(node)}::numeric" if whole else self.compile(node)
+
+    def _type(self, path: ast.Path) -> kinds.ValueType:
+        """The type of a field, also behind references and in value objects."""
+        kind = self.entity.fields[path[0]].type
+        if len(path) == 1:
+            return kind
+        if isinstance(kind, kinds.ObjectOf):
+            return next(m.type for m in kind.members if m.name == path[1])
+        target = self.system.referred(self.entity, path[0])
+        return Compiler(self.system, target, "")._type(path[1:])
 
     def _column(self, name: str) -> str:
         return f"{self.alias}.{quote(name)}" if self.alias else quote(name)
@@ -163,7 +179,7 @@ class Compiler:
         """A value of the record behind a reference, as a scalar subquery of the same tenant."""
         target = self.system.referred(self.entity, path[0])
         alias = f"{self.alias or 'own'}_{path[0]}"
-        inner = Compiler(self.system, target, quote(alias), self.subject, self.parameter)
+        inner = Compiler(self.system, target, quote(alias), self.subject, self.parameter, self.now)
         if isinstance(rest, str):
             value = inner._state(path[1:])
         else:

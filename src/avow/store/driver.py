@@ -67,6 +67,7 @@ class DatabaseFault(Protocol):
 
     sqlstate: str
     constraint_name: str | None
+    column_name: str | None
 
 
 def _errors(*names: str) -> tuple[type[Exception], ...]:
@@ -99,12 +100,17 @@ Canceled: type[Exception] = _driver.QueryCanceledError
 NoRoom: tuple[type[Exception], ...] = _errors("TooManyConnectionsError", "InsufficientResourcesError")
 LockNotAvailable: type[Exception] = _driver.LockNotAvailableError
 InsufficientPrivilege: type[Exception] = _driver.InsufficientPrivilegeError
-AlreadyThere: tuple[type[Exception], ...] = _errors("DuplicateDatabaseError", "UniqueViolationError")
+AlreadyThere: tuple[type[Exception], ...] = _errors(
+    "DuplicateDatabaseError", "DuplicateObjectError", "UniqueViolationError"
+)
+"""What making a thing raises that another connection has made in the same moment."""
 ConcurrentlyUpdated: type[Exception] = _driver.InternalServerError
 
 
-async def connect(url: str, *, timeout_s: float, statement_s: float, settings: dict[str, str]) -> Connection:
-    """Open one connection. Raises `Refused`, `Lost`, OSError or TimeoutError."""
+async def connect(
+    url: str, *, timeout_s: float, statement_s: float | None, settings: dict[str, str]
+) -> Connection:
+    """Open one connection. Raises `Refused`, `NoRoom`, `Lost`, OSError or TimeoutError."""
     made: Any = await _driver.connect(
         url, timeout=timeout_s, command_timeout=statement_s, server_settings=settings
     )

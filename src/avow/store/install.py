@@ -5,17 +5,17 @@ Needs a login that may create roles and schemas. One transaction; two at once wa
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from avow.errors import EnvironmentFault
-from avow.model.entity import Entity
+from avow.model.entity import Entity, Field
 from avow.model.system import System
 from avow.store import driver
 from avow.store.columns import column_type, performers_column
-from avow.store.conditions import sql_literal
 from avow.store.driver import Connection
 from avow.store.rights import demand_version
 from avow.store.statements import literal, named, quote, text, whole
@@ -26,45 +26,69 @@ from avow.store.tables import (
     create_table,
     edges,
     functions,
+    quota_broken,
+    reference_index,
+    sql_constant,
     table_of,
 )
 
 LOCK_WAIT_MS = 5_000
+"""How long a change waits for commands that hold its table; they wait behind it meanwhile."""
+TURN_WAIT_S_MAX = 300
+"""How long an installation waits for another one."""
 
 
 async def install(connection: Connection, system: System) -> bool:
     """Make everything that a declaration needs; True if something changed.
 
     On tables of an earlier declaration: adds entities, states, fields that may be missing or have a
-    constant default, and replaces constraints and functions. Raises EnvironmentFault, with nothing
-    changed, for what could lose data or strand records: a removed or retyped field, a removed entity,
-    a removed state that records are in, a rule that existing rows break.
+    constant default, and replaces constraints and functions. Servers of the earlier declaration go on
+    working. Raises EnvironmentFault, with nothing changed, for what could lose data or strand records:
+    a removed or retyped field, a removed entity, a removed state that records are in, a rule that
+    existing rows break.
     """
     demand_version(await connection.fetchval(text("install.sql", "server_version")))
-    async with connection.transaction(), _serialised(connection):
-        installed = await connection.fetchval(text("install.sql", "installed"))
-        if not installed:
+    made = functions(system)
+    digest = hashlib.sha256("\n".join(made).encode()).hexdigest()
+    async with _understood(), connection.transaction():
+        await _take_turn(connection)
+        if not await connection.fetchval(text("install.sql", "installed")):
             await _make_roles(connection, Roles.of(system))
             await connection.execute(whole("schema.sql").substitute(Roles.of(system).quoted()))
             await _make_schema(connection, system)
         latest = await connection.fetchrow(text("install.sql", "latest_boundary"))
-        if latest is not None and latest["fingerprint"] == system.fingerprint:
+        same = latest is not None and latest["fingerprint"] == system.fingerprint
+        if same and await connection.fetchval(text("install.sql", "functions_made")) == digest:
             return False
         await connection.execute(f"SET LOCAL ROLE {quote(Roles.of(system).owner)}")
-        await _Tables(connection, system).bring_up()
+        await connection.execute("SET LOCAL avow.scope = 'all'")
+        await _Tables(connection, system, latest).bring_up()
+        for statement in made:
+            await connection.execute(statement)
+        await connection.execute(f"COMMENT ON SCHEMA avow IS {literal(digest)}")
         await _record_boundary(connection, system)
         await connection.execute("RESET ROLE")
     return True
 
 
-@asynccontextmanager
-async def _serialised(connection: Connection) -> AsyncGenerator[None]:
-    """One installation at a time; DDL gives up rather than queue behind a long transaction."""
-    await connection.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
+async def _take_turn(connection: Connection) -> None:
+    """One installation at a time; DDL gives up rather than queue behind a long transaction.
+
+    A big table may take as long as it needs: its constraints are checked against every row.
+    """
+    await connection.execute(
+        f"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '{TURN_WAIT_S_MAX}s'"
+    )
     await connection.execute(text("install.sql", "one_at_a_time"))
+    await connection.execute(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}")
+
+
+@asynccontextmanager
+async def _understood() -> AsyncGenerator[None]:
+    """What PostgreSQL refuses, in words that say what to do."""
     try:
         yield
-    except driver.LockNotAvailable:
+    except (driver.LockNotAvailable, *driver.Retryable):
         raise EnvironmentFault(
             "tables-busy", "another transaction holds a table for too long", "Try again when it has ended."
         ) from None
@@ -77,11 +101,17 @@ async def _serialised(connection: Connection) -> AsyncGenerator[None]:
 
 
 async def _make_roles(connection: Connection, roles: Roles) -> None:
+    """Make the roles that aren't there; they belong to the cluster, not to one database."""
     for name in (roles.owner, roles.application, roles.reader):
-        if not await connection.fetchval(text("install.sql", "role_exists"), name):
-            await connection.execute(f"CREATE ROLE {quote(name)} NOLOGIN NOSUPERUSER NOBYPASSRLS")
-    if not await connection.fetchval(text("install.sql", "is_superuser")):
-        await connection.execute(f"GRANT {quote(roles.owner)} TO CURRENT_USER")
+        if await connection.fetchval(text("install.sql", "role_exists"), name):
+            continue
+        try:
+            async with connection.transaction():
+                await connection.execute(f"CREATE ROLE {quote(name)} NOLOGIN")
+        except driver.AlreadyThere:
+            continue  # made in the same moment, for another database of the same application
+    if not await connection.fetchval(text("install.sql", "may_act_as"), roles.owner):
+        await connection.execute(f"GRANT {quote(roles.owner)} TO SESSION_USER")
 
 
 async def _make_schema(connection: Connection, system: System) -> None:
@@ -107,13 +137,11 @@ async def _record_boundary(connection: Connection, system: System) -> None:
 class _Tables:
     """Brings the tables from the last boundary to this one."""
 
-    def __init__(self, connection: Connection, system: System) -> None:
+    def __init__(self, connection: Connection, system: System, latest: Any) -> None:
         self.connection, self.system = connection, system
-        self.before: dict[str, Any] = {}
+        self.before: dict[str, Any] = {} if latest is None else json.loads(latest["description"])["entities"]
 
     async def bring_up(self) -> None:
-        held = await self.connection.fetchrow(text("install.sql", "latest_boundary"))
-        self.before = {} if held is None else json.loads(held["description"])["entities"]
         if gone := sorted(set(self.before) - set(self.system.entities)):
             raise _refused(
                 f"{', '.join(gone)} is declared no longer", "Keep the entity; its records have a history."
@@ -127,58 +155,57 @@ class _Tables:
                 await self._change(entity, known)
         for entity in self.system.entities.values():
             await self._constrain(entity)
-        for statement in functions(self.system):
-            await self.connection.execute(statement)
 
     async def _change(self, entity: Entity, known: dict[str, Any]) -> None:
-        where = entity.name
         if known["plural"] != entity.plural:
-            raise _refused(f"{where} is now called {entity.plural}", f'Keep plural="{known["plural"]}".')
-        for name, described in known["fields"].items():
-            field = entity.fields.get(name)
+            raise _refused(
+                f"{entity.name} is now called {entity.plural}", f'Keep plural="{known["plural"]}".'
+            )
+        await self._change_columns(entity, known["fields"])
+        await self._demand_states(entity, known["states"])
+        await self._add_columns(entity, known)
+
+    async def _change_columns(self, entity: Entity, known: dict[str, Any]) -> None:
+        for name, described in known.items():
+            field, where = entity.fields.get(name), f"{entity.name}.{name}"
             if field is None:
-                raise _refused(f"{where}.{name} is declared no longer", "Keep the field; make it optional.")
-            kept = {"type", "digits", "scale", "currency", "entity", "item"}
-            now = {key: value for key, value in field.type.describe().items() if key in kept}
-            if now != {key: value for key, value in described.items() if key in kept}:
-                raise _refused(f"{where}.{name} has another type", "Declare a new field beside it.")
+                raise _refused(f"{where} is declared no longer", "Keep the field; make it optional.")
+            if _stored_as(field.type.describe()) != _stored_as(described):
+                raise _refused(f"{where} has another type", "Declare a new field beside it.")
             if described["optional"] is not field.optional:
                 null = "DROP NOT NULL" if field.optional else "SET NOT NULL"
-                await self._execute(
-                    f"ALTER TABLE {table_of(self.system, entity)} ALTER {quote(name)} {null}", where
-                )
-        for name in sorted(set(known["states"]) - set(entity.states)):
+                table = table_of(self.system, entity)
+                await self._execute(f"ALTER TABLE {table} ALTER {quote(name)} {null}", where)
+
+    async def _demand_states(self, entity: Entity, known: dict[str, Any]) -> None:
+        """No record is in a state that is declared no longer."""
+        for name in sorted(set(known) - set(entity.states)):
             query = named("install.sql")["count_in_state"].substitute(table=table_of(self.system, entity))
-            await self.connection.execute("SET LOCAL avow.scope = 'all'")
             if count := await self.connection.fetchval(query, name):
+                records = "1 record is" if count == 1 else f"{count} records are"
                 raise _refused(
-                    f"{count} records are in {where}.{name}, which is declared no longer",
+                    f"{records} in {entity.name}.{name}, which is declared no longer",
                     "Keep the state until they have left it.",
                 )
-        await self._add_columns(entity, known)
 
     async def _add_columns(self, entity: Entity, known: dict[str, Any]) -> None:
         table = table_of(self.system, entity)
         for field in entity.fields.values():
             if field.name in known["fields"]:
                 continue
-            column = f"{quote(field.name)} {column_type(field.type)}"
-            if not field.optional:
-                default = getattr(field.default, "value", None)
-                if default is None:
-                    raise _refused(
-                        f"{entity.name}.{field.name} is new, and existing records have no value for it",
-                        "Write `| None`, or give it a constant default.",
-                    )
-                column += f" NOT NULL DEFAULT {sql_literal(default)}"
-            await self._execute(f"ALTER TABLE {table} ADD COLUMN {column}", entity.name)
-            await self._execute(f"ALTER TABLE {table} ALTER {quote(field.name)} DROP DEFAULT", entity.name)
+            column = f"ALTER TABLE {table} ADD COLUMN {quote(field.name)} {column_type(field.type)}"
+            if field.optional:
+                await self.connection.execute(column)
+            else:
+                column += f" NOT NULL DEFAULT {_default_of_existing(entity, field)}"
+                await self.connection.execute(column)
+                await self.connection.execute(f"ALTER TABLE {table} ALTER {quote(field.name)} DROP DEFAULT")
+            if index := reference_index(self.system, entity, field):
+                await self.connection.execute(index)
         for transition in entity.tracked:
             if transition not in known["tracked"]:
                 column = quote(performers_column(transition))
-                await self._execute(
-                    f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} text[]", entity.name
-                )
+                await self.connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} text[]")
 
     async def _constrain(self, entity: Entity) -> None:
         """Replace every constraint that isn't what is declared now."""
@@ -196,15 +223,38 @@ class _Tables:
                 continue
             await self._execute(add_constraint(constraint) or "", constraint.rule)
             await self.connection.execute(_comment(self.system, entity, name, constraint.definition))
+        for quota in entity.quotas:
+            if await self.connection.fetchval(quota_broken(self.system, entity, quota)):
+                raise _broken_by(f"{entity.name}.{quota.name}")
 
     async def _execute(self, statement: str, rule: str) -> None:
         try:
             await self.connection.execute(statement)
         except driver.IntegrityBroken:
-            raise _refused(
-                f"existing records break {rule}",
-                "Correct the records first, by commands of the declaration in force.",
-            ) from None
+            raise _broken_by(rule) from None
+
+
+def _stored_as(described: Any) -> Any:
+    """What of a type's description decides how its values are stored; bounds don't."""
+    if not isinstance(described, dict):
+        return described
+    members = cast("dict[str, Any]", described)
+    kept = ("type", "digits", "scale", "currency", "entity", "item", "members")
+    found = {key: _stored_as(members[key]) for key in kept if key in members}
+    if members.get("type") == "object":
+        found["members"] = {name: _stored_as(member) for name, member in members["members"].items()}
+    return found
+
+
+def _default_of_existing(entity: Entity, field: Field) -> str:
+    """What existing records get in a new field that must have a value."""
+    default = getattr(field.default, "value", None)
+    if default is None:
+        raise _refused(
+            f"{entity.name}.{field.name} is new, and existing records have no value for it",
+            "Write `| None`, or give it a constant default.",
+        )
+    return sql_constant(field.type, default)
 
 
 def _drop(system: System, entity: Entity, name: str, index_only: bool) -> str:
@@ -215,10 +265,16 @@ def _drop(system: System, entity: Entity, name: str, index_only: bool) -> str:
 
 def _comment(system: System, entity: Entity, name: str, definition: str) -> str:
     """The definition is kept as the constraint's comment, so that a changed one is recognised."""
-    text = "'" + definition.replace("'", "''") + "'"
     if definition.startswith("CREATE "):
-        return f"COMMENT ON INDEX {quote(system.name)}.{quote(name)} IS {text}"
-    return f"COMMENT ON CONSTRAINT {quote(name)} ON {table_of(system, entity)} IS {text}"
+        return f"COMMENT ON INDEX {quote(system.name)}.{quote(name)} IS {literal(definition)}"
+    return f"COMMENT ON CONSTRAINT {quote(name)} ON {table_of(system, entity)} IS {literal(definition)}"
+
+
+def _broken_by(rule: str) -> EnvironmentFault:
+    return _refused(
+        f"existing records break {rule}",
+        "Correct the records first, by commands of the declaration in force.",
+    )
 
 
 def _refused(detail: str, mend: str) -> EnvironmentFault:
@@ -229,9 +285,8 @@ async def login(connection: Connection, system: System, name: str, password: str
     """Make a login that is a member of the application role and of nothing else, or renew its password."""
     exists = await connection.fetchval(text("install.sql", "role_exists"), name)
     verb = "ALTER" if exists else "CREATE"
-    rights = "" if exists else "NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB"
     try:
-        await connection.execute(f"{verb} ROLE {quote(name)} LOGIN {rights} PASSWORD {literal(password)}")
+        await connection.execute(f"{verb} ROLE {quote(name)} LOGIN PASSWORD {literal(password)}")
         await connection.execute(f"GRANT {quote(Roles.of(system).application)} TO {quote(name)}")
     except driver.ConcurrentlyUpdated:
         return  # "tuple concurrently updated": another start is doing the same with the same password

@@ -7,6 +7,7 @@ nothing has to be reset between two borrowers.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -18,6 +19,9 @@ CONNECTIONS_MAX = 8
 WAITING_MAX = 1_000
 WAIT_S_MAX = 10.0
 STATEMENT_S_MAX = 15.0
+"""How long the server works on one statement of a pool; it waits for locks within that."""
+ANSWER_S_MAX = STATEMENT_S_MAX + 2.0
+"""How long an answer is waited for: longer, so that the server's own end of a statement arrives first."""
 CONNECT_S_MAX = 10.0
 
 _SETTINGS = {
@@ -25,21 +29,31 @@ _SETTINGS = {
     "timezone": "UTC",
     "jit": "off",
     "idle_in_transaction_session_timeout": "30s",
+    "default_transaction_isolation": "read committed",
 }
+_BOUNDED = {"statement_timeout": f"{STATEMENT_S_MAX:.0f}s"}
+
+_log = logging.getLogger("avow.store")
 
 
-async def connect(url: str, settings: dict[str, str] | None = None) -> Connection:
-    """One connection. Raises EnvironmentFault where there is no database to talk to."""
+async def connect(
+    url: str, settings: dict[str, str] | None = None, answer_s: float | None = None
+) -> Connection:
+    """One connection. Raises EnvironmentFault where there is no database to talk to.
+
+    answer_s: how long an answer is waited for; None: as long as it takes, as for a change of the tables.
+    """
     try:
         return await driver.connect(
-            url,
-            timeout_s=CONNECT_S_MAX,
-            statement_s=STATEMENT_S_MAX,
-            settings={**_SETTINGS, **(settings or {})},
+            url, timeout_s=CONNECT_S_MAX, statement_s=answer_s, settings={**_SETTINGS, **(settings or {})}
         )
     except driver.Refused as error:
         raise EnvironmentFault(
             "database-refused", f"the database refused: {error}", "Check AVOW_DATABASE_URL."
+        ) from None
+    except driver.NoRoom as error:
+        raise EnvironmentFault(
+            "database-full", f"the database has no room: {error}", "End other connections, or allow more."
         ) from None
     except (TimeoutError, OSError, *driver.Lost) as error:
         detail = f"no database answers: {error or type(error).__name__}"
@@ -56,7 +70,7 @@ class Pool:
     """
 
     def __init__(self, url: str, size: int = CONNECTIONS_MAX, settings: dict[str, str] | None = None) -> None:
-        self._url, self._size, self._settings = url, size, settings
+        self._url, self._settings = url, settings or {}
         self._free = list[Connection]()
         self._places = asyncio.Semaphore(size)
         self._waiting = 0
@@ -70,8 +84,8 @@ class Pool:
             connection = await self._take()
             try:
                 yield connection
-            except BaseException:
-                if connection.is_in_transaction() or connection.is_closed():
+            except BaseException as error:
+                if _unsettled(connection, error):
                     connection.terminate()
                 raise
             finally:
@@ -80,11 +94,14 @@ class Pool:
             self._places.release()
 
     async def _wait(self) -> None:
-        if self._waiting >= WAITING_MAX or self._closed:
+        if self._closed:
+            raise reject("busy", "This server is ending.")
+        if self._waiting >= WAITING_MAX:
             raise reject("busy", "Too many requests are waiting for the database.")
         self._waiting += 1
         try:
-            await asyncio.wait_for(self._places.acquire(), WAIT_S_MAX)
+            async with asyncio.timeout(WAIT_S_MAX):
+                await self._places.acquire()
         except TimeoutError:
             raise reject("busy", "The database was busy for too long.") from None
         finally:
@@ -96,9 +113,10 @@ class Pool:
             if not connection.is_closed():
                 return connection
         try:
-            return await connect(self._url, self._settings)
-        except EnvironmentFault:
-            raise reject("database-unavailable") from None
+            return await connect(self._url, {**_BOUNDED, **self._settings}, ANSWER_S_MAX)
+        except EnvironmentFault as fault:
+            _log.warning("%s: %s", fault.code, fault.detail)
+            raise reject("busy" if fault.code == "database-full" else "database-unavailable") from None
 
     def _give_back(self, connection: Connection) -> None:
         if self._closed:
@@ -112,3 +130,9 @@ class Pool:
         for connection in self._free:
             connection.terminate()
         self._free.clear()
+
+
+def _unsettled(connection: Connection, error: BaseException) -> bool:
+    """Whether something may still be under way on a connection whose use ended with an error."""
+    interrupted = not isinstance(error, Exception) or isinstance(error, (TimeoutError, *driver.Lost))
+    return interrupted or connection.is_in_transaction() or connection.is_closed()

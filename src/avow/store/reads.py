@@ -121,7 +121,7 @@ def stored_entry(row: Any) -> StoredEntry:
 def _page_statement(system: System, entity: Entity, actor: Actor, listing: Listing) -> tuple[str, list[Any]]:
     """The statement of a page: the same policy that decides a single read, as its WHERE."""
     parameters: list[Any] = [actor.tenant, str(actor.subject) if actor.authenticated else None]
-    compiler = Compiler(system, entity, "t", "$2::text")
+    compiler = Compiler(system, entity, "t", "$2::text", now="s.now")
     conditions = ["t.tenant = s.tenant"]
 
     def permit(policy: Expression | None) -> None:

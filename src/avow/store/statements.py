@@ -1,4 +1,7 @@
-"""The SQL files beside this module: named statements with @{placeholders}."""
+"""The SQL files beside this module: named statements with @{placeholders}.
+
+Below its name a statement has its purpose in a comment, which isn't sent to the server.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from string import Template
 
-_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_NAME = re.compile(r"^-- name: (\w+)\n(?:-- .*\n)*", re.MULTILINE)
 
 
 class Statement(Template):

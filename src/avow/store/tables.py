@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
+from avow.canonical import INTEGER_MAX
 from avow.model import types as kinds
 from avow.model.entity import Entity, Exclusion, Field, Quota, Unique
+from avow.model.expression import Const
 from avow.model.system import System
-from avow.model.types import ValueType
+from avow.model.types import Value, ValueType
+from avow.store.canonical_columns import canonical_column, is_json
 from avow.store.columns import column_type, from_json, performers_column, sql_type
 from avow.store.conditions import Compiler, sql_literal
 from avow.store.statements import literal, named, quote, whole
@@ -77,6 +82,16 @@ def column_definition(field: Field) -> str:
     return f"{quote(field.name)} {column_type(field.type)}{'' if field.optional else ' NOT NULL'}"
 
 
+def sql_constant(kind: ValueType, value: Value) -> str:
+    """A constant value of a field as SQL without a subquery, as a column default needs it."""
+    if sql_type(kind) == "jsonb":
+        return f"{literal(json.dumps(kind.dump(value)))}::jsonb"
+    if isinstance(kind, kinds.ListOf) and isinstance(value, tuple):
+        listed = ", ".join(sql_literal(item) for item in cast("tuple[Value, ...]", value))
+        return f"ARRAY[{listed}]::{sql_type(kind)}"
+    return sql_literal(value)
+
+
 def create_table(system: System, entity: Entity) -> list[str]:
     """The statements that make an entity's table with its row-level security; constraints come after."""
     columns = [column_definition(field) for field in entity.fields.values()]
@@ -88,15 +103,16 @@ def create_table(system: System, entity: Entity) -> list[str]:
     return [
         table,
         *statements["security"].substitute(names).split(";\n"),
-        *_reference_indexes(system, entity),
+        *(made for f in entity.fields.values() if (made := reference_index(system, entity, f))),
     ]
 
 
-def _reference_indexes(system: System, entity: Entity) -> Iterator[str]:
-    for field in entity.fields.values():
-        if isinstance(field.type, kinds.Reference | kinds.SubjectType):
-            name = quote(constraint_name(entity, f"{field.name}_index"))
-            yield f"CREATE INDEX {name} ON {table_of(system, entity)} (tenant, {quote(field.name)}, id)"
+def reference_index(system: System, entity: Entity, field: Field) -> str | None:
+    """The statement that makes the index by which a reference's or a subject's records are found."""
+    if not isinstance(field.type, kinds.Reference | kinds.SubjectType):
+        return None
+    name = quote(constraint_name(entity, f"{field.name}_index"))
+    return f"CREATE INDEX {name} ON {table_of(system, entity)} (tenant, {quote(field.name)}, id)"
 
 
 def constraints_of(system: System, entity: Entity) -> list[Constraint]:
@@ -114,7 +130,8 @@ def constraints_of(system: System, entity: Entity) -> list[Constraint]:
         name = constraint_name(entity, invariant.name)
         found.append(Constraint(table, name, check, "invariant-violated", rule, invariant.message))
     found.extend(_unique(entity, unique, table) for unique in entity.uniques)
-    found.extend(_exclusion(entity, exclusion, table) for exclusion in entity.exclusions)
+    for exclusion in entity.exclusions:
+        found.extend(_exclusion(entity, exclusion, table))
     for quota in entity.quotas:
         name, rule = constraint_name(entity, quota.name), f"{entity.name}.{quota.name}"
         found.append(Constraint(table, name, "", "invariant-violated", rule, quota.message or quota.name))
@@ -124,8 +141,10 @@ def constraints_of(system: System, entity: Entity) -> list[Constraint]:
 def _states(entity: Entity, table: str) -> Constraint:
     listed = ", ".join(literal(state) for state in entity.states)
     name = constraint_name(entity, "state")
+    # Met only by a server of an older declaration, which takes a transition to a state that was removed.
+    message = f"{entity.name} no longer has the state that this leads to."
     return Constraint(
-        table, name, f"CHECK (state IN ({listed}))", "internal-error", f"{entity.name}.state", ""
+        table, name, f"CHECK (state IN ({listed}))", "state-conflict", f"{entity.name}.state", message
     )
 
 
@@ -147,13 +166,17 @@ def _bounds(entity: Entity, field: Field, table: str) -> Iterator[Constraint]:
 
 def _bound_conditions(kind: ValueType, column: str) -> Iterator[str]:
     match kind:
-        case kinds.Integer(ge, le) | kinds.DecimalType(ge=ge, le=le) | kinds.MoneyType(ge=ge, le=le):
+        case kinds.Integer(ge, le):
+            yield f"{column} >= {sql_literal(-INTEGER_MAX if ge is None else ge)}"
+            yield f"{column} <= {sql_literal(INTEGER_MAX if le is None else le)}"
+        case kinds.DecimalType(ge=ge, le=le) | kinds.MoneyType(ge=ge, le=le):
             if ge is not None:
                 yield f"{column} >= {sql_literal(ge)}"
-            if le is not None:
-                yield f"{column} <= {sql_literal(le)}"
+            yield f"{column} <= {sql_literal(le)}" if le is not None else f"{column} <> 'NaN'"
         case kinds.Text(max_length, min_length):
             yield f"char_length({column}) BETWEEN {min_length} AND {max_length}"
+        case kinds.SubjectType():
+            yield f"char_length({column}) BETWEEN 1 AND {kinds.SUBJECT_LENGTH_MAX}"
         case kinds.EnumType(values=values):
             yield f"{column} IN ({', '.join(literal(value) for value in values)})"
         case kinds.ListOf(max_items=max_items):
@@ -174,8 +197,9 @@ def _reference(system: System, entity: Entity, field: Field, table: str) -> Cons
     )
 
 
-def _where(states: tuple[str, ...]) -> str:
-    return f" WHERE (state IN ({', '.join(literal(state) for state in states)}))" if states else ""
+def _where(states: tuple[str, ...], further: Sequence[str] = ()) -> str:
+    listed = [f"state IN ({', '.join(literal(state) for state in states)})"] if states else []
+    return f" WHERE ({' AND '.join([*listed, *further])})" if listed or further else ""
 
 
 def _unique(entity: Entity, unique: Unique, table: str) -> Constraint:
@@ -197,24 +221,37 @@ _RANGES = {
 }
 
 
-def _exclusion(entity: Entity, exclusion: Exclusion, table: str) -> Constraint:
-    """An exclusion; equality is written as the overlap of one-value ranges, which needs no extension."""
+def _exclusion(entity: Entity, exclusion: Exclusion, table: str) -> Iterator[Constraint]:
+    """An exclusion; equality is written as the overlap of one-value ranges, which needs no extension.
+
+    A missing value is equal to nothing; a missing start or end leaves the span open on that side.
+    """
+    rule = f"{entity.name}.{exclusion.name}"
+    start, end = quote(exclusion.start), quote(exclusion.end)
+    yield Constraint(
+        table, constraint_name(entity, f"{exclusion.name}_span"), f"CHECK ({start} <= {end})",
+        "invariant-violated", rule, f"{exclusion.start} must not lie after {exclusion.end}.",
+    )  # fmt: skip
     parts = ["avow.textrange(tenant, tenant, '[]') WITH &&"]
     for field_name in exclusion.fields:
         kind, column = entity.fields[field_name].type, quote(field_name)
-        plain = sql_type(kind)
-        made = _RANGES.get(plain)
+        made = _RANGES.get(sql_type(kind))
         if made is None:
-            made, column = "avow.textrange", f"({column}::text)"
+            made, column = "avow.textrange", _as_text(kind, column)
         parts.append(f"{made}({column}, {column}, '[]') WITH &&")
-    span = _RANGES[sql_type(entity.fields[exclusion.start].type)]
-    parts.append(f"{span}({quote(exclusion.start)}, {quote(exclusion.end)}, '[)') WITH &&")
-    definition = f"EXCLUDE USING gist ({', '.join(parts)}){_where(exclusion.states)}"
+    parts.append(f"{_RANGES[sql_type(entity.fields[exclusion.start].type)]}({start}, {end}, '[)') WITH &&")
+    present = [f"{quote(name)} IS NOT NULL" for name in exclusion.fields if entity.fields[name].optional]
+    definition = f"EXCLUDE USING gist ({', '.join(parts)}){_where(exclusion.states, present)}"
     name = constraint_name(entity, exclusion.name)
     message = exclusion.message or f"{entity.name}: it would overlap with another."
-    return Constraint(
-        table, name, definition, "exclusion-violated", f"{entity.name}.{exclusion.name}", message
-    )
+    yield Constraint(table, name, definition, "exclusion-violated", rule, message)
+
+
+def _as_text(kind: ValueType, column: str) -> str:
+    """A value that has no range of its own as text that doesn't depend on a session's settings."""
+    if isinstance(kind, kinds.DurationType):
+        column = f"extract(epoch FROM {column})"
+    return f"({column}::text)"
 
 
 def add_constraint(constraint: Constraint) -> str | None:
@@ -235,7 +272,7 @@ def functions(system: System) -> list[str]:
         parts["lock_record"].substitute(branches=lock),
         parts["apply_entry"].substitute(branches=apply),
         parts["demand_quotas"].substitute(branches=quotas),
-        whole("commit.sql").substitute(Roles.of(system).quoted()),
+        whole("commit.sql").substitute(Roles.of(system).quoted(), name=literal(system.name)),
     ]
 
 
@@ -244,35 +281,69 @@ def _branch(system: System, entity: Entity, part: str) -> str:
 
 
 def _apply_branch(system: System, entity: Entity) -> str:
-    names, inserted, updated = list[str](), list[str](), list[str]()
+    names, inserted, updated, same = list[str](), list[str](), list[str](), list[str]()
     for field in entity.fields.values():
+        column, key = quote(field.name), literal(field.name)
         value = from_json(field.type, "p_values", field.name)
-        names.append(quote(field.name))
-        inserted.append(value)
-        key = literal(field.name)
-        updated.append(
-            f"{quote(field.name)} = CASE WHEN p_values ? {key} THEN {value} ELSE r.{quote(field.name)} END"
-        )
+        missing = _value_of_old_creations(field)
+        names.append(column)
+        given = f"CASE WHEN p_values ? {key} THEN {value} ELSE {missing} END"
+        inserted.append(value if missing is None else given)
+        updated.append(f"{column} = CASE WHEN p_values ? {key} THEN {value} ELSE r.{column} END")
+        same.append(_same(f"p_values -> {key}", _as_stated(field.type, f"r.{column}")))
     for transition in entity.tracked:
         column, key = quote(performers_column(transition)), literal(transition)
         listed = named("entity.sql")["performers"].substitute(key=key)
         names.append(column)
-        inserted.append(f"CASE WHEN p_header -> 'performers' ? {key} THEN {listed} END")
-        updated.append(
-            f"{column} = CASE WHEN p_header -> 'performers' ? {key} THEN {listed} ELSE r.{column} END"
-        )
+        inserted.append(f"CASE WHEN performers ? {key} THEN {listed} END")
+        updated.append(f"{column} = CASE WHEN performers ? {key} THEN {listed} ELSE r.{column} END")
+        same.append(_same(f"performers -> {key}", f"to_jsonb(r.{column})"))
     return named("entity.sql")["apply_branch"].substitute(
         table=table_of(system, entity),
         kind=literal(entity.name),
+        known=", ".join(map(literal, entity.fields)),
+        tracked=", ".join(map(literal, entity.tracked)),
         names="".join(f", {name}" for name in names),
         inserted="".join(f",\n                    {value}" for value in inserted),
         updated="".join(f",\n                {value}" for value in updated),
+        same="\n                AND ".join(same) or "true",
     )
 
 
+def _same(stated: str, held: str) -> str:
+    """Whether a column holds what the entry states, in the same form; true where it states nothing."""
+    return f"({stated} IS NULL OR {stated} = coalesce({held}, 'null'))"
+
+
+def _as_stated(kind: ValueType, column: str) -> str:
+    """A column in the JSON form that entries have its value in."""
+    stated = canonical_column(kind, column)
+    return f"({stated})::jsonb" if is_json(kind) else f"to_jsonb({stated})"
+
+
+def _value_of_old_creations(field: Field) -> str | None:
+    """What a record gets that is created by a server whose declaration doesn't know the field yet.
+
+    The same that existing records got when the field was added; None: no value.
+    """
+    if field.optional or not isinstance(field.default, Const) or field.default.value is None:
+        return None
+    return sql_constant(field.type, field.default.value)
+
+
 def _quota_branches(system: System, entity: Entity, quota: Quota) -> str:
+    values, parts = _quota_parts(system, entity, quota), named("entity.sql")
+    return f"{parts['quota_of_counted'].substitute(values)}\n{parts['quota_of_anchor'].substitute(values)}"
+
+
+def quota_broken(system: System, entity: Entity, quota: Quota) -> str:
+    """The query that tells whether existing records exceed a quota."""
+    return named("entity.sql")["quota_broken"].substitute(_quota_parts(system, entity, quota))
+
+
+def _quota_parts(system: System, entity: Entity, quota: Quota) -> dict[str, str]:
     anchor = system.referred(entity, quota.anchor)
-    values = {
+    return {
         "kind": literal(entity.name),
         "anchor_kind": literal(anchor.name),
         "table": table_of(system, entity),
@@ -283,8 +354,6 @@ def _quota_branches(system: System, entity: Entity, quota: Quota) -> str:
         "measure": "count(*)" if quota.weight is None else f"sum(c.{quote(quota.weight)})",
         "constraint": literal(constraint_name(entity, quota.name)),
     }
-    parts = named("entity.sql")
-    return f"{parts['quota_of_counted'].substitute(values)}\n{parts['quota_of_anchor'].substitute(values)}"
 
 
 def edges(system: System) -> list[tuple[str, str, str, str]]:

@@ -25,7 +25,8 @@ from avow.store.tables import Constraint, constraints_of
 _COMMIT = text("write.sql", "commit")
 _LOCK = text("write.sql", "lock")
 
-DECIDED_TOO_LONG_AGO = "AV003"
+OVERTAKEN = "AV003"
+"""What avow.commit raises for a decision that is too old, or that another one was faster than."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,18 @@ class Broken:
     constraint: Constraint
 
 
+class WriteRefused(Exception):
+    """avow.commit refuses a write, which then is our own bug: nothing was written.
+
+    Names the SQLSTATE and what it is about. PostgreSQL's own words aren't kept: they hold values.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        fault = cast(DatabaseFault, error)
+        about = fault.constraint_name or fault.column_name
+        super().__init__(f"SQLSTATE {fault.sqlstate}" + (f", {about}" if about else ""))
+
+
 Outcome: TypeAlias = Done | Stale | Replay | Broken
 Decide: TypeAlias = Callable[[Loaded], Write]
 
@@ -107,6 +120,9 @@ class Transactions:
 
     async def commit(self, tenant: str, key: IdempotencyKey | None, write: Write) -> Outcome:
         """Commit a write whose decision was made on unlocked records; one round trip.
+
+        Raises WriteRefused for what no decision of the kernel can be, and one of the driver's `Retryable`
+        where nothing was executed.
 
         A lost connection leaves it open whether the write was committed: the caller finds out by
         deciding again under the same key, which waits for the first attempt and replays its answer.
@@ -152,10 +168,12 @@ class Transactions:
             )  # fmt: skip
         except driver.IntegrityBroken as error:
             return self._broken(error)
-        except driver.DatabaseError as error:
-            if cast(DatabaseFault, error).sqlstate == DECIDED_TOO_LONG_AGO:
-                return Stale()
+        except (*driver.Retryable, *driver.Lost, driver.Canceled, *driver.NoRoom):
             raise
+        except driver.DatabaseError as error:
+            if cast(DatabaseFault, error).sqlstate == OVERTAKEN:
+                return Stale()
+            raise WriteRefused(error) from None
         match row["outcome"]:
             case "done":
                 return Done()
@@ -171,7 +189,7 @@ class Transactions:
             return Broken(constraint)
         if name and name.startswith("audit_"):
             return Stale()  # another command has written this version of the record
-        raise error
+        raise WriteRefused(error) from None
 
 
 def _lock(key: Key, version: int | None, write: bool) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 -- row-level security asks for it.
 
 -- name: now
+-- The database's time.
 SELECT avow.now()
 
 -- name: load
+-- The answer that a key already has, and every record that a decision may rest on, in one row.
 SELECT avow.now(), k.fingerprint, k.status, k.body, k.kind, k.record, k.version@{selected}
 FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant, $3::uuid AS record OFFSET 0) AS s
 LEFT JOIN LATERAL (
@@ -13,11 +15,13 @@ LEFT JOIN LATERAL (
 ) AS k ON true@{joins}
 
 -- name: join
+-- One more record of a load; all its columns are null where it isn't there.
 LEFT JOIN LATERAL (
     SELECT * FROM @{table} AS t WHERE t.tenant = s.tenant AND t.id = @{wanted} LIMIT 1
 ) AS @{alias} ON true
 
 -- name: page
+-- The next records that an actor may read, in the order of their ids.
 SELECT s.now, r.* FROM (
     SELECT set_config('avow.tenant', $1::text, true) AS tenant, $2::text AS subject, avow.now() AS now OFFSET 0
 ) AS s
@@ -26,12 +30,15 @@ CROSS JOIN LATERAL (
 ) AS r
 
 -- name: remote
+-- A value of the record behind a reference, of the same tenant.
 (SELECT @{value} FROM @{table} AS @{alias} WHERE @{alias}.tenant = @{tenant} AND @{alias}.id = @{wanted})
 
 -- name: list_from_json
+-- A JSON array as an array of one type, in its order.
 coalesce((SELECT array_agg(item::@{item} ORDER BY place) FROM jsonb_array_elements_text(@{source}) WITH ORDINALITY AS t(item, place)), '{}')
 
 -- name: entries
+-- The next audit entries of one record, with the long values that still exist.
 SELECT a.entry, a.kind, a.id, a.version, a.header, a.hash, a.payloads
 FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
 CROSS JOIN LATERAL (
@@ -46,7 +53,9 @@ CROSS JOIN LATERAL (
 ) AS a
 
 -- name: boundary
+-- What a boundary was.
 SELECT description FROM avow.boundary WHERE fingerprint = $1
 
 -- name: api_key
-SELECT * FROM avow.find_api_key($1)
+-- A live API key.
+SELECT tenant, subject, roles, digest FROM avow.find_api_key($1)

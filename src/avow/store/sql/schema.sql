@@ -12,20 +12,21 @@ CREATE TABLE avow.clock (
     single boolean PRIMARY KEY DEFAULT true CHECK (single)
 );
 
+-- In plpgsql, which keeps its plan; every command asks for the time twice.
 CREATE FUNCTION avow.now() RETURNS timestamptz
-    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    AS 'SELECT coalesce((SELECT fixed FROM avow.clock), clock_timestamp())';
+    LANGUAGE plpgsql VOLATILE
+    AS 'BEGIN RETURN coalesce((SELECT fixed FROM avow.clock), pg_catalog.clock_timestamp()); END';
 
 -- The tenant of the running transaction; null, and so no rows, where none was set.
 CREATE FUNCTION avow.tenant() RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
-    AS $$SELECT nullif(current_setting('avow.tenant', true), '')$$;
+    AS $$SELECT nullif(pg_catalog.current_setting('avow.tenant', true), '')$$;
 
 -- Every boundary that was ever in force here, so that old entries can be explained.
 CREATE TABLE avow.boundary (
-    fingerprint bytea PRIMARY KEY,
-    description bytea NOT NULL,
-    first_seen  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    fingerprint    bytea PRIMARY KEY,
+    description    bytea NOT NULL,
+    in_force_since timestamptz NOT NULL DEFAULT clock_timestamp(),
     CHECK (fingerprint = sha256(description))
 );
 
@@ -116,8 +117,8 @@ BEGIN
     END LOOP;
 END $$;
 
-GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge TO @{application};
-GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge TO @{reader};
+GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock TO @{application};
+GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock TO @{reader};
 
 -- An API key by its public id; the application never sees the table.
 CREATE FUNCTION avow.find_api_key(p_id text)
