@@ -98,9 +98,8 @@ class _Work:
             _about_whole("boundary-altered", f"boundary {name[:16]}: its description was edited")
             for name in self._boundaries.altered
         ]
-        for boundary, kind, name, source, target in sorted(
-            (await self._scan.edges()) ^ self._boundaries.edges, key=str
-        ):
+        stored = {edge for edge in await self._scan.edges() if edge[0] not in self._boundaries.altered}
+        for boundary, kind, name, source, target in sorted(stored ^ self._boundaries.edges, key=str):
             said = f"{kind}.{name} from {source} to {target}"
             found.append(
                 _about_whole("edges-edited", f"boundary {boundary[:16]}: {said} was added or removed")

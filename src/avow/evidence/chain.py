@@ -171,7 +171,8 @@ class RecordCheck:
 
     def _compare_values(self, shape: Shape, live: Live) -> None:
         expected = {**shape.blank, **self._values}
-        same = live.values == expected
+        held = live.values.values()
+        same = live.values == expected and [*map(type, held)] == [*map(type, expected.values())]
         if not same or shape.json_fields:
             for name in shape.blank:
                 if not self._holds(shape, name, live.values[name]):
