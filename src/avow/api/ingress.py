@@ -74,16 +74,15 @@ class WhyQuery:
 
 
 def read_input(transition: Transition, body: Any) -> dict[str, Value]:
-    """Read the arguments of a command from a JSON value that `json_text` gave; None is no body at all.
+    """Read the arguments of a command from a JSON value that `json_text` gave.
 
     Absent and null are the same: the argument's default, where it has one, else no value. The result
     holds only arguments that have a value. Raises `input-invalid` with every flaw.
     """
-    given: Any = {} if body is None else body
-    if not isinstance(given, Mapping):
+    if not isinstance(body, Mapping):
         raise input_invalid([Flaw("#", "not-an-object", "must be a JSON object of the arguments")])
     members = tuple(Member(p.name, p.type, p.optional) for p in transition.parameters)
-    values, flaws = parse_members(members, given, "#")  # pyright: ignore[reportUnknownArgumentType]
+    values, flaws = parse_members(members, body, "#")  # pyright: ignore[reportUnknownArgumentType]
     if flaws:
         raise input_invalid(flaws)
     for parameter in transition.parameters:

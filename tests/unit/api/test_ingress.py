@@ -76,7 +76,6 @@ def test_a_body_becomes_typed_values() -> None:
 
 
 def test_absent_and_null_both_mean_the_default_of_the_argument() -> None:
-    assert ingress.read_input(send, None) == {"by_air": False}
     assert ingress.read_input(send, {}) == {"by_air": False}
     assert ingress.read_input(send, {"by_air": None, "why": None}) == {"by_air": False}
 
@@ -95,7 +94,7 @@ def test_every_flaw_is_reported_at_its_place() -> None:
     ]
 
 
-@pytest.mark.parametrize("body", [[], "x", 1, True, Decimal("1.5"), [{}]])
+@pytest.mark.parametrize("body", [None, [], "x", 1, True, Decimal("1.5"), [{}]])
 def test_a_body_that_is_no_object_is_refused_at_its_root(body: Any) -> None:
     code, errors = refused(lambda: ingress.read_input(send, body))
     assert (code, errors[0]["pointer"]) == ("input-invalid", "#")
