@@ -21,6 +21,9 @@ from avow.model import types as kinds
 from avow.model.types import ValueType
 from avow.model.values import Money, Subject, currency_scale
 
+if sys.version_info >= (3, 14):
+    import annotationlib
+
 TEXT_LENGTH_CEILING = 1_000_000
 LIST_ITEMS_CEILING = 10_000
 
@@ -46,9 +49,7 @@ def annotations_of(
 
 def _raw_annotations(holder: Any) -> Mapping[str, Any]:
     if sys.version_info >= (3, 14):
-        from annotationlib import Format, get_annotations
-
-        return get_annotations(holder, format=Format.FORWARDREF)
+        return annotationlib.get_annotations(holder, format=annotationlib.Format.FORWARDREF)
     return inspect.get_annotations(holder)
 
 

@@ -223,13 +223,15 @@ class _Decider:
             before.entity, before.id, before.state, before.version, values, before.performers, before.head
         )
         self._run_body(step, where)
-        if pool.running.get(key) is step:
+        if step.open:
             self._complete(step)
 
     def _complete(self, step: OpenStep) -> None:
         """Take the transition: the record enters its target, one version on."""
         before, transition = step.before, step.transition
-        del self.pool.running[before.key]
+        key = before.key
+        step.open = False
+        del self.pool.running[key]
         after = Record(
             before.entity,
             before.id,
@@ -239,7 +241,7 @@ class _Decider:
             self._performers(before, transition),
             before.head,
         )
-        self.pool.records[before.key] = after
+        self.pool.records[key] = after
         if transition.creation:
             changes = {name: value for name, value in step.values.items() if value is not None}
         else:

@@ -38,6 +38,7 @@ class OpenStep:
     arguments: Mapping[str, Value]
     cause: tuple[Key, int] | None
     place: int
+    open: bool = True
 
     @property
     def at(self) -> tuple[Key, int]:
@@ -223,7 +224,7 @@ class RecordDraft:
             raise BodyFault(f"{where}: a guard may only read")
         if step.before.key != self._key:
             raise BodyFault(f"{where} belongs to another record: call one of its transitions")
-        if self._pool.running.get(self._key) is not step:
+        if not step.open:
             raise BodyFault(f"{where}: assign before calling for another transition of the same record")
         declared = self._entity.fields[name]
         if value is not None:

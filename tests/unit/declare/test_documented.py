@@ -25,7 +25,7 @@ def test_every_public_word_stands_on_the_page() -> None:
 
 
 def test_the_examples_of_the_page_run_and_move_money() -> None:
-    source = "\n".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+    source = "\n".join(re.findall(r"```python[^\n]*\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
     linecache.cache["declaration.md"] = (
         len(source),
         None,
