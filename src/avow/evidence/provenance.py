@@ -14,8 +14,8 @@ from typing import Any
 
 from avow import canonical
 from avow.evidence.chain import is_header
+from avow.evidence.expression_text import Types, expression_of, text_of
 from avow.model.expression import Argument, Expression, FieldOf, InState, Performed, walk
-from avow.model.expression_text import Types, expression_of, text_of
 
 HIDDEN: Mapping[str, Any] = {"hidden": True}
 """Stands for what the reader may not see."""

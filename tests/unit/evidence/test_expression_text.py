@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avow.evidence.expression_text import expression_of, text_of
 from avow.model.expression import (
     ActorSubject,
     All,
@@ -34,7 +35,6 @@ from avow.model.expression import (
     describe,
     render,
 )
-from avow.model.expression_text import expression_of, text_of
 from avow.model.values import Money
 from examples.enrollment.system import app
 
