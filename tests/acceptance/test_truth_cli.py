@@ -1,0 +1,241 @@
+"""Does somebody at a terminal learn why, what happened, and whether all of it is still true?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from avow.api import api_keys
+from avow.cli.settings import pepper_of
+from avow.store.pool import connect
+from examples.enrollment.system import app
+from tests.acting import Acting, acting
+from tests.fix_database import Database, MakeDatabase
+
+TARGET = Path(__file__).resolve().parents[2] / "examples" / "enrollment"
+SECRET = "the secret of the service, long enough"
+COLUMNS = 80
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database with one approved enrollment, and a way to ask about it."""
+
+    made: Database
+    course: UUID
+    enrollment: UUID
+
+    def avow(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run one command."""
+        settings = {"AVOW_DATABASE_URL": self.made.admin_url, "AVOW_SECRET": SECRET, "NO_COLOR": "1"}
+        return subprocess.run(
+            [sys.executable, "-m", "avow.cli", *arguments], env={**os.environ, **settings, **environment},
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+
+    def asked(self, *arguments: str) -> Any:
+        """Run one command that answers in JSON."""
+        done = self.avow(*arguments, "--json")
+        assert done.returncode == 0, done.stderr + done.stdout
+        return json.loads(done.stdout)
+
+    def execute(self, sql: str) -> None:
+        """What a superuser does with psql."""
+
+        async def run() -> None:
+            connection = await connect(self.made.admin_url)
+            try:
+                await connection.execute(sql)
+            finally:
+                await connection.close()
+
+        asyncio.run(run())
+
+
+def filled(made: Database, fill: Callable[[Acting], Any]) -> Any:
+    async def run() -> Any:
+        async with acting(made) as act:
+            return await fill(act)
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def place(database: MakeDatabase) -> Place:
+    made = database(app)
+
+    async def fill(act: Acting) -> tuple[UUID, UUID]:
+        course = await act.do("Course", "announce", None, {"title": "Greek", "seats": 3}, "rita", "registrar")
+        enrollment = await act.do("Enrollment", "start", None, {"course": course}, "ana")
+        await act.do("Enrollment", "submit", enrollment, {"essay": "because " * 300}, "ana")
+        await act.do("Enrollment", "verify", enrollment, {}, "rita", "registrar")
+        await act.do("Enrollment", "approve", enrollment, {}, "dora", "dean")
+        return course, enrollment
+
+    course, enrollment = filled(made, fill)
+    return Place(made, course, enrollment)
+
+
+def test_why_leads_from_a_value_to_the_command_that_caused_it(place: Place) -> None:
+    done = place.avow("why", f"courses/{place.course}", "taken", "--target", str(TARGET))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("taken = 1  because\n")
+    for part in (
+        "Course.take_seat  by dora (dean)", "taken 0 -> 1", "never_oversold: taken <= seats",
+        f"caused by  Enrollment {place.enrollment}", "Enrollment.approve  by dora (dean)",
+        "dean & ~performed(verify)", "performed(verify) rita", "(today's)", "intact",
+    ):  # fmt: skip
+        assert part in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= COLUMNS
+
+
+def test_why_at_a_time_is_what_was_known_then(place: Place) -> None:
+    where = (f"courses/{place.course}", "taken", "--target", str(TARGET))
+    now = place.asked("why", *where)
+    created = place.asked("history", where[0], "--target", str(TARGET))["items"][0]["at"]
+    then = place.asked("why", *where, "--at", created)
+    assert (now["value"], then["value"]) == (1, 0)
+    assert then["because"]["transition"] == "announce"
+    assert place.asked("why", *where, "--at", "2020-01-01T00:00:00Z")["because"] is None
+
+
+def test_why_as_somebody_shows_only_what_they_may_see(place: Place) -> None:
+    """Whose place was taken is the business of who may see that enrollment."""
+    where = (f"courses/{place.course}", "taken", "--target", str(TARGET), "--as", "zoe")
+    done = place.avow("why", *where)
+    assert "taken = 1" in done.stdout
+    assert "caused by   a record that you may not see" in done.stdout
+    assert "dora" not in done.stdout
+    assert str(place.enrollment) not in done.stdout + place.avow("why", *where, "--json").stdout
+    unseen = place.avow("why", f"enrollments/{place.enrollment}", "--target", str(TARGET), "--as", "zoe")
+    assert unseen.returncode == 1
+    assert "not-found" in unseen.stderr
+    own = place.avow("why", f"enrollments/{place.enrollment}", "--target", str(TARGET), "--as", "ana")
+    assert own.returncode == 0
+
+
+def test_history_shows_each_change(place: Place) -> None:
+    shown = place.asked("history", f"enrollments/{place.enrollment}", "--target", str(TARGET))
+    steps = [(item["transition"], item["actor"]["subject"], item["to"]) for item in shown["items"]]
+    assert steps == [
+        ("start", "ana", "draft"), ("submit", "ana", "submitted"), ("verify", "rita", "verified"),
+        ("approve", "dora", "approved"),
+    ]  # fmt: skip
+    part = place.asked("history", f"enrollments/{place.enrollment}", "--target", str(TARGET), "--after", "1",
+                       "--limit", "2")  # fmt: skip
+    assert ([item["version"] for item in part["items"]], part["more"]) == ([2, 3], True)
+    assert part["items"][0]["changes"]["essay"]["old"] == ""
+    text = place.avow("history", f"enrollments/{place.enrollment}", "--target", str(TARGET)).stdout
+    assert max(map(len, text.splitlines())) <= COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("why", "enrollments/1"), "isn't the id of a record"),
+        (("why", "students/00000000-0000-7000-8000-000000000001"), "has no students"),
+        (("why", "courses/00000000-0000-7000-8000-000000000001", "price"), "has no field price"),
+        (("why", "courses/00000000-0000-7000-8000-000000000001", "--at", "noon"), "isn't an instant"),
+        (("history", "courses/00000000-0000-7000-8000-000000000001", "--role", "dean"), "without --as"),
+    ],
+)
+def test_a_question_that_cannot_be_meant_is_answered_with_what_to_write(
+    place: Place, arguments: tuple[str, ...], said: str
+) -> None:
+    done = place.avow(*arguments, "--target", str(TARGET))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "mend:" in done.stderr
+
+
+def test_verify_holds_and_says_what_it_checked_and_what_not(place: Place) -> None:
+    done = place.avow("verify", str(TARGET))
+    assert done.returncode == 0
+    assert re.match(r"6 audit entries of 2 records in 1 tenant hold: .* entries/s\)\n", done.stdout)
+    assert "not covered" in done.stderr
+    shown = place.asked("verify", str(TARGET))
+    assert (shown["holds"], shown["entries"], shown["found"]) == (True, 6, 0)
+
+
+def test_an_edit_with_psql_is_found_by_record_and_field(place: Place) -> None:
+    place.execute("UPDATE enrollment.courses SET seats = 300")
+    done = place.avow("verify", str(TARGET))
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"value-edited  courses/{place.course} seats version 2 (tenant main)\n")
+    shown = json.loads(place.avow("verify", str(TARGET), "--json").stdout)
+    assert (shown["holds"], shown["findings"][0]["field"]) == (False, "seats")
+
+
+def test_verify_without_the_time_for_it_gives_no_verdict(place: Place) -> None:
+    done = place.avow("verify", str(TARGET), "--limit-s", "0")
+    assert done.returncode == 4
+    assert done.stdout.startswith("no verdict")
+
+
+def test_an_altered_entry_is_not_told_as_the_truth(place: Place) -> None:
+    place.execute(
+        "UPDATE avow.audit SET header = convert_to("
+        "replace(convert_from(header, 'UTF8'), 'dora', 'drew'), 'UTF8')"
+    )
+    done = place.avow("why", f"courses/{place.course}", "taken", "--target", str(TARGET))
+    assert "ALTERED: run `avow verify`" in done.stdout
+
+
+def test_a_key_is_made_listed_rotated_and_revoked(place: Place) -> None:
+    target = ("--target", str(TARGET))
+    made = place.asked("keys", "create", "robot", "--role", "dean", *target)
+    presented = api_keys.parse(made["key"])
+    stored = filled(place.made, lambda act: act.reads.api_key(made["id"]))
+    assert api_keys.matches(presented, (stored["digest"],), pepper_of(SECRET.encode()))
+    assert (stored["subject"], stored["roles"], stored["tenant"]) == ("robot", ["dean"], "main")
+    assert made["key"] not in place.avow("keys", "list", *target).stdout
+
+    fresh = place.asked("keys", "rotate", made["id"], "--overlap-hours", "2", *target)
+    states = {item["id"]: item["state"] for item in place.asked("keys", "list", *target)["items"]}
+    assert states == {made["id"]: "ending", fresh["id"]: "live"}
+    for key_id in states:
+        assert filled(place.made, lambda act, key_id=key_id: act.reads.api_key(key_id)) is not None
+    assert place.avow("keys", "rotate", made["id"], *target).returncode == 2
+
+    assert place.avow("keys", "revoke", made["id"], *target).returncode == 0
+    assert filled(place.made, lambda act: act.reads.api_key(made["id"])) is None
+    assert filled(place.made, lambda act: act.reads.api_key(fresh["id"])) is not None
+
+
+def test_keys_are_the_owners_business(place: Place) -> None:
+    done = place.avow("keys", "list", "--target", str(TARGET), AVOW_DATABASE_URL=place.made.application_url)
+    assert done.returncode == 3
+    assert "rights-missing" in done.stderr
+    wrong = place.avow("keys", "create", "robot", "--role", "emperor", "--target", str(TARGET))
+    assert wrong.returncode == 2
+    assert "Roles: dean, registrar" in wrong.stderr
+
+
+def test_doctor_looks_at_the_surroundings_and_says_what_to_do(place: Place) -> None:
+    done = place.avow("doctor", str(TARGET), "--json")
+    lines = {line["what"]: line for line in json.loads(done.stdout)["lines"]}
+    # The server of the tests runs without these, which nobody should.
+    off = {"fsync", "full_page_writes", "synchronous_commit"}
+    assert {what for what, line in lines.items() if not line["ok"]} == off
+    assert all(lines[what]["mend"] for what in off)
+    assert done.returncode == 1
+    place.execute("INSERT INTO avow.clock (fixed) VALUES ('2026-11-21T00:00:00Z')")
+    assert "OFF clock" in place.avow("doctor", str(TARGET)).stdout
+
+
+def test_without_a_database_each_says_how_to_get_one(place: Place, tmp_path: Path) -> None:
+    for arguments in (("verify", str(TARGET)), ("doctor", str(TARGET))):
+        done = place.avow(*arguments, AVOW_DATABASE_URL="", AVOW_HOME=str(tmp_path))
+        assert done.returncode == 3
+        assert "avow dev" in done.stdout + done.stderr
