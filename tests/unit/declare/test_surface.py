@@ -153,3 +153,23 @@ def test_the_fingerprint_of_a_body_does_not_depend_on_its_decorator() -> None:
 def test_every_public_word_is_there() -> None:
     assert [name for name in avow.__all__ if not hasattr(avow, name)] == []
     assert avow.__all__ == sorted(avow.__all__)
+
+
+def test_a_refusal_can_name_what_is_allowed_since_every_policy_is_loaded() -> None:
+    class Boss(Entity):
+        who: Subject = field()
+        visible = read(by=dean)
+        here = State(initial=True, final=True)
+        start = create(here, by=dean, sets=[who])
+
+    class Case(Entity):
+        boss: Boss = ref()
+        visible = read(by=dean)
+        begun, ended = State(initial=True), State(final=True)
+        begin = create(begun, by=dean, sets=[boss])
+        again = transition(begun, to=begun, by=dean)
+        end = transition(begun, to=ended, by=actor == boss.who)
+
+    transitions = system("cases", Boss, Case).entities["Case"].transitions
+    assert transitions["again"].loads == (("boss",),)
+    assert transitions["begin"].loads == ()
