@@ -109,6 +109,7 @@ class Application:
             async with asyncio.timeout(REQUEST_S_MAX):
                 return await self._dispatch(exchange)
         except ProblemError as error:
+            _note_denial(exchange, error.problem)
             return Response.of_problem(exchange, error)
         except Exception as error:
             fault = fault_of(error)
@@ -156,6 +157,16 @@ class Application:
             case _:
                 pass
         return Response.json({"status": "ok"})
+
+
+def _note_denial(exchange: Exchange, problem: Problem) -> None:
+    """Leave a line about a refused credential or right, without the request's data.
+
+    What a rule refuses on a record is kept in the database, as part of the answer.
+    """
+    if problem.status in (401, 403):
+        rule, subject = problem.extra.get("rule", "no rule"), str(exchange.actor.subject)
+        _log.info("request %s by %r was denied: %s, %s", exchange.request_id, subject, problem.code, rule)
 
 
 def problem_body(problem: Problem, command_id: Any) -> bytes:

@@ -169,4 +169,19 @@ class Memo(Entity):
     file = transition(left_here, to=read_once, by=authenticated)
 
 
-app = system("venue", Room, Booking, Pass, Memo)
+class Complaint(Entity):
+    """About a booking that not everybody may know; one for each."""
+
+    open = State(initial=True)
+    settled = State(final=True)
+
+    booking: Booking = ref()
+    author: Subject = field(default=actor)
+    one_each = unique(booking)
+    visible = read(by=(actor == author) | manager | (actor == booking.holder))
+
+    complain = create(open, by=authenticated, sets=[booking])
+    settle = transition(open, to=settled, by=manager | (actor == author))
+
+
+app = system("venue", Room, Booking, Pass, Memo, Complaint)
