@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avow import canonical
@@ -22,6 +22,7 @@ profile = st.recursive(
 )
 
 
+@settings(max_examples=80, deadline=None)
 @given(profile)
 def test_the_encoding_is_that_of_the_standard(value: Any) -> None:
     encoded = canonical.encode(value)

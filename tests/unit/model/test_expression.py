@@ -118,14 +118,14 @@ def number(node: Expression, row: Row) -> int | None:
             raise AssertionError(node)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(conditions, rows)
 def test_evaluation_agrees_with_a_second_evaluator(condition: Expression, values: Any) -> None:
     row = Row(values)
     assert evaluate(condition, row) is {TRUE: True, FALSE: False, UNKNOWN: None}[truth(condition, row)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(conditions)
 def test_an_expression_renders_as_python_that_means_the_same(condition: Expression) -> None:
     names = {name: Symbol(ast.FieldOf((name,))) for name in FIELDS}
@@ -182,7 +182,7 @@ def _operators() -> None:
 _operators()
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(conditions, conditions)
 def test_descriptions_are_canonical_and_tell_expressions_apart(one: Expression, other: Expression) -> None:
     same = canonical.encode(describe(one)) == canonical.encode(describe(other))

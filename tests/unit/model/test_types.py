@@ -87,7 +87,7 @@ PAIRS: list[tuple[ValueType, st.SearchStrategy[Any]]] = [
 
 @pytest.mark.parametrize(("kind", "values"), PAIRS, ids=lambda held: type(held).__name__)
 def test_what_is_written_is_read_back_equal_and_is_canonical(kind: ValueType, values: Any) -> None:
-    @settings(max_examples=40)
+    @settings(max_examples=40, deadline=None)
     @given(values)
     def holds(value: Any) -> None:
         fitted = kind.fit(value, "")
@@ -108,7 +108,7 @@ json = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(json)
 def test_reading_whatever_json_there_is_fits_or_is_told_and_never_fails(raw: Any) -> None:
     for kind, _ in PAIRS:
