@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import platform
 import subprocess
@@ -156,7 +157,11 @@ def _verify(declared: Declared) -> dict[str, Any]:
         return {"held": None, "note": "`avow verify` is not there yet; nothing is claimed of it"}
     _say("avow verify")
     said = declared.avow("verify", "--json")
-    return {"held": said.returncode == 0, "exit_code": said.returncode, "said": said.stdout.strip()[-1000:]}
+    try:
+        found: dict[str, Any] = json.loads(said.stdout)
+    except ValueError:
+        found = {"note": (said.stdout + said.stderr)[-1000:]}
+    return {"held": said.returncode == 0, "exit_code": said.returncode, **found}
 
 
 def _refusals(tally: Tally) -> dict[str, dict[str, int]]:

@@ -53,9 +53,10 @@ class Twin:
             "TWIN_KEY_LOCK_S": str(KEY_LOCK_S),
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "examples.twins.enrollment", "--port", "0"],
+            [sys.executable, "-m", "examples.demo.twin_process", "--port", "0"],
             cwd=ROOT,
             env=os.environ | settings,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -74,8 +75,9 @@ class Twin:
         if process is not None:
             process.kill()
             process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()
 
     def stop(self) -> None:
         """End the server; it holds nothing that a kill could harm."""

@@ -1,0 +1,185 @@
+"""`./demo` shows what happened: its table agrees with its verdict, and a weaker declaration is found out."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from examples.demo.attacks import ATTACKS
+from examples.demo.table import COLUMN_WIDTHS, WIDTH_MAX
+
+ROOT = Path(__file__).parents[2]
+RUN_TIMEOUT_S = 180
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a demo printed, and its table read back: the cells of each attack."""
+
+    exit_code: int
+    text: str
+    by_hand: dict[str, str]
+    declared: dict[str, str]
+    foot: tuple[str, str]
+
+
+def start(
+    *arguments: str, root: Path = ROOT, environment: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "examples.demo", *arguments],
+        cwd=root,
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(demo: subprocess.Popen[str]) -> Shown:
+    try:
+        text, errors = demo.communicate(timeout=RUN_TIMEOUT_S)
+    finally:
+        end(demo)
+    cells = [cells_of(line) for line in text.splitlines()]
+    rows = [row for row in cells if row[0] in {attack.title for attack in ATTACKS}]
+    foots = [row for row in cells if row[0] == "held" and " of " in row[1]]
+    assert len(foots) == 1, text + errors
+    return Shown(
+        exit_code=demo.returncode,
+        text=text,
+        by_hand={title: by_hand for title, by_hand, _ in rows},
+        declared={title: declared for title, _, declared in rows},
+        foot=(foots[0][1], foots[0][2]),
+    )
+
+
+def end(demo: subprocess.Popen[str]) -> None:
+    """Whatever the test has come to: leave nothing running, and nothing open."""
+    demo.kill()
+    demo.wait()
+    for stream in (demo.stdout, demo.stderr):
+        assert stream is not None
+        stream.close()
+
+
+def cells_of(line: str) -> tuple[str, str, str]:
+    """A line cut at the table's columns."""
+    first, second, _ = COLUMN_WIDTHS
+    return (
+        line[2 : 2 + first].strip(),
+        line[3 + first : 3 + first + second].strip(),
+        line[4 + first + second :].strip(),
+    )
+
+
+def held(cells: dict[str, str]) -> set[str]:
+    return {title for title, text in cells.items() if text.startswith("held ")}
+
+
+def leftovers() -> list[Path]:
+    return list((ROOT / ".avow").glob("demo-*"))
+
+
+def test_the_declared_one_holds_everything_and_the_table_says_what_each_did() -> None:
+    """Two at once, and neither is in the other's way; a database that the user has named is left alone."""
+    other = start("--only", "stale", environment={"AVOW_DATABASE_URL": "postgresql://nowhere.invalid/none"})
+    shown = finish(start())
+    assert finish(other).exit_code == 0
+    assert shown.exit_code == 0, shown.text
+    titles = {attack.title for attack in ATTACKS}
+    assert set(shown.by_hand) == set(shown.declared) == titles
+    assert held(shown.declared) == titles
+    assert titles - held(shown.by_hand) == {"kill -9 after the commit", "a state edited with psql"}
+    assert shown.foot == (f"{len(held(shown.by_hand))} of {len(titles)}", f"{len(titles)} of {len(titles)}")
+    assert all(text.startswith(("held ", "BROKE")) for text in shown.by_hand.values())
+    assert "taken = 1" in shown.text
+    assert "Not shown:" in shown.text
+    assert [line for line in shown.text.splitlines() if len(line) > WIDTH_MAX] == []
+
+
+def test_a_weaker_declaration_is_found_out(tmp_path: Path) -> None:
+    """Without four eyes and without the count of places; in a folder with a space in its name."""
+    root = tmp_path / "a folder"
+    shutil.copytree(ROOT / "examples", root / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+    weak = root / "weak one"
+    weak.mkdir()
+    source = (ROOT / "examples" / "enrollment" / "system.py").read_text()
+    for strong in (" & ~performed(verify)", "invariant(taken <= seats,"):
+        assert strong in source
+    source = source.replace(" & ~performed(verify)", "").replace(
+        "invariant(taken <= seats,", "invariant(taken <= 9,"
+    )
+    (weak / "system.py").write_text(source)
+    shown = finish(start("--only", "appro", "--declared", str(weak), root=root))
+    broken = {"two approvals for one place", "approving one's own check"}
+    assert shown.declared.keys() == broken
+    assert held(shown.declared) == set()
+    assert held(shown.by_hand) == broken, "the other one is attacked in the same way, and holds"
+    assert shown.declared["two approvals for one place"] == "BROKE approved 2 of 2"
+    assert (shown.foot, shown.exit_code) == (("2 of 2", "0 of 2"), 1)
+    assert "THE DECLARED ONE DID NOT HOLD: two approvals for one place, approving one's" in shown.text
+
+
+def test_with_stay_the_servers_run_until_interrupted() -> None:
+    demo = start("--stay", "--only", "neighbour")
+    assert demo.stdout is not None
+    lines: list[str] = []
+    try:
+        for line in demo.stdout:
+            lines.append(line.rstrip())
+            if "until Ctrl-C" in line:
+                break
+        url = next(line.split()[1] for line in lines if line.startswith("  declared   http"))
+        token = lines[next(number for number, line in enumerate(lines) if line.startswith("  rita,")) + 1]
+        with httpx2.Client(
+            base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False
+        ) as client:
+            answer = client.get("/courses")
+            assert (answer.status_code, len(answer.json()["items"])) == (200, 1)
+            demo.send_signal(signal.SIGINT)
+            assert demo.wait(RUN_TIMEOUT_S) == 0
+            with pytest.raises(httpx2.TransportError):
+                client.get("/courses")
+    finally:
+        end(demo)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_ended_demo_leaves_no_server_and_a_killed_ones_database_is_removed_by_the_next(
+    number: signal.Signals,
+) -> None:
+    before = set(leftovers())
+    demo = start("--only", "stale")
+    try:
+        assert demo.stdout is not None
+        while "ready after" not in demo.stdout.readline():
+            assert demo.poll() is None
+        demo.send_signal(number)
+        demo.communicate(timeout=RUN_TIMEOUT_S)  # its servers hold these pipes too: they have ended
+    finally:
+        end(demo)
+    left = set(leftovers()) - before
+    assert len(left) == (number == signal.SIGKILL)
+    if left:
+        assert finish(start("--only", "stale")).exit_code == 0
+        assert not left & set(leftovers())
+
+
+def test_an_attack_that_is_not_there_is_a_wrong_usage() -> None:
+    demo = start("--only", "no such attack")
+    try:
+        text, errors = demo.communicate(timeout=RUN_TIMEOUT_S)
+    finally:
+        end(demo)
+    assert (demo.returncode, text) == (2, "")
+    assert re.search("no attack has .*no such attack", errors)
