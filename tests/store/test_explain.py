@@ -1,0 +1,180 @@
+"""What is told of a record comes from the log: with the rules of its time, also where the row is gone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from avow import (
+    Actor,
+    Entity,
+    State,
+    Subject,
+    actor,
+    create,
+    everybody,
+    field,
+    read,
+    role,
+    system,
+    transition,
+)
+from avow.engine.explain import Operator, history, why
+from avow.engine.verify import verify
+from avow.model.system import System
+from avow.store.install import install
+from avow.store.pool import connect
+from avow.store.reads import ENTRIES_MAX
+from tests.acting import TENANT, Acting, acting
+from tests.fix_database import Database, MakeDatabase
+
+clerk, chief = role("clerk"), role("chief")
+
+
+def declared(later: bool) -> System:
+    """A counter; later its limit is another, only a chief may count, and it has one more field."""
+
+    class Counter(Entity):
+        owner: Subject = field(default=actor)
+        count: int = field(default=0)
+        secret: str = field(default="", read=actor == owner)
+        if later:
+            colour: str = field(default="grey")
+        visible = read(by=everybody)
+        running, stopped = State(initial=True), State(final=True)
+        begin = create(running, by=everybody)
+        stop = transition(running, to=stopped, by=everybody)
+
+        @transition(
+            running, to=running, by=chief if later else clerk | chief,
+            when=count < (9_000 if later else 5_000),
+        )  # fmt: skip
+        def up(self) -> None:
+            self.count += 1
+
+        @transition(running, to=running, by=everybody)
+        def whisper(self, text: str) -> None:
+            self.secret = text
+
+    return system("counting", Counter)
+
+
+FIRST, LATER = declared(False), declared(True)
+OPERATOR = Operator(TENANT)
+
+
+def seeing(who: str) -> Actor:
+    return Actor(Subject(who), TENANT)
+
+
+@pytest.fixture
+async def counting(database: MakeDatabase) -> AsyncIterator[tuple[Database, Acting, Any]]:
+    made = database(FIRST)
+    connection = await connect(made.admin_url)
+    async with acting(made) as act:
+        yield made, act, connection
+    await connection.close()
+
+
+async def test_the_rules_are_those_of_the_boundary_that_was_in_force(
+    counting: tuple[Database, Acting, Any],
+) -> None:
+    made, act, connection = counting
+    record = await act.do("Counter", "begin", None, {}, "ana")
+    await act.do("Counter", "up", record, {}, "carl", "clerk")
+    await install(connection, LATER)
+    entity = LATER.entities["Counter"]
+    found = await why(LATER, act.reads, OPERATOR, entity, record, "count", None)
+    assert found is not None
+    because = found["because"]
+    assert because["allowed_by"]["policy"] == "clerk | chief"
+    assert because["allowed_by"]["guard"] == "count < 5000"
+    assert because["rested_on"] == [{"read": "count", "value": 0}]
+    assert because["boundary"] == {"fingerprint": FIRST.fingerprint.hex(), "current": False, "known": True}
+    async with acting(Database(LATER, made.name, made.admin_url, made.application_url)) as later:
+        await later.do("Counter", "up", record, {}, "cleo", "chief")
+    found = await why(LATER, act.reads, OPERATOR, entity, record, "count", None)
+    assert found is not None
+    assert found["because"]["allowed_by"]["guard"] == "count < 9000"
+    assert found["because"]["boundary"]["current"]
+
+
+async def test_a_field_that_was_declared_later_is_no_difference(
+    counting: tuple[Database, Acting, Any],
+) -> None:
+    _, act, connection = counting
+    await act.do("Counter", "begin", None, {}, "ana")
+    await install(connection, LATER)
+    assert (await verify(connection, LATER)).findings == []
+    await connection.execute("UPDATE counting.counters SET colour = 'green'")
+    assert [f.field for f in (await verify(connection, LATER)).findings] == ["colour"]
+
+
+async def test_a_hidden_field_and_what_may_hold_it_show_to_nobody_else(
+    counting: tuple[Database, Acting, Any],
+) -> None:
+    _, act, _ = counting
+    entity = FIRST.entities["Counter"]
+    record = await act.do("Counter", "begin", None, {}, "ana")
+    await act.do("Counter", "whisper", record, {"text": "the password"}, "ana")
+    for found in (
+        await why(FIRST, act.reads, seeing("bob"), entity, record, None, None),
+        await why(FIRST, act.reads, seeing("bob"), entity, record, "secret", None),
+        await history(FIRST, act.reads, seeing("bob"), entity, record, 0, 50),
+    ):
+        assert found is not None
+        assert "the password" not in str(found)
+    own = await why(FIRST, act.reads, seeing("ana"), entity, record, "secret", None)
+    assert own is not None
+    assert own["value"] == "the password"
+    assert own["because"]["input"] == {"text": "the password"}
+
+
+async def test_another_tenants_record_is_not_there(counting: tuple[Database, Acting, Any]) -> None:
+    _, act, _ = counting
+    entity = FIRST.entities["Counter"]
+    record = await act.do("Counter", "begin", None, {}, "ana")
+    for reader in (Operator("other"), Actor(Subject("ana"), "other")):
+        assert await why(FIRST, act.reads, reader, entity, record, None, None) is None
+        assert await history(FIRST, act.reads, reader, entity, record, 0, 50) is None
+
+
+async def test_of_a_row_that_is_gone_an_operator_still_learns_the_history(
+    counting: tuple[Database, Acting, Any],
+) -> None:
+    _, act, connection = counting
+    entity = FIRST.entities["Counter"]
+    record = await act.do("Counter", "begin", None, {}, "ana")
+    await connection.execute("DELETE FROM counting.counters")
+    found = await why(FIRST, act.reads, OPERATOR, entity, record, None, None)
+    assert found is not None
+    assert found["because"]["transition"] == "begin"
+    assert await why(FIRST, act.reads, seeing("ana"), entity, record, None, None) is None
+
+
+async def test_a_long_history_is_searched_backwards_and_told_in_pages(
+    counting: tuple[Database, Acting, Any],
+) -> None:
+    """The value that was set first of all is found behind more entries than one read gives."""
+    _, act, connection = counting
+    entity = FIRST.entities["Counter"]
+    record = await act.do("Counter", "begin", None, {}, "ana")
+    await act.do("Counter", "whisper", record, {"text": "first"}, "ana")
+    for _ in range(ENTRIES_MAX + 50):
+        await act.do("Counter", "up", record, {}, "carl", "clerk")
+    found = await why(FIRST, act.reads, OPERATOR, entity, record, "secret", None)
+    assert found is not None
+    assert (found["value"], found["because"]["version"]) == ("first", 2)
+    assert found["version"] == ENTRIES_MAX + 52
+    versions, after = list[int](), 0
+    while items := await history(FIRST, act.reads, OPERATOR, entity, record, after, 400):
+        versions += [item["version"] for item in items]
+        assert items[-1]["changes"]["count"]["old"] + 1 == items[-1]["changes"]["count"]["new"]
+        after = versions[-1]
+    assert versions == list(range(1, ENTRIES_MAX + 53))
+    await connection.execute("UPDATE counting.counters SET version = 1000000")
+    edited = await why(FIRST, act.reads, OPERATOR, entity, record, "count", None)
+    assert edited is not None
+    assert edited["because"]["version"] == ENTRIES_MAX + 52
