@@ -91,7 +91,8 @@ def _text(system: System, warnings: Iterable[Mistake]) -> str:
     entities = list(system.entities.values())
     states = sum(len(entity.states) for entity in entities)
     transitions = sum(len(entity.transitions) for entity in entities)
-    head = f"{system.name}: {len(entities)} entities, {states} states, {transitions} transitions"
+    counts = f"{_count(len(entities), 'entity', 'entities')}, {_count(states, 'state', 'states')}"
+    head = f"{system.name}: {counts}, {_count(transitions, 'transition', 'transitions')}"
     parts = [f"{head}; boundary {system.fingerprint.hex()[:12]}", *map(_entity_text, entities)]
     return "\n\n".join([*parts, *map(output.mistake_text, warnings)])
 
@@ -126,3 +127,7 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return [f"  {line}".rstrip() for line in lines]
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

@@ -86,6 +86,11 @@ def remember(word: Any, place: Place) -> None:
 
 def take_words(qualified_name: str, begin: Place) -> list[Any]:
     """Hand over, once, the words that the class body of this name made."""
-    own = [entry for entry in _created if entry[0] == qualified_name and entry[1].file == begin.file]
-    _created[:] = [entry for entry in _created if entry not in own]
-    return [word for _, place, word in own if place.line >= begin.line]
+
+    def is_own(name: str, place: Place) -> bool:
+        return name == qualified_name and place.file == begin.file
+
+    own = [(place, word) for name, place, word in _created if is_own(name, place)]
+    # Entries are never compared: two fields of one line would be asked whether they are equal.
+    _created[:] = [entry for entry in _created if not is_own(entry[0], entry[1])]
+    return [word for place, word in own if place.line >= begin.line]

@@ -173,3 +173,13 @@ def test_a_refusal_can_name_what_is_allowed_since_every_policy_is_loaded() -> No
     transitions = system("cases", Boss, Case).entities["Case"].transitions
     assert transitions["again"].loads == (("boss",),)
     assert transitions["begin"].loads == ()
+
+
+def test_fields_may_share_a_line() -> None:
+    class Pair(Entity):
+        one: str = field(); two: str = field(); three: int = field(default=0)  # noqa: E702  # fmt: skip
+        there = State(initial=True, final=True)
+        visible = read(by=everybody)
+        start = create(there, by=everybody, sets=[one, two])
+
+    assert list(system("pairs", Pair).entities["Pair"].fields) == ["one", "two", "three"]
