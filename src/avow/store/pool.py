@@ -27,6 +27,8 @@ CONNECT_S_MAX = 10.0
 _SETTINGS = {
     "application_name": "avow",
     "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
     "jit": "off",
     "idle_in_transaction_session_timeout": "30s",
     "default_transaction_isolation": "read committed",

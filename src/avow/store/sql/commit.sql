@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION avow.commit(
     p_key uuid, p_fingerprint bytea, p_status smallint, p_body bytea, p_kind text, p_record uuid, p_version bigint,
     p_refusal jsonb
 ) RETURNS TABLE (outcome text, fingerprint bytea, status smallint, body bytea, kind text, record uuid, version bigint)
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD'
     AS $function$
 #variable_conflict use_column
 DECLARE

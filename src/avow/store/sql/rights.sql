@@ -15,7 +15,7 @@ function AS (
 )
 SELECT session_user::text AS login,
        current_setting('server_version_num')::int AS version,
-       to_regclass('avow.audit') IS NOT NULL AS installed,
+       to_regnamespace('avow') IS NOT NULL AS installed,
        to_regrole($2) IS NOT NULL AND pg_has_role(session_user, to_regrole($2), 'USAGE') AS is_application,
        bool_or(m.rolsuper) AS superuser,
        bool_or(m.rolbypassrls) AS bypasses_rows,
