@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.contract.fix_server import Caller, Tenancy, code_of
+from tests.contract.test_ingress_json import READ, REFUSED
 
 ROOM = {"name": "A", "places": 3}
 
@@ -180,3 +181,12 @@ def test_every_type_comes_back_as_it_was_sent(venue: Tenancy) -> None:
     assert manager.get(room.path).json() == room.body
     assert manager.get("/rooms").json()["items"] == [room.body]
     assert json.loads(manager.get(room.path).content) == room.body
+
+
+def test_the_json_parsing_suite_is_classed_right(clerk: Caller) -> None:
+    """V10: what JSON allows is read (and then doesn't fit: 422), what it forbids is 400; never 500."""
+    cases = [(name, raw, 422) for name, (raw, _) in READ.items()] + [(name, raw, 400) for name, raw in REFUSED.items()]
+    for name, raw, status in cases:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": "k", "Transfer-Encoding": "chunked"}
+        answer = clerk.send("POST", "/rooms", content=raw, headers=headers)
+        assert (answer.status_code, code_of(answer)) == (status, "json-invalid" if status == 400 else "input-invalid"), name

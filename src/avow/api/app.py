@@ -22,12 +22,13 @@ from avow.api.queries import Queries
 from avow.api.routes import METHODS, Match, Operation, Route, Routes
 from avow.engine.execute import Engine
 from avow.engine.identifier import new_id
-from avow.errors import Problem, ProblemError, reject
+from avow.errors import EnvironmentFault, Problem, ProblemError, reject
 from avow.model.system import System
 from avow.store.faults import fault_of
-from avow.store.pool import Pool
+from avow.store.pool import Pool, connect
 from avow.store.reads import Reads
-from avow.store.rights import demand_application_rights, demand_boundary
+from avow.store.retention import keep_forgetting
+from avow.store.rights import demand_application_rights, demand_boundary, demand_running_clock
 
 REQUEST_S_MAX = 30.0
 """How long one request may take, its body included."""
@@ -49,9 +50,10 @@ class Application:
 
     def __init__(self, system: System, url: str, secret: bytes, trust: Trust) -> None:
         self.system = system
-        self._pool = Pool(url)
+        self._url, self._pool = url, Pool(url)
         self._routes = Routes(system)
         self._starting: asyncio.Task[None] | None = None
+        self._housekeeping: asyncio.Task[None] | None = None
         self._reads = Reads(system, self._pool)
         self._authenticator = Authenticator(trust, self._reads)
         self._queries = Queries(system, self._reads, hmac.digest(secret, b"avow cursors", "sha256"))
@@ -78,26 +80,34 @@ class Application:
 
     async def start(self) -> None:
         """Check, once, that the database fits. Raises EnvironmentFault with what to do."""
-        if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
+        failed = self._starting is not None and self._starting.done() and not _succeeded(self._starting)
+        if self._starting is None or failed:
             self._starting = asyncio.create_task(self._start())
         await asyncio.shield(self._starting)
 
     async def close(self) -> None:
         """Let go of the database."""
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
         await self._pool.close()
 
     async def _start(self) -> None:
-        async with self._pool.borrow() as connection:
+        connection = await connect(self._url)
+        try:
             await demand_application_rights(connection, self.system)
             await demand_boundary(connection, self.system)
+            await demand_running_clock(connection)
+        finally:
+            await connection.close()
+        self._housekeeping = asyncio.create_task(keep_forgetting(self._pool))
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
             await self.start()
-        except Exception as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            raise
+        except EnvironmentFault as fault:
+            await send({"type": "lifespan.startup.failed", "message": f"{fault}: {fault.mend}"})
+            return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self.close()
@@ -111,7 +121,10 @@ class Application:
         except ProblemError as error:
             _note_denial(exchange, error.problem)
             return Response.of_problem(exchange, error)
-        except Exception as error:
+        except EnvironmentFault as fault:
+            _log.error("request %s could not be served: %s: %s", exchange.request_id, fault, fault.mend)
+            return Response.of_problem(exchange, reject("database-unavailable"))
+        except Exception as error:  # noqa: BLE001  an answer is owed, whatever went wrong
             fault = fault_of(error)
             if fault is None:
                 _log.exception("request %s was answered with internal-error", exchange.request_id)
@@ -157,6 +170,10 @@ class Application:
             case _:
                 pass
         return Response.json({"status": "ok"})
+
+
+def _succeeded(task: asyncio.Task[None]) -> bool:
+    return not task.cancelled() and task.exception() is None
 
 
 def _note_denial(exchange: Exchange, problem: Problem) -> None:

@@ -21,9 +21,9 @@ from avow.model.entity import Entity, Field, Parameter, Transition
 from avow.model.expression import AnyOf, Const, Expression, render
 from avow.model.system import System
 from avow.model.types import DateTimeType, Reference
+from avow.store.retention import KEY_RETENTION_DAYS
 
 OPENAPI_VERSION: Final = "3.1.0"
-KEY_RETENTION_DAYS: Final = 7
 
 _KEY_PATTERN: Final = (
     '^(?:"(?:[\\u0021\\u0023-\\u005b\\u005d-\\u007e]|\\\\["\\\\]){1,255}"'

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import uvicorn
@@ -30,7 +30,9 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listening.close()
         detail = f"can't listen on {host} port {port}: {error}"
-        raise EnvironmentFault("address-unavailable", detail, "Choose another with --port; 0 takes a free one.") from None
+        raise EnvironmentFault(
+            "address-unavailable", detail, "Choose another with --port; 0 takes a free one."
+        ) from None
     listening.set_inheritable(True)
     return listening
 
@@ -72,7 +74,7 @@ class _Server(uvicorn.Server):
         self.when_ready()
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         """End on the usual signals without raising them again afterwards: a wished end is a success."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -17,6 +17,7 @@ from avow.model.types import Value, ValueType
 from avow.store.canonical_columns import canonical_column, is_json
 from avow.store.columns import column_type, from_json, performers_column, sql_type
 from avow.store.conditions import Compiler, sql_literal
+from avow.store.retention import KEY_RETENTION_DAYS
 from avow.store.statements import literal, named, quote, whole
 
 IDENTIFIER_LENGTH_MAX = 63
@@ -177,6 +178,10 @@ def _bound_conditions(kind: ValueType, column: str) -> Iterator[str]:
             yield f"char_length({column}) BETWEEN {min_length} AND {max_length}"
         case kinds.SubjectType():
             yield f"char_length({column}) BETWEEN 1 AND {kinds.SUBJECT_LENGTH_MAX}"
+        case kinds.DateType():
+            yield f"{column} BETWEEN date '0001-01-01' AND date '9999-12-31'"
+        case kinds.DateTimeType():
+            yield f"{column} BETWEEN timestamptz '0001-01-02Z' AND timestamptz '9999-12-30Z'"
         case kinds.EnumType(values=values):
             yield f"{column} IN ({', '.join(literal(value) for value in values)})"
         case kinds.ListOf(max_items=max_items):
@@ -273,6 +278,7 @@ def functions(system: System) -> list[str]:
         parts["apply_entry"].substitute(branches=apply),
         parts["demand_quotas"].substitute(branches=quotas),
         whole("commit.sql").substitute(Roles.of(system).quoted(), name=literal(system.name)),
+        whole("retention.sql").substitute(Roles.of(system).quoted(), days=KEY_RETENTION_DAYS),
     ]
 
 

@@ -117,6 +117,9 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Keys are forgotten after a time, those of all tenants together; see retention.sql.
+CREATE POLICY owner_forgets ON avow.idempotency FOR DELETE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
+
 GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock TO @{application};
 GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock TO @{reader};
 
