@@ -7,196 +7,12 @@ from __future__ import annotations
 
 import json
 import select
-import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
-import uvicorn
 
-from avow.api.protocol import WireLimits, serve_config
-
-WAIT_S = 10.0
-LARGE_PIECES = 64
-LIMITS = WireLimits(discard_timeout_s=0.5, url_bytes_max=1024, headers_bytes_max=4096)
-HASTY = WireLimits(header_timeout_s=0.7, discard_timeout_s=0.5)
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-
-
-@dataclass
-class Application:
-    """A trivial ASGI application; the path says how it behaves.
-
-    It notes what the connection from port `watched` asks: what an earlier test left running stays out.
-    """
-
-    paths: list[str] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
-    headers: list[list[tuple[bytes, bytes]]] = field(default_factory=list)
-    watched: int = 0
-    large_ended: threading.Event = field(default_factory=threading.Event)
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        watched = scope["client"][1] == self.watched
-        if watched:
-            self.paths.append(scope["path"])
-            self.headers.append(scope["headers"])
-        if scope["path"] == "/fail":
-            raise RuntimeError("a secret")
-        if scope["path"] not in ("/early", "/late"):
-            body, more = b"", True
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return
-                body += message["body"]
-                more = message["more_body"]
-            if watched:
-                self.bodies.append(body)
-        text = scope["path"].encode()
-        if scope["path"] == "/late":
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
-            while (await receive()).get("more_body"):
-                pass
-            await send({"type": "http.response.body", "body": text})
-            return
-        if scope["path"] == "/large":
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            for _ in range(LARGE_PIECES):
-                await send({"type": "http.response.body", "body": b"x" * 1024 * 1024, "more_body": True})
-            self.large_ended.set()
-            return
-        start = [(b"content-length", b"%d" % len(text)), (b"content-type", b"text/plain")]
-        await send({"type": "http.response.start", "status": 200, "headers": start})
-        await send({"type": "http.response.body", "body": text})
-
-
-@contextmanager
-def _serving(limits: WireLimits) -> Iterator[tuple[int, Application]]:
-    application = Application()
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(serve_config(application, limits, lifespan="off"))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    try:
-        yield listener.getsockname()[1], application
-    finally:
-        server.should_exit = True
-        thread.join(WAIT_S)
-        listener.close()
-
-
-@pytest.fixture(scope="module", name="shared")
-def fixture_shared() -> Iterator[tuple[int, Application]]:
-    with _serving(LIMITS) as serving:
-        yield serving
-
-
-@pytest.fixture(name="application")
-def fixture_application(shared: tuple[int, Application]) -> Application:
-    application = shared[1]
-    for seen in (application.paths, application.bodies, application.headers):
-        seen.clear()
-    return application
-
-
-@dataclass
-class Response:
-    """One parsed response."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def problem(self) -> str:
-        """The code of the problem; fails unless it is a whole problem document that asks to be closed."""
-        assert self.headers["content-type"] == "application/problem+json"
-        document = json.loads(self.body)
-        assert document["status"] == self.status
-        assert document["request_id"] == self.headers["x-request-id"]
-        assert self.headers["connection"] == "close"
-        assert "server" not in self.headers
-        return document["type"].removeprefix("/problems/")
-
-
-class Client:
-    """A socket that sends raw bytes and reads responses; reads fail the test after `WAIT_S`."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=WAIT_S)
-        self._unread = b""
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-    def send(self, data: bytes) -> Client:
-        self.socket.sendall(data)
-        return self
-
-    def response(self) -> Response:
-        """Read one response; EOFError if the server closed instead."""
-        while b"\r\n\r\n" not in self._unread:
-            self._read()
-        head, _, rest = self._unread.partition(b"\r\n\r\n")
-        status, *lines = head.decode().split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        length = int(headers.get("content-length", "0"))
-        while len(rest) < length:
-            self._read()
-            rest = self._unread.partition(b"\r\n\r\n")[2]
-        self._unread = rest[length:]
-        return Response(int(status.split()[1]), headers, rest[:length])
-
-    def is_closed(self) -> bool:
-        """Wait for the server to close; true if it sent nothing more before.
-
-        Another connection is served before this returns, so that a request which the server took from
-        this one by mistake has reached the application by then.
-        """
-        try:
-            closed = not self._unread and self.socket.recv(1) == b""
-        except ConnectionResetError:
-            closed = True
-        with Client(self.port) as other:
-            other.send(GET).response()
-        return closed
-
-    def _read(self) -> None:
-        data = self.socket.recv(65536)
-        if not data:
-            raise EOFError
-        self._unread += data
-
-
-@pytest.fixture(name="client")
-def fixture_client(shared: tuple[int, Application], application: Application) -> Iterator[Client]:
-    with Client(shared[0]) as client:
-        application.watched = client.socket.getsockname()[1]
-        yield client
-
-
-@pytest.fixture(scope="module", name="hasty_port")
-def fixture_hasty_port() -> Iterator[int]:
-    with _serving(HASTY) as (port, _):
-        yield port
-
-
-@pytest.fixture(name="hasty")
-def fixture_hasty(hasty_port: int) -> Iterator[Client]:
-    """A client of a server that does not wait long for a head."""
-    with Client(hasty_port) as client:
-        yield client
-
+from avow.api.protocol import WireLimits
+from tests.contract.fix_wire import GET, POST, WAIT_S, Application, Client, Response, serving
 
 FRAMING: dict[str, tuple[bytes, int, str]] = {
     "no_host": (b"GET / HTTP/1.1\r\n\r\n", 400, "host-invalid"),
@@ -401,7 +217,7 @@ def test_a_refusal_reaches_a_client_that_is_still_sending(client: Client) -> Non
 def test_what_is_thrown_away_is_bounded() -> None:
     """A client that goes on sending after its answer is cut off long before the end of its body."""
     limits = WireLimits(discard_timeout_s=60, discard_bytes_max=64 * 1024)
-    with _serving(limits) as (port, _), Client(port) as client:
+    with serving(limits) as (port, _), Client(port) as client:
         client.send(POST.replace(b" / ", b" /early ") + b"Content-Length: 300000000\r\n\r\n")
         with pytest.raises(ConnectionError):
             client.send(b"x" * 300_000_000)
@@ -430,7 +246,7 @@ def test_an_answer_that_starts_early_and_ends_late_is_the_last_one(
 def test_a_client_that_waits_for_100_is_answered_without_its_body() -> None:
     """There is no body to be thrown away: the connection ends at once."""
     expect = b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n"
-    with _serving(WireLimits(discard_timeout_s=60)) as (port, _), Client(port) as client:
+    with serving(WireLimits(discard_timeout_s=60)) as (port, _), Client(port) as client:
         assert client.send(POST.replace(b" / ", b" /early ") + expect).response().status == 200
         assert client.is_closed()
 
@@ -481,7 +297,7 @@ def test_a_connection_that_sends_no_request_is_closed_without_a_word(raw: bytes,
 def test_an_idle_connection_outlives_the_deadline_for_heads() -> None:
     """Keep-alive has its own time; the head's deadline starts with the head."""
     with (
-        _serving(WireLimits(header_timeout_s=0.2, keep_alive_timeout_s=1)) as (port, _),
+        serving(WireLimits(header_timeout_s=0.2, keep_alive_timeout_s=1)) as (port, _),
         Client(port) as client,
     ):
         assert client.send(GET).response().status == 200
@@ -495,13 +311,13 @@ def test_an_idle_connection_outlives_the_deadline_for_heads() -> None:
 
 def test_a_client_that_does_not_read_its_answer_is_cut_off() -> None:
     """The answer is larger than all buffers on the way, so its sender waits until the server lets go."""
-    with _serving(WireLimits(write_timeout_s=0.3)) as (port, application), Client(port) as client:
+    with serving(WireLimits(write_timeout_s=0.3)) as (port, application), Client(port) as client:
         client.send(GET.replace(b" / ", b" /large "))
         assert application.large_ended.wait(WAIT_S)
 
 
 def test_too_many_requests_at_once_are_refused_as_busy() -> None:
-    with _serving(WireLimits(concurrency_max=1)) as (port, _), Client(port) as slow, Client(port) as client:
+    with serving(WireLimits(concurrency_max=1)) as (port, _), Client(port) as slow, Client(port) as client:
         slow.send(POST + b"Content-Length: 1\r\n\r\n")
         refused = _until(client, 503)
         assert json.loads(refused.body)["type"] == "/problems/busy"
@@ -511,7 +327,7 @@ def test_too_many_requests_at_once_are_refused_as_busy() -> None:
 
 
 def test_too_many_connections_are_refused_as_busy() -> None:
-    with _serving(WireLimits(connections_max=1)) as (port, _), Client(port) as client:
+    with serving(WireLimits(connections_max=1)) as (port, _), Client(port) as client:
         assert client.send(GET).response().status == 200
         with Client(port) as second:
             assert second.response().problem == "busy"
