@@ -66,6 +66,7 @@ class DatabaseFault(Protocol):
     """What an error of the server tells about itself."""
 
     sqlstate: str
+    schema_name: str | None
     constraint_name: str | None
     column_name: str | None
 

@@ -29,6 +29,10 @@ OVERTAKEN = "AV003"
 """What avow.commit raises for a decision that is too old, or that another one was faster than."""
 
 
+_NEWER_RULES = {"23505": "unique-violated", "23P01": "exclusion-violated", "23514": "invariant-violated"}
+"""How a constraint is answered that the tables have got since this server was started."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the command is answered with, and kept under its key."""
@@ -112,6 +116,7 @@ class Transactions:
         self._pool = pool
         found = [c for entity in system.entities.values() for c in constraints_of(system, entity)]
         self._constraints = {constraint.name: constraint for constraint in found}
+        self._schema = system.name
 
     async def load(self, plan: LoadPlan, parameters: list[Any]) -> Loaded:
         """Load, without locks, what a decision rests on."""
@@ -183,12 +188,17 @@ class Transactions:
                 return Replay(KnownAnswer(*(row[i] for i in range(1, 7))))
 
     def _broken(self, error: Exception) -> Outcome:
-        name = cast(DatabaseFault, error).constraint_name
+        fault = cast(DatabaseFault, error)
+        name = fault.constraint_name
         constraint = self._constraints.get(name or "")
         if constraint is not None:
             return Broken(constraint)
         if name and name.startswith("audit_"):
             return Stale()  # another command has written this version of the record
+        code = _NEWER_RULES.get(fault.sqlstate)
+        if name and code is not None and fault.schema_name in (None, self._schema):
+            message = "A rule of a newer declaration, which this server doesn't know yet, would be broken."
+            return Broken(Constraint("", name, "", code, name, message))
         raise WriteRefused(error) from None
 
 
