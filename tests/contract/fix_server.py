@@ -49,7 +49,8 @@ ANSWER_S_MAX = 60.0
 TOKEN_S = 3600
 WAITING = """
 SELECT count(*) >= $1 FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = 'avow' AND pid <> pg_backend_pid()
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = 'avow'
+  AND pid <> pg_backend_pid()
 """
 PASSWORD = "of a test"
 
@@ -99,7 +100,9 @@ class Database:
         """One row locked by somebody else, until the block ends: a command on it stays half done."""
         with self.session() as session:
             session.execute("BEGIN")
-            session.fetch(f'SELECT 1 FROM "{self.system.name}"."{table}" WHERE id = $1 FOR UPDATE', uuid.UUID(record))
+            session.fetch(
+                f'SELECT 1 FROM "{self.system.name}"."{table}" WHERE id = $1 FOR UPDATE', uuid.UUID(record)
+            )
             try:
                 yield session
             finally:
@@ -241,7 +244,8 @@ class Caller:
     token: str | None
 
     def send(
-        self, method: str, path: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
+        self, method: str, path: str, *, content: bytes | None = None,
+        headers: Mapping[str, str] | None = None
     ) -> Response:  # fmt: skip
         """One request, exactly as given but for the credential."""
         sent = dict(headers or {})
@@ -315,7 +319,7 @@ def start_server(
     started = list[Server]()
 
     def start(target: Path) -> Server:
-        database = portal.call(_make_database, cluster, load_target(str(target)), portal)
+        database = portal.call(make_database, cluster, load_target(str(target)), portal)
         log = tmp_path_factory.mktemp("server") / "log"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AVOW_")}
         environment = {
@@ -333,7 +337,8 @@ def start_server(
         server.close()
 
 
-async def _make_database(cluster: Cluster, system: System, portal: BlockingPortal) -> Database:
+async def make_database(cluster: Cluster, system: System, portal: BlockingPortal) -> Database:
+    """A fresh database with the tables of a system, and a login with the rights of the application."""
     name, user = f"contract_{secrets.token_hex(6)}", f"contract_{system.name}"
     server = await connect(cluster.url())
     try:

@@ -1,4 +1,4 @@
-"""Who may: no credential, a wrong one, no right, no sight, another tenant; each has its answer and no more."""
+"""Who may: no credential, a wrong one, no right, no sight, another tenant: each has its answer."""
 
 from __future__ import annotations
 
@@ -50,7 +50,17 @@ def alike(one: Response, other: Response) -> None:
 
 @pytest.mark.parametrize(
     "credential",
-    ["Bearer x", "Bearer a.b.c", "Basic YTpi", "Bearer", "bearer", "Digest x", "Bearer a b", "Bearer " + "a" * 9_000, "x"],
+    [
+        "Bearer x",
+        "Bearer a.b.c",
+        "Basic YTpi",
+        "Bearer",
+        "bearer",
+        "Digest x",
+        "Bearer a b",
+        "Bearer " + "a" * 9_000,
+        "x",
+    ],
 )
 def test_an_invalid_credential_is_401(venue: Tenancy, credential: str) -> None:
     """A01: with WWW-Authenticate that says invalid_token, also where none would be needed."""
@@ -75,7 +85,9 @@ def test_what_may_not_be_known_is_answered_like_what_is_not_there(venue: Tenancy
         alike(stranger.get(f"{booking.path}{below}"), stranger.get(f"/bookings/{NOBODYS}{below}"))
         assert stranger.get(f"{booking.path}{below}").status_code == 404
     for command in ("cancel", "remark_on", "resize"):
-        hidden, absent = (stranger.post(f"/bookings/{i}/{command}", {}, If_Match="*") for i in (booking.id, NOBODYS))
+        hidden, absent = (
+            stranger.post(f"/bookings/{i}/{command}", {}, If_Match="*") for i in (booking.id, NOBODYS)
+        )
         assert hidden.status_code in (404, 422)
         alike(hidden, absent)
 
@@ -100,7 +112,9 @@ def test_hidden_and_absent_take_as_long(venue: Tenancy, booking: Record) -> None
     assert max(hidden, absent) / min(hidden, absent) < 1.34
 
 
-def test_nothing_is_open_that_the_declaration_does_not_open(venue: Tenancy, room: Record, booking: Record) -> None:
+def test_nothing_is_open_that_the_declaration_does_not_open(
+    venue: Tenancy, room: Record, booking: Record
+) -> None:
     """A03: without a credential every operation is 401, but for those that OpenAPI marks as open."""
     document = venue.nobody.get("/openapi.json").json()
     reads = ("list", "read", "history", "why")
@@ -118,7 +132,13 @@ def test_nothing_is_open_that_the_declaration_does_not_open(venue: Tenancy, room
 def test_a_credential_without_roles_opens_nothing_that_needs_one(venue: Tenancy, room: Record) -> None:
     """A03: 403 from the right to call, before the record, the key and the input are looked at."""
     someone = venue.actor("eve")
-    for path in ("/rooms", f"{room.path}/retire", f"/rooms/{NOBODYS}/retire", f"{room.path}/describe", "/passes"):
+    for path in (
+        "/rooms",
+        f"{room.path}/retire",
+        f"/rooms/{NOBODYS}/retire",
+        f"{room.path}/describe",
+        "/passes",
+    ):
         answer = someone.post(path, b"not json", key=None)
         assert (answer.status_code, code_of(answer)) == (403, "forbidden"), path
     for path in ("/memos", f"/memos/{NOBODYS}", f"/memos/{NOBODYS}/history", f"/memos/{NOBODYS}/why"):
@@ -133,7 +153,11 @@ def test_a_neighbours_id_leads_nowhere(venue: Tenancy, clerk: Caller, room: Reco
     for path in (room.path, f"{room.path}/history", f"{room.path}/why", booking.path, f"{booking.path}/why"):
         alike(other.get(path), other.get(path.replace(room.id, NOBODYS).replace(booking.id, NOBODYS)))
         assert other.get(path).status_code == 404
-    for path, body in ((f"{room.path}/describe", {}), (f"{room.path}/retire", None), (f"{booking.path}/confirm", None)):
+    for path, body in (
+        (f"{room.path}/describe", {}),
+        (f"{room.path}/retire", None),
+        (f"{booking.path}/confirm", None),
+    ):
         assert code_of(other.post(path, body)) == "not-found"
     for body in ({"room": room.id, **SPAN}, {"room": room.id, "code": "A1"}):
         path = "/bookings" if "starts" in body else "/passes"
@@ -157,8 +181,10 @@ def test_a_private_field_is_nowhere(venue: Tenancy, clerk: Caller) -> None:
     room = manager.create("/rooms", {**ROOM, "key_code": SECRET})
     manager.do(f"{room.path}/describe", {"key_code": f"{SECRET}-2"})
     answers = [
-        clerk.get(room.path), clerk.get("/rooms"), clerk.get(f"{room.path}/history"), clerk.get(f"{room.path}/why"),
-        clerk.get(f"{room.path}/why?field=key_code"), clerk.post(f"{room.path}/retire"), clerk.post("/rooms", ROOM),
+        clerk.get(room.path), clerk.get("/rooms"), clerk.get(f"{room.path}/history"),
+        clerk.get(f"{room.path}/why"),
+        clerk.get(f"{room.path}/why?field=key_code"), clerk.post(f"{room.path}/retire"),
+        clerk.post("/rooms", ROOM),
         clerk.post(f"{room.path}/describe?dry_run=true", {"heated": True}, key=None),
         clerk.post(f"{room.path}/rename", {"name": "B"}, If_Match=room.etag),
         clerk.post(f"{room.path}/rename", {"name": "B"}, If_Match=f'"{room.id}.2"'),
@@ -178,7 +204,9 @@ def test_a_filter_is_no_oracle_for_a_private_field(venue: Tenancy, clerk: Caller
     assert venue.actor("eve").get("/rooms?keeper=kim").json() == {"items": []}
 
 
-def test_rights_are_checked_before_the_rules_of_the_database(venue: Tenancy, clerk: Caller, booking: Record) -> None:
+def test_rights_are_checked_before_the_rules_of_the_database(
+    venue: Tenancy, clerk: Caller, booking: Record
+) -> None:
     """A06: whoever has no right learns nothing from a unique rule or a reference."""
     answer = venue.actor("eve").post("/rooms", ROOM)
     assert (answer.status_code, code_of(answer)) == (403, "forbidden")
@@ -189,7 +217,9 @@ def test_rights_are_checked_before_the_rules_of_the_database(venue: Tenancy, cle
     assert code_of(taken) == "input-invalid"
 
 
-@pytest.mark.parametrize("name", ["access_token", "token", "api_key", "API-Key", "authorization", "jwt", "password"])
+@pytest.mark.parametrize(
+    "name", ["access_token", "token", "api_key", "API-Key", "authorization", "jwt", "password"]
+)
 def test_a_credential_in_the_address_is_refused(clerk: Caller, name: str) -> None:
     """A07: 400 that says to replace it, whatever else the request carries; it is never accepted as one."""
     answer = clerk.get(f"/rooms?{name}={clerk.token}")
@@ -200,7 +230,8 @@ def test_a_credential_in_the_address_is_refused(clerk: Caller, name: str) -> Non
 def test_headers_that_claim_an_identity_or_an_origin_are_ignored(venue: Tenancy, clerk: Caller) -> None:
     """A08: X-User-Id, X-Forwarded-* and the like change nothing."""
     claims = {
-        "X-User-Id": "max", "X-Roles": "manager", "X-Tenant": "other", "X-Forwarded-User": "max", "X-Forwarded-For": "1.1.1.1",
+        "X-User-Id": "max", "X-Roles": "manager", "X-Tenant": "other", "X-Forwarded-User": "max",
+        "X-Forwarded-For": "1.1.1.1",
         "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/evil",
         "Forwarded": "host=evil.example", "X-HTTP-Method-Override": "GET", "X-Original-URL": "/memos",
     }  # fmt: skip
@@ -223,7 +254,7 @@ def test_nothing_private_is_kept_by_others(clerk: Caller, room: Record) -> None:
 
 
 def test_four_eyes_are_those_of_two_people(venue: Tenancy, booking: Record) -> None:
-    """A10: whoever confirmed can't approve, with whatever roles and whatever credential of the same subject."""
+    """A10: whoever confirmed can't approve, with whatever roles and credential of the same subject."""
     venue.actor("max", "clerk").do(f"{booking.path}/confirm")
     for same in (venue.actor("max", "manager"), venue.actor("max", "manager", "clerk", "auditor")):
         answer = same.post(f"{booking.path}/approve")
@@ -241,23 +272,33 @@ def test_an_approval_is_of_the_version_that_was_seen(venue: Tenancy, clerk: Call
     assert code_of(manager.post(f"{booking.path}/approve", If_Match=seen)) == "precondition-failed"
 
 
-def test_a_refused_right_is_kept_with_its_rule_and_without_the_data(venue: Tenancy, clerk: Caller, booking: Record) -> None:
+def test_a_refused_right_is_kept_with_its_rule_and_without_the_data(
+    venue: Tenancy, clerk: Caller, booking: Record
+) -> None:
     """A12: who, what, when, which rule, which request; nothing of the body."""
     answer = clerk.post(f"{booking.path}/cancel")
-    rows = venue.fetch("SELECT subject, kind, record, command, code, rule, request FROM avow.refusal WHERE tenant = $1")
-    assert [(str(r[0]), r[1], str(r[2]), r[3], r[4]) for r in rows] == [("ann", "Booking", booking.id, "cancel", "forbidden")]
+    rows = venue.fetch(
+        "SELECT subject, kind, record, command, code, rule, request FROM avow.refusal WHERE tenant = $1"
+    )
+    assert [(str(r[0]), r[1], str(r[2]), r[3], r[4]) for r in rows] == [
+        ("ann", "Booking", booking.id, "cancel", "forbidden")
+    ]
     assert rows[0][5].startswith("Booking.cancel: ")
     assert rows[0][6] == answer.headers["x-request-id"]
 
 
-async def test_a_right_that_nobody_like_this_has_is_logged(venue: Tenancy, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_right_that_nobody_like_this_has_is_logged(
+    venue: Tenancy, caplog: pytest.LogCaptureFixture
+) -> None:
     """A12: what is refused before a record is looked at leaves a line with rule and request."""
     server = venue.server
     trust = Trust(development_secret=bytes.fromhex(server.environment["AVOW_DEVELOPMENT_SECRET"]))
     application = Application(server.database.system, server.database.application_url, b"s" * 32, trust)
     caplog.set_level(logging.INFO, "avow.api")
     headers = {"Authorization": f"Bearer {venue.actor('eve').token}", "Idempotency-Key": "k"}
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=application), base_url="http://a") as client:
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=application), base_url="http://a"
+    ) as client:
         answer = await client.post("/rooms", json={"name": SECRET}, headers=headers)
     await application.close()
     assert answer.status_code == 403

@@ -12,7 +12,9 @@ from tests.contract.raw import ask, connected, read
 ROOM = {"name": "A", "places": 3}
 
 
-@pytest.mark.parametrize("lines", ["", "Host: a\r\nHost: b\r\n", "Host: a b\r\n", "Host: a,b\r\n", "Host:\r\n"])
+@pytest.mark.parametrize(
+    "lines", ["", "Host: a\r\nHost: b\r\n", "Host: a b\r\n", "Host: a,b\r\n", "Host:\r\n"]
+)
 def test_one_host_is_needed(venue: Tenancy, lines: str) -> None:
     """H01: none, two or a malformed one: 400."""
     status, headers, body = ask(venue.server, f"GET /rooms HTTP/1.1\r\n{lines}\r\n".encode())
@@ -45,7 +47,11 @@ def test_ambiguous_framing_closes_the_connection(venue: Tenancy, framing: str) -
     with connected(venue.server) as connection:
         connection.sendall(f"{head}{framing}{smuggled}".encode())
         status, headers, _ = read(connection)
-        assert (status, headers["content-type"], headers["connection"]) == (400, "application/problem+json", "close")
+        assert (status, headers["content-type"], headers["connection"]) == (
+            400,
+            "application/problem+json",
+            "close",
+        )
         assert connection.recv(100) == b""
     assert venue.entries() == 0
 
@@ -53,14 +59,23 @@ def test_ambiguous_framing_closes_the_connection(venue: Tenancy, framing: str) -
 def test_no_header_can_be_split(venue: Tenancy) -> None:
     """H03: nothing that a client sends becomes a header line of an answer."""
     token = venue.actor("ann", "clerk").token
-    for path in ("/rooms/%0d%0aX-Evil:%201", "/%0d%0aX-Evil:%201", "/problems/a%0d%0aX-Evil:%201", "/rooms?a%0d%0aX-Evil:%201=1"):
-        _, headers, _ = ask(venue.server, f"GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+    for path in (
+        "/rooms/%0d%0aX-Evil:%201",
+        "/%0d%0aX-Evil:%201",
+        "/problems/a%0d%0aX-Evil:%201",
+        "/rooms?a%0d%0aX-Evil:%201=1",
+    ):
+        _, headers, _ = ask(
+            venue.server, f"GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        )
         assert "x-evil" not in headers
-    bare = f"GET /rooms HTTP/1.1\r\nHost: a\r\nX-Request-Id: a\rX-Evil: 1\r\nAuthorization: Bearer {token}\r\n\r\n"
-    assert ask(venue.server, bare.encode())[0] == 400
+    bare = b"GET /rooms HTTP/1.1\r\nHost: a\r\nX-Request-Id: a\rX-Evil: 1\r\n\r\n"
+    assert ask(venue.server, bare)[0] == 400
 
 
-@pytest.mark.parametrize("path", ["/./rooms", "/x/../rooms", "/rooms/.", "/%2e/rooms", "/rooms%2f", "/rooms;a=1", "rooms", "*"])
+@pytest.mark.parametrize(
+    "path", ["/./rooms", "/x/../rooms", "/rooms/.", "/%2e/rooms", "/rooms%2f", "/rooms;a=1", "rooms", "*"]
+)
 def test_a_path_is_taken_as_it_is_spelled(venue: Tenancy, path: str) -> None:
     """M08: no dot segments are resolved, no parameters dropped: 404, or 400 from the parser."""
     status, headers, _ = ask(venue.server, f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
@@ -74,7 +89,8 @@ def test_every_answer_has_an_id_of_our_own(venue: Tenancy) -> None:
     claimed = "11111111-1111-7111-8111-111111111111"
     answers = [
         clerk.get("/rooms", X_Request_Id=claimed), clerk.get("/nowhere", X_Request_Id=claimed),
-        clerk.send("OPTIONS", "/rooms"), clerk.send("HEAD", "/rooms"), clerk.get("/healthz"), clerk.get("/openapi.json"),
+        clerk.send("OPTIONS", "/rooms"), clerk.send("HEAD", "/rooms"), clerk.get("/healthz"),
+        clerk.get("/openapi.json"),
         clerk.get("/problems/busy"), clerk.get("/rooms", Accept="text/html"), clerk.get("/" + "a" * 9_000),
         clerk.post("/rooms", ROOM, X_Request_Id=claimed, Traceparent=f"00-{'1' * 32}-{'2' * 16}-01"),
     ]  # fmt: skip

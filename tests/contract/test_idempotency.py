@@ -36,7 +36,9 @@ def test_a_command_without_a_key_is_refused_and_says_where_to_read_on(venue: Ten
     assert venue.entries() == 0
 
 
-@pytest.mark.parametrize("key", ["", '""', "a b", "a,b", '"a";x=1', "a" * 256, '"' + "a" * 256 + '"', '"a', "é"])
+@pytest.mark.parametrize(
+    "key", ["", '""', "a b", "a,b", '"a";x=1', "a" * 256, '"' + "a" * 256 + '"', '"a', "é"]
+)
 def test_a_key_has_one_strict_syntax(venue: Tenancy, key: str) -> None:
     """I02: empty, over 255 characters, lists, spaces and other characters are refused with 400."""
     headers = {"Idempotency-Key": key.encode("latin-1"), "Content-Type": "application/json"}
@@ -228,7 +230,9 @@ def test_a_replay_of_a_record_that_was_lost_from_sight_is_a_receipt(venue: Tenan
 def test_who_may_write_and_not_read_gets_the_same_receipt_twice(venue: Tenancy) -> None:
     """I03: also where the caller never could read what was created."""
     someone = venue.actor("eve")
-    same(someone.post("/memos", {"text": "hello"}, key="k"), someone.post("/memos", {"text": "hello"}, key="k"))
+    same(
+        someone.post("/memos", {"text": "hello"}, key="k"), someone.post("/memos", {"text": "hello"}, key="k")
+    )
 
 
 def test_a_retry_with_a_condition_that_is_stale_by_now_is_a_replay(venue: Tenancy) -> None:

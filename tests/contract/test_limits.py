@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import httpx2
 import pytest
@@ -20,11 +19,17 @@ from tests.contract.raw import ask, connected, read
 
 ROOM = {"name": "A", "places": 3}
 MEGABYTE = 1_048_576
+BUSY = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'avow' AND state <> 'idle'
+  AND pid <> pg_backend_pid()
+"""
 
 
 def test_a_body_over_the_limit_is_refused_by_its_length(venue: Tenancy) -> None:
     """L01: by Content-Length before any of it is read, and before anybody is authenticated."""
-    head = b"POST /rooms HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1048577\r\n\r\n"
+    head = b"POST /rooms HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    head += b"Content-Length: 1048577\r\n\r\n"
     status, _, body = ask(venue.server, head)
     assert (status, json.loads(body)["limit_bytes"]) == (413, MEGABYTE)
 
@@ -89,7 +94,7 @@ async def test_a_request_has_a_deadline(venue: Tenancy, monkeypatch: pytest.Monk
     room = venue.actor("ann", "clerk").create("/rooms", ROOM)
     async with served(venue) as client:
         with venue.server.database.locked("rooms", room.id):
-            late = await client.post(f"{room.path}/retire".replace("retire", "describe"), json={"heated": True})
+            late = await client.post(f"{room.path}/describe", json={"heated": True})
         assert (late.status_code, code_of(late)) == (504, "deadline-exceeded")
         assert late.headers["retry-after"] == "1"
         again = await client.post(f"{room.path}/describe", json={"heated": True})
@@ -97,7 +102,9 @@ async def test_a_request_has_a_deadline(venue: Tenancy, monkeypatch: pytest.Monk
     assert venue.entries() == 2
 
 
-async def test_a_statement_ends_before_its_request_does(venue: Tenancy, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_statement_ends_before_its_request_does(
+    venue: Tenancy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """L05: the database's own timeout is the shorter one, and is answered with 504 as well."""
     assert pool_module.STATEMENT_S_MAX < app_module.REQUEST_S_MAX
     monkeypatch.setattr(pool_module, "STATEMENT_S_MAX", 0.3)
@@ -109,7 +116,9 @@ async def test_a_statement_ends_before_its_request_does(venue: Tenancy, monkeypa
         assert (await client.post(f"{room.path}/describe", json={"heated": True})).status_code == 200
 
 
-async def test_too_many_requests_are_refused_before_they_begin(venue: Tenancy, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_requests_are_refused_before_they_begin(
+    venue: Tenancy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """L05: whoever would wait behind too many others gets 503 with Retry-After at once."""
     monkeypatch.setattr(pool_module, "WAITING_MAX", 0)
     async with served(venue) as client:
@@ -124,7 +133,9 @@ async def test_a_database_that_is_gone_is_said_to_be_gone(venue: Tenancy) -> Non
     trust = Trust(development_secret=bytes.fromhex(venue.server.environment["AVOW_DEVELOPMENT_SECRET"]))
     gone = "postgresql://nobody:x@127.0.0.1:1/nothing"
     application = Application(venue.server.database.system, gone, b"s" * 32, trust)
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=application), base_url="http://a") as client:
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=application), base_url="http://a"
+    ) as client:
         for path in ("/readyz", "/rooms"):
             answer = await client.get(path)
             assert (answer.status_code, code_of(answer)) == (503, "database-unavailable")
@@ -140,20 +151,17 @@ def test_a_slow_client_holds_no_connection_to_the_database(venue: Tenancy) -> No
         f"POST /rooms HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nIdempotency-Key: k\r\n"
         "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
     ).encode()
-    with ThreadPoolExecutor(1) as thread:
-        slow = [connected(venue.server) for _ in range(40)]
-        opened = [client.__enter__() for client in slow]
-        for connection in opened:
-            connection.sendall(head)
+    with ExitStack() as slow:
+        for _ in range(40):
+            slow.enter_context(connected(venue.server)).sendall(head)
         for number in range(20):
-            assert thread.submit(clerk.post, "/rooms", {"name": f"{number}", "places": 1}).result().status_code == 201
-        idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'avow'"
-        assert venue.server.database.fetch(f"{idle} AND state <> 'idle' AND pid <> pg_backend_pid()")[0][0] == 0
-        for client in slow:
-            client.__exit__(None, None, None)
+            assert clerk.post("/rooms", {"name": f"{number}", "places": 1}).status_code == 201
+        assert venue.server.database.fetch(BUSY)[0][0] == 0
 
 
-async def test_a_body_that_does_not_arrive_is_given_up(venue: Tenancy, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_does_not_arrive_is_given_up(
+    venue: Tenancy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """L06: after a while 408; what was sent so far isn't executed."""
     monkeypatch.setattr(exchange, "BODY_S_MAX", 0.2)
     server = venue.server

@@ -49,7 +49,8 @@ def test_a_page_has_a_largest_size(venue: Tenancy, clerk: Caller) -> None:
     assert clerk.get("/rooms").json() == {"items": []}
     venue.server.database.fetch(
         """
-        INSERT INTO venue.rooms (tenant, id, state, version, head, boundary, changed_at, name, kind, places, area, price, tags, heated)
+        INSERT INTO venue.rooms (tenant, id, state, version, head, boundary, changed_at,
+                                 name, kind, places, area, price, tags, heated)
         SELECT $1, gen_random_uuid(), 'offered', 1, '', '', now(), 'n' || n, 'hall', 1, 1, 1, '{}', false
         FROM generate_series(1, 250) n
         """,
@@ -70,9 +71,12 @@ def test_a_cursor_belongs_to_its_query(clerk: Caller) -> None:
     raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     changed = base64.urlsafe_b64encode(raw[:-3] + b"x" + raw[-2:]).decode().rstrip("=")
     for path in (
-        f"/rooms?cursor={cursor}", f"/rooms?heated=true&cursor={cursor}", f"/rooms?heated=false&state=offered&cursor={cursor}",
-        f"/bookings?cursor={cursor}", f"/rooms?heated=false&cursor={changed}", f"/rooms?heated=false&cursor={cursor}A",
-        "/rooms?cursor=", "/rooms?cursor=%00", "/rooms?cursor=" + "A" * 3_000, f"/rooms?heated=false&cursor={cursor[:-1]}",
+        f"/rooms?cursor={cursor}", f"/rooms?heated=true&cursor={cursor}",
+        f"/rooms?heated=false&state=offered&cursor={cursor}",
+        f"/bookings?cursor={cursor}", f"/rooms?heated=false&cursor={changed}",
+        f"/rooms?heated=false&cursor={cursor}A",
+        "/rooms?cursor=", "/rooms?cursor=%00", "/rooms?cursor=" + "A" * 3_000,
+        f"/rooms?heated=false&cursor={cursor[:-1]}",
     ):  # fmt: skip
         answer = clerk.get(path)
         assert (answer.status_code, code_of(answer)) == (400, "cursor-invalid"), path
@@ -118,17 +122,29 @@ def test_paging_meets_every_unchanged_record_once(venue: Tenancy, clerk: Caller)
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("places=2", {"B"}), ("kind=studio", {"B"}), ("heated=true", {"A"}), ("area=10.50", {"A", "B"}), ("area=10.5", {"A", "B"}),
-        ("opened=2026-11-21", {"A"}), ("inspected_at=2026-11-21T10:00:00%2B02:00", {"B"}), ("name=A", {"A"}),
-        ("partner=0a0b0c0d-0000-7000-8000-000000000000", {"A"}), ("keeper=kim", {"B"}), ("state=retired", set()),
-        ("places=2&kind=hall", set()), ("places=3&heated=true", {"A"}),
+        ("places=2", {"B"}),
+        ("kind=studio", {"B"}),
+        ("heated=true", {"A"}),
+        ("area=10.50", {"A", "B"}),
+        ("area=10.5", {"A", "B"}),
+        ("opened=2026-11-21", {"A"}),
+        ("inspected_at=2026-11-21T10:00:00%2B02:00", {"B"}),
+        ("name=A", {"A"}),
+        ("partner=0a0b0c0d-0000-7000-8000-000000000000", {"A"}),
+        ("keeper=kim", {"B"}),
+        ("state=retired", set()),
+        ("places=2&kind=hall", set()),
+        ("places=3&heated=true", {"A"}),
     ],
-)  # fmt: skip
+)
 def test_a_list_is_filtered_by_plain_fields(clerk: Caller, query: str, expected: set[str]) -> None:
     """P01: each plain field is an equality filter; several must all hold."""
     clerk.create("/rooms", {"name": "A", "places": 3, "heated": True, "opened": "2026-11-21",
                             "partner": "0a0b0c0d-0000-7000-8000-000000000000"})  # fmt: skip
-    clerk.create("/rooms", {"name": "B", "places": 2, "kind": "studio", "keeper": "kim", "inspected_at": "2026-11-21T08:00:00Z"})
+    clerk.create(
+        "/rooms",
+        {"name": "B", "places": 2, "kind": "studio", "keeper": "kim", "inspected_at": "2026-11-21T08:00:00Z"},
+    )
     assert {item["name"] for item in clerk.get(f"/rooms?{query}").json()["items"]} == expected
 
 
@@ -163,7 +179,13 @@ def _furnish(venue: Tenancy, clerk: Caller) -> dict[str, list[str]]:
         manager.create("/rooms", {"name": n, "places": 9, "keeper": k, "key_code": "c"}).id
         for n, k in (("A", "kim"), ("B", None), ("C", "eve"))
     ]
-    found: dict[str, list[str]] = {"rooms": rooms, "bookings": [], "passes": [], "memos": [], "complaints": []}
+    found: dict[str, list[str]] = {
+        "rooms": rooms,
+        "bookings": [],
+        "passes": [],
+        "memos": [],
+        "complaints": [],
+    }
     for number, (subject, room) in enumerate((s, r) for s in SUBJECTS for r in rooms):
         span = {"starts": f"2026-11-{number + 1:02}T10:00:00Z", "ends": f"2026-11-{number + 1:02}T11:00:00Z"}
         booking = venue.actor(subject).create("/bookings", {"room": room, **span})
@@ -172,6 +194,8 @@ def _furnish(venue: Tenancy, clerk: Caller) -> dict[str, list[str]]:
         if number % 3 == 0:
             found["complaints"].append(author.create("/complaints", {"booking": booking.id}).id)
         owner = None if number % 4 == 0 else subject
-        found["passes"].append(clerk.create("/passes", {"room": room, "code": f"P{number}", "owner": owner}).id)
+        found["passes"].append(
+            clerk.create("/passes", {"room": room, "code": f"P{number}", "owner": owner}).id
+        )
     found["memos"].append(venue.actor("eve").create("/memos", {"text": "x"}).id)
     return found

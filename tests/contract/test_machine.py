@@ -23,7 +23,9 @@ def room(clerk: Caller) -> Record:
     return clerk.create("/rooms", ROOM)
 
 
-def test_an_undeclared_transition_is_refused_with_what_is_allowed(venue: Tenancy, clerk: Caller, room: Record) -> None:
+def test_an_undeclared_transition_is_refused_with_what_is_allowed(
+    venue: Tenancy, clerk: Caller, room: Record
+) -> None:
     """S01: 409 with the current state, and only those commands that this caller may give."""
     booking = venue.actor("eve").create("/bookings", {"room": room.id, **SPAN})
     manager = venue.actor("max", "manager")
@@ -35,13 +37,17 @@ def test_an_undeclared_transition_is_refused_with_what_is_allowed(venue: Tenancy
     assert (done.status_code, done.json()["allowed"]) == (409, ["confirm", "resize", "grant"])
 
 
-@pytest.mark.parametrize("member", ["id", "state", "version", "tenant", "head", "boundary", "changed_at", "holder"])
+@pytest.mark.parametrize(
+    "member", ["id", "state", "version", "tenant", "head", "boundary", "changed_at", "holder"]
+)
 def test_what_the_engine_keeps_cannot_be_sent(venue: Tenancy, room: Record, member: str) -> None:
     """S02: state, version, tenant and the like are unknown members: 422 with a pointer."""
     body = {"room": room.id, **SPAN, member: "x"}
     answer = venue.actor("eve").post("/bookings", body)
     assert (answer.status_code, code_of(answer)) == (422, "input-invalid")
-    assert answer.json()["errors"] == [{"pointer": f"#/{member}", "code": "unknown", "detail": "is not declared"}]
+    assert answer.json()["errors"] == [
+        {"pointer": f"#/{member}", "code": "unknown", "detail": "is not declared"}
+    ]
 
 
 def test_a_record_cannot_be_written_but_by_its_commands(clerk: Caller, room: Record) -> None:
@@ -83,7 +89,10 @@ def test_a_dry_run_decides_and_writes_nothing(venue: Tenancy, clerk: Caller, roo
     assert code_of(clerk.post("/rooms?dry_run=true", ROOM, key=None)) == "unique-violated"
     assert code_of(venue.actor("eve").post(path, {"heated": True}, key=None)) == "forbidden"
     assert code_of(clerk.post(path, {"heated": 1}, key=None)) == "input-invalid"
-    assert code_of(clerk.post(f"{room.path}/rename?dry_run=true", {"name": "B"}, key=None)) == "precondition-required"
+    assert (
+        code_of(clerk.post(f"{room.path}/rename?dry_run=true", {"name": "B"}, key=None))
+        == "precondition-required"
+    )
     booking = venue.actor("eve").create("/bookings", {"room": room.id, **SPAN})
     granted = clerk.post(f"{booking.path}/grant?dry_run=true", {"discount": "9.00"}, key=None)
     assert code_of(granted) == "guard-failed"
@@ -97,7 +106,10 @@ def test_a_dry_run_decides_and_writes_nothing(venue: Tenancy, clerk: Caller, roo
 
 def test_steps_cannot_be_skipped_or_repeated(venue: Tenancy, clerk: Caller, room: Record) -> None:
     """S07: each step only from its states."""
-    booking, manager = venue.actor("eve").create("/bookings", {"room": room.id, **SPAN}), venue.actor("max", "manager")
+    booking, manager = (
+        venue.actor("eve").create("/bookings", {"room": room.id, **SPAN}),
+        venue.actor("max", "manager"),
+    )
     assert code_of(clerk.post(f"{booking.path}/finish")) == "state-conflict"
     clerk.do(f"{booking.path}/confirm")
     assert code_of(clerk.post(f"{booking.path}/confirm")) == "state-conflict"
@@ -111,11 +123,17 @@ def test_a_limited_quantity_is_never_given_out_twice(venue: Tenancy, clerk: Call
     """S07: of 100 passes at once for 3 places, 3 are issued."""
     with ThreadPoolExecutor(FULL_AT_ONCE) as threads:
         answers = list(
-            threads.map(lambda n: clerk.post("/passes", {"room": room.id, "code": f"P{n}"}), range(FULL_AT_ONCE))
+            threads.map(
+                lambda n: clerk.post("/passes", {"room": room.id, "code": f"P{n}"}), range(FULL_AT_ONCE)
+            )
         )
     issued = [answer for answer in answers if answer.status_code == 201]
     assert len(issued) == 3
-    assert {code_of(a) for a in answers if a.status_code != 201} <= {"invariant-violated", "contention", "busy"}
+    assert {code_of(a) for a in answers if a.status_code != 201} <= {
+        "invariant-violated",
+        "contention",
+        "busy",
+    }
     sql = "SELECT sum(weight) FROM venue.passes WHERE tenant = $1 AND state = 'issued'"
     assert venue.fetch(sql)[0][0] == 3
 

@@ -24,11 +24,20 @@ def room(clerk: Caller) -> Record:
 def test_head_is_get_without_the_body(clerk: Caller, room: Record) -> None:
     """M01: same status and headers, for records, lists, pages and refusals."""
     changing = {"date", "x-request-id"}
-    for path in (room.path, "/rooms", "/openapi.json", "/healthz", "/problems/busy", "/nowhere", "/rooms?limit=0"):
+    for path in (
+        room.path,
+        "/rooms",
+        "/openapi.json",
+        "/healthz",
+        "/problems/busy",
+        "/nowhere",
+        "/rooms?limit=0",
+    ):
         get, head = clerk.get(path), clerk.send("HEAD", path)
         assert (head.status_code, head.content) == (get.status_code, b"")
         ours, theirs = (
-            {name: held for name, held in answer.headers.items() if name not in changing} for answer in (get, head)
+            {name: held for name, held in answer.headers.items() if name not in changing}
+            for answer in (get, head)
         )
         if get.status_code >= 400:  # the problem names its own request
             ours.pop("content-length"), theirs.pop("content-length")
@@ -62,9 +71,17 @@ def test_a_wrong_method_is_refused_with_the_right_ones(clerk: Caller, room: Reco
 
 @pytest.mark.parametrize(
     "media_type",
-    [None, "text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1", "application/jsonp",
-     "multipart/form-data; boundary=x", "application/merge-patch+json", ""],
-)  # fmt: skip
+    [
+        None,
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=latin-1",
+        "application/jsonp",
+        "multipart/form-data; boundary=x",
+        "application/merge-patch+json",
+        "",
+    ],
+)
 def test_a_body_that_is_not_json_is_refused(venue: Tenancy, clerk: Caller, media_type: str | None) -> None:
     """M05: 415 with Accept-Post, also before anybody is authenticated; nothing is executed."""
     headers = {"Idempotency-Key": "k"} | ({} if media_type is None else {"Content-Type": media_type})
@@ -75,7 +92,9 @@ def test_a_body_that_is_not_json_is_refused(venue: Tenancy, clerk: Caller, media
     assert venue.entries() == 0
 
 
-@pytest.mark.parametrize("media_type", ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"'])
+@pytest.mark.parametrize(
+    "media_type", ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"']
+)
 def test_json_in_utf8_has_several_names(clerk: Caller, media_type: str) -> None:
     """M05: the media type is compared as HTTP says."""
     assert clerk.post("/rooms", ROOM, Content_Type=media_type).status_code == 201
@@ -83,9 +102,17 @@ def test_json_in_utf8_has_several_names(clerk: Caller, media_type: str) -> None:
 
 @pytest.mark.parametrize(
     ("accept", "status"),
-    [("application/json", 200), ("*/*", 200), ("application/*;q=0.1", 200), ("text/html, */*;q=0.1", 200), ("", 200),
-     ("text/html", 406), ("application/json;q=0", 406), ("application/xml, text/*", 406)],
-)  # fmt: skip
+    [
+        ("application/json", 200),
+        ("*/*", 200),
+        ("application/*;q=0.1", 200),
+        ("text/html, */*;q=0.1", 200),
+        ("", 200),
+        ("text/html", 406),
+        ("application/json;q=0", 406),
+        ("application/xml, text/*", 406),
+    ],
+)
 def test_only_json_is_spoken(clerk: Caller, accept: str, status: int) -> None:
     """M06: 406 for whoever accepts none of it; the problem comes as problem+json all the same."""
     answer = clerk.get("/rooms", Accept=accept)
@@ -126,4 +153,8 @@ def test_a_creation_says_where_the_record_is(venue: Tenancy, clerk: Caller) -> N
         answer = caller.post(path, body)
         assert answer.status_code == 201
         read = caller.get(answer.headers["location"])
-        assert (read.status_code, read.json(), read.headers["etag"]) == (200, answer.json(), answer.headers["etag"])
+        assert (read.status_code, read.json(), read.headers["etag"]) == (
+            200,
+            answer.json(),
+            answer.headers["etag"],
+        )

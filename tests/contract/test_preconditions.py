@@ -84,7 +84,10 @@ def test_a_condition_on_a_record_that_is_not_there_is_not_found(clerk: Caller, r
 @pytest.mark.parametrize("value", ["x", '"a" "b"', "", '"a', '*, "a"', ",".join(['"t"'] * 65)])
 def test_a_condition_that_cannot_be_read_is_refused(clerk: Caller, room: Record, value: str) -> None:
     """C04: a malformed condition is 400, and never ignored."""
-    for method, path, name in (("POST", f"{room.path}/describe", "If-Match"), ("GET", room.path, "If-None-Match")):
+    for method, path, name in (
+        ("POST", f"{room.path}/describe", "If-Match"),
+        ("GET", room.path, "If-None-Match"),
+    ):
         headers = {name: value, "Idempotency-Key": "k"}
         if value.count('"t"') == 65:
             headers[name] = ",".join(f'"{n}"' for n in range(65))
@@ -115,12 +118,15 @@ def test_a_command_may_demand_a_condition(clerk: Caller, room: Record) -> None:
 
 
 def test_whoever_sees_less_has_the_same_tag(venue: Tenancy, clerk: Caller, room: Record) -> None:
-    """C07: the tag is the version's, not the representation's: it serves for writing, however much is seen."""
+    """C07: the tag is the version's, not the representation's: it serves for writing."""
     manager = venue.actor("max", "manager")
     seen = [caller.get(room.path) for caller in (clerk, manager)]
     assert seen[0].json().keys() < seen[1].json().keys()
     assert seen[0].headers["etag"] == seen[1].headers["etag"]
-    assert manager.post(f"{room.path}/rename", {"name": "B"}, If_Match=seen[0].headers["etag"]).status_code == 200
+    assert (
+        manager.post(f"{room.path}/rename", {"name": "B"}, If_Match=seen[0].headers["etag"]).status_code
+        == 200
+    )
 
 
 def test_a_condition_is_looked_at_last(venue: Tenancy, clerk: Caller, room: Record) -> None:
@@ -139,7 +145,8 @@ def test_of_two_commands_on_one_version_one_wins(venue: Tenancy, clerk: Caller, 
     with ThreadPoolExecutor(2) as threads:
         with database.locked("rooms", room.id):
             sent = [
-                threads.submit(clerk.post, f"{room.path}/rename", {"name": name}, If_Match=room.etag) for name in "BC"
+                threads.submit(clerk.post, f"{room.path}/rename", {"name": name}, If_Match=room.etag)
+                for name in "BC"
             ]
             database.wait_for_waiting(2)
         answers = [one.result() for one in sent]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from avow.api import api_keys, bearer
-from avow.api.bearer import Issuer
+from avow.api.bearer import Issuer, Key, UnverifiedToken
 from avow.api.headers import Headers, bearer_token
 from avow.api.jwks import KeySet
 from avow.errors import reject
@@ -20,7 +20,7 @@ from avow.model.values import Subject
 from avow.store.reads import Reads
 
 DEFAULT_TENANT = "main"
-"""The tenant of credentials that name none: the only one of an application without tenants."""
+"""The tenant of requests without credentials, and of issuers that know no tenants."""
 TENANT_CHARACTERS_MAX = 100
 
 DEVELOPMENT_ISSUER = Issuer(
@@ -74,23 +74,28 @@ class Authenticator:
 
     async def _by_token(self, text: str) -> Actor:
         token = bearer.parse(text)
-        if token.issuer == DEVELOPMENT_ISSUER.issuer:
-            secret = self._trust.development_secret
-            if secret is None:
-                raise reject(
-                    "unauthenticated", "Development tokens are refused here; they are for `avow dev`."
-                )
-            identity = bearer.verify(token, DEVELOPMENT_ISSUER, bearer.development_key(secret), time.time())
-        else:
-            issuer, keys = self._trust.issuers.get(token.issuer, (None, None))
-            if issuer is None or keys is None or token.algorithm not in issuer.algorithms:
-                raise reject("unauthenticated", "The token is not from an issuer that is believed here.")
-            key = await keys.find(token.key_id, token.algorithm, time.monotonic())
-            if key is None:
-                raise reject("unauthenticated", "The token's key is not known.")
-            identity = bearer.verify(token, issuer, key, time.time())
+        development = token.issuer == DEVELOPMENT_ISSUER.issuer
+        issuer, key = self._development_key() if development else await self._issuers_key(token)
+        identity = bearer.verify(token, issuer, key, time.time())
+        if issuer.tenant_claim is not None and identity.tenant is None:
+            raise reject("unauthenticated", "The token names no tenant.")
         credential = "token" if identity.token_id is None else f"token:{identity.token_id}"
         return _actor(identity.subject, identity.tenant, identity.roles, credential)
+
+    def _development_key(self) -> tuple[Issuer, Key]:
+        if self._trust.development_secret is None:
+            detail = "Development tokens are refused here; they are for `avow dev`."
+            raise reject("unauthenticated", detail)
+        return DEVELOPMENT_ISSUER, bearer.development_key(self._trust.development_secret)
+
+    async def _issuers_key(self, token: UnverifiedToken) -> tuple[Issuer, Key]:
+        believed = self._trust.issuers.get(token.issuer)
+        if believed is None or token.algorithm not in believed[0].algorithms:
+            raise reject("unauthenticated", "The token is not from an issuer that is believed here.")
+        key = await believed[1].find(token.key_id, token.algorithm, time.monotonic())
+        if key is None:
+            raise reject("unauthenticated", "The token's key is not known.")
+        return believed[0], key
 
 
 def _actor(subject: str, tenant: str | None, roles: frozenset[str], credential: str) -> Actor:

@@ -10,9 +10,33 @@ from typing import Annotated
 from uuid import UUID
 
 from avow import (
-    Entity, Money, State, Subject, actor, authenticated, create, everybody, exclude, field, given, in_state,
-    internal, invariant, limits, missing, one_of, opaque, performed, quota, read, ref, refuse, role, system,
-    transition, unique,
+    Entity,
+    Money,
+    State,
+    Subject,
+    actor,
+    authenticated,
+    create,
+    everybody,
+    exclude,
+    field,
+    given,
+    in_state,
+    internal,
+    invariant,
+    limits,
+    missing,
+    one_of,
+    opaque,
+    performed,
+    quota,
+    read,
+    ref,
+    refuse,
+    role,
+    system,
+    transition,
+    unique,
 )  # fmt: skip
 
 clerk, manager = role("clerk"), role("manager")
@@ -59,7 +83,8 @@ class Room(Entity):
     retired = State(final=True)
 
     offer = create(offered, by=clerk | manager, sets=[name, kind, places, area, price, tags, address, opened,
-                                                      inspected_at, setup, partner, heated, key_code, keeper])  # fmt: skip
+                                                      inspected_at, setup, partner, heated, key_code,
+                                                      keeper])  # fmt: skip
     rename = transition(offered, to=offered, by=clerk | manager, sets=[name], precondition=True)
     retire = transition(offered, to=retired, by=manager)
     describe = transition(
@@ -107,10 +132,13 @@ class Booking(Entity):
 
     confirm = transition(requested, to=confirmed, by=clerk | (actor == room.keeper))
     approve = transition(confirmed, to=approved, by=manager & ~performed(confirm))
-    remark_on = transition([requested, confirmed], to=requested, by=actor == holder, sets=[remark], precondition=True)
+    remark_on = transition(
+        [requested, confirmed], to=requested, by=actor == holder, sets=[remark], precondition=True
+    )
 
     grow = transition(
-        [requested, confirmed], to=requested, by=(actor == holder) | clerk, command="resize", when=guests < 10,
+        [requested, confirmed], to=requested, by=(actor == holder) | clerk, command="resize",
+        when=guests < 10,
         sets=[guests],
     )  # fmt: skip
     overgrow = transition(
@@ -128,7 +156,8 @@ class Booking(Entity):
         self.guests += 1
 
     cancel = transition(
-        [requested, confirmed, approved], to=cancelled, by=(actor == holder) | manager, when=in_state(Room.offered, of=room),
+        [requested, confirmed, approved], to=cancelled, by=(actor == holder) | manager,
+        when=in_state(Room.offered, of=room),
     )  # fmt: skip
 
     @transition([approved, cancelled], to=over, by=clerk | manager, uses=room)
