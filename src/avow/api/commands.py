@@ -17,6 +17,7 @@ from avow.api.routes import record_path
 from avow.engine.execute import Engine, Reply, Request
 from avow.errors import ProblemError, reject
 
+_TYPE = b'{"type":"/'
 NO_VERSION = -1
 """An expected version that no record has: a condition that can't be met."""
 
@@ -71,13 +72,19 @@ def _respond(exchange: Exchange, reply: Reply) -> Response:
         raise ProblemError(reply.problem)
     replayed = {"idempotency-replayed": "true"} if reply.replayed else {}
     if reply.status >= 400:
-        return Response(reply.status, reply.body, {"content-type": MEDIA_TYPE, **replayed})
+        body = _below(exchange.root_path, reply.body)
+        return Response(reply.status, body, {"content-type": MEDIA_TYPE, **replayed})
     headers = {"content-type": "application/json", **replayed}
     if reply.record is not None and reply.version is not None:
         headers["etag"] = etag(reply.record, reply.version)
         if reply.status == 201:
             headers["location"] = exchange.root_path + record_path(exchange.entity, reply.record)
     return Response(reply.status, reply.body, headers)
+
+
+def _below(root_path: str, problem: bytes) -> bytes:
+    """A kept problem with the address of its type below the mount; it is kept without a prefix."""
+    return problem.replace(_TYPE, _TYPE[:-1] + root_path.encode("ascii") + b"/", 1) if root_path else problem
 
 
 def _expected_version(exchange: Exchange) -> int | None:
