@@ -48,6 +48,10 @@ LOCKED_ATTEMPTS_MAX = 6
 """How often a deadlock or a serialization failure is tried again."""
 LOST_ATTEMPTS_MAX = 5
 """How often a lost connection is followed by another attempt under the same key."""
+CONTENDED_S = 1.0
+"""How long a record stays one that is locked first, after a decision on it was overtaken."""
+CONTENDED_MAX = 1_000
+"""How many such records are remembered."""
 PAUSE_S = 0.02
 
 RECEIPT = ("id", "version", "state")
@@ -114,6 +118,7 @@ class Engine:
         self.system = system
         self._transactions = Transactions(system, pool)
         self._render = render
+        self._contended = dict[UUID, float]()
         self._plans = {
             (entity.name, t.command): plan_command(system, entity, t.command)
             for entity in system.entities.values()
@@ -147,7 +152,7 @@ class Engine:
 
     async def _settle(self, attempt: _Attempt) -> Reply:
         tenant, key = attempt.request.actor.tenant, attempt.key
-        for _ in range(OPTIMISTIC_ATTEMPTS_MAX):
+        for _ in range(self._optimistic_attempts(attempt)):
             loaded = await self._transactions.load(attempt.plan, attempt.parameters)
             write = attempt.decide(loaded)
             try:
@@ -173,6 +178,19 @@ class Engine:
                 return reply
         raise reject("contention")
 
+    def _optimistic_attempts(self, attempt: _Attempt) -> int:
+        """How often to decide without locks: not at all on a record that others are moving right now."""
+        request = attempt.request
+        until = 0.0 if request.record is None else self._contended.get(request.record, 0.0)
+        contended = until > asyncio.get_running_loop().time()
+        return 0 if contended and not request.dry_run else OPTIMISTIC_ATTEMPTS_MAX
+
+    def _remember_contended(self, record: UUID) -> None:
+        self._contended.pop(record, None)  # so that the oldest stands first
+        self._contended[record] = asyncio.get_running_loop().time() + CONTENDED_S
+        if len(self._contended) > CONTENDED_MAX:
+            del self._contended[next(iter(self._contended))]
+
     async def _reply(self, attempt: _Attempt, outcome: Outcome) -> Reply | None:
         """The reply to an outcome; None where it has to be decided again."""
         match outcome:
@@ -186,6 +204,8 @@ class Engine:
                 again = await self._transactions.commit(attempt.request.actor.tenant, attempt.key, write)
                 return await self._reply(attempt, again)
             case Stale():
+                if attempt.request.record is not None:
+                    self._remember_contended(attempt.request.record)
                 return None
 
 
@@ -275,7 +295,7 @@ class _Attempt:
     def locks(self) -> dict[Key, bool]:
         """What the last decision rested on, and what of it it wrote."""
         if self.loaded is None:
-            return {}
+            return {} if self.request.record is None else {(self.request.entity, self.request.record): True}
         found = dict.fromkeys(self.loaded.records, False)
         if self.decision is not None:
             found.update(dict.fromkeys(self._anchors(self.decision), True))

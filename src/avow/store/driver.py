@@ -86,6 +86,7 @@ Lost: tuple[type[Exception], ...] = (
     *_errors(
         "PostgresConnectionError",
         "InterfaceError",
+        "InternalClientError",  # a connection that the server ended while nobody used it
         "AdminShutdownError",
         "CrashShutdownError",
         "CannotConnectNowError",
