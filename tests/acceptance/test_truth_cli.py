@@ -118,6 +118,9 @@ def test_why_as_somebody_shows_only_what_they_may_see(place: Place) -> None:
     assert "caused by   a record that you may not see" in done.stdout
     assert "dora" not in done.stdout
     assert str(place.enrollment) not in done.stdout + place.avow("why", *where, "--json").stdout
+    told = place.avow("history", f"courses/{place.course}", "--target", str(TARGET), "--as", "zoe").stdout
+    assert "take_seat" in told
+    assert "dora" not in told
     unseen = place.avow("why", f"enrollments/{place.enrollment}", "--target", str(TARGET), "--as", "zoe")
     assert unseen.returncode == 1
     assert "not-found" in unseen.stderr

@@ -125,6 +125,16 @@ EDITS = {
            WHERE a.kind = 'Enrollment' AND a.version = 1 AND b.kind = 'Course' AND b.version = 1""",
         "entry-misplaced", version=1,
     ),
+    "a record's id, in its row and in all its entries": Edit(
+        """UPDATE avow.audit SET id = '00000000-0000-7000-8000-000000000001' WHERE kind = 'Enrollment';
+           UPDATE enrollment.enrollments SET id = '00000000-0000-7000-8000-000000000001'""",
+        "entry-misplaced", version=1,
+    ),
+    "a record's tenant, in its row and in all its entries": Edit(
+        """UPDATE avow.audit SET tenant = 'other' WHERE kind = 'Course';
+           UPDATE enrollment.courses SET tenant = 'other'""",
+        "entry-misplaced", "Course", 1,
+    ),
     "an entry of an unknown kind": Edit(
         """INSERT INTO avow.audit (tenant, kind, id, version, header, hash)
            SELECT tenant, 'Ghost', id, version, header, hash FROM avow.audit WHERE kind = 'Course'""",

@@ -10,6 +10,7 @@ import json
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from avow import canonical
 from avow.evidence.boundaries import Boundaries, Shape
@@ -101,6 +102,7 @@ class RecordCheck:
                 in self._boundaries.edges
                 and changes.keys() <= (declared := self._boundaries.fields[boundary, self.kind])
                 and ("changes_sha256" not in header or header["changes_sha256"].keys() <= declared)
+                and ("performers" not in header or type(header["performers"]) is dict)
                 and header["v"] == FORMAT
                 and header["kind"] == self.kind
                 and header["tenant"] == self.tenant
@@ -300,6 +302,11 @@ _OBJECTS = ("changes", "input", "actor")
 _MAY_MISS = ("changes_sha256", "input_sha256", "performers")
 
 
+def _is_reference(kind: Any, record: Any, version: Any) -> bool:
+    """Whether it names a version of a record. Raises ValueError for an id that isn't one."""
+    return type(kind) is str and type(version) is int and str(UUID(record)) == record
+
+
 def is_header(header: Any) -> bool:
     """Whether decoded JSON has every member of a header of this format, each of its type."""
     try:
@@ -310,8 +317,10 @@ def is_header(header: Any) -> bool:
             and all(type(header[name]) is dict for name in _OBJECTS)
             and all(type(header.get(name, {})) is dict for name in _MAY_MISS)
             and (header["from"] is None or type(header["from"]) is str)
-            and all(len([kind, record, version]) == 3 for kind, record, version in header["reads"])
-            and (header["cause"] is None or {"kind", "id", "ver"} <= header["cause"].keys())
+            and all(_is_reference(kind, record, version) for kind, record, version in header["reads"])
+            and (
+                header["cause"] is None or _is_reference(*(header["cause"][n] for n in ("kind", "id", "ver")))
+            )
             and {"subject", "roles", "credential"} <= header["actor"].keys()
             and datetime.fromisoformat(header["at"]).tzinfo is not None
         )

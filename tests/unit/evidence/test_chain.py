@@ -6,6 +6,7 @@ import json
 from dataclasses import fields
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -211,6 +212,21 @@ def test_a_member_of_any_shape_is_an_answer_and_not_a_crash(value: Any, data: st
     entries[place] = rehash(entries[place], header)
     assert WORLD.check(ENROLLMENT, entries, WORLD.live(ENROLLMENT))
     is_header(json.loads(header))
+
+
+@pytest.mark.parametrize("value", [None, 5, "x", [], ["ab"], [["verify", ["ana"]]]])
+@pytest.mark.parametrize(
+    "name", ["performers", "changes_sha256", "input_sha256", "changes", "cause", "reads"]
+)
+def test_a_member_of_the_wrong_type_in_a_forged_entry_does_not_end_the_verification(
+    name: str, value: Any
+) -> None:
+    """Linked and hashed as it must be: whoever forges an entry must not stop others from being checked."""
+    entries = WORLD.entries(COURSE)
+    forged = changed(entries[-1], **{name: value})
+    live = WORLD.live(COURSE)._replace(head=forged.hash)
+    WORLD.check(COURSE, [*entries[:-1], forged], live)
+    assert is_header(json.loads(forged.header)) is ((name, value) in [("cause", None), ("reads", [])])
 
 
 def test_a_finding_holds_no_value_of_a_record() -> None:
