@@ -30,7 +30,7 @@ REPEATS_WAITING_MAX = 1_000
 COPIES_AT_ONCE = 3
 ONE_IN = 10
 """Every how manyeth request is sent in COPIES_AT_ONCE copies in the same moment."""
-ATTEMPTS_MAX = 60
+ATTEMPTS_MAX = 20
 PAUSE_S = 0.25
 DISAGREEMENTS_SHOWN_MAX = 10
 

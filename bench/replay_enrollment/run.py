@@ -115,14 +115,18 @@ async def replay_rows(
 
     started = time.monotonic()
     replay = Replay(clients, declared.token, finished)
-    killer = asyncio.create_task(crashes.run())
-    try:
-        with progress:
-            await replay.run(registrations)
-    finally:
-        killer.cancel()
-        await asyncio.gather(killer, return_exceptions=True)
-        await clients.close()
+    with progress:
+        sending = asyncio.create_task(replay.run(registrations))
+        killing = asyncio.create_task(crashes.run())
+        try:
+            done, _ = await asyncio.wait({sending, killing}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:  # the killer ends only if the server can't be started again
+                task.result()
+        finally:
+            sending.cancel()
+            killing.cancel()
+            await asyncio.gather(sending, killing, return_exceptions=True)
+            await clients.close()
     return clients.sent, replay.tally, time.monotonic() - started, crashes.done
 
 

@@ -6,11 +6,13 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -18,8 +20,10 @@ import pytest
 from avow.store import cluster
 from bench.replay_enrollment.__main__ import data_file
 from bench.replay_enrollment.account import settle
+from bench.replay_enrollment.clients import Clients
 from bench.replay_enrollment.expected import end_states
-from bench.replay_enrollment.replay import Tally
+from bench.replay_enrollment.registrations import read_registrations
+from bench.replay_enrollment.replay import CLIENTS, Replay, Tally
 from bench.replay_enrollment.run import FAULTS, TARGET, replay_rows
 from examples.demo.declared import Declared
 
@@ -101,6 +105,44 @@ def test_two_thousand_real_registrations_survive_copies_and_crashes(tmp_path: Pa
     assert found["answers_lost"] > 0, "the server was killed while it was working"
     assert found["refused"]["invariant-violated"]["approve"] > 0, "a course was full"
     assert found["verify"]["held"] is not False
+
+
+class Forgetful:
+    """A server that keeps no keys: every copy is executed, and answered with a version of its own."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.conversations: list[asyncio.Task[None]] = []
+
+    def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.conversations.append(asyncio.create_task(self.converse(reader, writer)))
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(re.findall(rb"Content-Length: (\d+)", head)[0]))
+                self.version += 1
+                body = json.dumps({"id": str(UUID(int=1)), "version": self.version}).encode()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+async def test_copies_that_are_executed_again_are_found(small_file: Path) -> None:
+    """Against a server without idempotency every key is reported, sent twice or three times at once."""
+    forgetful = Forgetful()
+    server = await asyncio.start_server(forgetful.meet, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    clients = Clients(f"http://127.0.0.1:{port}", CLIENTS)
+    replay = Replay(clients, lambda *_: "token", lambda: None)
+    await replay.run(read_registrations(small_file, 1))
+    await clients.close()
+    await asyncio.gather(*forgetful.conversations)
+    server.close()
+    assert replay.tally.keys > 24
+    assert len(set(replay.tally.executed_twice)) == replay.tally.keys
+    assert len({text.partition(":")[0] for text in replay.tally.disagreements}) == replay.tally.keys
 
 
 @dataclass
