@@ -99,8 +99,8 @@ async def test_100000_records_are_found_by_index(database: MakeDatabase) -> None
     admin = await connect(made.admin_url)
     await admin.execute(
         "INSERT INTO theatre.halls"
-        " (tenant, id, state, version, head, boundary, changed_at, name, places, load, sold)"
-        " SELECT 't' || n % 10, gen_random_uuid(), 'opened', 1, '', '', now(), '', 1, 1, 0"
+        " (tenant, id, state, version, head, boundary, changed_at, name, plan, places, load, sold)"
+        " SELECT 't' || n % 10, gen_random_uuid(), 'opened', 1, '', '', now(), '', '', 1, 1, 0"
         f" FROM generate_series(1, {ROWS}) n;"
         "INSERT INTO theatre.tickets"
         " (tenant, id, state, version, head, boundary, changed_at, hall, holder, code, weight)"

@@ -45,7 +45,7 @@ class Thief:
 
     def creation(self, kind: str = "Hall", **changes: Any) -> Header:
         """A header that would be accepted: a new record."""
-        plain = {"name": "Old", "places": 3, "load": 9, "sold": 0}
+        plain = {"name": "Old", "plan": "", "places": 3, "load": 9, "sold": 0}
         start = {"Hall": ("found", "opened"), "Booking": ("ask", "asked")}[kind]
         given = {**(plain if kind == "Hall" else {}), **changes}
         return self._header(kind, str(new_id()), 1, "0" * 64, start[0], None, start[1], given)

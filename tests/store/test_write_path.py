@@ -233,10 +233,35 @@ async def test_two_records_written_in_opposite_order_do_not_block_each_other(
     assert after == before
 
 
-async def test_the_same_long_values_in_another_order_do_not_deadlock(
+async def test_a_decision_is_made_again_when_what_it_only_read_has_changed(
     made: Database, admin: Connection
 ) -> None:
-    """Everybody keeps long values in the order of their hashes."""
+    """The ticket's guard reads its hall, which somebody changes between the load and the commit."""
+    async with engine(theatre, made.application_url) as one:
+        hall = await found(one)
+        ticket = (await one.execute(request("Ticket", "reserve", None, {"hall": hall}))).record
+        holder = await connect(made.admin_url)
+        await holder.execute("BEGIN; UPDATE theatre.halls SET load = 0, version = version + 1")
+        running = asyncio.create_task(one.execute(request("Ticket", "enter", ticket, {})))
+        await until(lambda: is_waiting(admin), "the commit waits for the hall")
+        await holder.execute("COMMIT")
+        await holder.close()
+        assert (await running).body.startswith(b"guard-failed")
+    assert await admin.fetchval("SELECT version FROM theatre.tickets") == 1
+
+
+async def test_long_values_are_kept_in_the_order_of_their_hashes(made: Database, admin: Connection) -> None:
+    """In any other order, two commands with the same values would wait for each other in a ring."""
+    async with engine(theatre, made.application_url) as one:
+        for n in range(8):
+            await found(one, {"name": f"{n} {LONG}", "plan": f"{n} plan {LONG}"})
+    kept = [row[0] for row in await admin.fetch("SELECT sha256 FROM avow.payload ORDER BY ctid")]
+    pairs = list(zip(kept[::2], kept[1::2], strict=True))
+    assert len(pairs) == 8
+    assert [pair for pair in pairs if pair[0] > pair[1]] == []
+
+
+async def test_the_same_long_values_at_once_do_not_deadlock(made: Database, admin: Connection) -> None:
     async with engine(theatre, made.application_url) as one, engine(theatre, made.application_url) as two:
         long = [{"name": f"{n % 3} {LONG}"} for n in range(24)]
         replies = await asyncio.gather(

@@ -32,6 +32,7 @@ class Hall(Entity):
     """Where tickets lead to: so many places, so much weight on its floor."""
 
     name: str = field(default="", max_length=20_000)
+    plan: str = field(default="", max_length=20_000)
     places: int = field(default=1_000, ge=0)
     load: int = field(default=1_000_000, ge=0)
     sold: int = field(default=0, ge=0)
@@ -42,7 +43,7 @@ class Hall(Entity):
     opened = State(initial=True)
     closed = State(final=True)
 
-    found = create(opened, by=authenticated, sets=[name, places, load])
+    found = create(opened, by=authenticated, sets=[name, plan, places, load])
     rename = transition(opened, to=opened, by=authenticated, sets=[name])
     resize = transition(opened, to=opened, by=authenticated, sets=[places, load])
     close = transition(opened, to=closed, by=authenticated)
@@ -78,6 +79,7 @@ class Ticket(Entity):
     move = transition(paid, to=paid, by=authenticated, sets=[hall])
     weigh = transition(paid, to=paid, by=authenticated, sets=[weight])
     check = transition(paid, to=paid, by=authenticated)
+    enter = transition(held, to=held, by=authenticated, when=hall.load > 0)
     cancel = transition([held, paid], to=void, by=authenticated & ~performed(check))
 
     @transition(held, to=held, by=authenticated, uses=[hall, other])
