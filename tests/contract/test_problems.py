@@ -36,7 +36,7 @@ def refusals(caller: Caller) -> dict[int, Response]:
         415: caller.post("/rooms", b"<a/>", Content_Type="text/xml"),
         422: caller.post("/rooms", {}),
         431: caller.get("/rooms", X_Filler="a" * 40_000),
-        501: caller.send("PUT", "/rooms"),
+        501: caller.send("PROPFIND", "/rooms"),
     }
 
 

@@ -301,6 +301,13 @@ def test_every_type_comes_back_as_it_was_sent(venue: Tenancy) -> None:
     assert manager.get(room.path).json() == room.body
     assert manager.get("/rooms").json()["items"] == [room.body]
     assert json.loads(manager.get(room.path).content) == room.body
+    for spelled, normal_one in (
+        ("-P173D", "-PT14947200S"),
+        ("-PT0.5S", "-PT0.500000S"),
+        ("P3650000D", "PT315360000000S"),
+    ):
+        body = {**ROOM, "name": spelled, "setup": spelled}
+        assert manager.create("/rooms", body).body["setup"] == normal_one
 
 
 def test_the_json_parsing_suite_is_classed_right(clerk: Caller) -> None:

@@ -33,6 +33,9 @@ from avow.store.rights import demand_application_rights, demand_boundary, demand
 REQUEST_S_MAX = 30.0
 """How long one request may take, its body included."""
 
+KNOWN_METHODS = METHODS | {"DELETE", "PATCH", "PUT", "QUERY", "TRACE"}
+"""Methods that are refused with what is allowed instead (405); any other is unknown (501)."""
+
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Handler = Callable[[Exchange], Awaitable[Response]]
@@ -132,9 +135,9 @@ class Application:
             return Response.of_problem(exchange, fault)
 
     async def _dispatch(self, exchange: Exchange) -> Response:
-        match = self._routes.match(exchange.path)
-        if exchange.method not in METHODS:
+        if exchange.method not in KNOWN_METHODS:
             raise reject("method-unknown")
+        match = self._routes.match(exchange.path)
         if match is None:
             raise reject("not-found")
         if exchange.method == "OPTIONS":

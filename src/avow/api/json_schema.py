@@ -31,7 +31,7 @@ _DURATION: Final = (
 )
 # What Python's regular expressions have and those of JSON Schema (ECMA-262) lack or read otherwise.
 _PYTHON_ONLY: Final = re.compile(r"\(\?(?![:=!]|<[=!])|\\[AZabGgz]|[*+?}]\+|\[[^\]]*(?:--|&&|\|\||~~)")
-_DECIMAL_CHARACTERS_MAX: Final = kinds.DECIMAL_DIGITS_MAX + 2
+_DECIMAL_CHARACTERS_MAX: Final = kinds.DECIMAL_DIGITS_MAX + 3
 
 
 def schema_of(kind: ValueType) -> Schema:

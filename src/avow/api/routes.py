@@ -78,7 +78,7 @@ class Match(NamedTuple):
 
 
 METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST"})
-"""Methods that some path has; any other is unknown to the server (501)."""
+"""Methods that some path has."""
 
 _PAGES: Final = (
     ("/openapi.json", Operation.OPENAPI),

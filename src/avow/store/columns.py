@@ -57,10 +57,18 @@ def from_json(kind: ValueType, source: str, name: str) -> str:
     if plain == "jsonb":
         return f"nullif({source} -> {key}, 'null'::jsonb)"
     if isinstance(kind, kinds.ListOf):
-        item = sql_type(kind.item)
+        item = from_text(kind.item, "item")
         listed = named("reads.sql")["list_from_json"].substitute(item=item, source=f"{source} -> {key}")
         return f"CASE jsonb_typeof({source} -> {key}) WHEN 'array' THEN {listed} END"
-    return f"({source} ->> {key})" if plain == "text" else f"({source} ->> {key})::{plain}"
+    return from_text(kind, f"({source} ->> {key})")
+
+
+def from_text(kind: ValueType, text: str) -> str:
+    """SQL that reads a value's JSON form, given as the SQL of a text, as a column value."""
+    if isinstance(kind, kinds.DurationType):
+        text = f"replace({text}, '-PT', 'PT-')"  # PostgreSQL wants the sign at the number
+    plain = sql_type(kind)
+    return text if plain == "text" else f"{text}::{plain}"
 
 
 def performers_column(transition: str) -> str:

@@ -17,7 +17,7 @@ from avow.model.expression import Expression
 from avow.model.system import System
 from avow.model.types import Value, instant
 from avow.model.values import Money
-from avow.store.columns import performers_column, sql_type
+from avow.store.columns import from_json, from_text, performers_column
 from avow.store.statements import literal, named, quote
 
 TRUE = ast.Everybody()
@@ -43,7 +43,7 @@ def sql_literal(value: Value) -> str:
         case date():
             return f"date {literal(value.isoformat())}"
         case timedelta():
-            return f"interval {literal(str(kinds.DurationType().dump(value)))}"
+            return from_text(kinds.DurationType(), literal(str(kinds.DurationType().dump(value))))
         case UUID():
             return f"uuid {literal(str(value))}"
         case _:
@@ -172,7 +172,7 @@ class Compiler:
         kind = self.entity.fields[path[0]].type
         if isinstance(kind, kinds.ObjectOf):
             member = next(m for m in kind.members if m.name == path[1])
-            return f"({self._column(path[0])} ->> {literal(path[1])})::{sql_type(member.type)}"
+            return from_json(member.type, self._column(path[0]), member.name)
         return self._remote(path[:1], path[1:])
 
     def _remote(self, path: ast.Path, rest: str | ast.Path) -> str:

@@ -35,7 +35,7 @@ CROSS JOIN LATERAL (
 
 -- name: list_from_json
 -- A JSON array as an array of one type, in its order.
-coalesce((SELECT array_agg(item::@{item} ORDER BY place) FROM jsonb_array_elements_text(@{source}) WITH ORDINALITY AS t(item, place)), '{}')
+coalesce((SELECT array_agg(@{item} ORDER BY place) FROM jsonb_array_elements_text(@{source}) WITH ORDINALITY AS t(item, place)), '{}')
 
 -- name: entries
 -- The next audit entries of one record, with the long values that still exist.
