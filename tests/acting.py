@@ -35,7 +35,9 @@ class Acting:
         """Send one command, whatever is answered."""
         actor = Actor(Subject(who), tenant, frozenset(roles), f"key:{who}")
         fingerprint = hashlib.sha256(repr((kind, command, record, given)).encode()).digest()
-        request = Request(kind, command, record, given, actor, str(new_id()), fingerprint, f"request-{command}")
+        request = Request(
+            kind, command, record, given, actor, str(new_id()), fingerprint, f"request-{command}"
+        )
         return await self.engine.execute(request)
 
     async def do(

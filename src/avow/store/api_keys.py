@@ -15,7 +15,6 @@ from avow.store import driver
 from avow.store.driver import Connection
 from avow.store.statements import named
 
-
 UNDEFINED_TABLE = "42P01"
 
 
