@@ -29,6 +29,10 @@ SUMMARY_CHARS_MAX = 70
 # Quick questions first; a folder that is not named here runs after these.
 FOLDER_ORDER = ("unit", "house", "docs", "store", "contract", "upgrade", "canaries", "acceptance")
 
+# These wait for processes and databases most of their time; each worker brings its own.
+PARALLEL_FOLDERS = ("store", "contract", "acceptance")
+PARALLEL = ("-n", "2", "--dist", "loadfile")
+
 USAGE = """usage: ./test [PART ...] [pytest arguments]
        ./test --list
 
@@ -63,9 +67,9 @@ def parts() -> Mapping[str, Part]:
         ),
     ]
     for folder in sorted(test_folders(), key=place_of):
-        found.append(
-            Part(folder, ((sys.executable, "-m", "pytest", "-q", f"tests/{folder}"),), is_pytest=True)
-        )
+        how = PARALLEL if folder in PARALLEL_FOLDERS else ()
+        command = (sys.executable, "-m", "pytest", "-q", *how, f"tests/{folder}")
+        found.append(Part(folder, (command,), is_pytest=True))
     return {part.name: part for part in found}
 
 
