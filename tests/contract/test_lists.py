@@ -128,6 +128,8 @@ def test_paging_meets_every_unchanged_record_once(venue: Tenancy, clerk: Caller)
         ("area=10.50", {"A", "B"}),
         ("area=10.5", {"A", "B"}),
         ("opened=2026-11-21", {"A"}),
+        ("opened=9999-12-31", {"B"}),
+        ("opened=0001-01-01", set()),
         ("inspected_at=2026-11-21T10:00:00%2B02:00", {"B"}),
         ("name=A", {"A"}),
         ("partner=0a0b0c0d-0000-7000-8000-000000000000", {"A"}),
@@ -143,7 +145,14 @@ def test_a_list_is_filtered_by_plain_fields(clerk: Caller, query: str, expected:
                             "partner": "0a0b0c0d-0000-7000-8000-000000000000"})  # fmt: skip
     clerk.create(
         "/rooms",
-        {"name": "B", "places": 2, "kind": "studio", "keeper": "kim", "inspected_at": "2026-11-21T08:00:00Z"},
+        {
+            "name": "B",
+            "places": 2,
+            "kind": "studio",
+            "opened": "9999-12-31",
+            "keeper": "kim",
+            "inspected_at": "2026-11-21T08:00:00Z",
+        },
     )
     assert {item["name"] for item in clerk.get(f"/rooms?{query}").json()["items"]} == expected
 

@@ -112,7 +112,7 @@ class Compiler:
             case ast.FieldOf(path):
                 return self._field(path)
             case ast.Compare(op, left, right):
-                return f"({self.compile(left)} {_COMPARE.get(op, op)} {self.compile(right)})"
+                return self._compared(op, left, right)
             case ast.Arithmetic(op, left, right):
                 return f"({self._operand(left)} {op} {self._operand(right)})"
             case ast.All(parts):
@@ -124,7 +124,7 @@ class Compiler:
             case ast.Missing(part):
                 return f"({self.compile(part)} IS NULL)"
             case ast.OneOf(part, options):
-                return f"({self.compile(part)} IN ({', '.join(self.parameter(o) for o in options)}))"
+                return self._one_of(part, options)
             case ast.InState(states, path):
                 listed = ", ".join(literal(state) for state in states)
                 return f"({self._state(path)} IN ({listed}))"
@@ -141,14 +141,48 @@ class Compiler:
                 return self.subject or "NULL::text"
             case ast.Performed(transition):
                 held = f"coalesce({self._column(performers_column(transition))}, '{{}}')"
-                return f"({self.subject or 'NULL::text'} = ANY ({held}))"
+                subject = self.subject or "NULL::text"
+                # Nobody is not one who hasn't: for the anonymous actor it is unknown.
+                return f"(CASE WHEN {subject} IS NOT NULL THEN {subject} = ANY ({held}) END)"
             case _:
                 raise TypeError(f"{type(node).__name__} can't become SQL")
 
     def _operand(self, node: Expression) -> str:
-        """An operand of arithmetic. Whole numbers count as numeric, whose products can't overflow."""
+        """An operand of arithmetic, which may lead beyond every bound: as a number without limits."""
+        if self._temporal(node):
+            return self._seconds(node)
         whole = isinstance(node, ast.FieldOf) and isinstance(self._type(node.path), kinds.Integer)
+        whole = whole or (isinstance(node, ast.Const) and type(node.value) is int)
         return f"{self.compile(node)}::numeric" if whole else self.compile(node)
+
+    def _temporal(self, node: Expression) -> bool:
+        """Whether it is an instant or a length of time."""
+        match node:
+            case ast.Now():
+                return True
+            case ast.Const(value):
+                return isinstance(value, datetime | timedelta)
+            case ast.FieldOf(path):
+                return isinstance(self._type(path), kinds.DateTimeType | kinds.DurationType)
+            case ast.Arithmetic(_, left, right):
+                return self._temporal(left) or self._temporal(right)
+            case _:
+                return False
+
+    def _seconds(self, node: Expression) -> str:
+        """An instant or a length of time as exact seconds; what was calculated already is."""
+        compiled = self.compile(node)
+        return compiled if isinstance(node, ast.Arithmetic) else f"extract(epoch FROM {compiled})"
+
+    def _compared(self, op: str, left: Expression, right: Expression) -> str:
+        calculated = isinstance(left, ast.Arithmetic) or isinstance(right, ast.Arithmetic)
+        form = self._seconds if calculated and self._temporal(left) else self.compile
+        return f"({form(left)} {_COMPARE.get(op, op)} {form(right)})"
+
+    def _one_of(self, part: Expression, options: tuple[Any, ...]) -> str:
+        if isinstance(part, ast.Arithmetic) and self._temporal(part):
+            return f"({' OR '.join(self._compared('==', part, ast.Const(option)) for option in options)})"
+        return f"({self.compile(part)} IN ({', '.join(self.parameter(option) for option in options)}))"
 
     def _type(self, path: ast.Path) -> kinds.ValueType:
         """The type of a field, also behind references and in value objects."""

@@ -14,7 +14,7 @@ from avow.model.actor import Actor
 from avow.model.entity import Entity
 from avow.model.expression import Expression
 from avow.model.system import System
-from avow.model.types import EnumType, MoneyType, Value
+from avow.model.types import DateType, EnumType, MoneyType, Value
 from avow.store.columns import reader, select_list
 from avow.store.conditions import TRUE, Compiler, settle
 from avow.store.loading import Loaded, LoadPlan
@@ -136,7 +136,9 @@ def _page_statement(system: System, entity: Entity, actor: Actor, listing: Listi
     for name, value in listing.filters.items():
         permit(entity.fields[name].read)
         parameters.append(plain(entity, name, value))
-        conditions.append(f"t.{quote(name)} = ${len(parameters)}")
+        # The driver would take the first and the last day that Python knows for infinite ones.
+        cast = "::text::date" if isinstance(entity.fields[name].type, DateType) else ""
+        conditions.append(f"t.{quote(name)} = ${len(parameters)}{cast}")
     if listing.after is not None:
         parameters.append(listing.after)
         conditions.append(f"t.id > ${len(parameters)}::uuid")
@@ -155,4 +157,6 @@ def plain(entity: Entity, name: str, value: Value) -> Any:
     kind = entity.fields[name].type
     if isinstance(kind, MoneyType):
         return value.amount
+    if isinstance(kind, DateType):
+        return value.isoformat()
     return str(value.value) if isinstance(kind, EnumType) else str(value) if isinstance(value, str) else value
