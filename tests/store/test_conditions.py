@@ -321,7 +321,8 @@ async def _fill(connection: Connection) -> None:
         ]
         await connection.fetch(
             "INSERT INTO conditions.others"
-            " (tenant, id, state, version, head, boundary, changed_at, amount, owner, flag) VALUES ('t', $1, $2, 1, '', '', now(), $3, $4, $5)",
+            " (tenant, id, state, version, head, boundary, changed_at, amount, owner, flag)"
+            " VALUES ('t', $1, $2, 1, '', '', now(), $3, $4, $5)",
             other, state, *values,
         )  # fmt: skip
     for row in _rows(chance):
