@@ -1,9 +1,7 @@
 """An enrollment backend: places in courses, applications from draft to archive."""
 
-from avow import (
-    Entity, State, Subject, actor, authenticated, create, field, internal, invariant, performed, read, ref, role,
-    system, transition, unique,
-)  # fmt: skip
+from avow import Entity, State, Subject, actor, authenticated, create, field, internal, invariant
+from avow import performed, read, ref, role, system, transition, unique
 
 registrar, dean = role("registrar"), role("dean")
 
