@@ -61,13 +61,10 @@ class Development:
 
     def server_pid(self) -> int:
         """The process that serves; a child of the one that was started."""
-        listed = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        return next(int(line.split()[0]) for line in listed.splitlines() if "server_process" in line)
+        return next(
+            pid for pid, (parent, words) in _processes().items()
+            if parent == self.process.pid and "avow.cli.server_process" in words
+        )  # fmt: skip
 
     def said(self) -> str:
         """What it has said on stderr."""
@@ -121,11 +118,32 @@ def destroy(folder: Path) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process exists and isn't a zombie."""
-    listed = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return bool(listed.stdout.strip()) and not listed.stdout.strip().startswith("Z")
+    """Whether a process exists and isn't a zombie, which has no words left."""
+    return bool(_processes().get(pid, (0, ""))[1])
+
+
+def _processes() -> dict[int, tuple[int, str]]:
+    """Parent and command line of every process; a bare Debian has no `ps`, and macOS no /proc."""
+    folder = Path("/proc")
+    if not (folder / "self" / "stat").exists():
+        listed = subprocess.run(
+            ["ps", "-axo", "pid=,ppid=,stat=,command="], capture_output=True, text=True, check=True
+        )
+        rows = [line.split(None, 3) for line in listed.stdout.splitlines()]
+        return {
+            int(row[0]): (int(row[1]), "" if row[2].startswith("Z") else row[3])
+            for row in rows
+            if len(row) == 4
+        }
+    found = dict[int, tuple[int, str]]()
+    for process in folder.iterdir():
+        if process.name.isdigit():
+            try:
+                parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+                found[int(process.name)] = (parent, (process / "cmdline").read_text().replace("\0", " "))
+            except OSError:
+                continue  # it has ended in this moment
+    return found
 
 
 def _pause() -> None:

@@ -127,7 +127,10 @@ def test_colour_is_for_terminals_only_and_never_with_no_color(
     tmp_path: Path, no_color: str, coloured: bool
 ) -> None:
     broken_application(tmp_path)
-    ours, theirs = pty.openpty()
+    try:
+        ours, theirs = pty.openpty()
+    except OSError:
+        pytest.skip("this machine has no terminal devices")
     environment = {**os.environ, "NO_COLOR": no_color, "TERM": "xterm"}
     subprocess.run(
         [sys.executable, "-m", "avow.cli", "check"],
