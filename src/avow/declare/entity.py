@@ -216,7 +216,7 @@ class EntityBuilder:
             body_hash="" if body is None else source_hash(body),
             creation=w.creation,
             precondition=w.precondition,
-            doc=inspect.cleandoc(getattr(body, "__doc__", None) or ""),
+            doc="" if body is None else inspect.cleandoc(body.__doc__ or ""),
             place=w.place,
         )
         if body is not None:
