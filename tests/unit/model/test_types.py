@@ -92,7 +92,9 @@ def test_what_is_written_is_read_back_equal_and_is_canonical(kind: ValueType, va
     def holds(value: Any) -> None:
         fitted = kind.fit(value, "")
         written = kind.dump(fitted)
-        assert kind.parse(written, "") == fitted == value
+        # Python calls no instant equal to one in an hour that a clock change repeats or leaves out.
+        given_value = value.astimezone(UTC) if isinstance(value, datetime) else value
+        assert kind.parse(written, "") == fitted == given_value
         assert kind.dump(kind.parse(written, "")) == written
         assert canonical.decode(canonical.encode({"v": written})) == {"v": written}
         assert kind.fit(fitted, "") == fitted
