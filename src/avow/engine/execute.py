@@ -18,6 +18,7 @@ from uuid import UUID
 from avow import canonical
 from avow.engine.entries import entries_of
 from avow.engine.identifier import new_id
+from avow.engine.turns import Turns
 from avow.errors import Problem, reject
 from avow.evidence.entry import HEADER_BYTES_MAX, HeaderTooLong
 from avow.kernel.command import Command, Decision, Key, Rejection
@@ -118,6 +119,7 @@ class Engine:
         self.system = system
         self._transactions = Transactions(system, pool)
         self._render = render
+        self._turns = Turns()
         self._contended = dict[UUID, float]()
         self._plans = {
             (entity.name, t.command): plan_command(system, entity, t.command)
@@ -147,28 +149,29 @@ class Engine:
     async def known(self, request: Request) -> Reply | None:
         """The answer that a request's key already has, if it has one; nothing is decided."""
         attempt = _Attempt(self.system, self._plans[request.entity, request.command], request, self._render)
-        loaded = await self._transactions.load(attempt.plan, attempt.parameters)
+        loaded = await self._transactions.load(attempt.plan, attempt.tenant, attempt.wanted)
         return None if loaded.answer is None else attempt.replay(loaded, loaded.answer)
 
     async def _settle(self, attempt: _Attempt) -> Reply:
         tenant, key = attempt.request.actor.tenant, attempt.key
         for _ in range(self._optimistic_attempts(attempt)):
-            loaded = await self._transactions.load(attempt.plan, attempt.parameters)
-            write = attempt.decide(loaded)
-            try:
-                if attempt.request.dry_run:
-                    outcome = await self._transactions.rehearse(tenant, write)
-                else:
-                    outcome = await self._transactions.commit(tenant, key, write)
-            except Retryable:
-                continue
+            async with self._turns.of(attempt.turns()):
+                loaded = await self._transactions.load(attempt.plan, attempt.tenant, attempt.wanted)
+                write = attempt.decide(loaded)
+                try:
+                    if attempt.request.dry_run:
+                        outcome = await self._transactions.rehearse(tenant, write)
+                    else:
+                        outcome = await self._transactions.commit(tenant, key, write)
+                except Retryable:
+                    continue
             reply = await self._reply(attempt, outcome)
             if reply is not None:
                 return reply
         for tried in range(0 if attempt.request.dry_run else LOCKED_ATTEMPTS_MAX):
             try:
                 outcome, _ = await self._transactions.decide_locked(
-                    attempt.plan, attempt.parameters, attempt.locks(), tenant, key, attempt.decide
+                    attempt.plan, attempt.wanted, attempt.locks(), tenant, key, attempt.decide
                 )
             except Retryable:
                 await asyncio.sleep(_pause(tried))
@@ -222,7 +225,8 @@ class _Attempt:
             request.expected_version,
         )  # fmt: skip
         key_id = None if self.key is None else self.key.id
-        self.parameters = plan.parameters(request.actor.tenant, key_id, request.record, dict(request.input))
+        self.tenant = request.actor.tenant
+        self.wanted = plan.wanted(key_id, request.record, request.input)
         self.answer = Answer(0, b"", request.entity)
         self.loaded: Loaded | None = None
         self.decision: Decision | None = None
@@ -291,6 +295,16 @@ class _Attempt:
             "request": self.request.request_id,
         }
         return Write(answer=self.answer, refusal=refusal)
+
+    def turns(self) -> list[Key]:
+        """What the command takes turns for: its key, its record, and what its last decision wrote."""
+        names = set[Key]()
+        if self.key is not None:
+            names.add(("", self.key.id))
+        if self.request.record is not None:
+            names.add((self.request.entity, self.request.record))
+        names.update(key for key, write in self.locks().items() if write and self.loaded is not None)
+        return sorted(names)
 
     def locks(self) -> dict[Key, bool]:
         """What the last decision rested on, and what of it it wrote."""

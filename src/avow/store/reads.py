@@ -17,7 +17,7 @@ from avow.model.system import System
 from avow.model.types import DateType, EnumType, MoneyType, Value
 from avow.store.columns import reader, select_list
 from avow.store.conditions import TRUE, Compiler, settle
-from avow.store.loading import Loaded, LoadPlan
+from avow.store.loading import Loaded, LoadPlan, Loads
 from avow.store.pool import Pool
 from avow.store.statements import named, quote, text
 from avow.store.tables import table_of
@@ -71,6 +71,7 @@ class Reads:
 
     def __init__(self, system: System, pool: Pool) -> None:
         self._system, self._pool = system, pool
+        self._loads = Loads(pool)
 
     async def now(self) -> datetime:
         """The database's clock; also tells whether the database answers."""
@@ -79,8 +80,7 @@ class Reads:
 
     async def load(self, plan: LoadPlan, tenant: str, record: UUID) -> Loaded:
         """One record, with what its read policy follows."""
-        async with self._pool.borrow() as connection:
-            return plan.read(await connection.fetchrow(plan.sql, tenant, None, record))
+        return await self._loads.load(plan, tenant, plan.wanted(None, record, {}))
 
     async def page(self, entity: Entity, actor: Actor, listing: Listing) -> Page:
         """A page of the records that the actor may read, oldest first."""

@@ -7,12 +7,15 @@
 SELECT avow.now()
 
 -- name: load
--- The answer that a key already has, and every record that a decision may rest on, in one row.
-SELECT avow.now(), k.fingerprint, k.status, k.body, k.kind, k.record, k.version@{selected}
-FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant, $3::uuid AS record OFFSET 0) AS s
+-- For each of several commands of one tenant the answer that its key already has, and every record that its
+-- decision may rest on, in one row, in the order of the parameters.
+SELECT s.now, k.fingerprint, k.status, k.body, k.kind, k.record, k.version@{selected}
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant, avow.now() AS now OFFSET 0) AS s
+CROSS JOIN LATERAL unnest($2::uuid[], $3::uuid[]@{arguments}) WITH ORDINALITY AS m (key, record@{names}, place)
 LEFT JOIN LATERAL (
-    SELECT * FROM avow.idempotency AS i WHERE i.tenant = s.tenant AND i.id = $2::uuid LIMIT 1
+    SELECT * FROM avow.idempotency AS i WHERE i.tenant = s.tenant AND i.id = m.key LIMIT 1
 ) AS k ON true@{joins}
+ORDER BY m.place
 
 -- name: join
 -- One more record of a load; all its columns are null where it isn't there.

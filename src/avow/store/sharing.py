@@ -1,0 +1,142 @@
+"""Round trips that are shared: what waits while some are under way goes into the next one, together.
+
+There is no timer. Who comes to an idle lane goes at once and alone; under load, the longer a round trip
+takes, the more go into the next. Members of one round never have a claim in common, nor do rounds that
+are under way at the same time, so that no two of them wait for each other in the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import Generic, TypeVar
+
+from avow.errors import reject
+
+ROUNDS_MAX = 2
+"""How many shared round trips are under way at once: one is worked on while the next is being sent."""
+MEMBERS_MAX = 64
+"""How many go into one."""
+WAITING_MAX = 1_000
+"""How many may wait in one lane."""
+LOOKED_AT_MAX = 256
+"""How many are looked at for those whose claims are free."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Member(Generic[Item, Result]):
+    """One piece of work that waits for its result."""
+
+    __slots__ = ("claims", "item", "result")
+
+    def __init__(self, item: Item, claims: frozenset[Hashable], result: asyncio.Future[Result]) -> None:
+        self.item, self.claims, self.result = item, claims, result
+
+    def settle(self, result: Result) -> None:
+        """Hand over the result, if it is still waited for."""
+        if not self.result.done():
+            self.result.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        """Hand over a failure, if it is still waited for."""
+        if not self.result.done():
+            self.result.set_exception(error)
+
+
+Run = Callable[[Hashable, "list[Member[Item, Result]]"], Awaitable[None]]
+
+
+class Sharing(Generic[Item, Result]):
+    """Shares round trips among those who wait in the same lane; lanes take turns.
+
+    run: makes one round trip for several members, and settles each of them then or later. Whatever it
+    raises is handed to the members that it has left unsettled.
+    """
+
+    def __init__(
+        self, run: Run[Item, Result], rounds_max: int = ROUNDS_MAX, members_max: int = MEMBERS_MAX
+    ) -> None:
+        self._run, self._rounds_max, self._members_max = run, rounds_max, members_max
+        self._lanes = dict[Hashable, deque[Member[Item, Result]]]()
+        self._claimed = set[Hashable]()
+        self._rounds = set[asyncio.Task[None]]()
+        self._is_starting = False
+
+    async def share(self, lane: Hashable, item: Item, claims: Iterable[Hashable] = ()) -> Result:
+        """The result of one piece of work.
+
+        claims: what no other work may touch until this has its result. Raises ProblemError `busy` where
+        too many wait in the lane already, and whatever the round trip failed with.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = self._lanes.setdefault(lane, deque())
+        if len(waiting) >= WAITING_MAX:
+            raise reject("busy", "Too many requests are waiting for the database.")
+        member = Member[Item, Result](item, frozenset(claims), loop.create_future())
+        waiting.append(member)
+        self._start_soon(loop)
+        return await member.result
+
+    def _start_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start when everybody who comes in this turn of the loop is there."""
+        if not self._is_starting and len(self._rounds) < self._rounds_max:
+            self._is_starting = True
+            loop.call_soon(self._start)
+
+    def _start(self) -> None:
+        self._is_starting = False
+        for lane in list(self._lanes):
+            if len(self._rounds) >= self._rounds_max:
+                return
+            members = self._gather(lane)
+            if members:
+                task = asyncio.create_task(self._round(lane, members))
+                self._rounds.add(task)
+                task.add_done_callback(self._ended)
+
+    def _gather(self, lane: Hashable) -> list[Member[Item, Result]]:
+        """The members of the next round of a lane, in the order they came; the lane goes to the end."""
+        waiting, passed = self._lanes.pop(lane), list[Member[Item, Result]]()
+        members = list[Member[Item, Result]]()
+        for _ in range(min(len(waiting), LOOKED_AT_MAX)):
+            if len(members) == self._members_max:
+                break
+            member = waiting.popleft()
+            if member.result.done():
+                continue  # nobody waits for it any more
+            if self._claimed.isdisjoint(member.claims):
+                self._claim(member)
+                members.append(member)
+            else:
+                passed.append(member)
+        waiting.extendleft(reversed(passed))
+        if waiting:
+            self._lanes[lane] = waiting
+        return members
+
+    def _claim(self, member: Member[Item, Result]) -> None:
+        if member.claims:
+            self._claimed |= member.claims
+            member.result.add_done_callback(lambda _: self._release(member.claims))
+
+    def _release(self, claims: frozenset[Hashable]) -> None:
+        self._claimed -= claims
+        if self._lanes:
+            self._start_soon(asyncio.get_running_loop())
+
+    async def _round(self, lane: Hashable, members: list[Member[Item, Result]]) -> None:
+        try:
+            await self._run(lane, members)
+        except BaseException as error:
+            for member in members:
+                member.fail(error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._rounds.discard(task)
+        if self._lanes:
+            self._start_soon(task.get_loop())
