@@ -103,7 +103,7 @@ FORBIDDEN = [
     "SELECT avow.apply_entries('main', '{}', '{}', '{}')",
     "SELECT avow.append_entries('main', '{}', '{}', '{}', '{}', '{}', now())",
     "SELECT avow.keep_answers('main', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', now())",
-    "SELECT avow.demand_quotas('{}', 'main', null)",
+    "SELECT avow.demand_quotas('main', null)",
     "SELECT avow.lock_versions('main', '{}', '{}', '{}', '{}', '{}')",
     "SELECT nextval('avow.audit_entry_seq')", "SELECT setval('avow.audit_entry_seq', 1)",
     "SELECT * FROM avow.api_key", "SELECT * FROM avow.refusal", "SELECT pg_read_file('/etc/passwd')",

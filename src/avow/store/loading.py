@@ -83,7 +83,7 @@ class Loads:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._sharing = Sharing[Wanted, Any](self._fetch)
+        self._sharing = Sharing[Wanted, Any](self._fetch, 1)
 
     async def load(self, plan: LoadPlan, tenant: str, wanted: Wanted) -> Loaded:
         """What one command's decision rests on."""

@@ -281,9 +281,12 @@ def functions(system: System) -> list[str]:
     return [
         parts["lock_versions"].substitute(branches=lock),
         parts["apply_entries"].substitute(branches=apply),
-        parts["demand_quotas"].substitute(branches=quotas, kinds=", ".join(map(literal, sorted(counted)))),
+        parts["demand_quotas"].substitute(branches=quotas),
         whole("commit.sql").substitute(
-            Roles.of(system).quoted(), name=literal(system.name), lock_wait_ms=SHARED_LOCK_WAIT_MS
+            Roles.of(system).quoted(),
+            name=literal(system.name),
+            counted=", ".join(map(literal, sorted(counted))),
+            lock_wait_ms=SHARED_LOCK_WAIT_MS,
         ),
         whole("retention.sql").substitute(Roles.of(system).quoted(), days=KEY_RETENTION_DAYS),
     ]

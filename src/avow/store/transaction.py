@@ -126,7 +126,7 @@ class Transactions:
     def __init__(self, system: System, pool: Pool) -> None:
         self._pool = pool
         self._loads = Loads(pool)
-        self._sharing = Sharing[Commit, Outcome](self._share)
+        self._sharing = Sharing[Commit, Outcome](self._share, 1)
         self._alone = asyncio.Semaphore(ALONE_MAX)
         self._tasks = set[asyncio.Task[None]]()
         found = [c for entity in system.entities.values() for c in constraints_of(system, entity)]

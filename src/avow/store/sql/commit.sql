@@ -33,14 +33,16 @@ DECLARE
     dropped  integer[];  -- the commands that are left out
     replayed integer[];
     moment   timestamptz;
+    setting  text;
 BEGIN
     -- A quota counts what others have committed until now; an older snapshot wouldn't see it.
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'a commit needs READ COMMITTED' USING ERRCODE = 'AV002';
     END IF;
-    PERFORM set_config('avow.tenant', p_tenant, true), set_config('avow.scope', '', true);
+    -- Assignments, here and below: a PERFORM would run as a statement of its own.
+    setting := set_config('avow.tenant', p_tenant, true) || set_config('avow.scope', '', true);
     IF NOT p_patient THEN
-        PERFORM set_config('lock_timeout', '@{lock_wait_ms}ms', true);
+        setting := set_config('lock_timeout', '@{lock_wait_ms}ms', true);
     END IF;
 
     dropped := avow.lock_versions(p_tenant, p_lock_of, p_lock_kinds, p_lock_ids, p_lock_versions, p_lock_writes);
@@ -57,14 +59,17 @@ BEGIN
         ON CONFLICT DO NOTHING;
     END IF;
     IF cardinality(p_headers) > 0 THEN
-        PERFORM avow.append_entries(p_tenant, dropped, p_entry_of, p_headers, p_payload_of, p_payloads, moment);
+        moment := avow.append_entries(p_tenant, dropped, p_entry_of, p_headers, p_payload_of, p_payloads, moment);
     END IF;
-    IF p_refusals <> array_fill(NULL::jsonb, ARRAY[cardinality(p_refusals)]) THEN
+    IF array_remove(p_refusals, NULL) <> '{}' THEN
         INSERT INTO avow.refusal (tenant, at, subject, kind, record, command, code, rule, request)
         SELECT p_tenant, moment, r.said ->> 'subject', r.said ->> 'kind', (r.said ->> 'record')::uuid,
                r.said ->> 'command', r.said ->> 'code', r.said ->> 'rule', r.said ->> 'request'
         FROM unnest(p_refusals) WITH ORDINALITY AS r (said, place)
         WHERE r.said IS NOT NULL AND r.place <> ALL (dropped);
+    END IF;
+    IF dropped = '{}' THEN
+        RETURN array_fill('done'::text, ARRAY[cardinality(p_keys)]);
     END IF;
     RETURN ARRAY(
         SELECT CASE WHEN place = ANY (replayed) THEN 'replay' WHEN place = ANY (dropped) THEN 'stale' ELSE 'done' END
@@ -107,10 +112,10 @@ BEGIN
 END
 $function$;
 
--- Append audit entries, and make of each record what they say.
+-- Append audit entries, and make of each record what they say; gives back the time that they bear.
 CREATE OR REPLACE FUNCTION avow.append_entries(
     p_tenant text, p_dropped integer[], p_entry_of integer[], p_headers bytea[],
-    p_payload_of integer[], p_payloads bytea[], p_now timestamptz) RETURNS void
+    p_payload_of integer[], p_payloads bytea[], p_now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql
     AS $function$
 #variable_conflict use_column
@@ -122,6 +127,7 @@ DECLARE
     recent  boolean;
     by_hash boolean;
     again   boolean;
+    written integer;
 BEGIN
     WITH given AS MATERIALIZED (
         SELECT g.place, g.header, convert_from(g.header, 'UTF8')::jsonb AS entry,
@@ -153,7 +159,7 @@ BEGIN
     INTO entries, leaves, kinds, sound, recent, by_hash, again
     FROM judged;
     IF entries IS NULL THEN
-        RETURN;
+        RETURN p_now;
     END IF;
     IF NOT sound THEN
         RAISE EXCEPTION 'an entry is none of this application and tenant' USING ERRCODE = 'AV002';
@@ -162,20 +168,23 @@ BEGIN
         RAISE EXCEPTION 'the decision is more than a minute old' USING ERRCODE = 'AV003';
     END IF;
     IF NOT again THEN
-        PERFORM avow.apply_entries(p_tenant, kinds, entries, leaves);
+        written := avow.apply_entries(p_tenant, kinds, entries, leaves);
     ELSE
         -- A record takes one step at a time.
         FOR place IN 1 .. cardinality(entries) LOOP
-            PERFORM avow.apply_entries(
+            written := avow.apply_entries(
                 p_tenant, ARRAY[entries[place] ->> 'kind'], entries[place:place], leaves[place:place]);
         END LOOP;
     END IF;
     -- Only now, when every row is as the commands leave it.
-    PERFORM avow.demand_quotas(kinds, p_tenant, entries);
+    IF kinds && ARRAY[@{counted}]::text[] THEN
+        PERFORM avow.demand_quotas(p_tenant, entries);
+    END IF;
     IF by_hash OR cardinality(p_payloads) > 0 THEN
         PERFORM avow.demand_payloads(p_tenant, entries, ARRAY(
             SELECT p.data FROM unnest(p_payload_of, p_payloads) AS p (place, data) WHERE p.place <> ALL (p_dropped)));
     END IF;
+    RETURN p_now;
 END
 $function$;
 

@@ -109,9 +109,9 @@ $function$
     END IF;
 
 -- name: apply_entries
--- Make the changes of entries in their rows. Of one record there is one entry at most.
+-- Make the changes of entries in their rows, of one record one entry at most; gives back of how many kinds.
 CREATE OR REPLACE FUNCTION avow.apply_entries(p_tenant text, p_kinds text[], p_entries jsonb[], p_leaves bytea[])
-    RETURNS void
+    RETURNS integer
     LANGUAGE plpgsql
     AS $function$
 #variable_conflict use_column
@@ -125,6 +125,7 @@ BEGIN
     IF done < cardinality(p_kinds) THEN
         RAISE EXCEPTION 'unknown entity' USING ERRCODE = 'AV002';
     END IF;
+    RETURN done;
 END
 $function$
 
@@ -165,7 +166,7 @@ SELECT EXISTS (
 
 -- name: demand_quotas
 -- Refuse the transaction if one of the quotas that a written record counts in or anchors is exceeded.
-CREATE OR REPLACE FUNCTION avow.demand_quotas(p_kinds text[], p_tenant text, p_entries jsonb[]) RETURNS void
+CREATE OR REPLACE FUNCTION avow.demand_quotas(p_tenant text, p_entries jsonb[]) RETURNS void
     LANGUAGE plpgsql
     AS $function$
 DECLARE
@@ -174,9 +175,6 @@ DECLARE
     p_kind text;
     p_id   uuid;
 BEGIN
-    IF NOT p_kinds && ARRAY[@{kinds}]::text[] THEN
-        RETURN;
-    END IF;
     FOR p_kind, p_id IN
         SELECT DISTINCT e.entry ->> 'kind', (e.entry ->> 'id')::uuid FROM unnest(p_entries) AS e (entry) ORDER BY 1, 2
     LOOP
