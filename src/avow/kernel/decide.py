@@ -71,7 +71,7 @@ class _Decider:
             self._demand_version(record)
             self._perform(self._choose(record, permitted, arguments), key, arguments, None)
         steps = tuple([step for step in pool.steps if step is not None])
-        final = {(touched := step.after.key): pool.records[touched] for step in steps}
+        final = {step.after.key: step.after for step in steps}  # of several, its last
         if steps[0].before is None:
             self._demand_values(steps[0], final)
         self._demand_invariants(final)

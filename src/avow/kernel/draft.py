@@ -210,7 +210,9 @@ class RecordDraft:
 
     def get(self, name: str) -> Value:
         """A field's value; for a reference the handle of its record, or a bare id where it isn't loaded."""
-        value = self._record.values.get(name)
+        step = self._step
+        held = step.values if self._own and step is not None and step.open else self._record.values
+        value = held.get(name)
         if name in self._plan.plain:
             return value
         return self.shown(self._plan.declared.fields[name].type, value)

@@ -30,6 +30,13 @@ class Argument(NamedTuple):
     default: Value
 
 
+class Shown(NamedTuple):
+    """How a field is shown: to whom (None: to who may know the record), and how it becomes JSON."""
+
+    may_read: Meaning | None
+    dump: Callable[[Value], JsonValue]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TransitionPlan:
     """One transition. `where` is its name for people.
@@ -65,7 +72,7 @@ class EntityPlan:
     """One entity.
 
     may_read:   who may know a record. read_paths: what that looks at.
-    shown:      the fields: who may see each (None: who may know the record), and how it becomes JSON.
+    shown:      how each field is shown. open: all of them, to whoever may know the record.
     plain:      the fields whose values bodies see as they are stored.
     defaults:   the fields that start with a value, in declared order, and what gives it.
     started_by_actor: the fields that start with who acts, and must have a value.
@@ -76,7 +83,8 @@ class EntityPlan:
     commands: Mapping[str, CommandPlan]
     may_read: Meaning
     read_paths: frozenset[Path]
-    shown: Mapping[str, tuple[Meaning | None, Callable[[Value], JsonValue]]]
+    shown: Mapping[str, Shown]
+    open: tuple[str, ...] | None
     plain: frozenset[str]
     defaults: tuple[tuple[str, ValueType, Meaning], ...]
     started_by_actor: tuple[str, ...]
@@ -98,7 +106,8 @@ def _entity_plan(entity: Entity) -> EntityPlan:
         commands={word: _command_plan(entity, word, transitions) for word in words},
         may_read=meaning(entity.read),
         read_paths=frozenset(paths(entity.read)),
-        shown={f.name: (_meaning(f.read), f.type.dump) for f in fields},
+        shown={f.name: Shown(_meaning(f.read), f.type.dump) for f in fields},
+        open=None if any(f.read is not None for f in fields) else tuple(entity.fields),
         plain=frozenset(f.name for f in fields if is_plain(f.type)),
         defaults=tuple((f.name, f.type, meaning(f.default)) for f in fields if f.default is not None),
         started_by_actor=tuple(

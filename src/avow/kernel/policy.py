@@ -88,8 +88,13 @@ def may_read(pool: Pool, record: Record) -> bool:
 
 def readable_fields(entity: Entity, pool: Pool, record: Record) -> tuple[str, ...]:
     """The fields of a record that the actor may see, in declared order."""
-    scope, shown = RecordScope(pool, record), pool.plans[entity.name].shown
-    return tuple([name for name, (may, _) in shown.items() if may is None or may(scope) is True])
+    plan = pool.plans[entity.name]
+    if plan.open is not None:
+        return plan.open
+    scope = RecordScope(pool, record)
+    return tuple(
+        [name for name, (may_read, _) in plan.shown.items() if may_read is None or may_read(scope) is True]
+    )
 
 
 def allowed(pool: Pool, record: Record) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,14 +14,14 @@ from avow.model.actor import Actor
 from avow.model.system import System
 
 
-def represent(system: System, record: Record, fields: tuple[str, ...]) -> dict[str, Any]:
+def represent(system: System, record: Record, fields: Iterable[str]) -> dict[str, Any]:
     """A record as JSON: id, version, state, and these fields."""
-    fields_of = system.derived(plans_of)[record.entity].shown
-    shown: dict[str, Any] = {"id": str(record.id), "version": record.version, "state": record.state}
+    shown, values = system.derived(plans_of)[record.entity].shown, record.values
+    told: dict[str, Any] = {"id": str(record.id), "version": record.version, "state": record.state}
     for name in fields:
-        value = record.values.get(name)
-        shown[name] = None if value is None else fields_of[name][1](value)
-    return shown
+        value = values.get(name)
+        told[name] = None if value is None else shown[name].dump(value)
+    return told
 
 
 def seen_by(
