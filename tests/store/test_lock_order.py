@@ -40,7 +40,7 @@ class Box(Entity, plural="boxes"):
 
     make = create(open, by=authenticated)
     meet = transition(open, to=open, by=authenticated, sets=[peer])
-    compare = transition(open, to=open, by=authenticated, when=peer.count >= 0)
+    compare = transition(open, to=open, by=authenticated, when=peer.count >= 0)  # pyright: ignore[reportOptionalMemberAccess]
     drop = transition(open, to=gone, by=authenticated)
 
     @transition(open, to=open, by=internal)
