@@ -50,7 +50,8 @@ class Development:
             with urllib.request.urlopen(sent, timeout=20) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
+            with error:
+                return error.code, json.loads(error.read() or b"null")
 
     def ready(self) -> bool:
         """Whether it answers and its database does."""

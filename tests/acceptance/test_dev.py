@@ -99,6 +99,28 @@ def test_a_changed_declaration_is_taken_over_and_a_broken_one_is_not(folder: Pat
         pass
 
 
+def test_a_declaration_that_breaks_between_check_and_start_is_served_once_it_is_mended(
+    folder: Path, target: Path
+) -> None:
+    """As an editor leaves it that saves twice; also when the server that still ran is then killed."""
+    source = target / "system.py"
+    text = source.read_text()
+    with running(target, folder) as dev:
+        broken = "import sys\nassert 'server_process' not in sys.argv[0], 'half saved'\n" + text
+        source.write_text(broken)
+        until(lambda: "can't be served as it is now" in dev.said(), "the server doesn't start")
+        assert "half saved" in dev.said()
+        source.write_text(text)
+        until(lambda: "reloaded" in dev.said(), "the mended declaration is taken over")
+        assert dev.request("GET", "/courses", "user")[0] == 200
+        source.write_text(text.replace("to=closed", "to=clsd"))
+        until(lambda: "wasn't taken over" in dev.said(), "the broken declaration is refused")
+        os.kill(dev.server_pid(), signal.SIGKILL)
+        until(lambda: dev.said().count("can't be served") == 2, "starting it again is given up")
+        source.write_text(text)
+        until(dev.ready, "the mended declaration is served")
+
+
 def test_ending_it_leaves_no_process_behind(folder: Path) -> None:
     with running(ENROLLMENT, folder) as dev:
         server = dev.server_pid()

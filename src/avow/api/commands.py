@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from uuid import UUID
 
 from avow import canonical
@@ -35,7 +36,7 @@ class Commands:
         demand_right_to_call(exchange.actor, policies, f"{exchange.entity.name}.{transition.command}")
         dry_run = read_command_query(exchange.query)
         key = idempotency_key(exchange.headers)
-        if key is None and not dry_run:
+        if key is None:
             raise reject("idempotency-key-missing")
         expected_version = _expected_version(exchange)
         body = await exchange.json()
@@ -49,22 +50,38 @@ class Commands:
             fingerprint=_fingerprint(exchange.record, body),
             request_id=exchange.request_id,
             expected_version=expected_version,
-            dry_run=dry_run,
         )
+        answer = self._rehearse if dry_run else self._execute
+        return await answer(exchange, request, body)
+
+    async def _execute(self, exchange: Exchange, request: Request, body: JsonValue) -> Response:
         try:
-            values = read_input(transition, body)
+            typed = _with_input(exchange, request, body)
         except ProblemError:
             # The declaration may have changed since the key was first used: its answer still stands.
-            known = None if dry_run else await self._engine.known(request)
+            known = await self._engine.known(request)
             if known is None:
                 raise
             return _respond(exchange, known)
-        if exchange.record is None and expected_version is not None:
-            raise reject("precondition-failed", "What is about to be created has no version yet.")
-        reply = await self._engine.execute(request.with_input(values))
-        if dry_run and reply.problem is None:
-            return Response(200, reply.body, {"content-type": "application/json"})
-        return _respond(exchange, reply)
+        return _respond(exchange, await self._engine.execute(typed))
+
+    async def _rehearse(self, exchange: Exchange, request: Request, body: JsonValue) -> Response:
+        """What the request would be answered with: its key's answer if it has one, or what is decided now."""
+        known = await self._engine.known(request)
+        if known is not None:
+            return _respond(exchange, known)
+        reply = await self._engine.execute(replace(_with_input(exchange, request, body), dry_run=True))
+        if reply.problem is not None:
+            return _respond(exchange, reply)
+        return Response(200, reply.body, {"content-type": "application/json"})
+
+
+def _with_input(exchange: Exchange, request: Request, body: JsonValue) -> Request:
+    """The request with its typed arguments. Refuses what no decision has to be made for."""
+    values = read_input(exchange.route.transition, body)
+    if request.record is None and request.expected_version is not None:
+        raise reject("precondition-failed", "What is about to be created has no version yet.")
+    return request.with_input(values)
 
 
 def _respond(exchange: Exchange, reply: Reply) -> Response:

@@ -22,7 +22,13 @@ from avow.model.system import System
 READY_S_MAX = 30
 RESTARTS_MAX = 5
 """How often in a row a server that dies while it starts is started again."""
+RESTART_PAUSE_S = 0.2
+"""How long it waits after the first of them; longer after each."""
 END_S_MAX = 15
+
+_UNSERVED = (
+    "the declaration can't be served as it is now: see above. It is tried again when the source changes"
+)
 
 
 @click.command(name="dev")
@@ -63,7 +69,6 @@ class _Supervisor:
         self.ending = asyncio.Event()
         self.changed = asyncio.Event()
         self.server: Any = None
-        self.failures = 0
 
     async def run(self) -> None:
         """Serve until SIGINT or SIGTERM."""
@@ -94,10 +99,11 @@ class _Supervisor:
             line = b""
         if line != b"ready\n":
             await self._stop()
+            self.server = None
             raise EnvironmentFault("server-failed", "the server did not start", "See the message above.")
 
     async def _until_something_happens(self) -> None:
-        died = asyncio.create_task(self.server.wait())
+        died = asyncio.create_task(self._server_dies())
         ended = asyncio.create_task(self.ending.wait())
         moved = asyncio.create_task(self.changed.wait())
         await asyncio.wait({died, ended, moved}, return_when=asyncio.FIRST_COMPLETED)
@@ -112,15 +118,27 @@ class _Supervisor:
             output.talk(f"the server ended with {self.server.returncode}; starting it again")
             await self._restart()
 
+    async def _server_dies(self) -> None:
+        """Until the server has ended by itself; where none runs, only a change helps, and that isn't one."""
+        if self.server is not None:
+            await self.server.wait()
+        else:
+            await asyncio.Event().wait()
+
     async def _restart(self) -> None:
-        try:
-            await self._start()
-            self.failures = 0
-        except EnvironmentFault:
-            self.failures += 1
-            if self.failures >= RESTARTS_MAX:
-                raise
-            await asyncio.sleep(0.2 * self.failures)
+        """Start a server that has died, a few times; then leave it to the next change of the source."""
+        for tried in range(RESTARTS_MAX):
+            if self.ending.is_set():
+                return
+            try:
+                await self._start()
+            except EnvironmentFault:
+                if tried + 1 == RESTARTS_MAX and not self.reload:
+                    raise
+                await asyncio.sleep(RESTART_PAUSE_S * (tried + 1))
+            else:
+                return
+        output.talk(_UNSERVED)
 
     async def _replace(self) -> None:
         """Take over a changed declaration, unless it has mistakes or the tables can't follow it."""
@@ -132,8 +150,13 @@ class _Supervisor:
             output.talk("the changed declaration wasn't taken over; the server goes on with the one before")
             return
         await self._stop()
-        await self._start()
-        output.talk("reloaded")
+        try:
+            await self._start()
+        except EnvironmentFault:
+            # It was changed once more since it was checked, or fails only where it is served.
+            output.talk(_UNSERVED)
+        else:
+            output.talk("reloaded")
 
     async def _stop(self) -> None:
         if self.server is None or self.server.returncode is not None:
