@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from anyio import wait_all_tasks_blocked
+
 from avow.api.coalesced import Coalesced
 
 
@@ -22,17 +24,11 @@ class Store:
         return seen
 
 
-async def settled() -> None:
-    """Let everything run that can."""
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
 async def test_requests_at_once_are_one_read() -> None:
     store = Store()
     rows = Coalesced(store.read)
     waiting = [asyncio.create_task(rows.read("k")) for _ in range(50)]
-    await settled()
+    await wait_all_tasks_blocked()
     store.gate.set()
     assert await asyncio.gather(*waiting) == [0] * 50
     assert store.reads == 1
@@ -44,10 +40,10 @@ async def test_a_request_is_never_answered_from_before_it_came() -> None:
     store = Store()
     rows = Coalesced(store.read)
     early = asyncio.create_task(rows.read("k"))
-    await settled()
+    await wait_all_tasks_blocked()
     store.value = 1
     late = [asyncio.create_task(rows.read("k")) for _ in range(50)]
-    await settled()
+    await wait_all_tasks_blocked()
     assert store.reads == 1, "at most one read of a row is under way"
     store.gate.set()
     assert await early == 0
@@ -59,7 +55,7 @@ async def test_rows_do_not_wait_for_each_other() -> None:
     store = Store()
     rows = Coalesced(store.read)
     waiting = [asyncio.create_task(rows.read(key)) for key in "abc"]
-    await settled()
+    await wait_all_tasks_blocked()
     assert store.reads == 3
     store.gate.set()
     await asyncio.gather(*waiting)
@@ -69,7 +65,7 @@ async def test_a_request_that_gives_up_takes_nobody_along() -> None:
     store = Store()
     rows = Coalesced(store.read)
     first, second = asyncio.create_task(rows.read("k")), asyncio.create_task(rows.read("k"))
-    await settled()
+    await wait_all_tasks_blocked()
     first.cancel()
     store.gate.set()
     assert await second == 0
