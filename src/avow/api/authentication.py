@@ -25,7 +25,8 @@ from avow.store.reads import Reads
 DEFAULT_TENANT = "main"
 """The tenant of requests without credentials, and of issuers that know no tenants."""
 TENANT_CHARACTERS_MAX = 100
-_NOBODY = anonymous(DEFAULT_TENANT)
+NOBODY = anonymous(DEFAULT_TENANT)
+"""Who sends a request without a credential."""
 
 DEVELOPMENT_ISSUER = Issuer(
     issuer="avow-development",
@@ -69,7 +70,7 @@ class Authenticator:
             return known
         text = bearer_token(headers)
         if text is None or credential is None:
-            return _NOBODY
+            return NOBODY
         if api_keys.looks_like_key(text):
             return await self._by_key(text)
         return await self._by_token(credential, text)
