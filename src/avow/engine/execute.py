@@ -11,7 +11,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -83,9 +83,12 @@ class Request:
     expected_version: int | None = None
     dry_run: bool = False
 
-    def with_input(self, values: Mapping[str, Value]) -> Request:
+    def with_input(self, values: Mapping[str, Value], *, dry_run: bool = False) -> Request:
         """The same request with its typed arguments."""
-        return replace(self, input=values)
+        return Request(
+            self.entity, self.command, self.record, values, self.actor, self.key, self.fingerprint,
+            self.request_id, self.expected_version, dry_run,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
