@@ -20,7 +20,6 @@ from avow.store.sharing import Member, Sharing
 from avow.store.statements import named, quote
 from avow.store.tables import table_of
 
-
 Wanted: TypeAlias = tuple[Value, ...]
 """What one command wants loaded: its key, its record, and the records that its arguments refer to."""
 
