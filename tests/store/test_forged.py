@@ -26,9 +26,10 @@ from tests.store.theatre import theatre
 
 COMMIT = (
     "SELECT avow.commit($1, ARRAY[$2::uuid], ARRAY['f'::bytea], ARRAY[200]::smallint[], ARRAY['{}'::bytea],"
-    " ARRAY['Hall'], ARRAY[NULL]::uuid[], ARRAY[NULL]::bigint[], ARRAY[NULL]::jsonb[], '{}', '{}', '{}', '{}',"
-    " '{}', array_fill(1, ARRAY[cardinality($3::bytea[])]), $3, array_fill(1, ARRAY[cardinality($4::bytea[])]),"
-    " $4, true)"
+    " ARRAY['Hall'], ARRAY[NULL]::uuid[], ARRAY[NULL]::bigint[], ARRAY[NULL]::jsonb[], '{}', '{}', '{}',"
+    " '{}',"
+    " '{}', array_fill(1, ARRAY[cardinality($3::bytea[])]), $3,"
+    " array_fill(1, ARRAY[cardinality($4::bytea[])]), $4, true)"
 )
 COUNTED = (
     "theatre.halls",

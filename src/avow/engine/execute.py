@@ -62,7 +62,7 @@ RenderProblem = Callable[[Problem, UUID], bytes]
 """Makes the body of a refusal; the id is the one of the command it answers."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One command as it arrived, authenticated and parsed.
 
@@ -91,7 +91,7 @@ class Request:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """What a command is answered with.
 
@@ -173,9 +173,10 @@ class Engine:
                 return reply
         for tried in range(0 if attempt.request.dry_run else LOCKED_ATTEMPTS_MAX):
             try:
-                outcome, _ = await self._transactions.decide_locked(
-                    attempt.plan, attempt.wanted, attempt.locks(), tenant, key, attempt.decide
-                )
+                async with self._turns.of(attempt.turns()):
+                    outcome, _ = await self._transactions.decide_locked(
+                        attempt.plan, attempt.wanted, attempt.locks(), tenant, key, attempt.decide
+                    )
             except Retryable:
                 await asyncio.sleep(_pause(tried))
                 continue
@@ -186,10 +187,9 @@ class Engine:
 
     def _optimistic_attempts(self, attempt: _Attempt) -> int:
         """How often to decide without locks: not at all on a record that others are moving right now."""
-        request = attempt.request
-        until = 0.0 if request.record is None else self._contended.get(request.record, 0.0)
-        contended = until > asyncio.get_running_loop().time()
-        return 0 if contended and not request.dry_run else OPTIMISTIC_ATTEMPTS_MAX
+        until = self._contended.get(attempt.record_id)
+        contended = until is not None and until > asyncio.get_running_loop().time()
+        return 0 if contended and not attempt.request.dry_run else OPTIMISTIC_ATTEMPTS_MAX
 
     def _remember_contended(self, record: UUID) -> None:
         self._contended.pop(record, None)  # so that the oldest stands first
@@ -300,14 +300,12 @@ class _Attempt:
         return Write(answer=self.answer, refusal=refusal)
 
     def turns(self) -> list[Key]:
-        """What the command takes turns for: its key, its record, and what its last decision wrote."""
-        names = set[Key]()
-        if self.key is not None:
-            names.add(("", self.key.id))
+        """What the command takes turns for, in order: its record, or else its key; and what it wrote last."""
+        if self.decision is not None:
+            return sorted(key for key, write in self.locks().items() if write)
         if self.request.record is not None:
-            names.add((self.request.entity, self.request.record))
-        names.update(key for key, write in self.locks().items() if write and self.loaded is not None)
-        return sorted(names)
+            return [(self.request.entity, self.request.record)]
+        return [] if self.key is None else [("", self.key.id)]
 
     def locks(self) -> dict[Key, bool]:
         """What the last decision rested on, and what of it it wrote."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Hashable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Hashable, Sequence
 
 from avow.errors import reject
 
@@ -23,27 +22,41 @@ class Turns:
     def __init__(self) -> None:
         self._waiting = dict[Hashable, deque[asyncio.Future[None]]]()
 
-    @asynccontextmanager
-    async def of(self, names: Sequence[Hashable]) -> AsyncGenerator[None]:
-        """Have the turn of every name at once.
+    def of(self, names: Sequence[Hashable]) -> Turn:
+        """The turn of every name at once; the names are in an order that all callers share."""
+        return Turn(self._waiting, names)
 
-        names: in an order that all callers share. Raises ProblemError `busy` where too many wait.
-        """
-        taken = 0
+
+class Turn:
+    """A context in which nobody else has a turn of the same name.
+
+    Entering it raises ProblemError `busy` where too many wait.
+    """
+
+    __slots__ = ("_names", "_taken", "_waiting")
+
+    def __init__(
+        self, waiting: dict[Hashable, deque[asyncio.Future[None]]], names: Sequence[Hashable]
+    ) -> None:
+        self._waiting, self._names, self._taken = waiting, names, 0
+
+    async def __aenter__(self) -> None:
         try:
-            for name in names:
-                await self._take(name)
-                taken += 1
-            yield
-        finally:
-            for name in names[:taken]:
-                self._pass_on(name)
+            for name in self._names:
+                if name in self._waiting:
+                    await self._wait(name)
+                else:
+                    self._waiting[name] = deque()
+                self._taken += 1
+        except BaseException:
+            self._pass_on()
+            raise
 
-    async def _take(self, name: Hashable) -> None:
-        waiting = self._waiting.get(name)
-        if waiting is None:
-            self._waiting[name] = deque()
-            return
+    async def __aexit__(self, *failure: object) -> None:
+        self._pass_on()
+
+    async def _wait(self, name: Hashable) -> None:
+        waiting = self._waiting[name]
         if len(waiting) >= WAITING_MAX:
             raise reject("busy", "Too many requests are waiting for one record.")
         turn = asyncio.get_running_loop().create_future()
@@ -52,14 +65,16 @@ class Turns:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._pass_on(name)  # it was given to us in the same moment
+                self._taken += 1  # it was given to us in the same moment
             raise
 
-    def _pass_on(self, name: Hashable) -> None:
-        waiting = self._waiting[name]
-        while waiting:
-            turn = waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        del self._waiting[name]
+    def _pass_on(self) -> None:
+        for name in self._names[: self._taken]:
+            waiting = self._waiting[name]
+            while waiting:
+                turn = waiting.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    break
+            else:
+                del self._waiting[name]

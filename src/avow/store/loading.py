@@ -24,7 +24,7 @@ Wanted: TypeAlias = tuple[Value, ...]
 """What one command wants loaded: its key, its record, and the records that its arguments refer to."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class KnownAnswer:
     """What was answered to an idempotency key."""
 
@@ -36,7 +36,7 @@ class KnownAnswer:
     version: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Loaded:
     """One load: the database's time, the key's answer if it has one, and the records by key."""
 

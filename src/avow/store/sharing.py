@@ -1,16 +1,16 @@
 """Round trips that are shared: what waits while some are under way goes into the next one, together.
 
 There is no timer. Who comes to an idle lane goes at once and alone; under load, the longer a round trip
-takes, the more go into the next. Members of one round never have a claim in common, nor do rounds that
-are under way at the same time, so that no two of them wait for each other in the database.
+takes, the more go into the next. Work that has claimed something for itself alone meets no other work on
+it, in the same round or in another, so that no two wait for each other in the database.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Iterable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import Generic, TypeAlias, TypeVar
 
 from avow.errors import reject
 
@@ -23,6 +23,11 @@ WAITING_MAX = 1_000
 LOOKED_AT_MAX = 256
 """How many are looked at for those whose claims are free."""
 
+Claims: TypeAlias = Mapping[Hashable, bool]
+"""What a piece of work touches; true: for itself alone, false: beside others who do the same."""
+
+_NOTHING: Claims = {}
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -32,7 +37,7 @@ class Member(Generic[Item, Result]):
 
     __slots__ = ("claims", "item", "result")
 
-    def __init__(self, item: Item, claims: frozenset[Hashable], result: asyncio.Future[Result]) -> None:
+    def __init__(self, item: Item, claims: Claims, result: asyncio.Future[Result]) -> None:
         self.item, self.claims, self.result = item, claims, result
 
     def settle(self, result: Result) -> None:
@@ -61,21 +66,21 @@ class Sharing(Generic[Item, Result]):
     ) -> None:
         self._run, self._rounds_max, self._members_max = run, rounds_max, members_max
         self._lanes = dict[Hashable, deque[Member[Item, Result]]]()
-        self._claimed = set[Hashable]()
+        self._claimed = dict[Hashable, int]()  # how many share it; 0: one has it alone
         self._rounds = set[asyncio.Task[None]]()
         self._is_starting = False
 
-    async def share(self, lane: Hashable, item: Item, claims: Iterable[Hashable] = ()) -> Result:
-        """The result of one piece of work.
+    async def share(self, lane: Hashable, item: Item, claims: Claims = _NOTHING) -> Result:
+        """The result of one piece of work, which holds its claims until then.
 
-        claims: what no other work may touch until this has its result. Raises ProblemError `busy` where
-        too many wait in the lane already, and whatever the round trip failed with.
+        Raises ProblemError `busy` where too many wait in the lane already, and whatever the round trip
+        failed with.
         """
         loop = asyncio.get_running_loop()
         waiting = self._lanes.setdefault(lane, deque())
         if len(waiting) >= WAITING_MAX:
             raise reject("busy", "Too many requests are waiting for the database.")
-        member = Member[Item, Result](item, frozenset(claims), loop.create_future())
+        member: Member[Item, Result] = Member(item, claims, loop.create_future())
         waiting.append(member)
         self._start_soon(loop)
         return await member.result
@@ -107,7 +112,7 @@ class Sharing(Generic[Item, Result]):
             member = waiting.popleft()
             if member.result.done():
                 continue  # nobody waits for it any more
-            if self._claimed.isdisjoint(member.claims):
+            if self._is_free(member.claims):
                 self._claim(member)
                 members.append(member)
             else:
@@ -117,13 +122,22 @@ class Sharing(Generic[Item, Result]):
             self._lanes[lane] = waiting
         return members
 
-    def _claim(self, member: Member[Item, Result]) -> None:
-        if member.claims:
-            self._claimed |= member.claims
-            member.result.add_done_callback(lambda _: self._release(member.claims))
+    def _is_free(self, claims: Claims) -> bool:
+        claimed = self._claimed
+        return all(name not in claimed or (claimed[name] and not alone) for name, alone in claims.items())
 
-    def _release(self, claims: frozenset[Hashable]) -> None:
-        self._claimed -= claims
+    def _claim(self, member: Member[Item, Result]) -> None:
+        if not member.claims:
+            return
+        for name, alone in member.claims.items():
+            self._claimed[name] = 0 if alone else self._claimed.get(name, 0) + 1
+        member.result.add_done_callback(lambda _: self._release(member.claims))
+
+    def _release(self, claims: Claims) -> None:
+        for name in claims:
+            sharers = self._claimed.pop(name)
+            if sharers > 1:
+                self._claimed[name] = sharers - 1
         if self._lanes:
             self._start_soon(asyncio.get_running_loop())
 

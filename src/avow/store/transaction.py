@@ -38,7 +38,7 @@ _NEWER_RULES = {"23505": "unique-violated", "23P01": "exclusion-violated", "2351
 """How a constraint is answered that the tables have got since this server was started."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What the command is answered with, and kept under its key."""
 
@@ -49,7 +49,7 @@ class Answer:
     version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Write:
     """Everything that one command commits.
 
@@ -66,7 +66,7 @@ class Write:
     refusal: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class IdempotencyKey:
     """Where a key's answer is kept, and which request it was given for."""
 
@@ -112,7 +112,7 @@ Outcome: TypeAlias = Done | Stale | Replay | Broken
 Decide: TypeAlias = Callable[[Loaded], Write]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Commit:
     """A write and the key under which its answer is kept."""
 
@@ -149,9 +149,9 @@ class Transactions:
         A lost connection leaves it open whether the write was committed: the caller finds out by
         deciding again under the same key, which waits for the first attempt and replays its answer.
         """
-        claims: set[Hashable] = set(write.reads)
+        claims: dict[Hashable, bool] = {record: record in write.written for record in write.reads}
         if key is not None:
-            claims.add(key.id)
+            claims[key.id] = True
         return await self._sharing.share(tenant, Commit(key, write), claims)
 
     async def rehearse(self, tenant: str, write: Write) -> Outcome:
@@ -169,7 +169,7 @@ class Transactions:
         key: IdempotencyKey | None, decide: Decide,
     ) -> tuple[Outcome, Loaded]:  # fmt: skip
         """Lock first, then load, decide and commit: what a contended record needs to make progress."""
-        async with self._pool.borrow() as connection, connection.transaction():
+        async with self._alone, self._pool.borrow() as connection, connection.transaction():
             writing = {kind for (kind, _), write in locks.items() if write}
             await connection.execute(
                 _LOCK, tenant, [kind for kind, _ in locks], [record for _, record in locks],
