@@ -12,7 +12,7 @@ import pytest
 from avow.engine.execute import Engine
 from avow.store import driver
 from avow.store.driver import Connection
-from avow.store.pool import connect
+from avow.store.pool import STATEMENT_S_MAX, connect
 from tests.acceptance.polling import until
 from tests.fix_database import Database, MakeDatabase
 from tests.store.company import engine, request, tally
@@ -20,6 +20,8 @@ from tests.store.theatre import theatre
 from tests.store.wire import proxied
 
 TOGETHER = 24
+SOON_S = STATEMENT_S_MAX / 2
+"""Long enough for a busy machine, and shorter than the server would wait for a lock."""
 
 
 @pytest.fixture
@@ -77,7 +79,8 @@ async def test_one_that_has_to_wait_for_a_lock_holds_nobody_back(made: Database,
         await holder.execute("BEGIN")
         await holder.execute("SELECT FROM theatre.halls WHERE id = $1 FOR UPDATE", held)
         waiting = asyncio.create_task(one.execute(request("Hall", "sell_one", held, {})))
-        replies = await asyncio.gather(*(one.execute(request("Hall", "sell_one", h, {})) for h in free))
+        async with asyncio.timeout(SOON_S):
+            replies = await asyncio.gather(*(one.execute(request("Hall", "sell_one", h, {})) for h in free))
         assert tally(list(replies)) == {"done": TOGETHER - 1}
         assert not waiting.done()
         await holder.close()

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Mapping
-from typing import Generic, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from avow.errors import reject
 
@@ -67,7 +67,7 @@ class Sharing(Generic[Item, Result]):
         self._run, self._rounds_max, self._members_max = run, rounds_max, members_max
         self._lanes = dict[Hashable, deque[Member[Item, Result]]]()
         self._claimed = dict[Hashable, int]()  # how many share it; 0: one has it alone
-        self._rounds = set[asyncio.Task[None]]()
+        self._rounds, self._apart = set[asyncio.Task[None]](), set[asyncio.Task[None]]()
         self._is_starting = False
 
     async def share(self, lane: Hashable, item: Item, claims: Claims = _NOTHING) -> Result:
@@ -98,7 +98,7 @@ class Sharing(Generic[Item, Result]):
                 return
             members = self._gather(lane)
             if members:
-                task = asyncio.create_task(self._round(lane, members))
+                task = asyncio.create_task(_deliver(members, self._run(lane, members)))
                 self._rounds.add(task)
                 task.add_done_callback(self._ended)
 
@@ -141,16 +141,29 @@ class Sharing(Generic[Item, Result]):
         if self._lanes:
             self._start_soon(asyncio.get_running_loop())
 
-    async def _round(self, lane: Hashable, members: list[Member[Item, Result]]) -> None:
-        try:
-            await self._run(lane, members)
-        except BaseException as error:
-            for member in members:
-                member.fail(error)
-            if not isinstance(error, Exception):
-                raise
+    def apart(self, member: Member[Item, Result], work: Coroutine[Any, Any, Result]) -> None:
+        """Give a member a round trip of its own, which ends when nobody waits for it any more."""
+
+        async def settle() -> None:
+            member.settle(await work)
+
+        task = asyncio.create_task(_deliver([member], settle()))
+        self._apart.add(task)
+        task.add_done_callback(self._apart.discard)
+        member.result.add_done_callback(lambda result: task.cancel() if result.cancelled() else None)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._rounds.discard(task)
         if self._lanes:
             self._start_soon(task.get_loop())
+
+
+async def _deliver(members: Sequence[Member[Any, Any]], work: Awaitable[None]) -> None:
+    """Do the work, and hand its failure to the members that it has left unsettled."""
+    try:
+        await work
+    except BaseException as error:
+        for member in members:
+            member.fail(error)
+        if not isinstance(error, Exception):
+            raise

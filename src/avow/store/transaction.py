@@ -128,7 +128,6 @@ class Transactions:
         self._loads = Loads(pool)
         self._sharing = Sharing[Commit, Outcome](self._share, 1)
         self._alone = asyncio.Semaphore(ALONE_MAX)
-        self._tasks = set[asyncio.Task[None]]()
         found = [c for entity in system.entities.values() for c in constraints_of(system, entity)]
         self._constraints = {constraint.name: constraint for constraint in found}
         self._schema = system.name
@@ -188,26 +187,15 @@ class Transactions:
             if isinstance(error, driver.Lost):
                 raise
             for member in members:
-                self._begin_alone(tenant, member)
+                self._sharing.apart(member, self._commit_alone(tenant, member.item))
             return
         for member, outcome in zip(members, outcomes, strict=True):
             member.settle(outcome)
 
-    def _begin_alone(self, tenant: Hashable, member: Member[Commit, Outcome]) -> None:
-        task = asyncio.create_task(self._commit_alone(tenant, member))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        member.result.add_done_callback(lambda result: task.cancel() if result.cancelled() else None)
-
-    async def _commit_alone(self, tenant: Hashable, member: Member[Commit, Outcome]) -> None:
-        """One transaction for one member, which waits for locks as long as it takes."""
-        try:
-            async with self._alone, self._pool.borrow() as connection:
-                member.settle(await self._call_alone(connection, tenant, member.item))
-        except BaseException as error:
-            member.fail(error)
-            if not isinstance(error, Exception):
-                raise
+    async def _commit_alone(self, tenant: Hashable, commit: Commit) -> Outcome:
+        """A transaction for one command, which waits for locks as long as a statement may."""
+        async with self._alone, self._pool.borrow() as connection:
+            return await self._call_alone(connection, tenant, commit)
 
     async def _call_alone(self, connection: Connection, tenant: Hashable, commit: Commit) -> Outcome:
         try:

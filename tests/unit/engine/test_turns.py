@@ -66,9 +66,7 @@ async def test_a_cancelled_wait_passes_its_turn_on(given: bool) -> None:
 
 async def test_too_many_are_refused() -> None:
     turns, log, gate = Turns(), list[str](), asyncio.Event()
-    tasks = [
-        asyncio.create_task(_use(turns, ["seat"], str(n), log, gate)) for n in range(WAITING_MAX + 2)
-    ]
+    tasks = [asyncio.create_task(_use(turns, ["seat"], str(n), log, gate)) for n in range(WAITING_MAX + 2)]
     await settle()
     with pytest.raises(ProblemError, match="busy"):
         await tasks[-1]
