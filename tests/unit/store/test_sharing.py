@@ -8,7 +8,7 @@ from collections.abc import Hashable
 import pytest
 
 from avow.errors import ProblemError
-from avow.store.sharing import WAITING_MAX, Member, Sharing
+from avow.store.sharing import WAITING_MAX, Claims, Member, Sharing
 
 Pair = Member[str, str]
 
@@ -44,7 +44,8 @@ async def turn() -> None:
 
 
 def begin(sharing: Sharing[str, str], lane: str, *items: str, **claims: bool) -> list[asyncio.Task[str]]:
-    return [asyncio.create_task(sharing.share(lane, item, claims)) for item in items]
+    held: Claims = {**claims}
+    return [asyncio.create_task(sharing.share(lane, item, held)) for item in items]
 
 
 async def test_what_comes_while_round_trips_are_under_way_goes_into_the_next_one() -> None:
