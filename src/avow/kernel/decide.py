@@ -218,7 +218,7 @@ class _Decider:
         before = pool.records[key]
         if cause is not None:
             self._demand_nested(plan, before)
-        if not self._guard_holds(plan, before, arguments):
+        if plan.guard is not None and not self._guard_holds(plan, before, arguments):
             rule = "" if plan.declared.when is None else render(plan.declared.when)
             detail = f"{plan.where} is only possible when {rule}."
             raise _reject("guard-failed", detail, rule=f"{plan.where}: {rule}")
@@ -277,7 +277,11 @@ class _Decider:
             before.head,
         )
         draft = RecordDraft(pool, step.key, step, self._perform)
-        own = {p.name: draft.shown(p.type, step.arguments[p.name]) for p in step.plan.own}
+        given = step.arguments
+        own = {
+            name: given[name] if kind is None else draft.shown(kind, given[name])
+            for name, kind in step.plan.own
+        }
         try:
             body(pool.plans[before.entity].declared.bind(draft), **own)
         except Refusal as refusal:

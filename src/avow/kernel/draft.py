@@ -232,7 +232,7 @@ class RecordDraft:
             raise self._not_to_be_set(name)
         declared = self._plan.declared.fields[name]
         if value is not None:
-            value = fit(declared.type, identity(value), self.entity_name, ".", name)
+            value = fit(declared.type, identity(value), self._key[0], ".", name)
         elif not declared.optional:
             raise BodyFault(f"{self.entity_name}.{name} must have a value")
         step.values[name] = value

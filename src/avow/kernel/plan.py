@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from avow.canonical import JsonValue
-from avow.model.entity import Entity, Invariant, Parameter, Transition
+from avow.model.entity import Entity, Invariant, Transition
 from avow.model.expression import ActorSubject, Expression, Meaning, Path, meaning, paths
 from avow.model.system import System
 from avow.model.types import ListOf, Reference, Value, ValueType
@@ -42,7 +42,8 @@ class TransitionPlan:
     """One transition. `where` is its name for people.
 
     sets: fields that take arguments, and whether an absent one takes the value away.
-    own:  the parameters that its body takes. tracked: who performs it is kept.
+    own:  the arguments that its body takes, with their types where it sees them otherwise than stored.
+    tracked: who performs it is kept.
     """
 
     declared: Transition
@@ -50,7 +51,7 @@ class TransitionPlan:
     may: Meaning
     guard: Meaning | None
     sets: tuple[tuple[str, bool], ...]
-    own: tuple[Parameter, ...]
+    own: tuple[tuple[str, ValueType | None], ...]
     tracked: bool
 
 
@@ -125,7 +126,11 @@ def _transition_plan(entity: Entity, transition: Transition) -> TransitionPlan:
         may=meaning(transition.by),
         guard=_meaning(transition.when),
         sets=tuple((name, fields[name].optional and not transition.creation) for name in transition.sets),
-        own=tuple(p for p in transition.parameters if p.name not in transition.sets),
+        own=tuple(
+            (p.name, None if is_plain(p.type) else p.type)
+            for p in transition.parameters
+            if p.name not in transition.sets
+        ),
         tracked=transition.name in entity.tracked,
     )
 
