@@ -71,7 +71,10 @@ def tell(
     number: int, header: bytes, stored: bytes, payloads: Mapping[str, bytes], before: Told | None
 ) -> Told:
     """Read a stored entry. Raises ValueError for one that isn't a header at all."""
-    read: Any = json.loads(header)
+    try:
+        read: Any = json.loads(header)
+    except RecursionError:
+        raise ValueError("an entry that is nested too deeply") from None
     if not is_header(read):
         raise ValueError("an entry that isn't a header")
     known = before is not None or read["ver"] == 1

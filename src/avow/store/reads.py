@@ -15,6 +15,7 @@ from avow.model.entity import Entity
 from avow.model.expression import Expression
 from avow.model.system import System
 from avow.model.types import DateType, EnumType, MoneyType, Value
+from avow.store import driver
 from avow.store.columns import reader, select_list
 from avow.store.conditions import TRUE, Compiler, settle
 from avow.store.loading import Loaded, LoadPlan
@@ -95,10 +96,12 @@ class Reads:
 
     async def entries(self, tenant: str, kind: str, record: UUID, after: int = 0) -> list[StoredEntry]:
         """The audit entries of one record from the version after `after` on, at most ENTRIES_MAX of them."""
+        asked = (tenant, kind, record, after, ENTRIES_MAX)
         async with self._pool.borrow() as connection:
-            rows = await connection.fetch(
-                text("reads.sql", "entries"), tenant, kind, record, after, ENTRIES_MAX
-            )
+            try:
+                rows = await connection.fetch(text("reads.sql", "entries"), *asked)
+            except driver.BadData:
+                rows = await connection.fetch(text("reads.sql", "entries_alone"), *asked)
         return [stored_entry(row) for row in rows]
 
     async def boundary(self, fingerprint: bytes) -> bytes | None:
