@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Annotated, Any
 
 import pytest
@@ -208,6 +208,30 @@ async def test_a_long_argument_that_became_no_field_is_told_in_full(
     told = await why(FIRST, act.reads, OPERATOR, FIRST.entities["Counter"], record, "secret", None)
     assert told is not None
     assert (told["value"], told["because"]["input"]) == ("long ", {"text": text})
+
+
+async def test_only_the_long_values_that_are_told_are_fetched(
+    counting: tuple[Database, Acting, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that was given many of them would else take the memory of all, to tell of one."""
+    _, act, _ = counting
+    entity, fetched, ask = FIRST.entities["Counter"], list[int](), act.reads.payloads
+
+    async def counted(tenant: str, wanted: Collection[bytes]) -> dict[str, bytes]:
+        fetched.append(len(wanted))
+        return await ask(tenant, wanted)
+
+    monkeypatch.setattr(act.reads, "payloads", counted)
+    record = await act.do("Counter", "begin", None, {}, "ana")
+    for number in range(20):
+        await act.do("Counter", "whisper", record, {"text": f"{number} " * 3_000}, "ana")
+    items = await history(FIRST, act.reads, OPERATOR, entity, record, 20, 1)
+    assert items is not None
+    assert items[0]["changes"]["secret"] == {"old": "18 " * 3_000, "new": "19 " * 3_000}
+    told = await why(FIRST, act.reads, OPERATOR, entity, record, "secret", None)
+    assert told is not None
+    assert (told["value"], told["because"]["input"]) == ("19 " * 3_000, {"text": "19 " * 3_000})
+    assert fetched == [2, 2]
 
 
 async def test_a_long_history_is_searched_backwards_and_told_in_pages(

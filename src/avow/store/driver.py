@@ -101,8 +101,6 @@ Refused: tuple[type[Exception], ...] = (
 """What a wrong address or login raises."""
 Canceled: type[Exception] = _driver.QueryCanceledError
 NoRoom: tuple[type[Exception], ...] = _errors("TooManyConnectionsError", "InsufficientResourcesError")
-BadData: type[Exception] = _driver.DataError
-"""Bytes or text that aren't what a statement takes them for."""
 LockNotAvailable: type[Exception] = _driver.LockNotAvailableError
 InsufficientPrivilege: type[Exception] = _driver.InsufficientPrivilegeError
 AlreadyThere: tuple[type[Exception], ...] = _errors(
