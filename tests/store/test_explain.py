@@ -199,6 +199,21 @@ async def test_an_entry_that_was_damaged_by_hand_is_named_and_breaks_nothing(
     assert (await verify(connection, FIRST)).found
 
 
+async def test_an_entry_that_names_no_boundary_is_told_without_rules(
+    counting: tuple[Database, Acting, Any],
+) -> None:
+    _, act, connection = counting
+    record = await act.do("Counter", "begin", None, {}, "ana")
+    await connection.execute(
+        "UPDATE avow.audit SET header = convert_to(regexp_replace("
+        "convert_from(header, 'UTF8'), '\"boundary\":\"[0-9a-f]+', '\"boundary\":\"none'), 'UTF8')"
+    )
+    found = await why(FIRST, act.reads, OPERATOR, FIRST.entities["Counter"], record, None, None)
+    assert found is not None
+    assert found["because"]["boundary"] == {"fingerprint": "none", "current": False, "known": False}
+    assert found["because"]["entry"]["intact"] is False
+
+
 async def test_a_long_argument_that_became_no_field_is_told_in_full(
     counting: tuple[Database, Acting, Any],
 ) -> None:

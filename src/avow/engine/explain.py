@@ -226,7 +226,8 @@ class _View:
     async def _rules(self, kind: str, boundary: str) -> Rules:
         """What a boundary declares of a kind, if the boundary is known here."""
         if boundary not in self._described:
-            held = await self._reads.boundary(bytes.fromhex(boundary))
+            named = bytes.fromhex(boundary) if SHA256.fullmatch(boundary) else b""
+            held = await self._reads.boundary(named)
             genuine = held is not None and canonical.digest(held).hex() == boundary
             self._described[boundary] = canonical.decode(held) if held is not None and genuine else {}
         entity = self._described[boundary].get("entities", {}).get(kind, {})
