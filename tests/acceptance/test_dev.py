@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.acceptance import development
+from tests.acceptance.command_line import avow
 from tests.acceptance.development import ROOT, Development, alive, running, until
 
 ENROLLMENT = ROOT / "examples" / "enrollment"
@@ -142,6 +143,25 @@ def test_serve_refuses_a_login_with_more_rights_than_the_application(dev: Develo
     assert refused.returncode == 3
     assert "is a superuser" in refused.stderr
     assert "IN ROLE enrollment_application" in refused.stderr
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/dev/null/below"])
+def test_a_home_that_cannot_be_written_is_named(home: str) -> None:
+    """Also where the database is another's: development keeps its secrets there."""
+    for url in ("", "postgresql://x@127.0.0.1:1/x"):
+        refused = avow(
+            "dev", str(ENROLLMENT), "--port", "0", environment={"AVOW_HOME": home, "AVOW_DATABASE_URL": url}
+        )
+        assert (refused.returncode, refused.stdout) == (3, "")
+        assert f"error[home-unwritable] {home} can't be written" in refused.stderr
+
+
+def test_a_port_that_cannot_be_is_a_wrong_address() -> None:
+    refused = avow(
+        "verify", str(ENROLLMENT), environment={"AVOW_DATABASE_URL": "postgresql://x@127.0.0.1:99999/x"}
+    )
+    assert refused.returncode == 3
+    assert "Check AVOW_DATABASE_URL" in refused.stderr
 
 
 def test_serve_names_the_setting_that_is_missing() -> None:

@@ -95,6 +95,7 @@ Lost: tuple[type[Exception], ...] = (
 """What a lost connection raises: whether the statement was executed isn't known."""
 Refused: tuple[type[Exception], ...] = (
     ValueError,
+    OverflowError,  # a port beyond 65535
     *_errors("InvalidPasswordError", "InvalidAuthorizationSpecificationError", "InvalidCatalogNameError"),
 )
 """What a wrong address or login raises."""

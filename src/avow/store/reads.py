@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -55,7 +54,7 @@ NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """One audit entry as it is stored. `payloads`: the long values that it names, where they still exist."""
+    """One audit entry as it is stored, without the long values that it names."""
 
     entry: int
     kind: str
@@ -63,7 +62,6 @@ class StoredEntry:
     version: int
     header: bytes
     hash: bytes
-    payloads: Mapping[str, bytes]
 
 
 class Reads:
@@ -99,7 +97,13 @@ class Reads:
             rows = await connection.fetch(
                 text("reads.sql", "entries"), tenant, kind, record, after, ENTRIES_MAX
             )
-        return [stored_entry(row) for row in rows]
+        return [StoredEntry(*row) for row in rows]
+
+    async def payloads(self, tenant: str, wanted: Collection[bytes]) -> dict[str, bytes]:
+        """Those of these long values that still exist, by their SHA-256 in hexadecimal."""
+        async with self._pool.borrow() as connection:
+            rows = await connection.fetch(text("reads.sql", "payloads"), tenant, list(wanted))
+        return {row["sha256"]: row["data"] for row in rows}
 
     async def boundary(self, fingerprint: bytes) -> bytes | None:
         """The description of a boundary that was once in force."""
@@ -110,12 +114,6 @@ class Reads:
         """Tenant, subject, roles and digest of a live API key, or None."""
         async with self._pool.borrow() as connection:
             return await connection.fetchrow(text("reads.sql", "api_key"), key_id)
-
-
-def stored_entry(row: Any) -> StoredEntry:
-    """A row of the audit log as an entry."""
-    payloads = {} if row[6] is None else {name: text.encode() for name, text in json.loads(row[6]).items()}
-    return StoredEntry(row[0], row[1], row[2], row[3], row[4], row[5], payloads)
 
 
 def _page_statement(system: System, entity: Entity, actor: Actor, listing: Listing) -> tuple[str, list[Any]]:
