@@ -15,6 +15,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote
 
@@ -127,16 +128,12 @@ class StrictHttpProtocol(HttpToolsProtocol):
             raise reject("uri-too-long", "The address is too long.", limit_bytes=self.limits.url_bytes_max)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:
+            self.headers.append((name.lower(), value))
+            return
+        # A trailer: uvicorn would put it among the headers that the application reads.
         self._header_bytes += len(name) + len(value) + HEADER_LINE_BYTES
         if self._header_bytes > self.limits.headers_bytes_max:
-            raise self._headers_too_large()
-        if not self._in_head:
-            return  # a trailer: uvicorn would put it among the headers that the application reads
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
-        if len(self.headers) > self.limits.header_lines_max:
             raise self._headers_too_large()
 
     def on_headers_complete(self) -> None:
@@ -155,12 +152,17 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._begin_cycle(version != "1.0" and parser.should_keep_alive())
 
     def _check_lines(self, version: str) -> None:
+        count = len(self.headers)
+        self._header_bytes = sum(map(len, chain.from_iterable(self.headers))) + HEADER_LINE_BYTES * count
+        if count > self.limits.header_lines_max or self._header_bytes > self.limits.headers_bytes_max:
+            raise self._headers_too_large()
         lines = headers.Headers(self.headers)
         if version != "1.0" or lines.joined(b"host") is not None:
             headers.host(lines)
-        coding = lines.joined(b"transfer-encoding")
+        coding, expected = lines.joined(b"transfer-encoding"), lines.joined(b"expect")
         if coding is not None and coding.strip().lower() != b"chunked":
             raise reject("bad-request", "The only transfer coding that is read is chunked.")
+        self.expect_100_continue = expected is not None and expected.lower() == b"100-continue"
 
     def _complete_scope(self, version: str, method: bytes) -> None:
         url = httptools.parse_url(self.url)
