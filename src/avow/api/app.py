@@ -16,7 +16,7 @@ from typing import Any
 from avow.api import problems
 from avow.api.authentication import NOBODY, Authenticator, Trust
 from avow.api.commands import Command
-from avow.api.deadline import TimeLimit
+from avow.api.deadline import TimeLimit, running_task
 from avow.api.exchange import JSON_LINE, Exchange, Response, body_limit
 from avow.api.openapi import document_bytes
 from avow.api.queries import Queries
@@ -62,28 +62,14 @@ class Application:
         self._reads = Reads(system, self._pool)
         self._authenticator = Authenticator(trust, self._reads)
         self._limit, self._body_limit = TimeLimit(REQUEST_S_MAX), body_limit()
-        engine = Engine(system, self._pool, problem_body)
-        cursor_key = hmac.digest(secret, b"avow cursors", "sha256")
-        self._handlers = dict[Route, Handler]()
-        for entity in system.entities.values():
-            queries = Queries(system, self._reads, cursor_key, entity)
-            reads: dict[Operation, Handler] = {
-                Operation.READ: queries.record,
-                Operation.LIST: queries.page,
-                Operation.HISTORY: queries.history,
-                Operation.WHY: queries.why,
-            }
-            for route in self._routes:
-                if route.entity is entity:
-                    command = Command(route, entity, engine).answer if route.transitions else None
-                    self._handlers[route] = command or reads[route.operation]
+        self._handlers = self._make_handlers(hmac.digest(secret, b"avow cursors", "sha256"))
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one connection's worth of ASGI: a request, or the server's own start and end."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            exchange = Exchange(scope, receive, new_id_text(), self._body_limit, NOBODY)
+            exchange = Exchange(scope, receive, new_id_text(), NOBODY, running_task(), self._body_limit)
             response = await self._answer(exchange)
             await response.send(exchange, send)
         else:
@@ -103,6 +89,24 @@ class Application:
         if self._housekeeping is not None:
             self._housekeeping.cancel()
         await self._pool.close()
+
+    def _make_handlers(self, cursor_key: bytes) -> dict[Route, Handler]:
+        """What answers each route about records; what can be worked out before any request is, here."""
+        engine, made = Engine(self.system, self._pool, problem_body), dict[Route, Handler]()
+        for entity in self.system.entities.values():
+            queries = Queries(self.system, self._reads, cursor_key, entity)
+            reads: dict[Operation, Handler] = {
+                Operation.READ: queries.record,
+                Operation.LIST: queries.page,
+                Operation.HISTORY: queries.history,
+                Operation.WHY: queries.why,
+            }
+            for route in self._routes:
+                if route.entity is entity and route.transitions:
+                    made[route] = Command(route, entity, engine).answer
+                elif route.entity is entity:
+                    made[route] = reads[route.operation]
+        return made
 
     async def _start(self) -> None:
         connection = await connect(self._url)
@@ -130,7 +134,7 @@ class Application:
     async def _answer(self, exchange: Exchange) -> Response:
         """The one edge at which everything that can go wrong becomes an answer."""
         try:
-            with self._limit.span():
+            with self._limit.span(exchange.task):
                 return await self._dispatch(exchange)
         except ProblemError as error:
             _note_denial(exchange, error.problem)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from avow import canonical
 from avow.api.authorization import RightToCall
-from avow.api.entity_tag import etag, read_etag
+from avow.api.entity_tag import etag_line, read_etag
 from avow.api.exchange import JSON_LINE, PROBLEM_LINE, Exchange, Line, Response
 from avow.api.headers import idempotency_key, if_match, if_none_match
 from avow.api.ingress import InputReader, read_command_query
@@ -88,7 +88,7 @@ class Command:
             return Response(reply.status, body, (PROBLEM_LINE, *replayed))
         lines = [JSON_LINE, *replayed]
         if reply.record is not None and reply.version is not None:
-            lines.append(encode_header("etag", etag(reply.record, reply.version)))
+            lines.append(etag_line(reply.record, reply.version))
             if reply.status == 201:
                 place = exchange.root_path + record_path(self._entity, reply.record)
                 lines.append(encode_header("location", place))
@@ -103,6 +103,8 @@ def _below(root_path: str, problem: bytes) -> bytes:
 def _expected_version(exchange: Exchange) -> int | None:
     """The version that the conditions of a request name; NO_VERSION where they can't be met."""
     wanted, refused = if_match(exchange.headers), if_none_match(exchange.headers)
+    if wanted is None and refused is None:
+        return None
     exists = exchange.record is not None
     if refused is not None and refused.any and exists:
         return NO_VERSION

@@ -11,29 +11,30 @@ from types import TracebackType
 from typing import Any
 
 
+def running_task() -> asyncio.Task[Any]:
+    """The task that calls this."""
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a time limit is for work inside a task")
+    return task
+
+
 class TimeLimit:
-    """At most `limit_s` for each `with limit.span():` of one event loop."""
+    """At most `limit_s` for each `with limit.span(task):` of one event loop."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
         self._running = dict[Span, None]()  # in the order in which they began
         self._timer: asyncio.TimerHandle | None = None
 
-    def span(self) -> Span:
-        """A piece of work of the task that enters it."""
-        return Span(self)
+    def span(self, task: asyncio.Task[Any]) -> Span:
+        """A piece of work of the running task."""
+        return Span(self, self._running, task)
 
-    def begin(self, span: Span) -> None:
-        """The span's time runs from now on."""
-        loop = asyncio.get_running_loop()
-        span.ends_s = loop.time() + self.limit_s
-        self._running[span] = None
+    def watch(self, span: Span) -> None:
+        """Have the span interrupted at its end; those that began earlier end earlier."""
         if self._timer is None:
-            self._timer = loop.call_at(span.ends_s, self._interrupt_late)
-
-    def end(self, span: Span) -> None:
-        """The span is over."""
-        self._running.pop(span, None)
+            self._timer = asyncio.get_running_loop().call_at(span.ends_s, self._interrupt_late)
 
     def _interrupt_late(self) -> None:
         self._timer = None
@@ -50,33 +51,30 @@ class TimeLimit:
 class Span:
     """One piece of work. Leaving it late raises TimeoutError, as `asyncio.timeout` does."""
 
-    __slots__ = ("_cancelling", "_late", "_limit", "_task", "ends_s")
+    __slots__ = ("_cancelling", "_late", "_limit", "_running", "_task", "ends_s")
 
-    def __init__(self, limit: TimeLimit) -> None:
-        self._limit = limit
+    def __init__(self, limit: TimeLimit, running: dict[Span, None], task: asyncio.Task[Any]) -> None:
+        self._limit, self._running, self._task = limit, running, task
         self._late = False
-        self._task: asyncio.Task[Any] | None = None
         self._cancelling = 0
         self.ends_s = 0.0
 
     def interrupt(self) -> None:
         """The time is over: the work is cancelled where it waits."""
-        if self._task is not None:
-            self._late = True
-            self._task.cancel()
+        self._late = True
+        self._task.cancel()
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a time limit is for work inside a task")
-        self._task, self._cancelling = task, task.cancelling()
-        self._limit.begin(self)
+        self._cancelling = self._task.cancelling()
+        self.ends_s = self._task.get_loop().time() + self._limit.limit_s
+        self._running[self] = None
+        self._limit.watch(self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._limit.end(self)
-        if not self._late or self._task is None:
+        self._running.pop(self, None)
+        if not self._late:
             return
         # Somebody else's cancellation, if there is one too, goes on.
         ours_alone = self._task.uncancel() <= self._cancelling

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,17 +36,18 @@ class Exchange:
 
     path:     as it was sent, below the mount. root_path: the prefix of the mount, as it is sent.
     has_body: whether a body was announced (RFC 9112, section 6.3); one of no bytes is none.
+    task:     the one that answers it.
     actor:    who asks, once that is known. record: the one that the path names, where it names one.
     """
 
     __slots__ = (
         "_body_limit", "_receive", "actor", "has_body", "headers", "method", "path", "query", "record",
-        "request_id", "root_path",
+        "request_id", "root_path", "task",
     )  # fmt: skip
 
     def __init__(
         self, scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], request_id: str,
-        body_limit: TimeLimit, nobody: Actor,
+        nobody: Actor, task: asyncio.Task[Any], body_limit: TimeLimit,
     ) -> None:  # fmt: skip
         self.request_id = request_id
         self.method: str = scope["method"]
@@ -55,6 +57,7 @@ class Exchange:
         self.has_body = False
         self.actor = nobody
         self.record: UUID | None = None
+        self.task = task
         self._receive, self._body_limit = receive, body_limit
 
     def demand_framing(self) -> None:
@@ -88,7 +91,7 @@ class Exchange:
     async def _body(self) -> bytes:
         parts, size = list[bytes](), 0
         try:
-            with self._body_limit.span():
+            with self._body_limit.span(self.task):
                 while True:
                     message = await self._receive()
                     if message["type"] == "http.disconnect":
@@ -117,8 +120,10 @@ def _place(scope: Mapping[str, Any]) -> tuple[str, str]:
     """
     root: str = scope.get("root_path", "").rstrip("/")
     raw: bytes | None = scope.get("raw_path")
-    path = quote(scope["path"]) if raw is None else raw.split(b"?")[0].decode("latin-1")
-    if not root or not f"{scope['path']}/".startswith(f"{root}/"):
+    path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
+    if not root:
+        return "", path
+    if not f"{scope['path']}/".startswith(f"{root}/"):
         return quote(root), path
     below = path.split("/")[root.count("/") + 1 :]
     return quote(root), f"/{'/'.join(below)}"

@@ -103,6 +103,8 @@ def input_invalid(flaws: Iterable[Flaw]) -> ProblemError:
 
 def read_command_query(raw: bytes) -> bool:
     """Read the query of a command: whether it is a dry run."""
+    if not raw:
+        return False
     values, flaws = _read_query(raw, ("dry_run",))
     text = values.get("dry_run", "false")
     if text not in _BOOLEANS:

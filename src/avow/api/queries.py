@@ -9,11 +9,10 @@ from uuid import UUID
 from avow.api import cursor
 from avow.api.authorization import RightToCall
 from avow.api.cursor import CursorValue
-from avow.api.entity_tag import etag
+from avow.api.entity_tag import etag, etag_line
 from avow.api.exchange import Exchange, Line, Response
 from avow.api.headers import if_none_match
 from avow.api.ingress import ListQuery, read_history_query, read_list_query, read_why_query
-from avow.api.problems import encode_header
 from avow.declare.loads import read_loads
 from avow.engine.explain import history, why
 from avow.errors import reject
@@ -55,7 +54,7 @@ class Queries:
         if not may_read(pool, record):
             raise reject("not-found")
         tag = etag(record.id, record.version)
-        line = encode_header("etag", tag)
+        line = etag_line(record.id, record.version)
         if unchanged is not None and unchanged.matches_weak(tag):
             return Response(304, lines=(_VARY, line), caching=_PRIVATE)
         return Response.json(self._shown(pool, record), (_VARY, line), _PRIVATE)

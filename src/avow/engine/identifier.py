@@ -7,23 +7,18 @@ import time
 from typing import Final
 from uuid import UUID
 
-# Of the 128 bits, which say version and variant, and how they are set.
-_FIXED: Final = 0xF << 76 | 0x3 << 62
-_VERSION_7: Final = 0x7 << 76 | 0x2 << 62
-_FREE: Final = (1 << 128) - 1 - _FIXED
+_VARIANTS: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+"""A random hexadecimal digit, with its upper two bits made those of RFC 9562."""
 
 
 def new_id() -> UUID:
     """A fresh UUIDv7: 48 bits of milliseconds, 74 random bits."""
-    return UUID(int=_fresh())
+    return UUID(int=int(new_id_text().replace("-", ""), 16))
 
 
 def new_id_text() -> str:
-    """The same as text, without the object: for what is only named, never compared."""
-    digits = f"{_fresh():032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-def _fresh() -> int:
-    milliseconds = time.time_ns() // 1_000_000
-    return (milliseconds << 80 | int.from_bytes(os.urandom(10), "big")) & _FREE | _VERSION_7
+    """The same as text, without the object: for what is only named."""
+    time_digits = f"{time.time_ns() // 1_000_000:012x}"
+    chance = os.urandom(10).hex()  # 20 digits, of which 18 and two bits are used
+    variant = _VARIANTS[chance[3]]
+    return f"{time_digits[:8]}-{time_digits[8:]}-7{chance[:3]}-{variant}{chance[4:7]}-{chance[7:19]}"
