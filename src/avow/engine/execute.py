@@ -300,7 +300,12 @@ class _Attempt:
         return Write(answer=self.answer, refusal=refusal)
 
     def turns(self) -> list[Key]:
-        """What the command takes turns for, in order: its record, or else its key; and what it wrote last."""
+        """What the command takes turns for, in order: its record, or else its key; and what it wrote last.
+
+        A dry run waits for nobody's turn, and nobody for its own.
+        """
+        if self.request.dry_run:
+            return []
         if self.decision is not None:
             return sorted(key for key, write in self.locks().items() if write)
         if self.request.record is not None:
