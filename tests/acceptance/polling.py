@@ -20,3 +20,12 @@ async def until(condition: Callable[[], Awaitable[T | None]], what: str, timeout
                 return answer
             await anyio.sleep(PAUSE_S)
     raise TimeoutError(f"waited {timeout_s} s in vain until {what}")
+
+
+async def settled() -> None:
+    """Let everything run that is ready to run, and what follows from that."""
+    loop = asyncio.get_running_loop()
+    for _ in range(10):
+        passed = loop.create_future()
+        loop.call_soon(passed.set_result, None)
+        await passed

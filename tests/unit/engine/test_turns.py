@@ -8,6 +8,7 @@ import pytest
 
 from avow.engine.turns import WAITING_MAX, Turns
 from avow.errors import ProblemError
+from tests.acceptance.polling import settled
 
 
 async def _use(turns: Turns, names: list[str], label: str, log: list[str], gate: asyncio.Event) -> None:
@@ -16,17 +17,12 @@ async def _use(turns: Turns, names: list[str], label: str, log: list[str], gate:
         await gate.wait()
 
 
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
-
-
 async def test_one_name_is_had_by_one_in_the_order_they_came() -> None:
     turns, log = Turns(), list[str]()
     gates = [asyncio.Event() for _ in range(3)]
     tasks = [asyncio.create_task(_use(turns, ["seat"], str(n), log, gate)) for n, gate in enumerate(gates)]
     for n, gate in enumerate(gates):
-        await settle()
+        await settled()
         assert log == [str(m) for m in range(n + 1)]
         gate.set()
     await asyncio.gather(*tasks)
@@ -36,7 +32,7 @@ async def test_one_name_is_had_by_one_in_the_order_they_came() -> None:
 async def test_other_names_do_not_wait() -> None:
     turns, log, gate = Turns(), list[str](), asyncio.Event()
     tasks = [asyncio.create_task(_use(turns, [name], name, log, gate)) for name in ("a", "b")]
-    await settle()
+    await settled()
     assert log == ["a", "b"]
     gate.set()
     await asyncio.gather(*tasks)
@@ -49,9 +45,9 @@ async def test_a_cancelled_wait_passes_its_turn_on(given: bool) -> None:
     first, rest = asyncio.Event(), asyncio.Event()
     rest.set()
     holder = asyncio.create_task(_use(turns, ["b"], "holder", log, first))
-    await settle()
+    await settled()
     waiter = asyncio.create_task(_use(turns, ["a", "b"], "waiter", log, rest))
-    await settle()
+    await settled()
     if given:
         first.set()
         await asyncio.wait([holder])
@@ -67,7 +63,7 @@ async def test_a_cancelled_wait_passes_its_turn_on(given: bool) -> None:
 async def test_too_many_are_refused() -> None:
     turns, log, gate = Turns(), list[str](), asyncio.Event()
     tasks = [asyncio.create_task(_use(turns, ["seat"], str(n), log, gate)) for n in range(WAITING_MAX + 2)]
-    await settle()
+    await settled()
     with pytest.raises(ProblemError, match="busy"):
         await tasks[-1]
     gate.set()

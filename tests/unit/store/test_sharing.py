@@ -9,6 +9,7 @@ import pytest
 
 from avow.errors import ProblemError
 from avow.store.sharing import WAITING_MAX, Claims, Member, Sharing
+from tests.acceptance.polling import settled
 
 Pair = Member[str, str]
 
@@ -35,12 +36,7 @@ class Trips:
             gate.set_result(None)
         else:
             gate.set_exception(error)
-        await turn()
-
-
-async def turn() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
+        await settled()
 
 
 def begin(sharing: Sharing[str, str], lane: str, *items: str, **claims: bool) -> list[asyncio.Task[str]]:
@@ -52,9 +48,9 @@ async def test_what_comes_while_round_trips_are_under_way_goes_into_the_next_one
     trips = Trips()
     sharing = Sharing[str, str](trips.run, rounds_max=1)
     first = begin(sharing, "a", "1")
-    await turn()
+    await settled()
     rest = begin(sharing, "a", "2", "3", "4")
-    await turn()
+    await settled()
     assert trips.made == [("a", ["1"])]
     await trips.end()
     assert trips.made[1:] == [("a", ["2", "3", "4"])]
@@ -66,7 +62,7 @@ async def test_a_round_trip_takes_so_many_and_leaves_the_rest_to_the_next() -> N
     trips = Trips()
     sharing = Sharing[str, str](trips.run, rounds_max=2, members_max=2)
     begun = begin(sharing, "a", "1", "2", "3", "4", "5")
-    await turn()
+    await settled()
     assert trips.made == [("a", ["1", "2"])]
     await trips.end()
     await trips.end()
@@ -80,9 +76,9 @@ async def test_lanes_take_turns_however_much_waits_in_one() -> None:
     trips = Trips()
     sharing = Sharing[str, str](trips.run, rounds_max=1, members_max=2)
     begun = begin(sharing, "flood", *(str(n) for n in range(40)))
-    await turn()
+    await settled()
     begun += begin(sharing, "quiet", "now")
-    await turn()
+    await settled()
     await trips.end()
     await trips.end()
     assert ("quiet", ["now"]) in trips.made[:3]
@@ -99,7 +95,7 @@ async def test_what_is_claimed_alone_meets_nobody_in_the_same_or_another_round_t
         *begin(sharing, "b", "3", seat=False),
         *begin(sharing, "b", "4", other=True),
     ]
-    await turn()
+    await settled()
     assert trips.made == [("a", ["1"]), ("b", ["4"])]
     await trips.end()
     assert trips.made[2:] == [("a", ["2"])]
@@ -114,7 +110,7 @@ async def test_what_is_claimed_beside_others_is_shared_by_them() -> None:
     trips = Trips()
     sharing = Sharing[str, str](trips.run, rounds_max=2)
     begun = [*begin(sharing, "a", "1", "2", hall=False), *begin(sharing, "b", "3", hall=False)]
-    await turn()
+    await settled()
     assert trips.made == [("a", ["1", "2"]), ("b", ["3"])]
     begun += begin(sharing, "c", "4", hall=True)
     await trips.end()
@@ -129,9 +125,9 @@ async def test_a_failed_round_trip_fails_its_members_and_nobody_else() -> None:
     trips = Trips()
     sharing = Sharing[str, str](trips.run, rounds_max=1)
     failing = begin(sharing, "a", "1", "2", seat=False)
-    await turn()
+    await settled()
     fine = begin(sharing, "a", "3", seat=True)
-    await turn()
+    await settled()
     await trips.end(ConnectionResetError("gone"))
     await trips.end()
     assert await fine[0] == "3 done"
@@ -145,7 +141,7 @@ async def test_who_is_cancelled_while_waiting_is_left_out() -> None:
     sharing = Sharing[str, str](trips.run, rounds_max=1)
     begun = begin(sharing, "a", "1", "2", "3")
     begun[1].cancel()
-    await turn()
+    await settled()
     assert trips.made == [("a", ["1", "3"])]
     await trips.end()
     assert await begun[2] == "3 done"
@@ -155,10 +151,10 @@ async def test_too_many_in_one_lane_are_refused_and_other_lanes_are_not() -> Non
     trips = Trips()
     sharing = Sharing[str, str](trips.run, rounds_max=1, members_max=1)
     begun = begin(sharing, "a", *map(str, range(WAITING_MAX + 1)))
-    await turn()
+    await settled()
     late = begin(sharing, "a", "late", "too late")
     other = begin(sharing, "b", "other")
-    await turn()
+    await settled()
     with pytest.raises(ProblemError, match="busy"):
         await late[-1]
     assert not other[0].done()
