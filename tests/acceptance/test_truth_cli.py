@@ -289,6 +289,30 @@ def test_doctor_looks_at_the_surroundings_and_says_what_to_do(place: Place) -> N
     assert "OFF clock" in place.avow("doctor", str(TARGET)).stdout
 
 
+def test_another_applications_database_is_told_from_ones_own(place: Place, tmp_path: Path) -> None:
+    """No verb works on it by mistake, and none ends in a traceback."""
+    shop = tmp_path / "shop"
+    assert avow("init", str(shop)).returncode == 0
+    before = place.asked("keys", "list", "--target", str(TARGET))
+    asked = {
+        ("migrate", str(shop)): "the tables in this database belong to enrollment, not to shop",
+        ("dev", str(shop), "--port", "0"): "the tables in this database belong to enrollment, not to shop",
+        ("keys", "create", "ann", "--target", str(shop)): "belong to enrollment, not to shop",
+        ("verify", str(shop)): "weren't made for shop as it is declared",
+        (
+            "why",
+            f"purchases/{place.course}",
+            "--target",
+            str(shop),
+        ): "weren't made for shop as it is declared",
+    }
+    for arguments, said in asked.items():
+        done = place.avow(*arguments, AVOW_HOME=str(tmp_path / "home"))
+        assert done.returncode == 3, done.stderr
+        assert said in done.stderr
+    assert place.asked("keys", "list", "--target", str(TARGET)) == before
+
+
 def test_without_a_database_each_says_how_to_get_one(place: Place, tmp_path: Path) -> None:
     for arguments in (("verify", str(TARGET)), ("doctor", str(TARGET))):
         done = place.avow(*arguments, AVOW_DATABASE_URL="", AVOW_HOME=str(tmp_path))

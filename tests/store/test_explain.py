@@ -168,6 +168,8 @@ DAMAGES = {
     "no object": "'[]'",
     "roles that are no list": 'replace(header, \'"roles":[\', \'"roles":{},"r":[\')',
     "a role that is no text": "replace(header, '\"roles\":[', '\"roles\":[3')",
+    "a cause of no version": """replace(header, '"cause":null',
+        '"cause":{"kind":"Counter","id":"00000000-0000-0000-0000-000000000000","ver":1180591620717411303424}')""",
     "a subject that is no text": 'replace(header, \'"subject":"ana"\', \'"subject":7\')',
     "long values that are none": """replace(header, '"changes_sha256":{', '"changes_sha256":[1],"z":{')""",
     "a hash that is no text": """replace(header, '_sha256":{"secret":', '_sha256":{"secret":[1],"z":')""",

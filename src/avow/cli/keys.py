@@ -23,6 +23,7 @@ from avow.model.actor import ANONYMOUS
 from avow.model.system import System
 from avow.store.api_keys import ApiKeys, ListedKey
 from avow.store.pool import connect
+from avow.store.rights import demand_own_tables
 
 VALID_DAYS_DEFAULT: Final = 90
 VALID_DAYS_MAX: Final = 3_650
@@ -183,6 +184,7 @@ def _work(system: System, ask: Callable[[ApiKeys], Awaitable[Answer]]) -> Answer
     async def run(url: str) -> Answer:
         connection = await connect(url)
         try:
+            await demand_own_tables(connection, system)
             return await ask(ApiKeys(connection))
         finally:
             await connection.close()

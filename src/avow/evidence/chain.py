@@ -304,7 +304,8 @@ _MAY_MISS = ("changes_sha256", "input_sha256", "performers")
 
 def _is_reference(kind: Any, record: Any, version: Any) -> bool:
     """Whether it names a version of a record. Raises ValueError for an id that isn't one."""
-    return type(kind) is str and type(version) is int and str(UUID(record)) == record
+    counted = type(version) is int and 0 <= version <= canonical.INTEGER_MAX
+    return type(kind) is str and counted and str(UUID(record)) == record
 
 
 def _is_actor(actor: Any) -> bool:

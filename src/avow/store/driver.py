@@ -101,6 +101,10 @@ Refused: tuple[type[Exception], ...] = (
 """What a wrong address or login raises."""
 Canceled: type[Exception] = _driver.QueryCanceledError
 NoRoom: tuple[type[Exception], ...] = _errors("TooManyConnectionsError", "InsufficientResourcesError")
+Undefined: tuple[type[Exception], ...] = _errors(
+    "UndefinedTableError", "UndefinedColumnError", "UndefinedFunctionError", "InvalidSchemaNameError"
+)
+"""Tables that aren't there, or that were made for something else."""
 LockNotAvailable: type[Exception] = _driver.LockNotAvailableError
 InsufficientPrivilege: type[Exception] = _driver.InsufficientPrivilegeError
 AlreadyThere: tuple[type[Exception], ...] = _errors(
