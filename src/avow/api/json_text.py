@@ -32,7 +32,6 @@ _STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 # Possessive, and an unterminated string is eaten to its end: linear for every input.
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _ESCAPED_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
-_SPACE: Final = re.compile(r"[ \t\n\r]*")
 _NAME: Final = re.compile(rf"[A-Za-z_][A-Za-z0-9_.-]{{0,{POINTER_NAME_CHARACTERS_MAX - 1}}}", re.ASCII)
 
 # The parser's own messages may quote the input (they did in the past); only these sentences leave us.
@@ -82,7 +81,7 @@ def loads(raw: bytes) -> JsonValue:
             "encoding", f"The body is not UTF-8 at byte {error.start}.", byte=error.start
         ) from None
     try:
-        value: JsonValue = _decode(text)
+        value: JsonValue = _QUICK.decode(text)
     except _Suspect:
         raise _locate(text) from None
     except json.JSONDecodeError as error:
@@ -176,28 +175,9 @@ def _slow_constant(_text: str) -> object:
     return _Refused("number", "NaN and Infinity are not JSON.")
 
 
-_scan: Final = json.JSONDecoder(
+_QUICK: Final = json.JSONDecoder(
     object_pairs_hook=_members, parse_int=_integer, parse_float=_decimal, parse_constant=_suspect
-).scan_once
-
-
-def _decode(text: str) -> JsonValue:
-    """As `JSONDecoder.decode`, without the calls that it makes of Python functions."""
-    try:
-        value, end = _scan(text, _end_of_space(text, 0))
-    except StopIteration as stopped:
-        raise json.JSONDecodeError("Expecting value", text, stopped.value) from None
-    end = _end_of_space(text, end)
-    if end != len(text):
-        raise json.JSONDecodeError("Extra data", text, end)
-    return value
-
-
-def _end_of_space(text: str, start: int) -> int:
-    found = _SPACE.match(text, start)
-    return start if found is None else found.end()
-
-
+)
 _SLOW: Final = json.JSONDecoder(
     object_pairs_hook=_Members,
     parse_int=_slow_number,

@@ -103,7 +103,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
             malformed = Problem("bad-request", "The framing of the request is malformed.")
             self._refuse(cause.problem if isinstance(cause, ProblemError) else malformed)
         else:
-            self._bound_unfinished_head(len(data))
+            if self._in_head and (self._begun or not self._crossed_in_this_read):
+                self._bound_unfinished_head(len(data))
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -294,11 +295,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
     # --- bounds ---------------------------------------------------------------------------------
 
     def _bound_unfinished_head(self, received_bytes: int) -> None:
-        if not self._in_head or self._deaf:
+        if self._deaf:
             return
-        if self._begun or not self._crossed_in_this_read:
-            # Whatever came, even a lone CR LF, has ended uvicorn's keep-alive timer: ours takes over.
-            self._start_head_timer()
+        # Whatever came, even a lone CR LF, has ended uvicorn's keep-alive timer: ours takes over.
+        self._start_head_timer()
         if not self._crossed_in_this_read:
             self._head_bytes += received_bytes
         if self._head_bytes > self.limits.url_bytes_max + self.limits.headers_bytes_max:
