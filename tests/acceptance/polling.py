@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -26,6 +27,6 @@ async def settled() -> None:
     """Let everything run that is ready to run, and what follows from that."""
     loop = asyncio.get_running_loop()
     for _ in range(10):
-        passed = loop.create_future()
+        passed: asyncio.Future[None] = loop.create_future()
         loop.call_soon(passed.set_result, None)
         await passed
