@@ -31,6 +31,7 @@ from avow.model.types import Reference, Value
 from avow.store.driver import Lost, Retryable
 from avow.store.loading import KnownAnswer, Loaded, LoadPlan, plan_command
 from avow.store.pool import Pool
+from avow.store.sharing import SHARED, Bounds
 from avow.store.transaction import (
     Answer,
     Broken,
@@ -116,11 +117,11 @@ class _Answered(Exception):
 
 
 class Engine:
-    """Executes the commands of one system on one database."""
+    """Executes the commands of one system on one database; bounds: how much they share."""
 
-    def __init__(self, system: System, pool: Pool, render: RenderProblem) -> None:
+    def __init__(self, system: System, pool: Pool, render: RenderProblem, bounds: Bounds = SHARED) -> None:
         self.system = system
-        self._transactions = Transactions(system, pool)
+        self._transactions = Transactions(system, pool, bounds)
         self._render = render
         self._turns = Turns()
         self._contended = dict[UUID, float]()

@@ -16,7 +16,7 @@ from avow.model.system import System
 from avow.model.types import Reference, Value
 from avow.store.columns import RecordReader, reader, select_list
 from avow.store.pool import Pool
-from avow.store.sharing import Member, Sharing
+from avow.store.sharing import SHARED, Bounds, Member, Sharing
 from avow.store.statements import named, quote
 from avow.store.tables import table_of
 
@@ -80,9 +80,9 @@ class LoadPlan:
 class Loads:
     """Loads without locks; commands of one kind and tenant that come at once share a round trip."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, bounds: Bounds = SHARED) -> None:
         self._pool = pool
-        self._sharing = Sharing[Wanted, Any](self._fetch, 1)
+        self._sharing = Sharing[Wanted, Any](self._fetch, bounds)
 
     async def load(self, plan: LoadPlan, tenant: str, wanted: Wanted) -> Loaded:
         """What one command's decision rests on."""

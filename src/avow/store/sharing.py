@@ -10,18 +10,32 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from avow.errors import reject
 
-ROUNDS_MAX = 2
-"""How many shared round trips are under way at once: one is worked on while the next is being sent."""
-MEMBERS_MAX = 64
-"""How many go into one."""
 WAITING_MAX = 1_000
 """How many may wait in one lane."""
 LOOKED_AT_MAX = 256
 """How many are looked at for those whose claims are free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is shared.
+
+    rounds_max:  how many round trips are under way at once; while one is worked on, the next gathers.
+    members_max: how many go into one.
+    """
+
+    rounds_max: int = 2
+    members_max: int = 64
+
+
+SHARED = Bounds()
+UNSHARED = Bounds(rounds_max=8, members_max=1)
+"""Each by itself, as many at once as a pool has connections: what sharing is compared with."""
 
 Claims: TypeAlias = Mapping[Hashable, bool]
 """What a piece of work touches; true: for itself alone, false: beside others who do the same."""
@@ -61,10 +75,8 @@ class Sharing(Generic[Item, Result]):
     raises is handed to the members that it has left unsettled.
     """
 
-    def __init__(
-        self, run: Run[Item, Result], rounds_max: int = ROUNDS_MAX, members_max: int = MEMBERS_MAX
-    ) -> None:
-        self._run, self._rounds_max, self._members_max = run, rounds_max, members_max
+    def __init__(self, run: Run[Item, Result], bounds: Bounds) -> None:
+        self._run, self._bounds = run, bounds
         self._lanes = dict[Hashable, deque[Member[Item, Result]]]()
         self._claimed = dict[Hashable, int]()  # how many share it; 0: one has it alone
         self._rounds, self._apart = set[asyncio.Task[None]](), set[asyncio.Task[None]]()
@@ -87,14 +99,14 @@ class Sharing(Generic[Item, Result]):
 
     def _start_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start when everybody who comes in this turn of the loop is there."""
-        if not self._is_starting and len(self._rounds) < self._rounds_max:
+        if not self._is_starting and len(self._rounds) < self._bounds.rounds_max:
             self._is_starting = True
             loop.call_soon(self._start)
 
     def _start(self) -> None:
         self._is_starting = False
         for lane in list(self._lanes):
-            if len(self._rounds) >= self._rounds_max:
+            if len(self._rounds) >= self._bounds.rounds_max:
                 return
             members = self._gather(lane)
             if members:
@@ -107,7 +119,7 @@ class Sharing(Generic[Item, Result]):
         waiting, passed = self._lanes.pop(lane), list[Member[Item, Result]]()
         members = list[Member[Item, Result]]()
         for _ in range(min(len(waiting), LOOKED_AT_MAX)):
-            if len(members) == self._members_max:
+            if len(members) == self._bounds.members_max:
                 break
             member = waiting.popleft()
             if member.result.done():

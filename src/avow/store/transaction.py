@@ -20,7 +20,7 @@ from avow.store import driver
 from avow.store.driver import Connection, DatabaseFault
 from avow.store.loading import Loaded, LoadPlan, Loads, Wanted
 from avow.store.pool import Pool
-from avow.store.sharing import Member, Sharing
+from avow.store.sharing import SHARED, Bounds, Member, Sharing
 from avow.store.statements import text
 from avow.store.tables import Constraint, constraints_of
 
@@ -123,10 +123,10 @@ class Commit:
 class Transactions:
     """The write path over one pool of connections."""
 
-    def __init__(self, system: System, pool: Pool) -> None:
+    def __init__(self, system: System, pool: Pool, bounds: Bounds = SHARED) -> None:
         self._pool = pool
-        self._loads = Loads(pool)
-        self._sharing = Sharing[Commit, Outcome](self._share, 1)
+        self._loads = Loads(pool, bounds)
+        self._sharing = Sharing[Commit, Outcome](self._share, bounds)
         self._alone = asyncio.Semaphore(ALONE_MAX)
         found = [c for entity in system.entities.values() for c in constraints_of(system, entity)]
         self._constraints = {constraint.name: constraint for constraint in found}

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 import pytest
 
 from avow.errors import ProblemError
-from avow.store.sharing import WAITING_MAX, Claims, Member, Sharing
+from avow.store.sharing import WAITING_MAX, Bounds, Claims, Member, Sharing
 from tests.acceptance.polling import settled
 
 Pair = Member[str, str]
@@ -46,7 +46,7 @@ def begin(sharing: Sharing[str, str], lane: str, *items: str, **claims: bool) ->
 
 async def test_what_comes_while_round_trips_are_under_way_goes_into_the_next_one() -> None:
     trips = Trips()
-    sharing = Sharing[str, str](trips.run, rounds_max=1)
+    sharing = Sharing[str, str](trips.run, Bounds(rounds_max=1))
     first = begin(sharing, "a", "1")
     await settled()
     rest = begin(sharing, "a", "2", "3", "4")
@@ -60,7 +60,7 @@ async def test_what_comes_while_round_trips_are_under_way_goes_into_the_next_one
 
 async def test_a_round_trip_takes_so_many_and_leaves_the_rest_to_the_next() -> None:
     trips = Trips()
-    sharing = Sharing[str, str](trips.run, rounds_max=2, members_max=2)
+    sharing = Sharing[str, str](trips.run, Bounds(rounds_max=2, members_max=2))
     begun = begin(sharing, "a", "1", "2", "3", "4", "5")
     await settled()
     assert trips.made == [("a", ["1", "2"])]
@@ -74,7 +74,7 @@ async def test_a_round_trip_takes_so_many_and_leaves_the_rest_to_the_next() -> N
 async def test_lanes_take_turns_however_much_waits_in_one() -> None:
     """A flood of one tenant delays another by one round trip, not by the flood."""
     trips = Trips()
-    sharing = Sharing[str, str](trips.run, rounds_max=1, members_max=2)
+    sharing = Sharing[str, str](trips.run, Bounds(rounds_max=1, members_max=2))
     begun = begin(sharing, "flood", *(str(n) for n in range(40)))
     await settled()
     begun += begin(sharing, "quiet", "now")
@@ -89,7 +89,7 @@ async def test_lanes_take_turns_however_much_waits_in_one() -> None:
 
 async def test_what_is_claimed_alone_meets_nobody_in_the_same_or_another_round_trip() -> None:
     trips = Trips()
-    sharing = Sharing[str, str](trips.run, rounds_max=2)
+    sharing = Sharing[str, str](trips.run, Bounds(rounds_max=2))
     begun = [
         *begin(sharing, "a", "1", "2", seat=True),
         *begin(sharing, "b", "3", seat=False),
@@ -108,7 +108,7 @@ async def test_what_is_claimed_alone_meets_nobody_in_the_same_or_another_round_t
 
 async def test_what_is_claimed_beside_others_is_shared_by_them() -> None:
     trips = Trips()
-    sharing = Sharing[str, str](trips.run, rounds_max=2)
+    sharing = Sharing[str, str](trips.run, Bounds(rounds_max=2))
     begun = [*begin(sharing, "a", "1", "2", hall=False), *begin(sharing, "b", "3", hall=False)]
     await settled()
     assert trips.made == [("a", ["1", "2"]), ("b", ["3"])]
@@ -123,7 +123,7 @@ async def test_what_is_claimed_beside_others_is_shared_by_them() -> None:
 
 async def test_a_failed_round_trip_fails_its_members_and_nobody_else() -> None:
     trips = Trips()
-    sharing = Sharing[str, str](trips.run, rounds_max=1)
+    sharing = Sharing[str, str](trips.run, Bounds(rounds_max=1))
     failing = begin(sharing, "a", "1", "2", seat=False)
     await settled()
     fine = begin(sharing, "a", "3", seat=True)
@@ -138,7 +138,7 @@ async def test_a_failed_round_trip_fails_its_members_and_nobody_else() -> None:
 
 async def test_who_is_cancelled_while_waiting_is_left_out() -> None:
     trips = Trips()
-    sharing = Sharing[str, str](trips.run, rounds_max=1)
+    sharing = Sharing[str, str](trips.run, Bounds(rounds_max=1))
     begun = begin(sharing, "a", "1", "2", "3")
     begun[1].cancel()
     await settled()
@@ -149,7 +149,7 @@ async def test_who_is_cancelled_while_waiting_is_left_out() -> None:
 
 async def test_too_many_in_one_lane_are_refused_and_other_lanes_are_not() -> None:
     trips = Trips()
-    sharing = Sharing[str, str](trips.run, rounds_max=1, members_max=1)
+    sharing = Sharing[str, str](trips.run, Bounds(rounds_max=1, members_max=1))
     begun = begin(sharing, "a", *map(str, range(WAITING_MAX + 1)))
     await settled()
     late = begin(sharing, "a", "late", "too late")
