@@ -141,7 +141,8 @@ def _processes() -> dict[int, tuple[int, str]]:
         if process.name.isdigit():
             try:
                 parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-                found[int(process.name)] = (parent, (process / "cmdline").read_text().replace("\0", " "))
+                words = os.fsdecode((process / "cmdline").read_bytes()).replace("\0", " ")
+                found[int(process.name)] = (parent, words)
             except OSError:
                 continue  # it has ended in this moment
     return found
