@@ -7,22 +7,20 @@ import os
 import signal
 import socket
 import sys
-from typing import Any
 
 import click
 from watchfiles import PythonFilter, awatch  # pyright: ignore[reportUnknownVariableType]
 
 from avow.api.serving import listen, url_of
 from avow.cli import output
+from avow.cli.child import Child
 from avow.cli.development import Surroundings, home_folder, set_up
 from avow.cli.target import load_target, source_folder
 from avow.errors import EnvironmentFault
 from avow.model.system import System
 
-READY_S_MAX = 30
 RESTARTS_MAX = 5
 """How often in a row a server that dies while it starts is started again."""
-END_S_MAX = 15
 
 
 @click.command(name="dev")
@@ -62,7 +60,7 @@ class _Supervisor:
         self.listening, self.as_json, self.reload = listening, as_json, reload
         self.ending = asyncio.Event()
         self.changed = asyncio.Event()
-        self.server: Any = None
+        self.server = Child(target, listening, surroundings.environment(), "development")
         self.failures = 0
 
     async def run(self) -> None:
@@ -72,29 +70,14 @@ class _Supervisor:
             loop.add_signal_handler(number, self.ending.set)
         watching = asyncio.create_task(self._watch()) if self.reload else None
         try:
-            await self._start()
+            await self.server.start()
             self._announce()
             while not self.ending.is_set():
                 await self._until_something_happens()
         finally:
             if watching is not None:
                 watching.cancel()
-            await self._stop()
-
-    async def _start(self) -> None:
-        number = self.listening.fileno()
-        self.server = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "avow.cli.server_process", self.target, str(number),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, pass_fds=[number],
-            env=self.surroundings.environment(), start_new_session=True,
-        )  # fmt: skip
-        try:
-            line = await asyncio.wait_for(self.server.stdout.readline(), READY_S_MAX)
-        except TimeoutError:
-            line = b""
-        if line != b"ready\n":
-            await self._stop()
-            raise EnvironmentFault("server-failed", "the server did not start", "See the message above.")
+            await self.server.stop()
 
     async def _until_something_happens(self) -> None:
         died = asyncio.create_task(self.server.wait())
@@ -109,12 +92,12 @@ class _Supervisor:
             self.changed.clear()
             await self._replace()
         else:
-            output.talk(f"the server ended with {self.server.returncode}; starting it again")
+            output.talk(f"the server ended with {died.result()}; starting it again")
             await self._restart()
 
     async def _restart(self) -> None:
         try:
-            await self._start()
+            await self.server.start()
             self.failures = 0
         except EnvironmentFault:
             self.failures += 1
@@ -131,19 +114,9 @@ class _Supervisor:
         if await checked.wait() != 0:
             output.talk("the changed declaration wasn't taken over; the server goes on with the one before")
             return
-        await self._stop()
-        await self._start()
+        await self.server.stop()
+        await self.server.start()
         output.talk("reloaded")
-
-    async def _stop(self) -> None:
-        if self.server is None or self.server.returncode is not None:
-            return
-        self.server.terminate()
-        try:
-            await asyncio.wait_for(self.server.wait(), END_S_MAX)
-        except TimeoutError:
-            self.server.kill()
-            await self.server.wait()
 
     async def _watch(self) -> None:
         async for _ in awatch(source_folder(self.target), watch_filter=PythonFilter()):
