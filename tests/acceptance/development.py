@@ -62,14 +62,19 @@ class Development:
 
     def server_pid(self) -> int:
         """The process that serves; a child of the one that was started."""
-        return next(
-            pid for pid, (parent, words) in _processes().items()
-            if parent == self.process.pid and "avow.cli.server_process" in words
-        )  # fmt: skip
+        return servers_of(self.process.pid)[0]
 
     def said(self) -> str:
         """What it has said on stderr."""
         return self.log.read_text()
+
+
+def servers_of(parent_pid: int) -> list[int]:
+    """The server processes among the children of a process."""
+    return [
+        pid for pid, (parent, words) in _processes().items()
+        if parent == parent_pid and "avow.cli.server_process" in words
+    ]  # fmt: skip
 
 
 @contextmanager

@@ -73,7 +73,8 @@ class Cycle(RequestResponseCycle):
             # A client that still waits for 100 Continue has sent no body that could be discarded.
             self._discards = not self.waiting_for_100_continue
             self.keep_alive = False
-        if _closes(held.get(b"connection", b"")):
+        connection = held.get(b"connection")
+        if connection is not None and _closes(connection):
             self.keep_alive = False
         elif not self.keep_alive:
             lines.append((b"connection", b"close"))
@@ -120,7 +121,7 @@ async def send_answer(answer: problems.Answer, send: Any) -> None:
 
 
 def _closes(connection: bytes) -> bool:
-    return b"close" in (token.strip() for token in connection.lower().split(b","))
+    return b"close" in [token.strip() for token in connection.lower().split(b",")]
 
 
 _known_names = set[bytes]()

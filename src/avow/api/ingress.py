@@ -85,7 +85,7 @@ class InputReader:
 
         Raises `input-invalid` with every flaw.
         """
-        if not isinstance(body, Mapping):
+        if not isinstance(body, dict):
             raise input_invalid([Flaw("#", "not-an-object", "must be a JSON object of the arguments")])
         values, flaws = parse_members(self._members, body, "#")  # pyright: ignore[reportUnknownArgumentType]
         if flaws:

@@ -7,24 +7,22 @@ import os
 import signal
 import socket
 import sys
-from typing import Any
 
 import click
 from watchfiles import PythonFilter, awatch  # pyright: ignore[reportUnknownVariableType]
 
 from avow.api.serving import listen, url_of
 from avow.cli import output
+from avow.cli.child import Child
 from avow.cli.development import Surroundings, home_folder, set_up
 from avow.cli.target import load_target, source_folder
 from avow.errors import EnvironmentFault
 from avow.model.system import System
 
-READY_S_MAX = 30
 RESTARTS_MAX = 5
 """How often in a row a server that dies while it starts is started again."""
 RESTART_PAUSE_S = 0.2
 """How long it waits after the first of them; longer after each."""
-END_S_MAX = 15
 
 _UNSERVED = (
     "the declaration can't be served as it is now: see above. It is tried again when the source changes"
@@ -68,7 +66,8 @@ class _Supervisor:
         self.listening, self.as_json, self.reload = listening, as_json, reload
         self.ending = asyncio.Event()
         self.changed = asyncio.Event()
-        self.server: Any = None
+        self.server = Child(target, listening, surroundings.environment(), "development")
+        self.runs = False
 
     async def run(self) -> None:
         """Serve until SIGINT or SIGTERM."""
@@ -84,23 +83,12 @@ class _Supervisor:
         finally:
             if watching is not None:
                 watching.cancel()
-            await self._stop()
+            await self.server.stop()
 
     async def _start(self) -> None:
-        number = self.listening.fileno()
-        self.server = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "avow.cli.server_process", self.target, str(number),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, pass_fds=[number],
-            env=self.surroundings.environment(), start_new_session=True,
-        )  # fmt: skip
-        try:
-            line = await asyncio.wait_for(self.server.stdout.readline(), READY_S_MAX)
-        except TimeoutError:
-            line = b""
-        if line != b"ready\n":
-            await self._stop()
-            self.server = None
-            raise EnvironmentFault("server-failed", "the server did not start", "See the message above.")
+        self.runs = False
+        await self.server.start()
+        self.runs = True
 
     async def _until_something_happens(self) -> None:
         died = asyncio.create_task(self._server_dies())
@@ -115,15 +103,14 @@ class _Supervisor:
             self.changed.clear()
             await self._replace()
         else:
-            output.talk(f"the server ended with {self.server.returncode}; starting it again")
+            output.talk(f"the server ended with {died.result()}; starting it again")
             await self._restart()
 
-    async def _server_dies(self) -> None:
-        """Until the server has ended by itself; where none runs, only a change helps, and that isn't one."""
-        if self.server is not None:
-            await self.server.wait()
-        else:
+    async def _server_dies(self) -> int:
+        """The exit code of a server that has ended by itself; where none runs, only a change helps."""
+        if not self.runs:
             await asyncio.Event().wait()
+        return await self.server.wait()
 
     async def _restart(self) -> None:
         """Start a server that has died, a few times; then leave it to the next change of the source."""
@@ -149,7 +136,7 @@ class _Supervisor:
         if await checked.wait() != 0:
             output.talk("the changed declaration wasn't taken over; the server goes on with the one before")
             return
-        await self._stop()
+        await self.server.stop()
         try:
             await self._start()
         except EnvironmentFault:
@@ -157,16 +144,6 @@ class _Supervisor:
             output.talk(_UNSERVED)
         else:
             output.talk("reloaded")
-
-    async def _stop(self) -> None:
-        if self.server is None or self.server.returncode is not None:
-            return
-        self.server.terminate()
-        try:
-            await asyncio.wait_for(self.server.wait(), END_S_MAX)
-        except TimeoutError:
-            self.server.kill()
-            await self.server.wait()
 
     async def _watch(self) -> None:
         async for _ in awatch(source_folder(self.target), watch_filter=PythonFilter()):
