@@ -133,7 +133,7 @@ async def killed_after_commit(backend: Backend) -> Outcome:
 
 
 async def last_place(backend: Backend) -> Outcome:
-    """Two approvals for one place; a lock of ours lets both get to the same point before either goes on."""
+    """Two approvals for one place; a lock of ours lets both get as far as they can before either goes on."""
     course = await _course(backend, 1)
     records = [await _verified(backend, name, course) for name in ("ana", "bo")]
     dean = person(backend, "dora", "dean")
@@ -141,7 +141,7 @@ async def last_place(backend: Backend) -> Outcome:
         async with holder.transaction():
             await holder.execute(f"SELECT FROM {backend.courses} WHERE id = $1 FOR UPDATE", course)
             sent = [asyncio.create_task(dean.post(f"/enrollments/{record}/approve")) for record in records]
-            await until_waiting(watch, 2)
+            await until_waiting(watch, backend.rivals_in_database)
         answers = await asyncio.gather(*sent)
         query = f"SELECT taken, seats FROM {backend.courses} WHERE id = $1"  # noqa: S608 - a name of ours
         row = await watch.fetchrow(query, course)

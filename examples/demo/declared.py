@@ -44,6 +44,7 @@ class Declared:
     process: subprocess.Popen[bytes] | None = field(default=None)
     courses: str = "enrollment.courses"
     enrollments: str = "enrollment.enrollments"
+    rivals_in_database: int = 1
 
     @classmethod
     def set_up(cls, target: Path, home: Path, say: Callable[[str], None], port: int = 0) -> Self:

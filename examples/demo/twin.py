@@ -25,6 +25,7 @@ class Twin:
     """`examples/twins/enrollment`, as its README says how to start it."""
 
     courses, enrollments = "courses", "enrollments"
+    rivals_in_database = 2
 
     def __init__(self, admin_url: str) -> None:
         self._admin_url, self._url = admin_url, ""

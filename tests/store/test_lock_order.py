@@ -7,12 +7,15 @@ PostgreSQL ends one of them a second later. Nothing here knows the order: only t
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
 from avow import Entity, State, authenticated, create, field, internal, quota, read, ref, system, transition
+from avow.engine import execute
 from avow.engine.execute import Engine
 from avow.store.driver import Connection
 from avow.store.pool import connect
@@ -205,3 +208,51 @@ async def test_two_commands_in_opposite_parts_never_wait_for_each_other(made: Da
             await gate.waiting(2)
             await gate.open()
             await asyncio.gather(there, back)
+
+
+async def contend(loser: Engine, winner: Engine, gate: Gate, box: UUID) -> None:
+    """Let a process lose a box to another one, so that it takes the locks there first from now on."""
+    await gate.hold("boxes", box)
+    won = asyncio.create_task(do(winner, "Box", "compare", box))
+    await gate.waiting(1)
+    lost = asyncio.create_task(do(loser, "Box", "compare", box))
+    await gate.waiting(2)
+    await gate.open()
+    await asyncio.gather(won, lost)
+
+
+@pytest.mark.usefixtures("rings_last")
+async def test_commands_that_take_their_locks_first_take_all_of_them_in_order(
+    made: Database, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not their own record first, and the others once the decision is made."""
+    monkeypatch.setattr(execute, "CONTENDED_S", 60.0)
+    async with engine(boxes, made.application_url) as one, engine(boxes, made.application_url) as two:
+        left, right = await pair(one)
+        await contend(one, two, gate, left)
+        await contend(two, one, gate, right)
+        await gate.hold("boxes", left, right)
+        there = asyncio.create_task(do(one, "Box", "hand_over", left))
+        back = asyncio.create_task(do(two, "Box", "hand_over", right))
+        await gate.waiting(2)
+        await gate.open()
+        await asyncio.gather(there, back)
+
+
+async def test_a_dry_run_that_is_overtaken_each_time_takes_the_locks_first(
+    made: Database, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nobody could rehearse a command on a record that is always moving."""
+    monkeypatch.setattr(execute, "OPTIMISTIC_ATTEMPTS_MAX", 1)
+    async with engine(boxes, made.application_url) as one, engine(boxes, made.application_url) as two:
+        left, _ = await pair(one)
+        await gate.hold("boxes", left)
+        moving = asyncio.create_task(do(one, "Box", "compare", left))
+        await gate.waiting(1)
+        would = asyncio.create_task(two.execute(replace(request("Box", "compare", left, {}), dry_run=True)))
+        await gate.waiting(2)
+        await gate.open()
+        await moving
+        assert (await would).status == 200
+        kept = await two.execute(request("Box", "compare", left, {}))
+        assert json.loads((await would).body)["version"] == kept.version, "it kept nothing"

@@ -172,12 +172,16 @@ class Engine:
             reply = await self._reply(attempt, outcome)
             if reply is not None:
                 return reply
-        for tried in range(0 if attempt.request.dry_run else LOCKED_ATTEMPTS_MAX):
+        if attempt.loaded is None:
+            # Locks are taken in one order, so all of them have to be known before the first.
+            attempt.decide(await self._transactions.load(attempt.plan, attempt.tenant, attempt.wanted))
+        for tried in range(LOCKED_ATTEMPTS_MAX):
             try:
                 async with self._turns.of(attempt.turns()):
-                    outcome, _ = await self._transactions.decide_locked(
-                        attempt.plan, attempt.wanted, attempt.locks(), tenant, key, attempt.decide
-                    )
+                    outcome = await self._transactions.decide_locked(
+                        attempt.plan, attempt.wanted, attempt.locks(), tenant, key, attempt.decide,
+                        keep=not attempt.request.dry_run,
+                    )  # fmt: skip
             except Retryable:
                 await asyncio.sleep(_pause(tried))
                 continue

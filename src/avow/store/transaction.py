@@ -165,18 +165,29 @@ class Transactions:
 
     async def decide_locked(
         self, plan: LoadPlan, wanted: Wanted, locks: Mapping[Key, bool], tenant: str,
-        key: IdempotencyKey | None, decide: Decide,
-    ) -> tuple[Outcome, Loaded]:  # fmt: skip
-        """Lock first, then load, decide and commit: what a contended record needs to make progress."""
-        async with self._alone, self._pool.borrow() as connection, connection.transaction():
-            writing = {kind for (kind, _), write in locks.items() if write}
-            await connection.execute(
-                _LOCK, tenant, [kind for kind, _ in locks], [record for _, record in locks],
-                [kind in writing for kind, _ in locks],
-            )  # fmt: skip
-            loaded = plan.read(await connection.fetchrow(plan.sql, *plan.parameters(tenant, [wanted])))
-            outcome = await self._call_alone(connection, tenant, Commit(key, decide(loaded)))
-            return outcome, loaded
+        key: IdempotencyKey | None, decide: Decide, *, keep: bool,
+    ) -> Outcome:  # fmt: skip
+        """Lock first, then load, decide and commit: what a contended record needs to make progress.
+
+        locks: everything that the decision may rest on, so that all are taken in one order. keep: False
+        for a rehearsal, of which nothing is kept.
+        """
+        writing = {kind for (kind, _), write in locks.items() if write}
+        async with self._alone, self._pool.borrow() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                await connection.execute(
+                    _LOCK, tenant, [kind for kind, _ in locks], [record for _, record in locks],
+                    [kind in writing for kind, _ in locks],
+                )  # fmt: skip
+                loaded = plan.read(await connection.fetchrow(plan.sql, *plan.parameters(tenant, [wanted])))
+                outcome = await self._call_alone(connection, tenant, Commit(key, decide(loaded)))
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await (transaction.commit() if keep else transaction.rollback())
+            return outcome
 
     async def _share(self, tenant: Hashable, members: list[Member[Commit, Outcome]]) -> None:
         """One transaction for all members; where it fails, one for each."""

@@ -1,5 +1,6 @@
 -- One entity's table, and its part in the functions that write. The fragments are made by tables.py from the
--- declaration. The functions here are executed by avow.commit only, under its search path and its rights.
+-- declaration. The functions here are executed by avow.commit only, under its search path and its rights. Where
+-- an entity's columns are in reach, variables bear their function's name: a field may be called like any of them.
 
 -- name: table
 -- The columns that every entity has, then its fields.
@@ -31,7 +32,7 @@ GRANT SELECT ON @{table} TO @{application}, @{reader}
                 SELECT l.place::integer FROM (
                     SELECT w.place, w.version AS wanted, r.version AS current
                     FROM unnest(p_kinds, p_ids, p_versions) WITH ORDINALITY AS w (kind, id, version, place)
-                    JOIN @{table} r ON r.tenant = p_tenant AND r.id = w.id
+                    JOIN @{table} r ON r.tenant = lock_versions.p_tenant AND r.id = w.id
                     WHERE w.kind = @{kind} ORDER BY r.id FOR NO KEY UPDATE OF r) AS l
                 WHERE l.wanted IS NULL OR l.wanted = l.current);
         ELSE
@@ -39,7 +40,7 @@ GRANT SELECT ON @{table} TO @{application}, @{reader}
                 SELECT l.place::integer FROM (
                     SELECT w.place, w.version AS wanted, r.version AS current
                     FROM unnest(p_kinds, p_ids, p_versions) WITH ORDINALITY AS w (kind, id, version, place)
-                    JOIN @{table} r ON r.tenant = p_tenant AND r.id = w.id
+                    JOIN @{table} r ON r.tenant = lock_versions.p_tenant AND r.id = w.id
                     WHERE w.kind = @{kind} ORDER BY r.id FOR SHARE OF r) AS l
                 WHERE l.wanted IS NULL OR l.wanted = l.current);
         END IF;
@@ -79,7 +80,7 @@ $function$
             WHERE g.entry ->> 'kind' = @{kind} ORDER BY place
         ), created AS (
             INSERT INTO @{table} AS r (tenant, id, state, version, head, boundary, changed_at@{names})
-            SELECT p_tenant, g.id, g.target, 1, g.leaf, g.boundary, g.at@{inserted}
+            SELECT apply_entries.p_tenant, g.id, g.target, 1, g.leaf, g.boundary, g.at@{inserted}
             FROM given g WHERE g.source IS NULL
             RETURNING r.*
         ), changed AS (
@@ -87,7 +88,7 @@ $function$
                 state = g.target, version = r.version + 1, head = g.leaf, boundary = g.boundary,
                 changed_at = g.at@{updated}
             FROM given g
-            WHERE r.tenant = p_tenant AND r.id = g.id AND r.version + 1 = g.version AND r.state = g.source
+            WHERE r.tenant = apply_entries.p_tenant AND r.id = g.id AND r.version + 1 = g.version AND r.state = g.source
               AND encode(r.head, 'hex') = g.prev
             RETURNING @{same} AS same
         ), written AS (
@@ -131,15 +132,15 @@ $function$
 
 -- name: quota_of_counted
 -- A record that is counted: its anchor is locked, then everything at that anchor is counted.
-    IF p_kind = @{kind} THEN
+    IF written.kind = @{kind} THEN
         FOR anchor IN
             SELECT a.id, (@{limit}) AS most FROM @{anchor_table} a
-            JOIN @{table} r ON r.tenant = p_tenant AND r.id = p_id
-            WHERE a.tenant = p_tenant AND a.id = r.@{reference} AND r.state = ANY (@{states})
+            JOIN @{table} r ON r.tenant = demand_quotas.p_tenant AND r.id = written.id
+            WHERE a.tenant = demand_quotas.p_tenant AND a.id = r.@{reference} AND r.state = ANY (@{states})
             FOR NO KEY UPDATE OF a
         LOOP
             SELECT coalesce(@{measure}, 0) INTO used FROM @{table} c
-            WHERE c.tenant = p_tenant AND c.@{reference} = anchor.id AND c.state = ANY (@{states});
+            WHERE c.tenant = demand_quotas.p_tenant AND c.@{reference} = anchor.id AND c.state = ANY (@{states});
             IF used > anchor.most THEN
                 RAISE EXCEPTION 'quota' USING ERRCODE = '23514', CONSTRAINT = @{constraint};
             END IF;
@@ -148,10 +149,10 @@ $function$
 
 -- name: quota_of_anchor
 -- An anchor whose limit may have changed; it is locked, having been written.
-    IF p_kind = @{anchor_kind} THEN
-        SELECT (@{limit}) AS most, a.id INTO anchor FROM @{anchor_table} a WHERE a.tenant = p_tenant AND a.id = p_id;
+    IF written.kind = @{anchor_kind} THEN
+        SELECT (@{limit}) AS most, a.id INTO anchor FROM @{anchor_table} a WHERE a.tenant = demand_quotas.p_tenant AND a.id = written.id;
         SELECT coalesce(@{measure}, 0) INTO used FROM @{table} c
-        WHERE c.tenant = p_tenant AND c.@{reference} = p_id AND c.state = ANY (@{states});
+        WHERE c.tenant = demand_quotas.p_tenant AND c.@{reference} = written.id AND c.state = ANY (@{states});
         IF used > anchor.most THEN
             RAISE EXCEPTION 'quota' USING ERRCODE = '23514', CONSTRAINT = @{constraint};
         END IF;
@@ -170,13 +171,13 @@ CREATE OR REPLACE FUNCTION avow.demand_quotas(p_tenant text, p_entries jsonb[]) 
     LANGUAGE plpgsql
     AS $function$
 DECLARE
-    anchor record;
-    used   numeric;
-    p_kind text;
-    p_id   uuid;
+    written record;
+    anchor  record;
+    used    numeric;
 BEGIN
-    FOR p_kind, p_id IN
-        SELECT DISTINCT e.entry ->> 'kind', (e.entry ->> 'id')::uuid FROM unnest(p_entries) AS e (entry) ORDER BY 1, 2
+    FOR written IN
+        SELECT DISTINCT e.entry ->> 'kind' AS kind, (e.entry ->> 'id')::uuid AS id
+        FROM unnest(p_entries) AS e (entry) ORDER BY 1, 2
     LOOP
 @{branches}
     END LOOP;
