@@ -38,9 +38,9 @@ from avow.store.cluster import Cluster
 from avow.store.driver import Connection
 from avow.store.install import create_database, install, login
 from avow.store.pool import connect
-from avow.store.tables import SHARED_LOCK_WAIT_MS
 from tests.acceptance.polling import until
 from tests.fix_database import with_login
+from tests.waiting import WAITS
 
 ROOT = Path(__file__).resolve().parents[2]
 ENROLLMENT = ROOT / "examples" / "enrollment"
@@ -48,11 +48,9 @@ VENUE = ROOT / "tests" / "contract" / "systems" / "venue.py"
 READY_S_MAX = 30.0
 ANSWER_S_MAX = 60.0
 TOKEN_S = 3600
-# Longer than a shared commit would wait before each of its commands waits by itself.
 WAITING = f"""
 SELECT count(*) >= $1 FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = 'avow'
-  AND pid <> pg_backend_pid() AND query_start < clock_timestamp() - interval '{2 * SHARED_LOCK_WAIT_MS} ms'
+WHERE datname = current_database() AND application_name = 'avow' AND pid <> pg_backend_pid() AND {WAITS}
 """
 PASSWORD = "of a test"
 

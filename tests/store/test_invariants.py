@@ -18,6 +18,7 @@ from tests.acceptance.polling import until
 from tests.fix_database import Database, MakeDatabase
 from tests.store.company import engine, request, tally
 from tests.store.theatre import theatre
+from tests.waiting import WAITS
 
 RIVALS = 16
 
@@ -111,9 +112,7 @@ async def test_a_record_that_moves_to_another_anchor_counts_there(database: Make
         ).status == 200
 
 
-WAITING = (
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
+WAITING = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {WAITS}"
 
 
 @pytest.mark.parametrize("locked", [True, False], ids=["with its lock", "without its lock"])

@@ -22,12 +22,11 @@ from avow.store.pool import connect
 from tests.acceptance.polling import until
 from tests.fix_database import Database, MakeDatabase
 from tests.store.company import engine, request
+from tests.waiting import WAITS
 
 PAIRS = 4
 """So many pairs: an order that goes by when a record was made, or by its part, isn't met by chance."""
-WAITING = (
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
+WAITING = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {WAITS}"
 
 
 class Box(Entity, plural="boxes"):

@@ -18,6 +18,7 @@ from tests.acceptance.polling import until
 from tests.fix_database import Database, MakeDatabase
 from tests.store.company import engine, request
 from tests.store.theatre import theatre
+from tests.waiting import WAITS
 
 OURS = (
     "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'avow'"
@@ -92,7 +93,7 @@ async def test_a_cancelled_request_leaves_no_connection_and_no_transaction_behin
         ]
 
         async def two_wait() -> bool:
-            return await admin.fetchval(f"SELECT count(*) {OURS} AND wait_event_type = 'Lock'") == 2
+            return await admin.fetchval(f"SELECT count(*) {OURS} AND {WAITS}") == 2
 
         await until(two_wait, "both connections wait for the lock")
         for task in running:

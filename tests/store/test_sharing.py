@@ -18,6 +18,7 @@ from tests.fix_database import Database, MakeDatabase
 from tests.store.company import engine, request, tally
 from tests.store.theatre import theatre
 from tests.store.wire import proxied
+from tests.waiting import WAITS
 
 TOGETHER = 24
 SOON_S = STATEMENT_S_MAX / 2
@@ -99,8 +100,7 @@ async def test_many_stuck_on_one_record_leave_connections_to_others(
 
         async def waits() -> bool:
             return await admin.fetchval(
-                "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                " AND datname = current_database()"
+                f"SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND {WAITS}"
             )
 
         await until(waits, "one of them waits in the database, the others before it")

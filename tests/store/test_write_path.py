@@ -24,6 +24,7 @@ from tests.fix_database import Database, MakeDatabase
 from tests.store.company import engine, request, tally
 from tests.store.theatre import theatre
 from tests.store.wire import Wire, proxied
+from tests.waiting import WAITS
 
 WRITTEN = (
     "theatre.halls",
@@ -319,7 +320,7 @@ async def test_a_decision_of_more_than_a_minute_ago_is_made_again(made: Database
 
 async def is_waiting(admin: Connection) -> bool | None:
     return await admin.fetchval(
-        "SELECT true FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        f"SELECT true FROM pg_stat_activity WHERE datname = current_database() AND {WAITS}"
     )
 
 
