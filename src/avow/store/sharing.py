@@ -17,8 +17,6 @@ from avow.errors import reject
 
 WAITING_MAX = 1_000
 """How many may wait in one lane."""
-LOOKED_AT_MAX = 256
-"""How many are looked at for those whose claims are free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +116,7 @@ class Sharing(Generic[Item, Result]):
         """The members of the next round of a lane, in the order they came; the lane goes to the end."""
         waiting, passed = self._lanes.pop(lane), list[Member[Item, Result]]()
         members = list[Member[Item, Result]]()
-        for _ in range(min(len(waiting), LOOKED_AT_MAX)):
+        for _ in range(len(waiting)):
             if len(members) == self._bounds.members_max:
                 break
             member = waiting.popleft()

@@ -106,6 +106,18 @@ async def test_what_is_claimed_alone_meets_nobody_in_the_same_or_another_round_t
     await asyncio.gather(*begun)
 
 
+async def test_however_many_wait_for_one_claim_others_of_the_lane_pass_them() -> None:
+    trips = Trips()
+    sharing = Sharing[str, str](trips.run, Bounds(rounds_max=2))
+    begun = [*begin(sharing, "a", *map(str, range(WAITING_MAX - 1)), seat=True), *begin(sharing, "a", "free")]
+    await settled()
+    assert trips.made == [("a", ["0", "free"])]
+    for task in begun:
+        task.cancel()
+    await asyncio.gather(*begun, return_exceptions=True)
+    await trips.end()
+
+
 async def test_what_is_claimed_beside_others_is_shared_by_them() -> None:
     trips = Trips()
     sharing = Sharing[str, str](trips.run, Bounds(rounds_max=2))

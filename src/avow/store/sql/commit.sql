@@ -85,27 +85,26 @@ CREATE OR REPLACE FUNCTION avow.keep_answers(
     LANGUAGE plpgsql
     AS $function$
 DECLARE
-    kept   uuid[];
-    wanted integer;
+    kept   bigint;
     known  integer[];
+    wanted bigint;
 BEGIN
-    WITH given AS MATERIALIZED (
-        SELECT * FROM unnest(p_keys, p_fingerprints, p_statuses, p_bodies, p_kinds, p_records, p_versions)
-            WITH ORDINALITY AS g (key, fingerprint, status, body, kind, record, version, place)
-        WHERE g.key IS NOT NULL AND g.place <> ALL (p_dropped)
-    ), made AS (
-        INSERT INTO avow.idempotency (tenant, id, fingerprint, status, body, kind, record, version, at)
-        SELECT p_tenant, key, fingerprint, status, body, kind, record, version, p_now FROM given ORDER BY key
-        ON CONFLICT DO NOTHING RETURNING id
-    )
-    SELECT (SELECT array_agg(id) FROM made), (SELECT count(*) FROM given) INTO kept, wanted;
-    IF cardinality(kept) = wanted OR wanted = 0 THEN
+    INSERT INTO avow.idempotency (tenant, id, fingerprint, status, body, kind, record, version, at)
+    SELECT p_tenant, g.key, g.fingerprint, g.status, g.body, g.kind, g.record, g.version, p_now
+    FROM unnest(p_keys, p_fingerprints, p_statuses, p_bodies, p_kinds, p_records, p_versions)
+        WITH ORDINALITY AS g (key, fingerprint, status, body, kind, record, version, place)
+    WHERE g.key IS NOT NULL AND g.place <> ALL (p_dropped) ORDER BY g.key
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS kept = ROW_COUNT;
+    IF kept = cardinality(p_keys) THEN
         RETURN '{}';
     END IF;
-    known := ARRAY(
-        SELECT place::integer FROM unnest(p_keys) WITH ORDINALITY AS g (key, place)
-        WHERE g.key IS NOT NULL AND g.place <> ALL (p_dropped) AND g.key <> ALL (coalesce(kept, '{}')));
-    IF cardinality(known) + coalesce(cardinality(kept), 0) <> wanted THEN
+    -- Kept already are those that this transaction has not written itself.
+    SELECT coalesce(array_agg(g.place::integer) FILTER (WHERE i.id IS NULL), '{}'), count(*) INTO known, wanted
+    FROM unnest(p_keys) WITH ORDINALITY AS g (key, place) LEFT JOIN avow.idempotency i
+        ON i.tenant = p_tenant AND i.id = g.key AND i.xmin = pg_current_xact_id()::xid
+    WHERE g.key IS NOT NULL AND g.place <> ALL (p_dropped);
+    IF kept + cardinality(known) <> wanted THEN
         RAISE EXCEPTION 'two commands have one key' USING ERRCODE = 'AV002';
     END IF;
     RETURN known;
