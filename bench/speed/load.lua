@@ -1,4 +1,4 @@
--- What wrk sends. Arguments: operation, token, file of record ids (or -), prefix of this run's keys.
+-- What wrk sends. Arguments: operation, token, file of record ids (or -), prefix of this run's keys, seed, collection.
 -- Each request has an Idempotency-Key of its own and a record drawn uniformly.
 
 local threads = 0
@@ -8,7 +8,7 @@ function setup(thread)
     thread:set("number", threads)
 end
 
-local records, head, tail, place, operation, prefix = {}, nil, nil, 0, nil, nil
+local records, head, tail, place, operation, prefix, collection = {}, nil, nil, 0, nil, nil, nil
 
 function init(arguments)
     operation = arguments[1]
@@ -17,6 +17,7 @@ function init(arguments)
     if file ~= "-" then
         for line in io.lines(file) do records[#records + 1] = line end
     end
+    collection = arguments[6]
     math.randomseed(tonumber(arguments[5]) + number)
     local common = string.format(" HTTP/1.1\r\nHost: %s:%s\r\nAuthorization: Bearer %s\r\n", wrk.host, wrk.port, token)
     local body = operation == "create" and '{"amount":1000000000000}' or '{"amount":1}'
@@ -29,12 +30,12 @@ function init(arguments)
 end
 
 function request()
-    if operation == "list" then return "GET /payments?limit=20" .. tail end
-    if operation == "read" then return "GET /payments/" .. records[math.random(#records)] .. tail end
+    if operation == "list" then return "GET " .. collection .. "?limit=20" .. tail end
+    if operation == "read" then return "GET " .. collection .. "/" .. records[math.random(#records)] .. tail end
     place = place + 1
     local key = prefix .. place
-    if operation == "create" then return "POST /payments" .. head .. key .. tail end
-    return "POST /payments/" .. records[math.random(#records)] .. "/capture" .. head .. key .. tail
+    if operation == "create" then return "POST " .. collection .. head .. key .. tail end
+    return "POST " .. collection .. "/" .. records[math.random(#records)] .. "/capture" .. head .. key .. tail
 end
 
 function done(summary, latency, _)

@@ -10,13 +10,15 @@ from typing import Any
 class Sample:
     """What came out of a few seconds.
 
-    python_us, postgres_us: CPU microseconds per command. wal_bytes: per command. None: not measured.
+    p50_ms, p99_ms: of the time that one command takes; pgbench tells their mean instead. python_us,
+    postgres_us: CPU microseconds per command. wal_bytes: per command. None: not measured.
     """
 
     commands: int
     seconds: float
-    p50_ms: float
-    p99_ms: float
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    mean_ms: float | None = None
     python_us: float | None = None
     postgres_us: float | None = None
     wal_bytes: float | None = None

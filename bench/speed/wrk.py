@@ -81,20 +81,24 @@ def _unpack() -> None:
 
 @dataclass(frozen=True)
 class Load:
-    """What is sent to one server. records: the file with the ids; None: the operation needs none."""
+    """What is sent to one server.
+
+    records: the file with the ids; None: the operation needs none. collection: the path above the ids.
+    """
 
     url: str
     token: str
     records: Path | None
     operation: str = "capture"
+    collection: str = "/payments"
 
     async def run(self, clients: int, seconds: float) -> Sample:
         """Keep `clients` requests under way for a while. Raises RoundFailed."""
         program, address = find(), urlsplit(self.url)
         process = await asyncio.create_subprocess_exec(
-            program.path, "-t1", f"-c{clients}", f"-d{math.ceil(seconds)}s", f"--timeout={TIMEOUT_S}s", "-s", SCRIPT,
-            f"{address.scheme}://{address.netloc}", "--", self.operation, self.token,
-            str(self.records or "-"), secrets.token_hex(8), str(secrets.randbelow(2**31)),
+            program.path, "-t1", f"-c{clients}", f"-d{math.ceil(seconds)}s", f"--timeout={TIMEOUT_S}s",
+            "-s", SCRIPT, f"{address.scheme}://{address.netloc}", "--", self.operation, self.token,
+            str(self.records or "-"), secrets.token_hex(8), str(secrets.randbelow(2**31)), self.collection,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=program.environment(),
         )  # fmt: skip
         try:
