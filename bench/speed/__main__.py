@@ -1,81 +1,66 @@
-"""`python -m bench.speed`: the benchmark, or one thing of it. See docs/how-to/measure.md."""
+"""What bench/run calls: the benchmark, or one thing of it. See docs/how-to/measure.md."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
-import os
 import sys
-from functools import partial
 
 import uvloop
 
 from avow.errors import AvowError
 from avow.store.pool import connect
-from bench.speed.avow_http import avow_server, records_file
-from bench.speed.in_process import engine_call, tasks
-from bench.speed.meter import Meter, accounted
-from bench.speed.sample import Sample
-from bench.speed.stage import RECORDS, Stage, stage
+from bench.speed import arguments, whole
+from bench.speed.contender import Contender
+from bench.speed.limit import PgbenchFailed
+from bench.speed.meter import UnaccountedFor
+from bench.speed.run import Pace, Run, avow_engine, avow_http
+from bench.speed.stage import stage
 from bench.speed.tokens import issuer
-from bench.speed.wrk import Load, find
+from bench.speed.wrk import RoundFailed, find
 
-WARM_UP_S = 2
-
-
-async def http(made: Stage, options: argparse.Namespace) -> Sample:
-    """Avow over HTTP."""
-    find()
-    admin = await connect(made.admin_url())
-    with issuer() as who:
-        async with avow_server(made, who, options.workers) as server:
-            records = records_file(made)
-            load = Load(server.url, who.token("clerk-1", "clerk"), records, options.operation)
-            await load.run(options.clients, WARM_UP_S)
-            once = partial(load.run, options.clients, options.seconds)
-            meter = Meter(admin, made.postmaster, server.pid)
-            if options.operation in ("read", "list"):
-                return await meter.measure(once)
-            return await accounted(admin, options.clients, lambda: meter.measure(once))
-
-
-async def engine(made: Stage, options: argparse.Namespace) -> Sample:
-    """The engine in this process."""
-    admin = await connect(made.admin_url())
-    async with engine_call(made) as call:
-        await tasks(call, options.tasks, WARM_UP_S)
-        meter = Meter(admin, made.postmaster, os.getpid())
-        once = partial(tasks, call, options.tasks, options.seconds)
-        return await accounted(admin, 0, lambda: meter.measure(once))
+FAULTS = (RoundFailed, PgbenchFailed, UnaccountedFor)
 
 
 async def one(options: argparse.Namespace) -> None:
     """Measure one thing and print it, as often as was asked for."""
+    pace = Pace(options.rounds, options.seconds, 2)
+    if options.parts == ["http"]:
+        find()
     async with stage(records=options.records) as made:
-        for _ in range(options.rounds):
-            sample = await {"http": http, "engine": engine}[options.what](made, options)
-            print(json.dumps({"what": options.what, **sample.described()}), flush=True)
+        admin = await connect(made.admin_url())
+        with issuer() as who:
+            run = Run(made, who, admin, None, pace)
+            if options.parts == ["http"]:
+                async with avow_http(run, options.workers) as server:
+                    await _rounds(run, server.contender(options.clients, options.operation))
+            else:
+                async with avow_engine(run, options.tasks) as inside:
+                    await _rounds(run, inside)
+        await admin.close()
+
+
+async def _rounds(run: Run, measured: Contender) -> None:
+    await measured.run(run.pace.warm_up_s)
+    for _ in range(run.pace.rounds):
+        sample = await measured.run(run.pace.seconds)
+        print(json.dumps({"what": measured.name, **sample.described()}), flush=True)
 
 
 def main() -> int:
-    """0 when it was measured, 3 where the surroundings are missing."""
-    parser = argparse.ArgumentParser(prog="python -m bench.speed", description=__doc__)
-    parser.add_argument("what", choices=["http", "engine"])
-    parser.add_argument("--seconds", type=int, default=4, help="of a round")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--clients", type=int, default=64, help="requests under way, over HTTP")
-    parser.add_argument("--tasks", type=int, default=64, help="commands under way, in process")
-    parser.add_argument("--workers", type=int, default=1, help="server processes")
-    parser.add_argument("--records", type=int, default=RECORDS, help="payments to draw from")
-    parser.add_argument("--operation", choices=["capture", "create", "read", "list"], default="capture")
-    options = parser.parse_args()
+    """0 when it was measured, 1 when what was measured doesn't add up, 3 where the surroundings are missing."""
+    options = arguments.read()
+    single = options.parts and options.parts[0] in arguments.SINGLE
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(one(options))
+            runner.run(one(options) if single else whole.measure(options))
     except AvowError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except FAULTS as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import UUID
 
 from bench.speed.service import Service, free_port, python, service
 from bench.speed.stage import TARGET, Stage
@@ -32,9 +33,8 @@ async def avow_server(
         yield running
 
 
-def records_file(made: Stage, count: int | None = None) -> Path:
-    """The ids that the load generator draws from, one a line; the first `count` of them."""
-    chosen = made.records if count is None else made.records[:count]
-    file = made.home / f"records-{len(chosen)}"
-    file.write_text("".join(f"{record}\n" for record in chosen))
+def records_file(made: Stage, records: Sequence[UUID]) -> Path:
+    """The ids that the load generator draws from, one a line."""
+    file = made.home / f"records-{records[0]}-{len(records)}"
+    file.write_text("".join(f"{record}\n" for record in records))
     return file

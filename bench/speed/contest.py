@@ -28,14 +28,6 @@ INSTALL_S_MAX = 300
 REGISTER_S_MAX = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What a peer's makers say themselves, and where."""
-
-    figure: str
-    source: str
-
-
 @dataclass(frozen=True)
 class Rival:
     """A peer that runs. `processes`: those below which everything of it runs."""
@@ -69,7 +61,7 @@ async def _fastapi(made: Stage, issuer: Issuer, name: str) -> AsyncGenerator[Riv
     }
     command = python("-m", "uvicorn", f"bench.speed.peers.{name}.app:app", *UVICORN, "--port", str(port))
     async with _running(made, name, command, port, environment) as one:
-        load = Load(one.url, issuer.token("clerk-1", "clerk"), records_file(made))
+        load = Load(one.url, issuer.token("clerk-1", "clerk"), records_file(made, made.records))
         yield Rival(name, load, (one.pid,))
 
 
@@ -109,17 +101,28 @@ async def _restate(made: Stage, issuer: Issuer, name: str) -> AsyncGenerator[Riv
     async with AsyncExitStack() as stack:
         handling = await stack.enter_async_context(
             _running(
-                made, name, python(
-                    "-m", "hypercorn", "--config", str(PEERS / "restate" / "hypercorn.toml"),
-                    "--bind", f"127.0.0.1:{handler}", "bench.speed.peers.restate.app:app",
-                ), handler, {},
+                made,
+                name,
+                python(
+                    "-m",
+                    "hypercorn",
+                    "--config",
+                    str(PEERS / "restate" / "hypercorn.toml"),
+                    "--bind",
+                    f"127.0.0.1:{handler}",
+                    "bench.speed.peers.restate.app:app",
+                ),
+                handler,
+                {},
             )  # fmt: skip
         )
         server = await stack.enter_async_context(
             _running(made, "restate-server", [binary], ingress, environment)
         )
         await asyncio.to_thread(_register, admin, f"http://127.0.0.1:{handler}")
-        load = Load(server.url, issuer.token("clerk-1"), records_file(made), collection="/Payment")
+        load = Load(
+            server.url, issuer.token("clerk-1"), records_file(made, made.records), collection="/Payment"
+        )
         yield Rival(name, load, (server.pid, handling.pid))
 
 

@@ -10,7 +10,7 @@ from avow.store.driver import Connection
 
 SETTINGS: Mapping[str, str] = {
     "shared_buffers": "1GB",
-    "max_wal_size": "16GB",
+    "max_wal_size": "8GB",
     "checkpoint_timeout": "30min",
     "max_connections": "300",
 }
@@ -24,7 +24,7 @@ DURABILITY: Mapping[str, str] = {"fsync": "on", "synchronous_commit": "on", "ful
 
 
 async def demand_durability(connection: Connection) -> dict[str, str]:
-    """The settings that decide whether a commit is durable. Raises EnvironmentFault unless all of them are on."""
+    """The settings that make a commit durable. Raises EnvironmentFault unless all of them are on."""
     found: dict[str, str] = {
         name: await connection.fetchval("SELECT current_setting($1)", name) for name in DURABILITY
     }

@@ -13,9 +13,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 from uuid import uuid4
-
-import asyncpg
 
 from avow.store import binaries
 from avow.store.install import create_database
@@ -120,7 +119,7 @@ async def limit(made: Stage) -> AsyncGenerator[Limit]:
 @asynccontextmanager
 async def raw_call(found: Limit) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
     """One command as the bare driver calls the lean function, on one connection."""
-    connection = await asyncpg.connect(found.url)
+    connection: Any = cast(Any, await connect(found.url))
     try:
         statement = await connection.prepare("SELECT lean.capture($1, $2, lean.id_of($3), 1, true)")
 

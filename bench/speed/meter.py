@@ -1,4 +1,4 @@
-"""What a round cost beside its time: CPU of the application's and of PostgreSQL's processes, write-ahead log."""
+"""What a round cost beside its time: CPU of the application and of PostgreSQL, write-ahead log."""
 
 from __future__ import annotations
 

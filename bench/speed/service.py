@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@asynccontextmanager
+@asynccontextmanager, suppress
 async def service(
     name: str, command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None
 ) -> AsyncGenerator[Service]:
@@ -48,8 +48,8 @@ async def service(
         )  # fmt: skip
     try:
         if not await _listens(process, port):
-            end = log.read_text("utf-8", "replace")[-2000:]
-            raise EnvironmentFault("server-failed", f"{name} did not start: {end}", "Correct what it says.")
+            end = await asyncio.to_thread(log.read_text, "utf-8", "replace")
+            raise EnvironmentFault("server-failed", f"{name} did not start: {end[-2000:]}", "Correct what it says.")
         yield Service(name, f"http://127.0.0.1:{port}", process.pid, log)
     finally:
         await _end(process)
@@ -72,14 +72,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     """The whole session, gently and then not."""
     if process.returncode is None:
         process.terminate()
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), END_S_MAX)
-        except TimeoutError:
-            pass
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     await process.wait()
 
 

@@ -34,6 +34,8 @@ RECORDS = 10_000
 AMOUNT = 10**12
 """Authorized for each payment: more than any run can capture."""
 FILLING_TASKS = 64
+PRISTINE = "pristine"
+"""A copy of the filled database, for parts that need more of them."""
 LOGIN, PASSWORD = "payment_bench", "of a benchmark"
 
 CLERK = Actor(Subject("clerk-1"), TENANT, frozenset({"clerk"}), "token:1")
@@ -67,12 +69,24 @@ class Stage:
 @asynccontextmanager
 async def stage(settings: Mapping[str, str] | None = None, records: int = RECORDS) -> AsyncGenerator[Stage]:
     """Make it, fill it, remove it. Raises EnvironmentFault where a commit wouldn't be durable."""
-    with own_home(ROOT / ".avow", "speed") as home:
-        with clusters.start(home, settings={**SETTINGS, **(settings or {})}) as lease:
-            made = Stage(home, lease.cluster)
-            await make_tables(made, declared.name)
-            made.records.extend(await fill(made, records))
-            yield made
+    with (
+        own_home(ROOT / ".avow", "speed") as home,
+        clusters.start(home, settings={**SETTINGS, **(settings or {})}) as lease,
+    ):
+        made = Stage(home, lease.cluster)
+        await make_tables(made, declared.name)
+        made.records.extend(await fill(made, records))
+        await clone(made, declared.name, PRISTINE)
+        yield made
+
+
+async def clone(made: Stage, source: str, name: str) -> None:
+    """A copy of a database that nobody is connected to."""
+    server = await connect(made.cluster.url())
+    try:
+        await server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}"')
+    finally:
+        await server.close()
 
 
 async def make_tables(made: Stage, database: str) -> None:
@@ -111,7 +125,8 @@ async def fill(made: Stage, count: int, database: str = declared.name) -> list[U
     async def authorize(some: int) -> None:
         for _ in range(some):
             reply = await engine.execute(request("authorize", None, {"amount": AMOUNT}))
-            assert reply.status == 201 and reply.record is not None, reply
+            assert reply.status == 201, reply
+            assert reply.record is not None
             found.append(reply.record)
 
     try:

@@ -1,4 +1,4 @@
-"""What is measured: a payment that is captured in parts, so that one transition can be repeated without end."""
+"""What is measured: a payment captured in parts, so that one transition can be repeated without end."""
 
 from avow import Entity, State, create, field, invariant, read, role, system, transition
 

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 
-def entry(record: UUID, version: int, prev: bytes, subject: str, amount: int, captured: int) -> tuple[bytes, bytes]:
+def entry(
+    record: UUID, version: int, prev: bytes, subject: str, amount: int, captured: int
+) -> tuple[bytes, bytes]:
     """The header of one capture and its hash, with what Avow's own says."""
     header = {
         "actor": {"credential": "token", "roles": ["clerk"], "subject": subject},

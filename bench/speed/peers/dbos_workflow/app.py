@@ -28,9 +28,7 @@ OPTIONS = {"name": "capture", "isolation_level": "READ COMMITTED"}
 
 LOCK = text("SELECT state, version, head, amount, captured FROM payment WHERE id = :id FOR NO KEY UPDATE")
 CHANGE = text("UPDATE payment SET version = :version, captured = :captured, head = :head WHERE id = :id")
-LOG = text(
-    "INSERT INTO audit_entry (record, version, header, hash) VALUES (:id, :version, :header, :head)"
-)
+LOG = text("INSERT INTO audit_entry (record, version, header, hash) VALUES (:id, :version, :header, :head)")
 SEND = text("INSERT INTO outbox (record, version, kind) VALUES (:id, :version, 'captured')")
 
 

@@ -84,7 +84,9 @@ class Capture(BaseModel):
     amount: int = Field(ge=1, le=2**53)
 
 
-engine = create_async_engine(os.environ["PEER_DATABASE_URL"].replace("postgresql://", "postgresql+asyncpg://"))
+engine = create_async_engine(
+    os.environ["PEER_DATABASE_URL"].replace("postgresql://", "postgresql+asyncpg://")
+)
 sessions = async_sessionmaker(engine, expire_on_commit=False)
 
 
