@@ -49,7 +49,7 @@ async def _rounds(run: Run, measured: Contender) -> None:
 
 
 def main() -> int:
-    """0 when it was measured, 1 when what was measured doesn't add up, 3 where the surroundings are missing."""
+    """0: measured. 1: what was measured doesn't add up. 3: the surroundings are missing."""
     options = arguments.read()
     single = options.parts and options.parts[0] in arguments.SINGLE
     try:

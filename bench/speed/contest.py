@@ -99,23 +99,11 @@ async def _restate(made: Stage, issuer: Issuer, name: str) -> AsyncGenerator[Riv
         "DO_NOT_TRACK": "1",
     }
     async with AsyncExitStack() as stack:
-        handling = await stack.enter_async_context(
-            _running(
-                made,
-                name,
-                python(
-                    "-m",
-                    "hypercorn",
-                    "--config",
-                    str(PEERS / "restate" / "hypercorn.toml"),
-                    "--bind",
-                    f"127.0.0.1:{handler}",
-                    "bench.speed.peers.restate.app:app",
-                ),
-                handler,
-                {},
-            )  # fmt: skip
-        )
+        command = python(
+            "-m", "hypercorn", "--config", str(PEERS / "restate" / "hypercorn.toml"),
+            "--bind", f"127.0.0.1:{handler}", "bench.speed.peers.restate.app:app",
+        )  # fmt: skip
+        handling = await stack.enter_async_context(_running(made, name, command, handler, {}))
         server = await stack.enter_async_context(
             _running(made, "restate-server", [binary], ingress, environment)
         )

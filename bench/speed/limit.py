@@ -74,9 +74,10 @@ class Limit:
     async def run(self, form: str, clients: int, seconds: int, *, queue: bool = True) -> Sample:
         """pgbench on one form for a while. A batch counts as many commands as it wrote."""
         command = [
-            str(binaries.find().program("pgbench")), "-n", "-M", "prepared", "-f", str(SQL / f"limit_{form}.sql"),
-            "-c", str(clients), "-j", str(min(clients, THREADS_MAX)), "-T", str(seconds),
-            "-D", f"records={self.records}", "-D", f"queue={str(queue).lower()}", "-D", f"batch={BATCH}", self.url,
+            str(binaries.find().program("pgbench")), "-n", "-M", "prepared",
+            "-f", str(SQL / f"limit_{form}.sql"), "-c", str(clients), "-j", str(min(clients, THREADS_MAX)),
+            "-T", str(seconds), "-D", f"records={self.records}", "-D", f"queue={str(queue).lower()}",
+            "-D", f"batch={BATCH}", self.url,
         ]  # fmt: skip
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,

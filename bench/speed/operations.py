@@ -1,4 +1,4 @@
-"""Every operation over HTTP by itself: create, capture, read, list; few and many clients; one process and two."""
+"""Every operation over HTTP by itself: create, capture, read, list; under few and many clients."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ async def find_limit(run: Run) -> None:
 
 
 async def http_vs_pgbench(run: Run) -> dict[str, dict[str, Any]]:
-    """Commands over HTTP against F; also against F without its queue row, since this command queues nothing."""
+    """Commands over HTTP against F; also against F without its queue row: this command queues nothing."""
     await find_limit(run)
     async with avow_http(run) as server:
         ours = server.contender(CLIENTS)

@@ -1,5 +1,7 @@
 """A result as a Markdown page: ratios first, then costs, then everything else. Pure."""
 
+# ruff: noqa: E501, ISC004 (a page of text: what is one sentence there stands in one place here)
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping

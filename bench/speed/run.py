@@ -45,7 +45,7 @@ QUICK = Pace(rounds=2, seconds=2, warm_up_s=1)
 
 @dataclass
 class Run:
-    """What the parts of a run share. `limit`: the lean tables; `best`: the fastest way to use them, once found."""
+    """What the parts of a run share. limit: the lean tables. best: the fastest form and client count."""
 
     stage: Stage
     issuer: Issuer

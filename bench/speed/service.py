@@ -36,7 +36,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@asynccontextmanager, suppress
+@asynccontextmanager
 async def service(
     name: str, command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None
 ) -> AsyncGenerator[Service]:
@@ -49,7 +49,8 @@ async def service(
     try:
         if not await _listens(process, port):
             end = await asyncio.to_thread(log.read_text, "utf-8", "replace")
-            raise EnvironmentFault("server-failed", f"{name} did not start: {end[-2000:]}", "Correct what it says.")
+            detail = f"{name} did not start: {end[-2000:]}"
+            raise EnvironmentFault("server-failed", detail, "Correct what it says.")
         yield Service(name, f"http://127.0.0.1:{port}", process.pid, log)
     finally:
         await _end(process)

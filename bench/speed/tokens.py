@@ -66,7 +66,7 @@ def issuer() -> Generator[Issuer]:
             self.end_headers()
             self.wfile.write(document)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name in the base class)
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
