@@ -24,7 +24,7 @@ async def find_limit(run: Run) -> None:
     if run.best is not None:
         return
     assert run.limit is not None
-    seconds, found = run.pace.warm_up_s, list[dict[str, Any]]()
+    seconds, found = max(2, run.pace.warm_up_s), list[dict[str, Any]]()
     await run.limit.run(FORMS[0], 4, seconds)
     rates: dict[tuple[str, int], float] = {}
     for form in FORMS:

@@ -1,8 +1,8 @@
 """DBOS Transact behind FastAPI: a workflow with one transaction, keyed by the idempotency key.
 
 As in its documentation: the workflow's id is the key (`SetWorkflowID`), the transaction is a step of a
-datasource, whose output is recorded in the same transaction. DBOS keeps which keys were seen; the service writes the
-row, the audit entry and the outbox. Pools and everything else are as DBOS sets them.
+datasource, whose output is recorded in the same transaction. DBOS keeps which keys were seen; the
+service writes the row, the audit entry and the outbox. Pools and everything else are as DBOS sets them.
 """
 
 from __future__ import annotations

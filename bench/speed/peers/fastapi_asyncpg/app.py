@@ -1,7 +1,8 @@
 """The strongest service that is usually written by hand: FastAPI, bare asyncpg, one transaction, no ORM.
 
 Seven round trips: BEGIN, the row with its lock, the key with its answer, the row's change, the audit
-entry, the outbox, COMMIT. A copy of a request waits at the row, then finds the key and is given the kept answer.
+entry, the outbox, COMMIT. A copy of a request waits at the row, then finds the key and
+is given the kept answer.
 """
 
 from __future__ import annotations
