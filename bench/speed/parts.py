@@ -120,7 +120,7 @@ PARTS: Mapping[str, Part] = {
     "http_vs_restate": partial(http_vs_peer, ratio="http_vs_restate", name="restate"),
     "http_vs_dbos": partial(http_vs_peer, ratio="http_vs_dbos", name="dbos_workflow"),
     "hot_set": hot_set,
-    "growth": growth,
     "operations": operations,
+    "growth": growth,
     "slow_disk": slow_disk,
 }

@@ -37,6 +37,7 @@ async def slow_disk(run: Run) -> dict[str, dict[str, Any]]:
         async with stage(records=RECORDS) as made, limit(made) as lean:
             admin = await connect(made.admin_url())
             slow = Run(made, run.issuer, admin, lean, run.pace)
+            _demand_slowness((await lean.run("function", 1, run.pace.warm_up_s)).mean_ms or 0.0)
             rates = {
                 clients: (await lean.run("function", clients, run.pace.warm_up_s)).rate
                 for clients in CLIENTS_TRIED
@@ -47,6 +48,13 @@ async def slow_disk(run: Run) -> dict[str, dict[str, Any]]:
             await admin.close()
     run.details["slow_disk"] = {"added_to_each_flush_us": FLUSH_US, **pair.described(rate)}
     return {}
+
+
+def _demand_slowness(mean_ms: float) -> None:
+    """One client waits for each of its flushes. Raises EnvironmentFault where it waited for less."""
+    if mean_ms < FLUSH_US / 1_000:
+        detail = f"the flushes weren't delayed: one client's command took {mean_ms:.2f} ms"
+        raise EnvironmentFault("disk-not-slow", detail, "Leave this part out.")
 
 
 def _compiled() -> Path:
