@@ -1,8 +1,8 @@
 """Make `.venv` hold what the lock file says, or leave it alone when it already does.
 
-Called by ./demo, ./test and bench/run with the name of a group of packages. Needs only Python's standard library.
-It writes into this folder and the package installer's own cache, nowhere else; it never resolves a version
-(the lock has them all, with hashes); and when it fails it says in one sentence what to do.
+Called by ./demo, ./test and bench/run with the name of a group of packages. Needs only Python's standard
+library. It writes into this folder and the package installer's own cache, nowhere else; it never resolves a
+version (the lock has them all, with hashes); and when it fails it says in one sentence what to do.
 """
 
 from __future__ import annotations
