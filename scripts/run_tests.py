@@ -179,6 +179,9 @@ def run_all(chosen: Sequence[Part], for_pytest: Sequence[str]) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Started as `./test &` by a script. The parts would inherit it, and some of them interrupt a process.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     known = parts()
     if arguments and arguments[0] in ("-h", "--help"):
         print(USAGE + "\nParts: " + " ".join(known))

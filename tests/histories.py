@@ -7,7 +7,7 @@ form that verification reads them in.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -68,7 +68,7 @@ class World:
                 )
             )
         for key, final in decided.final.items():
-            self.records[key] = replace(final, head=heads[key])
+            self.records[key] = final._replace(head=heads[key])
             self.changed_at[key] = at
         return command.id
 

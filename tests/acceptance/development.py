@@ -50,7 +50,8 @@ class Development:
             with urllib.request.urlopen(sent, timeout=20) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
+            with error:
+                return error.code, json.loads(error.read() or b"null")
 
     def ready(self) -> bool:
         """Whether it answers and its database does."""
@@ -61,14 +62,19 @@ class Development:
 
     def server_pid(self) -> int:
         """The process that serves; a child of the one that was started."""
-        return next(
-            pid for pid, (parent, words) in _processes().items()
-            if parent == self.process.pid and "avow.cli.server_process" in words
-        )  # fmt: skip
+        return servers_of(self.process.pid)[0]
 
     def said(self) -> str:
         """What it has said on stderr."""
         return self.log.read_text()
+
+
+def servers_of(parent_pid: int) -> list[int]:
+    """The server processes among the children of a process."""
+    return [
+        pid for pid, (parent, words) in _processes().items()
+        if parent == parent_pid and "avow.cli.server_process" in words
+    ]  # fmt: skip
 
 
 @contextmanager
@@ -140,7 +146,8 @@ def _processes() -> dict[int, tuple[int, str]]:
         if process.name.isdigit():
             try:
                 parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-                found[int(process.name)] = (parent, (process / "cmdline").read_text().replace("\0", " "))
+                words = os.fsdecode((process / "cmdline").read_bytes()).replace("\0", " ")
+                found[int(process.name)] = (parent, words)
             except OSError:
                 continue  # it has ended in this moment
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -20,3 +21,12 @@ async def until(condition: Callable[[], Awaitable[T | None]], what: str, timeout
                 return answer
             await anyio.sleep(PAUSE_S)
     raise TimeoutError(f"waited {timeout_s} s in vain until {what}")
+
+
+async def settled() -> None:
+    """Let everything run that is ready to run, and what follows from that."""
+    loop = asyncio.get_running_loop()
+    for _ in range(10):
+        passed: asyncio.Future[None] = loop.create_future()
+        loop.call_soon(passed.set_result, None)
+        await passed

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.acceptance import development
+from tests.acceptance.command_line import avow
 from tests.acceptance.development import ROOT, Development, alive, running, until
 
 ENROLLMENT = ROOT / "examples" / "enrollment"
@@ -99,6 +100,28 @@ def test_a_changed_declaration_is_taken_over_and_a_broken_one_is_not(folder: Pat
         pass
 
 
+def test_a_declaration_that_breaks_between_check_and_start_is_served_once_it_is_mended(
+    folder: Path, target: Path
+) -> None:
+    """As an editor leaves it that saves twice; also when the server that still ran is then killed."""
+    source = target / "system.py"
+    text = source.read_text()
+    with running(target, folder) as dev:
+        broken = "import sys\nassert 'server_process' not in sys.argv[0], 'half saved'\n" + text
+        source.write_text(broken)
+        until(lambda: "can't be served as it is now" in dev.said(), "the server doesn't start")
+        assert "half saved" in dev.said()
+        source.write_text(text)
+        until(lambda: "reloaded" in dev.said(), "the mended declaration is taken over")
+        assert dev.request("GET", "/courses", "user")[0] == 200
+        source.write_text(text.replace("to=closed", "to=clsd"))
+        until(lambda: "wasn't taken over" in dev.said(), "the broken declaration is refused")
+        os.kill(dev.server_pid(), signal.SIGKILL)
+        until(lambda: dev.said().count("can't be served") == 2, "starting it again is given up")
+        source.write_text(text)
+        until(dev.ready, "the mended declaration is served")
+
+
 def test_ending_it_leaves_no_process_behind(folder: Path) -> None:
     with running(ENROLLMENT, folder) as dev:
         server = dev.server_pid()
@@ -120,6 +143,25 @@ def test_serve_refuses_a_login_with_more_rights_than_the_application(dev: Develo
     assert refused.returncode == 3
     assert "is a superuser" in refused.stderr
     assert "IN ROLE enrollment_application" in refused.stderr
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/dev/null/below"])
+def test_a_home_that_cannot_be_written_is_named(home: str) -> None:
+    """Also where the database is another's: development keeps its secrets there."""
+    for url in ("", "postgresql://x@127.0.0.1:1/x"):
+        refused = avow(
+            "dev", str(ENROLLMENT), "--port", "0", environment={"AVOW_HOME": home, "AVOW_DATABASE_URL": url}
+        )
+        assert (refused.returncode, refused.stdout) == (3, "")
+        assert f"error[home-unwritable] {home} can't be written" in refused.stderr
+
+
+def test_a_port_that_cannot_be_is_a_wrong_address() -> None:
+    refused = avow(
+        "verify", str(ENROLLMENT), environment={"AVOW_DATABASE_URL": "postgresql://x@127.0.0.1:99999/x"}
+    )
+    assert refused.returncode == 3
+    assert "Check AVOW_DATABASE_URL" in refused.stderr
 
 
 def test_serve_names_the_setting_that_is_missing() -> None:

@@ -20,6 +20,7 @@ from avow.api import api_keys
 from avow.cli.settings import pepper_of
 from avow.store.pool import connect
 from examples.enrollment.system import app
+from tests.acceptance.command_line import avow
 from tests.acting import Acting, acting
 from tests.fix_database import Database, MakeDatabase
 
@@ -225,6 +226,57 @@ def test_keys_are_the_owners_business(place: Place) -> None:
     assert "Roles: dean, registrar" in wrong.stderr
 
 
+HOSTILE = "\x1b[2Jgone\u202e"
+BAD_BYTES = os.fsdecode(b"\xff")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("keys", "create", BAD_BYTES), ("keys", "create", "x" * 256), ("keys", "create", HOSTILE),
+        ("keys", "create", "anonymous"), ("keys", "create", ""), ("keys", "revoke", BAD_BYTES),
+        ("keys", "create", "ann", "--tenant", "x" * 101), ("keys", "list", "--tenant", BAD_BYTES),
+        ("verify", "--tenant", BAD_BYTES), ("verify", "--tenant", ""),
+        ("why", "courses/x", "--as", ""), ("why", "courses/x", "--as", "a", "--role", BAD_BYTES),
+        ("history", "courses/x", "--tenant", "a\n"), ("history", "courses/x", "--after", "1" * 30),
+        ("history", "courses/x", "--after", "-1"),
+    ],
+)  # fmt: skip
+def test_a_name_that_no_credential_can_carry_is_a_wrong_usage(arguments: tuple[str, ...]) -> None:
+    """No such key is made, that would be refused wherever it is used; and nothing ends in a traceback."""
+    done = avow(
+        *arguments, environment={"AVOW_DATABASE_URL": "postgresql://nowhere:1/x", "AVOW_SECRET": SECRET}
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error[usage]")
+
+
+def test_what_somebody_wrote_into_the_log_cannot_take_over_the_terminal(place: Place) -> None:
+    """A hand that edits the log could else hide what is found, by moving the cursor of whoever looks."""
+    place.execute(f"UPDATE avow.audit SET tenant = e'{HOSTILE}' WHERE id = '{place.course}'")
+    place.execute(
+        "UPDATE avow.audit SET header = convert_to(replace(convert_from(header, 'UTF8'), "
+        "'\"dora\"', '\"\\u001b[2Jgone\\u202e\"'), 'UTF8')"
+    )
+    target = ("--target", str(TARGET))
+    found = place.avow("verify", str(TARGET))
+    assert found.returncode == 1
+    shown = [
+        found,
+        *(place.avow(verb, f"enrollments/{place.enrollment}", *target) for verb in ("why", "history")),
+    ]
+    for done in shown:
+        assert "\\x1b[2Jgone\\u202e" in done.stdout, done.stdout + done.stderr
+        assert all(c.isprintable() or c == "\n" for c in done.stdout)
+
+
+def test_a_tenant_of_whom_nothing_is_there_is_told_from_one_that_holds(place: Place) -> None:
+    """Its name may be a wrong one."""
+    done = place.avow("verify", str(TARGET), "--tenant", "mian")
+    assert "nothing of a tenant called mian" in done.stderr
+    assert "nothing of a tenant" not in place.avow("verify", str(TARGET), "--tenant", "main").stderr
+
+
 def test_doctor_looks_at_the_surroundings_and_says_what_to_do(place: Place) -> None:
     done = place.avow("doctor", str(TARGET), "--json")
     lines = {line["what"]: line for line in json.loads(done.stdout)["lines"]}
@@ -235,6 +287,30 @@ def test_doctor_looks_at_the_surroundings_and_says_what_to_do(place: Place) -> N
     assert done.returncode == 1
     place.execute("INSERT INTO avow.clock (fixed) VALUES ('2026-11-21T00:00:00Z')")
     assert "OFF clock" in place.avow("doctor", str(TARGET)).stdout
+
+
+def test_another_applications_database_is_told_from_ones_own(place: Place, tmp_path: Path) -> None:
+    """No verb works on it by mistake, and none ends in a traceback."""
+    shop = tmp_path / "shop"
+    assert avow("init", str(shop)).returncode == 0
+    before = place.asked("keys", "list", "--target", str(TARGET))
+    asked = {
+        ("migrate", str(shop)): "the tables in this database belong to enrollment, not to shop",
+        ("dev", str(shop), "--port", "0"): "the tables in this database belong to enrollment, not to shop",
+        ("keys", "create", "ann", "--target", str(shop)): "belong to enrollment, not to shop",
+        ("verify", str(shop)): "weren't made for shop as it is declared",
+        (
+            "why",
+            f"purchases/{place.course}",
+            "--target",
+            str(shop),
+        ): "weren't made for shop as it is declared",
+    }
+    for arguments, said in asked.items():
+        done = place.avow(*arguments, AVOW_HOME=str(tmp_path / "home"))
+        assert done.returncode == 3, done.stderr
+        assert said in done.stderr
+    assert place.asked("keys", "list", "--target", str(TARGET)) == before
 
 
 def test_without_a_database_each_says_how_to_get_one(place: Place, tmp_path: Path) -> None:

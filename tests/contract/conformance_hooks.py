@@ -27,19 +27,17 @@ _run = uuid.uuid4()
 def before_call(_: Any, case: Any, **__: Any) -> None:
     """Send what a careful client sends.
 
-    A key is fresh for each request. Without a key nothing is a dry run: the header is only optional
-    then. A whole number is written without a point: JSON Schema counts 1.0 as an integer, the server
-    doesn't. A case that is meant to be wrong, but only lacks a body that isn't needed, is right.
+    A key is fresh for each request. A whole number is written without a point: JSON Schema counts 1.0 as
+    an integer, the server doesn't. A case that is meant to be wrong, but only lacks a body that isn't
+    needed, is right.
     """
     if _lacks_only_an_optional_body(case):
         case.meta.generation.mode = GenerationMode.POSITIVE
+    if not _is_positive(case):
+        return
     if "Idempotency-Key" in (case.headers or {}):
-        if _is_positive(case):
-            case.headers["Idempotency-Key"] = f"{_run}-{next(_keys)}"
-    elif case.query:
-        case.query.pop("dry_run", None)
-    if _is_positive(case):
-        case.body = _without_points(case.body)
+        case.headers["Idempotency-Key"] = f"{_run}-{next(_keys)}"
+    case.body = _without_points(case.body)
 
 
 @schemathesis.check

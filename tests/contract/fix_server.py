@@ -38,6 +38,7 @@ from avow.store.cluster import Cluster
 from avow.store.driver import Connection
 from avow.store.install import create_database, install, login
 from avow.store.pool import connect
+from avow.store.tables import SHARED_LOCK_WAIT_MS
 from tests.acceptance.polling import until
 from tests.fix_database import with_login
 
@@ -47,10 +48,11 @@ VENUE = ROOT / "tests" / "contract" / "systems" / "venue.py"
 READY_S_MAX = 30.0
 ANSWER_S_MAX = 60.0
 TOKEN_S = 3600
-WAITING = """
+# Longer than a shared commit would wait before each of its commands waits by itself.
+WAITING = f"""
 SELECT count(*) >= $1 FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = 'avow'
-  AND pid <> pg_backend_pid()
+  AND pid <> pg_backend_pid() AND query_start < clock_timestamp() - interval '{2 * SHARED_LOCK_WAIT_MS} ms'
 """
 PASSWORD = "of a test"
 
@@ -92,7 +94,7 @@ class Database:
             self.portal.call(until, asked, what)
 
     def wait_for_waiting(self, count: int = 1) -> None:
-        """Wait until so many of the server's statements wait for a lock."""
+        """Wait until so many of the server's statements wait for a lock, and will go on waiting."""
         self.wait_until(WAITING, count, what=f"{count} statements wait for a lock")
 
     @contextmanager

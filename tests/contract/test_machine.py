@@ -82,19 +82,16 @@ def test_what_is_answered_is_committed(venue: Tenancy, clerk: Caller) -> None:
 def test_a_dry_run_decides_and_writes_nothing(venue: Tenancy, clerk: Caller, room: Record) -> None:
     """S05: every right, guard and rule is asked, the database's too; nothing is written, no key is used."""
     path = f"{room.path}/describe?dry_run=true"
-    would = clerk.post(path, {"heated": True}, key=None)
+    would = clerk.post(path, {"heated": True})
     assert (would.status_code, would.json()["heated"], would.json()["version"]) == (200, True, 2)
     assert "etag" not in would.headers
-    assert clerk.post("/rooms?dry_run=true", {"name": "B", "places": 1}, key=None).status_code == 200
-    assert code_of(clerk.post("/rooms?dry_run=true", ROOM, key=None)) == "unique-violated"
-    assert code_of(venue.actor("eve").post(path, {"heated": True}, key=None)) == "forbidden"
-    assert code_of(clerk.post(path, {"heated": 1}, key=None)) == "input-invalid"
-    assert (
-        code_of(clerk.post(f"{room.path}/rename?dry_run=true", {"name": "B"}, key=None))
-        == "precondition-required"
-    )
+    assert clerk.post("/rooms?dry_run=true", {"name": "B", "places": 1}).status_code == 200
+    assert code_of(clerk.post("/rooms?dry_run=true", ROOM)) == "unique-violated"
+    assert code_of(venue.actor("eve").post(path, {"heated": True})) == "forbidden"
+    assert code_of(clerk.post(path, {"heated": 1})) == "input-invalid"
+    assert code_of(clerk.post(f"{room.path}/rename?dry_run=true", {"name": "B"})) == "precondition-required"
     booking = venue.actor("eve").create("/bookings", {"room": room.id, **SPAN})
-    granted = clerk.post(f"{booking.path}/grant?dry_run=true", {"discount": "9.00"}, key=None)
+    granted = clerk.post(f"{booking.path}/grant?dry_run=true", {"discount": "9.00"})
     assert code_of(granted) == "guard-failed"
     before = venue.entries()
     clerk.post(path, {"heated": True}, key="k")

@@ -109,6 +109,15 @@ def test_a_creation_cannot_match_anything(venue: Tenancy, clerk: Caller) -> None
     assert venue.entries() == 0
 
 
+def test_a_creation_is_replayed_whatever_its_condition_is_by_now(venue: Tenancy, clerk: Caller) -> None:
+    """I14, C04: the key's answer comes before the condition is looked at, for creations as for commands."""
+    first = clerk.create("/rooms", {"name": "A", "places": 3}, key="k")
+    again = clerk.post("/rooms", {"name": "A", "places": 3}, key="k", If_Match="*")
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+    assert again.json()["id"] == first.id
+    assert venue.entries() == 1
+
+
 def test_a_command_may_demand_a_condition(clerk: Caller, room: Record) -> None:
     """C06: declared with precondition=True: without If-Match 428, which names the header."""
     answer = clerk.post(f"{room.path}/rename", {"name": "B"})
@@ -148,7 +157,7 @@ def test_of_two_commands_on_one_version_one_wins(venue: Tenancy, clerk: Caller, 
                 threads.submit(clerk.post, f"{room.path}/rename", {"name": name}, If_Match=room.etag)
                 for name in "BC"
             ]
-            database.wait_for_waiting(2)
+            database.wait_for_waiting()  # one of them; the other waits for its turn in the server
         answers = [one.result() for one in sent]
     assert sorted(answer.status_code for answer in answers) == [200, 412]
     winner = next(answer for answer in answers if answer.status_code == 200)

@@ -14,6 +14,7 @@ REASONS = {
     "src/avow/api/app.py": "the HTTP edge answers 500 instead of dropping the connection",
     "src/avow/cli/group.py": "the command line's edge: a crash must not look like a finding",
     "src/avow/declare/annotation.py": "an owner's annotation may raise anything; it stays text",
+    "src/avow/store/sharing.py": "a shared failure is raised again where each result is awaited",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -57,6 +58,15 @@ def test_a_part_holds_only_when_each_of_its_commands_does(
     part = run_tests.Part("planted", commands)
     assert run_tests.run_all([part], []) == (0 if held else 1)
     assert (tmp_path / "log" / "planted.log").read_text().count("said") == 2
+
+
+def test_parts_can_be_interrupted_also_where_a_script_started_them_in_the_background() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert run_tests.main(["--list"]) == 0
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_continuous_integration_runs_the_command_of_the_readme_and_nothing_else() -> None:

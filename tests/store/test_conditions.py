@@ -36,7 +36,7 @@ from avow.kernel.command import Key, Record
 from avow.kernel.draft import Pool, RecordScope
 from avow.model import expression as ast
 from avow.model.actor import ANONYMOUS, Actor
-from avow.model.expression import Expression, evaluate
+from avow.model.expression import Expression, meaning
 from avow.store.columns import reader, select_list
 from avow.store.conditions import FALSE, TRUE, Compiler, settle
 from avow.store.driver import Connection
@@ -227,12 +227,10 @@ def compare(database: MakeDatabase) -> Iterator[Callable[[Expression, Actor], No
         records = runner.run(_records(connection))
 
         def agree(condition: Expression, actor: Actor) -> None:
-            found = runner.run(_in_sql(connection, condition, actor))
+            found, held = runner.run(_in_sql(connection, condition, actor)), meaning(condition)
             for key, record in records.items():
                 if record.entity == "Sample":
-                    expected = evaluate(
-                        condition, RecordScope(Pool(app, actor, NOW, dict(records), records), record)
-                    )
+                    expected = held(RecordScope(Pool(app, actor, NOW, dict(records), records), record))
                     assert found[key[1]] is expected, (condition, actor, record.values)
 
         yield agree

@@ -112,7 +112,7 @@ async def test_100000_records_are_found_by_index(database: MakeDatabase) -> None
     served = await connect(made.application_url)
     ticket = theatre.entities["Ticket"]
     plan = plan_command(theatre, ticket, "sell_both")
-    read = await explained(served, plan.sql, plan.parameters("t1", new_id(), new_id(), {}))
+    read = await explained(served, plan.sql, plan.parameters("t1", [plan.wanted(new_id(), new_id(), {})]))
     assert sorted(read) == [
         "Index Scan on halls", "Index Scan on halls", "Index Scan on idempotency", "Index Scan on tickets",
     ]  # fmt: skip

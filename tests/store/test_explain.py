@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Collection
+from typing import Annotated, Any
 
 import pytest
 
@@ -16,6 +16,7 @@ from avow import (
     create,
     everybody,
     field,
+    limits,
     read,
     role,
     system,
@@ -23,6 +24,7 @@ from avow import (
 )
 from avow.engine.explain import Operator, history, why
 from avow.engine.verify import verify
+from avow.errors import ProblemError
 from avow.model.system import System
 from avow.store.install import install
 from avow.store.pool import connect
@@ -39,7 +41,7 @@ def declared(later: bool) -> System:
     class Counter(Entity):
         owner: Subject = field(default=actor)
         count: int = field(default=0)
-        secret: str = field(default="", read=actor == owner)
+        secret: str = field(default="", read=actor == owner, max_length=9_000)
         if later:
             colour: str = field(default="grey")
         visible = read(by=everybody)
@@ -55,8 +57,13 @@ def declared(later: bool) -> System:
             self.count += 1
 
         @transition(running, to=running, by=everybody)
-        def whisper(self, text: str) -> None:
+        def whisper(self, text: Annotated[str, limits(max_length=9_000)]) -> None:
             self.secret = text
+
+        @transition(running, to=running, by=everybody)
+        def hint(self, text: Annotated[str, limits(max_length=9_000)]) -> None:
+            """Keep only the beginning."""
+            self.secret = text[:5]
 
     return system("counting", Counter)
 
@@ -152,6 +159,96 @@ async def test_of_a_row_that_is_gone_an_operator_still_learns_the_history(
     assert found is not None
     assert found["because"]["transition"] == "begin"
     assert await why(FIRST, act.reads, seeing("ana"), entity, record, None, None) is None
+
+
+DAMAGES = {
+    "no JSON": "'{'",
+    "no UTF-8": r"'\xff'::bytea",
+    "nested too deeply": "repeat('[', 5000)",
+    "no object": "'[]'",
+    "roles that are no list": 'replace(header, \'"roles":[\', \'"roles":{},"r":[\')',
+    "a role that is no text": "replace(header, '\"roles\":[', '\"roles\":[3')",
+    "a cause of no version": """replace(header, '"cause":null',
+        '"cause":{"kind":"Counter","id":"00000000-0000-0000-0000-000000000000","ver":1180591620717411303424}')""",
+    "a subject that is no text": 'replace(header, \'"subject":"ana"\', \'"subject":7\')',
+    "long values that are none": """replace(header, '"changes_sha256":{', '"changes_sha256":[1],"z":{')""",
+    "a hash that is no text": """replace(header, '_sha256":{"secret":', '_sha256":{"secret":[1],"z":')""",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_an_entry_that_was_damaged_by_hand_is_named_and_breaks_nothing(
+    counting: tuple[Database, Acting, Any], damage: str
+) -> None:
+    _, act, connection = counting
+    entity = FIRST.entities["Counter"]
+    record = await act.do("Counter", "begin", None, {}, "ana")
+    await act.do("Counter", "whisper", record, {"text": "long " * 1_000}, "ana")
+    written = DAMAGES[damage].replace("header", "read.header")
+    bytes_ = written if "bytea" in written else f"convert_to({written}, 'UTF8')"
+    await connection.execute(
+        f"UPDATE avow.audit a SET header = {bytes_} FROM"
+        " (SELECT entry, convert_from(header, 'UTF8') AS header FROM avow.audit) AS read"
+        " WHERE a.version = 2 AND read.entry = a.entry"
+    )
+    for ask in (
+        why(FIRST, act.reads, OPERATOR, entity, record, None, None),
+        why(FIRST, act.reads, seeing("ana"), entity, record, "secret", None),
+        history(FIRST, act.reads, OPERATOR, entity, record, 0, 50),
+    ):
+        with pytest.raises(ProblemError, match="Version 2 of its history can't be read"):
+            await ask
+    assert (await verify(connection, FIRST)).found
+
+
+async def test_an_entry_that_names_no_boundary_is_told_without_rules(
+    counting: tuple[Database, Acting, Any],
+) -> None:
+    _, act, connection = counting
+    record = await act.do("Counter", "begin", None, {}, "ana")
+    await connection.execute(
+        "UPDATE avow.audit SET header = convert_to(regexp_replace("
+        "convert_from(header, 'UTF8'), '\"boundary\":\"[0-9a-f]+', '\"boundary\":\"none'), 'UTF8')"
+    )
+    found = await why(FIRST, act.reads, OPERATOR, FIRST.entities["Counter"], record, None, None)
+    assert found is not None
+    assert found["because"]["boundary"] == {"fingerprint": "none", "current": False, "known": False}
+    assert found["because"]["entry"]["intact"] is False
+
+
+async def test_a_long_argument_that_became_no_field_is_told_in_full(
+    counting: tuple[Database, Acting, Any],
+) -> None:
+    _, act, _ = counting
+    record, text = await act.do("Counter", "begin", None, {}, "ana"), "long " * 1_000
+    await act.do("Counter", "hint", record, {"text": text}, "ana")
+    told = await why(FIRST, act.reads, OPERATOR, FIRST.entities["Counter"], record, "secret", None)
+    assert told is not None
+    assert (told["value"], told["because"]["input"]) == ("long ", {"text": text})
+
+
+async def test_only_the_long_values_that_are_told_are_fetched(
+    counting: tuple[Database, Acting, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that was given many of them would else take the memory of all, to tell of one."""
+    _, act, _ = counting
+    entity, fetched, ask = FIRST.entities["Counter"], list[int](), act.reads.payloads
+
+    async def counted(tenant: str, wanted: Collection[bytes]) -> dict[str, bytes]:
+        fetched.append(len(wanted))
+        return await ask(tenant, wanted)
+
+    monkeypatch.setattr(act.reads, "payloads", counted)
+    record = await act.do("Counter", "begin", None, {}, "ana")
+    for number in range(20):
+        await act.do("Counter", "whisper", record, {"text": f"{number} " * 3_000}, "ana")
+    items = await history(FIRST, act.reads, OPERATOR, entity, record, 20, 1)
+    assert items is not None
+    assert items[0]["changes"]["secret"] == {"old": "18 " * 3_000, "new": "19 " * 3_000}
+    told = await why(FIRST, act.reads, OPERATOR, entity, record, "secret", None)
+    assert told is not None
+    assert (told["value"], told["because"]["input"]) == ("19 " * 3_000, {"text": "19 " * 3_000})
+    assert fetched == [2, 2]
 
 
 async def test_a_long_history_is_searched_backwards_and_told_in_pages(

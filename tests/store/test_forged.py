@@ -24,7 +24,13 @@ from tests.acting import TENANT, acting
 from tests.fix_database import Database, MakeDatabase
 from tests.store.theatre import theatre
 
-COMMIT = "SELECT * FROM avow.commit($1, $2::jsonb, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL)"
+COMMIT = (
+    "SELECT avow.commit($1, ARRAY[$2::uuid], ARRAY['f'::bytea], ARRAY[200]::smallint[], ARRAY['{}'::bytea],"
+    " ARRAY['Hall'], ARRAY[NULL]::uuid[], ARRAY[NULL]::bigint[], ARRAY[NULL]::jsonb[], '{}', '{}', '{}',"
+    " '{}',"
+    " '{}', array_fill(1, ARRAY[cardinality($3::bytea[])]), $3,"
+    " array_fill(1, ARRAY[cardinality($4::bytea[])]), $4, true)"
+)
 COUNTED = (
     "theatre.halls",
     "theatre.tickets",
@@ -71,10 +77,8 @@ class Thief:
     ) -> str:
         """Call avow.commit with a fresh key; gives back the outcome."""
         made = [h if isinstance(h, bytes) else canonical.encode_trusted(h) for h in headers]
-        row = await self.stolen.fetchrow(
-            COMMIT, tenant, "[]", made, list(payloads), new_id(), b"f", 200, b"{}", "Hall", None, None
-        )
-        return row["outcome"]
+        (outcome,) = await self.stolen.fetchval(COMMIT, tenant, new_id(), made, list(payloads))
+        return outcome
 
     async def counts(self) -> list[int]:
         """How much there is of everything that can be written."""

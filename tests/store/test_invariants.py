@@ -143,8 +143,8 @@ async def _let_rivals_meet(admin: Connection, locked: bool) -> None:
     counts = counts.replace("IF used >", "PERFORM pg_advisory_xact_lock_shared(1); IF used >")
     if not locked:
         counts = counts.replace("FOR NO KEY UPDATE OF a", "")
-        locks = await admin.fetchval("SELECT pg_get_functiondef('avow.lock_record'::regproc)")
-        await admin.execute(locks.replace("FOR NO KEY UPDATE", "").replace("FOR SHARE", ""))
+        locks = await admin.fetchval("SELECT pg_get_functiondef('avow.lock_versions'::regproc)")
+        await admin.execute(locks.replace("FOR NO KEY UPDATE OF r", "").replace("FOR SHARE OF r", ""))
     await admin.execute(counts)
 
 

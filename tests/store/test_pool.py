@@ -81,10 +81,15 @@ async def test_a_cancelled_request_leaves_no_connection_and_no_transaction_behin
 ) -> None:
     """Cancelled while it waits for a lock in the middle of its commit, or for a connection."""
     async with engine(theatre, made.application_url, size=2) as one:
-        hall = (await one.execute(request("Hall", "found", None, {}))).record
+        halls = [(await one.execute(request("Hall", "found", None, {}))).record for _ in range(2)]
+        hall = halls[0]
         holder = await connect(made.admin_url)
         await holder.execute("BEGIN; SELECT FROM theatre.halls FOR UPDATE")
-        running = [asyncio.create_task(one.execute(request("Hall", "sell_one", hall, {}))) for _ in range(6)]
+        running = [
+            asyncio.create_task(one.execute(request("Hall", "sell_one", h, {})))
+            for h in halls
+            for _ in range(3)
+        ]
 
         async def two_wait() -> bool:
             return await admin.fetchval(f"SELECT count(*) {OURS} AND wait_event_type = 'Lock'") == 2

@@ -100,9 +100,11 @@ FORBIDDEN = [
     "CREATE TABLE theatre.mine (a int)", "CREATE TABLE avow.mine (a int)",
     f"ALTER ROLE {ROLES.application} BYPASSRLS", f"GRANT {ROLES.owner} TO {ROLES.application}",
     "ALTER FUNCTION avow.commit SECURITY INVOKER", "DROP FUNCTION avow.tenant() CASCADE",
-    "SELECT avow.apply_entry('Hall', 'main', '{}', '{}', '')",
-    "SELECT avow.demand_quotas('Hall', 'main', null)",
-    "SELECT avow.lock_versions('main', '[]')", "SELECT avow.demand_header('main', '{}', 1, now())",
+    "SELECT avow.apply_entries('main', '{}', '{}', '{}')",
+    "SELECT avow.append_entries('main', '{}', '{}', '{}', '{}', '{}', now())",
+    "SELECT avow.keep_answers('main', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', now())",
+    "SELECT avow.demand_quotas('main', null)",
+    "SELECT avow.lock_versions('main', '{}', '{}', '{}', '{}', '{}')",
     "SELECT nextval('avow.audit_entry_seq')", "SELECT setval('avow.audit_entry_seq', 1)",
     "SELECT * FROM avow.api_key", "SELECT * FROM avow.refusal", "SELECT pg_read_file('/etc/passwd')",
     "COPY (SELECT 1) TO PROGRAM 'true'", "SELECT * FROM theatre.halls FOR UPDATE",
@@ -133,7 +135,7 @@ async def test_the_reader_reads_the_rows_of_the_tenant_that_it_names(
     assert await reader.fetchval("SELECT array_agg(name) FROM theatre.halls") == ["other"]
     assert await reader.fetchval("SELECT array_agg(tenant) FROM avow.refusal") == ["other"]
     assert await refused(reader, "SELECT * FROM avow.idempotency")
-    assert await refused(reader, "SELECT avow.lock_records('other', '[]')")
+    assert await refused(reader, "SELECT avow.lock_records('other', '{}', '{}', '{}')")
     await reader.close()
 
 

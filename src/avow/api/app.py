@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from avow.api import problems
-from avow.api.authentication import Authenticator, Trust
-from avow.api.commands import Commands
-from avow.api.exchange import Exchange, Response
+from avow.api.authentication import NOBODY, Authenticator, Trust
+from avow.api.commands import Command
+from avow.api.deadline import TimeLimit, running_task
+from avow.api.exchange import JSON_LINE, Exchange, Response, body_limit
 from avow.api.openapi import document_bytes
 from avow.api.queries import Queries
-from avow.api.routes import METHODS, Match, Operation, Route, Routes
+from avow.api.routes import METHODS, Match, Operation, Resource, Route, Routes
 from avow.engine.execute import Engine
-from avow.engine.identifier import new_id
+from avow.engine.identifier import new_id_text
 from avow.errors import EnvironmentFault, Problem, ProblemError, reject
 from avow.model.system import System
 from avow.store.faults import fault_of
@@ -55,27 +56,20 @@ class Application:
         self.system = system
         self._url, self._pool = url, Pool(url)
         self._routes = Routes(system)
+        self._started = False
         self._starting: asyncio.Task[None] | None = None
         self._housekeeping: asyncio.Task[None] | None = None
         self._reads = Reads(system, self._pool)
         self._authenticator = Authenticator(trust, self._reads)
-        self._queries = Queries(system, self._reads, hmac.digest(secret, b"avow cursors", "sha256"))
-        self._commands = Commands(Engine(system, self._pool, problem_body))
-        self._handlers: Mapping[Operation, Handler] = {
-            Operation.CREATE: self._commands.answer,
-            Operation.COMMAND: self._commands.answer,
-            Operation.READ: self._queries.record,
-            Operation.LIST: self._queries.page,
-            Operation.HISTORY: self._queries.history,
-            Operation.WHY: self._queries.why,
-        }
+        self._limit, self._body_limit = TimeLimit(REQUEST_S_MAX), body_limit()
+        self._handlers = self._make_handlers(hmac.digest(secret, b"avow cursors", "sha256"))
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one connection's worth of ASGI: a request, or the server's own start and end."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            exchange = Exchange(scope, receive, str(new_id()))
+            exchange = Exchange(scope, receive, new_id_text(), NOBODY, running_task(), self._body_limit)
             response = await self._answer(exchange)
             await response.send(exchange, send)
         else:
@@ -83,6 +77,8 @@ class Application:
 
     async def start(self) -> None:
         """Check, once, that the database fits. Raises EnvironmentFault with what to do."""
+        if self._started:
+            return
         failed = self._starting is not None and self._starting.done() and not _succeeded(self._starting)
         if self._starting is None or failed:
             self._starting = asyncio.create_task(self._start())
@@ -94,6 +90,24 @@ class Application:
             self._housekeeping.cancel()
         await self._pool.close()
 
+    def _make_handlers(self, cursor_key: bytes) -> dict[Route, Handler]:
+        """What answers each route about records; what can be worked out before any request is, here."""
+        engine, made = Engine(self.system, self._pool, problem_body), dict[Route, Handler]()
+        for entity in self.system.entities.values():
+            queries = Queries(self.system, self._reads, cursor_key, entity)
+            reads: dict[Operation, Handler] = {
+                Operation.READ: queries.record,
+                Operation.LIST: queries.page,
+                Operation.HISTORY: queries.history,
+                Operation.WHY: queries.why,
+            }
+            for route in self._routes:
+                if route.entity is entity and route.transitions:
+                    made[route] = Command(route, entity, engine).answer
+                elif route.entity is entity:
+                    made[route] = reads[route.operation]
+        return made
+
     async def _start(self) -> None:
         connection = await connect(self._url)
         try:
@@ -103,6 +117,7 @@ class Application:
         finally:
             await connection.close()
         self._housekeeping = asyncio.create_task(keep_forgetting(self._pool))
+        self._started = True
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -119,7 +134,7 @@ class Application:
     async def _answer(self, exchange: Exchange) -> Response:
         """The one edge at which everything that can go wrong becomes an answer."""
         try:
-            async with asyncio.timeout(REQUEST_S_MAX):
+            with self._limit.span(exchange.task):
                 return await self._dispatch(exchange)
         except ProblemError as error:
             _note_denial(exchange, error.problem)
@@ -140,20 +155,20 @@ class Application:
         match = self._routes.match(exchange.path)
         if match is None:
             raise reject("not-found")
-        if exchange.method == "OPTIONS":
-            return Response(204, headers={"allow": match.resource.allow})
         route = match.route(exchange.method)
         if route is None:
-            raise ProblemError(Problem("method-not-allowed"), {"Allow": match.resource.allow})
-        if route.entity is None:
+            return _options(exchange, match.resource)
+        handler = self._handlers.get(route)
+        if handler is None:
             return await self._page(exchange, match, route)
-        exchange.take(route, match)
+        exchange.record = match.id
         exchange.demand_framing()
         if route.transitions:
             exchange.demand_media_type()
-        await self.start()
+        if not self._started:
+            await self.start()
         exchange.actor = await self._authenticator.identify(exchange.headers)
-        return await self._handlers[route.operation](exchange)
+        return await handler(exchange)
 
     async def _page(self, exchange: Exchange, match: Match, route: Route) -> Response:
         """The server's own pages; they need no credential."""
@@ -161,18 +176,25 @@ class Application:
         match route.operation:
             case Operation.OPENAPI:
                 body = document_bytes(self.system, exchange.root_path)
-                return Response(200, body, {"content-type": "application/json", "cache-control": "no-cache"})
+                return Response(200, body, (JSON_LINE,), (b"cache-control", b"no-cache"))
             case Operation.PROBLEM:
                 page = problems.document(match.name or "", as_json=exchange.prefers_json())
                 if page is None:
                     raise reject("not-found")
-                return Response(page.status, page.body, raw_headers=page.headers)
+                return Response(page.status, page.body, page.headers)
             case Operation.READY:
                 await self.start()
                 await self._reads.now()
             case _:
                 pass
         return Response.json({"status": "ok"})
+
+
+def _options(exchange: Exchange, resource: Resource) -> Response:
+    """What a resource allows, for a method that isn't a route of its own."""
+    if exchange.method != "OPTIONS":
+        raise ProblemError(Problem("method-not-allowed"), {"Allow": resource.allow})
+    return Response(204, lines=(problems.encode_header("allow", resource.allow),))
 
 
 def _succeeded(task: asyncio.Task[None]) -> bool:

@@ -1,7 +1,8 @@
 """Who is asking: a bearer credential becomes an actor, or the request ends here.
 
-A token only identifies. Roles come with it (or, for an API key, from its row, read each time), and
-what they permit is decided per command.
+A token only identifies. Roles come with it, and what they permit is decided per command. A token's
+signature is verified once and counts for a minute; an API key's row is read for each request, after it
+came, so that a right that is taken away is gone at once.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from dataclasses import dataclass, field
 
 from avow.api import api_keys, bearer
 from avow.api.bearer import Issuer, Key, UnverifiedToken
+from avow.api.coalesced import Coalesced
 from avow.api.headers import Headers, bearer_token
 from avow.api.jwks import KeySet
+from avow.api.verified import VerifiedTokens
 from avow.errors import reject
 from avow.model.actor import Actor, anonymous
 from avow.model.values import Subject
@@ -22,6 +25,8 @@ from avow.store.reads import Reads
 DEFAULT_TENANT = "main"
 """The tenant of requests without credentials, and of issuers that know no tenants."""
 TENANT_CHARACTERS_MAX = 100
+NOBODY = anonymous(DEFAULT_TENANT)
+"""Who sends a request without a credential."""
 
 DEVELOPMENT_ISSUER = Issuer(
     issuer="avow-development",
@@ -51,42 +56,53 @@ class Authenticator:
     """Turns the credential of a request into an actor."""
 
     def __init__(self, trust: Trust, reads: Reads) -> None:
-        self._trust, self._reads = trust, reads
+        self._trust = trust
+        self._tokens = VerifiedTokens(time.time, time.monotonic)
+        self._rows = Coalesced(reads.api_key)
+        secret = trust.development_secret
+        self._development_key = None if secret is None else bearer.development_key(secret)
 
     async def identify(self, headers: Headers) -> Actor:
         """The actor of a request; anonymous without a credential. Raises `unauthenticated`."""
+        credential = headers.one(b"authorization", "unauthenticated")
+        known = None if credential is None else self._tokens.find(credential)
+        if known is not None:
+            return known
         text = bearer_token(headers)
-        if text is None:
-            return anonymous(DEFAULT_TENANT)
+        if text is None or credential is None:
+            return NOBODY
         if api_keys.looks_like_key(text):
             return await self._by_key(text)
-        return await self._by_token(text)
+        return await self._by_token(credential, text)
 
     async def _by_key(self, text: str) -> Actor:
         key = api_keys.parse(text)
         if self._trust.pepper is None:
             raise reject("unauthenticated", "This server knows no API keys.")
-        row = await self._reads.api_key(key.public_id)
+        row = await self._rows.read(key.public_id)
         stored = api_keys.UNKNOWN if row is None else row["digest"]
         if not api_keys.matches(key, (stored,), self._trust.pepper) or row is None:
             raise reject("unauthenticated", "The API key is unknown, expired or revoked.")
         return _actor(row["subject"], row["tenant"], frozenset(row["roles"]), f"key:{key.public_id}")
 
-    async def _by_token(self, text: str) -> Actor:
+    async def _by_token(self, credential: bytes, text: str) -> Actor:
         token = bearer.parse(text)
+        asked_at_s = time.monotonic()
         development = token.issuer == DEVELOPMENT_ISSUER.issuer
-        issuer, key = self._development_key() if development else await self._issuers_key(token)
+        issuer, key = self._development() if development else await self._issuers_key(token)
         identity = bearer.verify(token, issuer, key, time.time())
         if issuer.tenant_claim is not None and identity.tenant is None:
             raise reject("unauthenticated", "The token names no tenant.")
-        credential = "token" if identity.token_id is None else f"token:{identity.token_id}"
-        return _actor(identity.subject, identity.tenant, identity.roles, credential)
+        named = "token" if identity.token_id is None else f"token:{identity.token_id}"
+        actor = _actor(identity.subject, identity.tenant, identity.roles, named)
+        self._tokens.add(credential, actor, bearer.validity(token, issuer), asked_at_s)
+        return actor
 
-    def _development_key(self) -> tuple[Issuer, Key]:
-        if self._trust.development_secret is None:
+    def _development(self) -> tuple[Issuer, Key]:
+        if self._development_key is None:
             detail = "Development tokens are refused here; they are for `avow dev`."
             raise reject("unauthenticated", detail)
-        return DEVELOPMENT_ISSUER, bearer.development_key(self._trust.development_secret)
+        return DEVELOPMENT_ISSUER, self._development_key
 
     async def _issuers_key(self, token: UnverifiedToken) -> tuple[Issuer, Key]:
         believed = self._trust.issuers.get(token.issuer)

@@ -1,8 +1,8 @@
 """JWT bearer tokens: one strict reading of a token, then one verification against one issuer.
 
 joserfc does the cryptography; what it leaves open is decided here. A token only identifies: what its
-subject may do is decided per command. It must never be used as a key of a cache or a deny list, and
-nothing in it chooses the algorithm, the key's source or the issuer that we trust.
+subject may do is decided per command. Nothing in it chooses the algorithm, the key's source or the
+issuer that we trust.
 """
 
 from __future__ import annotations
@@ -83,6 +83,25 @@ class Identity:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """When a token is believed: from `starts_s` (None: ever) until before `ends_s`.
+
+    Seconds since 1970; how far clocks may differ is counted in.
+    """
+
+    starts_s: int | Decimal | None
+    ends_s: int | Decimal
+
+    def begun(self, now_s: float) -> bool:
+        """Whether the time has come."""
+        return self.starts_s is None or now_s >= self.starts_s
+
+    def over(self, now_s: float) -> bool:
+        """Whether the time is past."""
+        return now_s >= self.ends_s
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class UnverifiedToken:
     """A well-formed token. `issuer`, `algorithm` and `key_id` serve to find the key, and prove nothing."""
@@ -149,7 +168,7 @@ def verify(token: UnverifiedToken, issuer: Issuer, key: Key, now_s: float) -> Id
     _demand_access_token(claims)
     if issuer.audience not in _audiences(claims):
         raise _refusal("The token is for another audience.")
-    expires_s = _demand_validity(claims, issuer, now_s)
+    _demand_validity(token, issuer, now_s)
     token_id = claims.get("jti")
     return Identity(
         subject=_subject(claims, issuer),
@@ -157,7 +176,7 @@ def verify(token: UnverifiedToken, issuer: Issuer, key: Key, now_s: float) -> Id
         tenant=_tenant(claims, issuer),
         issuer=issuer.issuer,
         token_id=None if token_id is None else _word(token_id, "jti"),
-        expires_at=datetime.fromtimestamp(int(expires_s), UTC),
+        expires_at=datetime.fromtimestamp(int(_instant(claims, "exp") or 0), UTC),
     )
 
 
@@ -214,21 +233,26 @@ def _demand_access_token(claims: Mapping[str, Any]) -> None:
         raise _refusal("The token is not an access token.")
 
 
-def _demand_validity(claims: Mapping[str, Any], issuer: Issuer, now_s: float) -> int | Decimal:
-    expires_s = _instant(claims, "exp")
+def validity(token: UnverifiedToken, issuer: Issuer) -> Validity:
+    """When a token of this issuer is believed; raises `unauthenticated` where it doesn't say."""
+    expires_s = _instant(token.claims, "exp")
     if expires_s is None:
         raise _refusal("The token has no expiry.")
-    now, leeway_s = Decimal(now_s), issuer.leeway_s
-    if now >= expires_s + leeway_s:
+    starts = [start for name in ("nbf", "iat") if (start := _instant(token.claims, name)) is not None]
+    return Validity(max(starts) - issuer.leeway_s if starts else None, expires_s + issuer.leeway_s)
+
+
+def _demand_validity(token: UnverifiedToken, issuer: Issuer, now_s: float) -> None:
+    valid = validity(token, issuer)
+    if valid.over(now_s):
         raise _refusal("The token has expired.")
-    not_before_s, issued_s = _instant(claims, "nbf"), _instant(claims, "iat")
-    if any(start is not None and now + leeway_s < start for start in (not_before_s, issued_s)):
+    if not valid.begun(now_s):
         raise _refusal("The token is not valid yet.")
+    expires_s, issued_s = _instant(token.claims, "exp"), _instant(token.claims, "iat")
     if issuer.lifetime_s_max is not None and (
-        issued_s is None or expires_s - issued_s > issuer.lifetime_s_max
+        expires_s is None or issued_s is None or expires_s - issued_s > issuer.lifetime_s_max
     ):
         raise _refusal("The token is valid for too long.")
-    return expires_s
 
 
 def _instant(claims: Mapping[str, Any], name: str) -> int | Decimal | None:

@@ -3,83 +3,96 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 from uuid import UUID
 
 from avow import canonical
-from avow.api.authorization import demand_right_to_call
-from avow.api.entity_tag import etag, read_etag
-from avow.api.exchange import Exchange, Response
+from avow.api.authorization import RightToCall
+from avow.api.entity_tag import etag_line, read_etag
+from avow.api.exchange import JSON_LINE, PROBLEM_LINE, Exchange, Line, Response
 from avow.api.headers import idempotency_key, if_match, if_none_match
-from avow.api.ingress import read_command_query, read_input
+from avow.api.ingress import InputReader, read_command_query
 from avow.api.json_text import JsonValue
-from avow.api.problems import MEDIA_TYPE
-from avow.api.routes import record_path
+from avow.api.problems import encode_header
+from avow.api.routes import Route, record_path
 from avow.engine.execute import Engine, Reply, Request
 from avow.errors import ProblemError, reject
+from avow.model.entity import Entity
+from avow.model.types import Value
 
+_REPLAYED: Final[Line] = (b"idempotency-replayed", b"true")
 _TYPE = b'{"type":"/'
 NO_VERSION = -1
 """An expected version that no record has: a condition that can't be met."""
 
 
-class Commands:
-    """Answers every POST."""
+class Command:
+    """Answers the POSTs of one route."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, route: Route, entity: Entity, engine: Engine) -> None:
+        transition = route.transition
+        self._entity, self._command, self._engine = entity, transition.command, engine
+        self._inputs = InputReader(transition)
+        self._right = RightToCall([t.by for t in route.transitions], f"{entity.name}.{transition.command}")
 
     async def answer(self, exchange: Exchange) -> Response:
         """Execute the command of a request, or replay its answer."""
-        transition = exchange.route.transition
-        policies = [t.by for t in exchange.route.transitions]
-        demand_right_to_call(exchange.actor, policies, f"{exchange.entity.name}.{transition.command}")
+        self._right.demand(exchange.actor)
         dry_run = read_command_query(exchange.query)
         key = idempotency_key(exchange.headers)
-        if key is None and not dry_run:
+        if key is None:
             raise reject("idempotency-key-missing")
         expected_version = _expected_version(exchange)
         body = await exchange.json()
         request = Request(
-            entity=exchange.entity.name,
-            command=transition.command,
-            record=exchange.record,
-            input={},
-            actor=exchange.actor,
-            key=key,
-            fingerprint=_fingerprint(exchange.record, body),
-            request_id=exchange.request_id,
-            expected_version=expected_version,
-            dry_run=dry_run,
-        )
+            self._entity.name, self._command, exchange.record, {}, exchange.actor, key,
+            _fingerprint(exchange.record, body), exchange.request_id, expected_version,
+        )  # fmt: skip
+        answer = self._rehearse if dry_run else self._execute
+        return await answer(exchange, request, body)
+
+    async def _execute(self, exchange: Exchange, request: Request, body: JsonValue) -> Response:
         try:
-            values = read_input(transition, body)
+            values = self._values(request, body)
         except ProblemError:
             # The declaration may have changed since the key was first used: its answer still stands.
-            known = None if dry_run else await self._engine.known(request)
+            known = await self._engine.known(request)
             if known is None:
                 raise
-            return _respond(exchange, known)
-        if exchange.record is None and expected_version is not None:
+            return self._respond(exchange, known)
+        return self._respond(exchange, await self._engine.execute(request.with_input(values)))
+
+    async def _rehearse(self, exchange: Exchange, request: Request, body: JsonValue) -> Response:
+        """What the request would be answered with: its key's answer if it has one, or what is decided now."""
+        known = await self._engine.known(request)
+        if known is not None:
+            return self._respond(exchange, known)
+        reply = await self._engine.execute(request.with_input(self._values(request, body), dry_run=True))
+        if reply.problem is not None:
+            return self._respond(exchange, reply)
+        return Response(200, reply.body, (JSON_LINE,))
+
+    def _values(self, request: Request, body: JsonValue) -> dict[str, Value]:
+        """The typed arguments. Refuses what no decision has to be made for."""
+        values = self._inputs.read(body)
+        if request.record is None and request.expected_version is not None:
             raise reject("precondition-failed", "What is about to be created has no version yet.")
-        reply = await self._engine.execute(request.with_input(values))
-        if dry_run and reply.problem is None:
-            return Response(200, reply.body, {"content-type": "application/json"})
-        return _respond(exchange, reply)
+        return values
 
-
-def _respond(exchange: Exchange, reply: Reply) -> Response:
-    if reply.problem is not None:
-        raise ProblemError(reply.problem)
-    replayed = {"idempotency-replayed": "true"} if reply.replayed else {}
-    if reply.status >= 400:
-        body = _below(exchange.root_path, reply.body)
-        return Response(reply.status, body, {"content-type": MEDIA_TYPE, **replayed})
-    headers = {"content-type": "application/json", **replayed}
-    if reply.record is not None and reply.version is not None:
-        headers["etag"] = etag(reply.record, reply.version)
-        if reply.status == 201:
-            headers["location"] = exchange.root_path + record_path(exchange.entity, reply.record)
-    return Response(reply.status, reply.body, headers)
+    def _respond(self, exchange: Exchange, reply: Reply) -> Response:
+        if reply.problem is not None:
+            raise ProblemError(reply.problem)
+        replayed = (_REPLAYED,) if reply.replayed else ()
+        if reply.status >= 400:
+            body = _below(exchange.root_path, reply.body)
+            return Response(reply.status, body, (PROBLEM_LINE, *replayed))
+        lines = [JSON_LINE, *replayed]
+        if reply.record is not None and reply.version is not None:
+            lines.append(etag_line(reply.record, reply.version))
+            if reply.status == 201:
+                place = exchange.root_path + record_path(self._entity, reply.record)
+                lines.append(encode_header("location", place))
+        return Response(reply.status, reply.body, lines)
 
 
 def _below(root_path: str, problem: bytes) -> bytes:
@@ -90,6 +103,8 @@ def _below(root_path: str, problem: bytes) -> bytes:
 def _expected_version(exchange: Exchange) -> int | None:
     """The version that the conditions of a request name; NO_VERSION where they can't be met."""
     wanted, refused = if_match(exchange.headers), if_none_match(exchange.headers)
+    if wanted is None and refused is None:
+        return None
     exists = exchange.record is not None
     if refused is not None and refused.any and exists:
         return NO_VERSION
@@ -104,10 +119,13 @@ def _expected_version(exchange: Exchange) -> int | None:
 
 def _fingerprint(record: UUID | None, body: JsonValue) -> bytes:
     """What makes a request the same again: its record and its body, however that is spelled."""
-    text = json.dumps([str(record), body], sort_keys=True, separators=(",", ":"), default=_exact)
-    return canonical.digest(text.encode())
+    return canonical.digest(_SAME.encode([str(record), body]).encode())
 
 
 def _exact(number: object) -> dict[str, str]:
     """A number that isn't an integer; the same digits are the same number."""
     return {"number": str(number)}
+
+
+_SAME: Final = json.JSONEncoder(sort_keys=True, check_circular=False, separators=(",", ":"), default=_exact)
+"""Kept keys hold digests of what this writes: what it writes never changes."""

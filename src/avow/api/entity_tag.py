@@ -24,6 +24,11 @@ def etag(entity_id: UUID | str, version: int) -> str:
     return f'"{entity_id}.{version}"'
 
 
+def etag_line(entity_id: UUID, version: int) -> tuple[bytes, bytes]:
+    """The header with a record's tag; a UUID and a number hold nothing that a header may not."""
+    return b"etag", etag(entity_id, version).encode("ascii")
+
+
 def read_etag(text: str) -> tuple[UUID, int] | None:
     """The id and version in a tag that `etag` wrote; None for any other text."""
     found = _OURS.fullmatch(text)

@@ -4,67 +4,61 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 from uuid import UUID
 
 from avow.api import json_text, problems
+from avow.api.deadline import TimeLimit
 from avow.api.headers import Headers, content_length, demand_json_body, negotiate
 from avow.api.ingress import demand_no_query
-from avow.api.routes import Match, Route
 from avow.errors import ProblemError, reject
-from avow.model.actor import Actor, anonymous
-from avow.model.entity import Entity
+from avow.model.actor import Actor
 
 BODY_BYTES_MAX = 1_048_576
 BODY_S_MAX = 20.0
 """How long a body may take to arrive; no connection to the database is held meanwhile."""
 
+Line: TypeAlias = tuple[bytes, bytes]
+"""One header line as ASGI has it: the name in lower case, and the value."""
+
+JSON_LINE: Final[Line] = (b"content-type", b"application/json")
+PROBLEM_LINE: Final[Line] = (b"content-type", problems.MEDIA_TYPE.encode("ascii"))
+NO_STORE: Final[Line] = (b"cache-control", b"no-store")
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
+
 
 class Exchange:
     """One request while it is being answered.
 
-    path:      as it was sent, below the mount. root_path: the prefix of the mount, as it is sent.
-    has_body:  whether a body was announced (RFC 9112, section 6.3); one of no bytes is none.
+    path:     as it was sent, below the mount. root_path: the prefix of the mount, as it is sent.
+    has_body: whether a body was announced (RFC 9112, section 6.3); one of no bytes is none.
+    task:     the one that answers it.
+    actor:    who asks, once that is known. record: the one that the path names, where it names one.
     """
 
+    __slots__ = (
+        "_body_limit", "_receive", "actor", "has_body", "headers", "method", "path", "query", "record",
+        "request_id", "root_path", "task",
+    )  # fmt: skip
+
     def __init__(
-        self, scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], request_id: str
-    ) -> None:
+        self, scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], request_id: str,
+        nobody: Actor, task: asyncio.Task[Any], body_limit: TimeLimit,
+    ) -> None:  # fmt: skip
         self.request_id = request_id
         self.method: str = scope["method"]
         self.root_path, self.path = _place(scope)
         self.query: bytes = scope.get("query_string", b"")
         self.headers = Headers(scope["headers"])
         self.has_body = False
-        self.actor: Actor = anonymous("")
-        self._taken: tuple[Route, Match] | None = None
-        self._receive = receive
-
-    def take(self, route: Route, match: Match) -> None:
-        """The request takes this route."""
-        self._taken = route, match
-
-    @property
-    def route(self) -> Route:
-        """The route that the request has taken."""
-        if self._taken is None:
-            raise LookupError("the request has no route yet")
-        return self._taken[0]
-
-    @property
-    def entity(self) -> Entity:
-        """The entity whose records the request is about."""
-        if self.route.entity is None:
-            raise LookupError("a page of the server itself is about no entity")
-        return self.route.entity
-
-    @property
-    def record(self) -> UUID | None:
-        """The record that the path names; None for a list or a creation."""
-        return None if self._taken is None else self._taken[1].id
+        self.actor = nobody
+        self.record: UUID | None = None
+        self.task = task
+        self._receive, self._body_limit = receive, body_limit
 
     def demand_framing(self) -> None:
         """Refuse, before anything is read, a body that is too long and an answer nobody wants."""
@@ -97,7 +91,7 @@ class Exchange:
     async def _body(self) -> bytes:
         parts, size = list[bytes](), 0
         try:
-            async with asyncio.timeout(BODY_S_MAX):
+            with self._body_limit.span(self.task):
                 while True:
                     message = await self._receive()
                     if message["type"] == "http.disconnect":
@@ -113,6 +107,11 @@ class Exchange:
             raise reject("request-timeout", "The body did not arrive in time.") from None
 
 
+def body_limit() -> TimeLimit:
+    """The time that the bodies of an application's requests have."""
+    return TimeLimit(BODY_S_MAX)
+
+
 def _place(scope: Mapping[str, Any]) -> tuple[str, str]:
     """Prefix of the mount, and the raw path below it.
 
@@ -121,8 +120,10 @@ def _place(scope: Mapping[str, Any]) -> tuple[str, str]:
     """
     root: str = scope.get("root_path", "").rstrip("/")
     raw: bytes | None = scope.get("raw_path")
-    path = quote(scope["path"]) if raw is None else raw.split(b"?")[0].decode("latin-1")
-    if not root or not f"{scope['path']}/".startswith(f"{root}/"):
+    path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
+    if not root:
+        return "", path
+    if not f"{scope['path']}/".startswith(f"{root}/"):
         return quote(root), path
     below = path.split("/")[root.count("/") + 1 :]
     return quote(root), f"/{'/'.join(below)}"
@@ -130,34 +131,34 @@ def _place(scope: Mapping[str, Any]) -> tuple[str, str]:
 
 @dataclass(slots=True)
 class Response:
-    """One answer. `headers` are text; `raw_headers` are sent as they are."""
+    """One answer.
+
+    lines:   headers; those that hold data were made by `problems.encode_header`.
+    caching: the Cache-Control line; None: it is among `lines`, with all others there are.
+    """
 
     status: int
     body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict[str, str])
-    raw_headers: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+    lines: Sequence[Line] = ()
+    caching: Line | None = NO_STORE
 
     @classmethod
-    def json(cls, value: Any, headers: Mapping[str, str] | None = None) -> Response:
+    def json(cls, value: Any, lines: Sequence[Line] = (), caching: Line = NO_STORE) -> Response:
         """A JSON document."""
-        body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-        return cls(200, body, {"content-type": "application/json", **(headers or {})})
+        return cls(200, _ENCODER.encode(value).encode(), (JSON_LINE, *lines), caching)
 
     @classmethod
     def of_problem(cls, exchange: Exchange, error: ProblemError) -> Response:
         """A problem document."""
         answer = problems.answer_error(error, exchange.request_id, exchange.root_path)
-        return cls(answer.status, answer.body, raw_headers=answer.headers)
+        return cls(answer.status, answer.body, answer.headers, None)
 
     async def send(self, exchange: Exchange, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
         """Send it, with what every answer carries; HEAD gets the headers alone."""
-        lines = [*self.raw_headers, *(problems.encode_header(*header) for header in self.headers.items())]
-        held = {name for name, _ in lines}
-        common = {"x-request-id": exchange.request_id, "cache-control": "no-store"}
-        if self.body:
-            common["content-length"] = str(len(self.body))
-        lines += [
-            problems.encode_header(*header) for header in common.items() if header[0].encode() not in held
-        ]
+        lines = [*self.lines]
+        if self.caching is not None:
+            lines += (self.caching, (b"x-request-id", exchange.request_id.encode("ascii")))
+            if self.body:
+                lines.append((b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": lines})
         await send({"type": "http.response.body", "body": b"" if exchange.method == "HEAD" else self.body})

@@ -7,7 +7,7 @@ error. A header that may stand once is read in one place, `Headers.one`, which r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from avow.api.entity_tag import Condition, read_condition
@@ -24,6 +24,7 @@ _KEY_QUOTED: Final = re.compile(rb'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _KEY_BARE: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+./:=@^_`|~-]+")
 _ESCAPE: Final = re.compile(rb'\\(["\\])')
 _JSON_TYPE: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?', re.IGNORECASE)
+_JSON: Final = JSON.encode("ascii")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~!$&'()*+;=%-]{1,253})(?::[0-9]{0,5})?")
 _BEARER: Final = re.compile(rb"(?i:bearer)[ ]+([A-Za-z0-9._~+/-]+=*)")
@@ -35,27 +36,31 @@ _QUALITY: Final = re.compile(r"q=(0(?:\.[0-9]{0,3})?|\.[0-9]{1,3}|1(?:\.0{0,3})?
 class Headers:
     """The header lines of one request, found by lower-case name."""
 
-    __slots__ = ("_lines",)
+    __slots__ = ("_lines", "_repeated")
 
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
-        lines: dict[bytes, list[bytes]] = {}
-        for name, value in raw:
-            lines.setdefault(name.lower(), []).append(value)
-        self._lines = lines
+    def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
+        self._lines = {name.lower(): value for name, value in raw}
+        self._repeated: dict[bytes, list[bytes]] | None = None
+        if len(self._lines) != len(raw):
+            self._repeated = {}
+            for name, value in raw:
+                self._repeated.setdefault(name.lower(), []).append(value)
 
     def one(self, name: bytes, code: str = "header-invalid") -> bytes | None:
         """The value of a header that may stand once, or None; raises the problem `code` for two lines."""
-        lines = self._lines.get(name)
-        if lines is None:
+        value = self._lines.get(name)
+        if value is None:
             return None
-        if len(lines) != 1:
+        if self._repeated is not None and len(self._repeated[name]) != 1:
             raise _refusal(code, name, "twice", "stands more than once")
-        return lines[0].strip(_SPACE)
+        return value.strip(_SPACE)
 
     def joined(self, name: bytes) -> bytes | None:
         """The value of a list header: all its lines, joined by commas (RFC 9110, section 5.3)."""
-        lines = self._lines.get(name)
-        return None if lines is None else b",".join(lines)
+        value = self._lines.get(name)
+        if value is None or self._repeated is None:
+            return value
+        return b",".join(self._repeated[name])
 
 
 def idempotency_key(headers: Headers) -> str | None:
@@ -91,7 +96,7 @@ def if_none_match(headers: Headers) -> Condition | None:
 def demand_json_body(headers: Headers) -> None:
     """Accept only `application/json`, in UTF-8, not encoded; raises `media-type-unsupported`."""
     value = headers.one(b"content-type", "media-type-unsupported")
-    if value is None or not _JSON_TYPE.fullmatch(value):
+    if value != _JSON and (value is None or not _JSON_TYPE.fullmatch(value)):
         raise _media_type("The body must be application/json in UTF-8.")
     encoding = headers.joined(b"content-encoding")
     if encoding is not None and encoding.strip(_SPACE).lower() != b"identity":
@@ -141,7 +146,7 @@ def negotiate(headers: Headers, offered: Sequence[str] = (JSON,)) -> str:
         return offered[0]
     if value == b"*/*":
         return offered[0]
-    if value == b"application/json" and JSON in offered:  # nearly every request
+    if value == _JSON and JSON in offered:  # nearly every request
         return JSON
     ranges = _accepted_ranges(value.decode("latin-1").lower())
     best = max(offered, key=lambda media_type: _quality(media_type, ranges))

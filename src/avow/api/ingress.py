@@ -73,22 +73,26 @@ class WhyQuery:
     at: datetime | None
 
 
-def read_input(transition: Transition, body: Any) -> dict[str, Value]:
-    """Read the arguments of a command from a JSON value that `json_text` gave.
+class InputReader:
+    """Reads the arguments of one command's transitions from JSON values that `json_text` gave."""
 
-    Absent and null are the same: the argument's default, where it has one, else no value. The result
-    holds only arguments that have a value. Raises `input-invalid` with every flaw.
-    """
-    if not isinstance(body, Mapping):
-        raise input_invalid([Flaw("#", "not-an-object", "must be a JSON object of the arguments")])
-    members = tuple(Member(p.name, p.type, p.optional) for p in transition.parameters)
-    values, flaws = parse_members(members, body, "#")  # pyright: ignore[reportUnknownArgumentType]
-    if flaws:
-        raise input_invalid(flaws)
-    for parameter in transition.parameters:
-        if parameter.default is not None and parameter.name not in values:
-            values[parameter.name] = parameter.default
-    return values
+    def __init__(self, transition: Transition) -> None:
+        self._members = tuple(Member(p.name, p.type, p.optional) for p in transition.parameters)
+        self._defaults = {p.name: p.default for p in transition.parameters if p.default is not None}
+
+    def read(self, body: Any) -> dict[str, Value]:
+        """The arguments that have a value. Absent and null are the same: the default, where there is one.
+
+        Raises `input-invalid` with every flaw.
+        """
+        if not isinstance(body, dict):
+            raise input_invalid([Flaw("#", "not-an-object", "must be a JSON object of the arguments")])
+        values, flaws = parse_members(self._members, body, "#")  # pyright: ignore[reportUnknownArgumentType]
+        if flaws:
+            raise input_invalid(flaws)
+        for name, default in self._defaults.items():
+            values.setdefault(name, default)
+        return values
 
 
 def input_invalid(flaws: Iterable[Flaw]) -> ProblemError:
@@ -99,6 +103,8 @@ def input_invalid(flaws: Iterable[Flaw]) -> ProblemError:
 
 def read_command_query(raw: bytes) -> bool:
     """Read the query of a command: whether it is a dry run."""
+    if not raw:
+        return False
     values, flaws = _read_query(raw, ("dry_run",))
     text = values.get("dry_run", "false")
     if text not in _BOOLEANS:

@@ -432,7 +432,8 @@ _PARAMETERS: Final[dict[str, Any]] = {
     "dry_run": _query(
         "dry_run",
         {"type": "boolean", "default": False},
-        "Decide everything and write nothing. No Idempotency-Key is needed, and none is used up.",
+        "Decide everything and write nothing. The Idempotency-Key isn't used up: send the command itself "
+        "under the same one. If it has an answer already, that is the answer.",
     ),
     "IdempotencyKey": {
         "name": "Idempotency-Key",
@@ -440,7 +441,7 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "required": True,
         "description": "One fresh key per intended command, the same key on every retry; quoted or bare. "
         f"A key is kept for {KEY_RETENTION_DAYS} days: until then the same request gets the same answer, and "
-        "another request under it is refused with 422. It is not needed with dry_run=true.",
+        "another request under it is refused with 422.",
         "schema": {"type": "string", "pattern": _KEY_PATTERN},
     },
     "IfMatch": {

@@ -127,5 +127,5 @@ def document(code: str, *, as_json: bool = False) -> Answer | None:
 
 
 def _page(media_type: str, body: bytes) -> Answer:
-    sent = {"content-type": media_type, "content-length": str(len(body)), "vary": "Accept"}
+    sent = {"content-type": media_type, "vary": "Accept"}
     return Answer(200, [encode_header(name, value) for name, value in sent.items()], body)

@@ -15,13 +15,16 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar, Final
+from urllib.parse import unquote
 
 import httptools
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from avow.api import headers, problems
+from avow.api.cycle import Cycle, busy
 from avow.errors import Problem, ProblemError, reject
 
 SERVED_VERSIONS: Final = ("1.0", "1.1")
@@ -52,6 +55,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     """One connection. Make the class for a configuration with `protocol_class`."""
 
     limits: ClassVar[WireLimits] = WireLimits()
+    app: Any
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -99,7 +103,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
             malformed = Problem("bad-request", "The framing of the request is malformed.")
             self._refuse(cause.problem if isinstance(cause, ProblemError) else malformed)
         else:
-            self._bound_unfinished_head(len(data))
+            if self._in_head and (self._begun or not self._crossed_in_this_read):
+                self._bound_unfinished_head(len(data))
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -124,13 +129,12 @@ class StrictHttpProtocol(HttpToolsProtocol):
             raise reject("uri-too-long", "The address is too long.", limit_bytes=self.limits.url_bytes_max)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:
+            self.headers.append((name.lower(), value))
+            return
+        # A trailer: uvicorn would put it among the headers that the application reads.
         self._header_bytes += len(name) + len(value) + HEADER_LINE_BYTES
         if self._header_bytes > self.limits.headers_bytes_max:
-            raise self._headers_too_large()
-        if not self._in_head:
-            return  # a trailer: uvicorn would put it among the headers that the application reads
-        super().on_header(name, value)
-        if len(self.headers) > self.limits.header_lines_max:
             raise self._headers_too_large()
 
     def on_headers_complete(self) -> None:
@@ -139,20 +143,52 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_timer = _cancel(self._head_timer)
         parser = self._live_parser()
-        version = parser.get_http_version()
+        version, method = parser.get_http_version(), parser.get_method()
         if version not in SERVED_VERSIONS:
             raise reject("bad-request", "The HTTP version is not 1.0 or 1.1.")
-        if parser.get_method() == b"CONNECT":
+        if method == b"CONNECT":
             raise reject("method-unknown", "CONNECT is not served.")
+        self._check_lines(version)
+        self._complete_scope(version, method)
+        self._begin_cycle(version != "1.0" and parser.should_keep_alive())
+
+    def _check_lines(self, version: str) -> None:
+        count = len(self.headers)
+        self._header_bytes = sum(map(len, chain.from_iterable(self.headers))) + HEADER_LINE_BYTES * count
+        if count > self.limits.header_lines_max or self._header_bytes > self.limits.headers_bytes_max:
+            raise self._headers_too_large()
         lines = headers.Headers(self.headers)
         if version != "1.0" or lines.joined(b"host") is not None:
             headers.host(lines)
-        coding = lines.joined(b"transfer-encoding")
+        coding, expected = lines.joined(b"transfer-encoding"), lines.joined(b"expect")
         if coding is not None and coding.strip().lower() != b"chunked":
             raise reject("bad-request", "The only transfer coding that is read is chunked.")
-        super().on_headers_complete()
-        # The class is exchanged, not the constructor call, which is uvicorn's own business.
-        self.cycle.__class__ = _Cycle
+        self.expect_100_continue = expected is not None and expected.lower() == b"100-continue"
+
+    def _complete_scope(self, version: str, method: bytes) -> None:
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope = self.scope
+        scope["http_version"], scope["method"] = version, method.decode("ascii")
+        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
+        scope["raw_path"] = self.root_path.encode("ascii") + url.path
+        scope["query_string"] = url.query or b""
+
+    def _begin_cycle(self, keep_alive: bool) -> None:
+        """Start the application on the request, or let it wait for those before it on this connection."""
+        earlier = self._latest_cycle()
+        self.cycle = Cycle(
+            scope=self.scope, transport=self.transport, flow=self.flow, logger=self.logger,
+            access_logger=self.access_logger, access_log=False,
+            default_headers=self.server_state.default_headers, message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue, keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )  # fmt: skip
+        if earlier is None or earlier.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         if self.cycle.response_complete:
@@ -176,7 +212,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         limit = self.limits.concurrency_max
         if limit is not None and len(self.tasks) >= limit:
-            app = _busy
+            app = busy
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
@@ -259,11 +295,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
     # --- bounds ---------------------------------------------------------------------------------
 
     def _bound_unfinished_head(self, received_bytes: int) -> None:
-        if not self._in_head or self._deaf:
+        if self._deaf:
             return
-        if self._begun or not self._crossed_in_this_read:
-            # Whatever came, even a lone CR LF, has ended uvicorn's keep-alive timer: ours takes over.
-            self._start_head_timer()
+        # Whatever came, even a lone CR LF, has ended uvicorn's keep-alive timer: ours takes over.
+        self._start_head_timer()
         if not self._crossed_in_this_read:
             self._head_bytes += received_bytes
         if self._head_bytes > self.limits.url_bytes_max + self.limits.headers_bytes_max:
@@ -289,40 +324,6 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._head_timer = _cancel(self._head_timer)
         self._write_timer = _cancel(self._write_timer)
         self._discard_timer = _cancel(self._discard_timer)
-
-
-class _Cycle(RequestResponseCycle):
-    """One request and its response; answers the application's own failures with a problem."""
-
-    _discards = False  # the class is put on a finished object: no __init__ here
-
-    async def send_500_response(self) -> None:
-        request_id = secrets.token_hex(16)
-        self.logger.error("request %s was answered with internal-error", request_id)
-        problem = Problem("internal-error", "The server failed to answer.")
-        await _send(problems.answer(problem, request_id, self.scope["root_path"]), self.send)
-
-    async def send(self, message: Any) -> None:
-        if not self.response_started and self.more_body:
-            # A response that starts before the whole request has come is the connection's last one.
-            # A client that still waits for 100 Continue has sent no body that could be discarded.
-            self._discards = not self.waiting_for_100_continue
-            message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
-        elif self._discards and self.more_body and not message.get("more_body", False):
-            # Left to uvicorn, the connection would close now, with bytes unread, and be reset before
-            # the client has the answer. on_response_complete throws the rest of the body away first.
-            self.keep_alive = True
-        await super().send(message)
-
-
-async def _busy(scope: Any, _receive: Any, send: Any) -> None:
-    problem = Problem("busy", "The server has as many requests as it can hold.")
-    await _send(problems.answer(problem, secrets.token_hex(16), scope["root_path"]), send)
-
-
-async def _send(answer: problems.Answer, send: Any) -> None:
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    await send({"type": "http.response.body", "body": answer.body})
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

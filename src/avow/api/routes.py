@@ -35,9 +35,9 @@ class Operation(StrEnum):
     READY = "ready"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
-    """One method on one path.
+    """One method on one path; each is itself alone, and so a key.
 
     template:    the path as OpenAPI writes it: `/enrollments/{id}/submit`.
     entity:      None for the server's own pages.
@@ -137,7 +137,9 @@ class Routes:
                 resource = self._records.get(segments[1])
             else:
                 resource = self._below.get((segments[1], segments[3]))
-            return None if resource is None else Match(resource, UUID(segments[2]))
+            return (
+                None if resource is None else Match(resource, UUID(int=int(segments[2].replace("-", ""), 16)))
+            )
         if count == 3 and segments[1] == "problems" and segments[2] in PROBLEMS:
             return Match(self._problem, None, segments[2])
         # A fixed path gets here only if it was percent-encoded; templates were written by quote() too.

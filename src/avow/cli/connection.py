@@ -7,25 +7,36 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from avow.cli import output
 from avow.cli.development import home_folder
 from avow.errors import EnvironmentFault
 from avow.model.system import System
-from avow.store import cluster, placement
+from avow.store import cluster, driver, placement
 
 
 @contextmanager
 def database_url(system: System) -> Generator[str]:
     """The address to work on, as the owner or a superuser; an embedded server runs at least as long.
 
-    Raises EnvironmentFault where there is neither a setting nor an embedded database.
+    Raises EnvironmentFault where there is neither a setting nor an embedded database, and where the
+    tables that are asked aren't those of the declaration.
     """
     url = os.environ.get("AVOW_DATABASE_URL")
-    if url:
-        yield url
-        return
+    try:
+        with nullcontext(url) if url else _embedded(system) as found:
+            yield found
+    except driver.Undefined:
+        raise EnvironmentFault(
+            "tables-other",
+            f"the tables in this database weren't made for {system.name} as it is declared",
+            "Run `avow migrate` with the owner's URL, or check AVOW_DATABASE_URL.",
+        ) from None
+
+
+@contextmanager
+def _embedded(system: System) -> Generator[str]:
     home = home_folder(os.environ)
     if placement.existing(home) is None:
         raise EnvironmentFault(

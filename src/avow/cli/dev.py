@@ -7,22 +7,26 @@ import os
 import signal
 import socket
 import sys
-from typing import Any
 
 import click
 from watchfiles import PythonFilter, awatch  # pyright: ignore[reportUnknownVariableType]
 
 from avow.api.serving import listen, url_of
 from avow.cli import output
+from avow.cli.child import Child
 from avow.cli.development import Surroundings, home_folder, set_up
 from avow.cli.target import load_target, source_folder
 from avow.errors import EnvironmentFault
 from avow.model.system import System
 
-READY_S_MAX = 30
 RESTARTS_MAX = 5
 """How often in a row a server that dies while it starts is started again."""
-END_S_MAX = 15
+RESTART_PAUSE_S = 0.2
+"""How long it waits after the first of them; longer after each."""
+
+_UNSERVED = (
+    "the declaration can't be served as it is now: see above. It is tried again when the source changes"
+)
 
 
 @click.command(name="dev")
@@ -62,8 +66,8 @@ class _Supervisor:
         self.listening, self.as_json, self.reload = listening, as_json, reload
         self.ending = asyncio.Event()
         self.changed = asyncio.Event()
-        self.server: Any = None
-        self.failures = 0
+        self.server = Child(target, listening, surroundings.environment(), "development")
+        self.runs = False
 
     async def run(self) -> None:
         """Serve until SIGINT or SIGTERM."""
@@ -79,25 +83,15 @@ class _Supervisor:
         finally:
             if watching is not None:
                 watching.cancel()
-            await self._stop()
+            await self.server.stop()
 
     async def _start(self) -> None:
-        number = self.listening.fileno()
-        self.server = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "avow.cli.server_process", self.target, str(number),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, pass_fds=[number],
-            env=self.surroundings.environment(), start_new_session=True,
-        )  # fmt: skip
-        try:
-            line = await asyncio.wait_for(self.server.stdout.readline(), READY_S_MAX)
-        except TimeoutError:
-            line = b""
-        if line != b"ready\n":
-            await self._stop()
-            raise EnvironmentFault("server-failed", "the server did not start", "See the message above.")
+        self.runs = False
+        await self.server.start()
+        self.runs = True
 
     async def _until_something_happens(self) -> None:
-        died = asyncio.create_task(self.server.wait())
+        died = asyncio.create_task(self._server_dies())
         ended = asyncio.create_task(self.ending.wait())
         moved = asyncio.create_task(self.changed.wait())
         await asyncio.wait({died, ended, moved}, return_when=asyncio.FIRST_COMPLETED)
@@ -109,18 +103,29 @@ class _Supervisor:
             self.changed.clear()
             await self._replace()
         else:
-            output.talk(f"the server ended with {self.server.returncode}; starting it again")
+            output.talk(f"the server ended with {died.result()}; starting it again")
             await self._restart()
 
+    async def _server_dies(self) -> int:
+        """The exit code of a server that has ended by itself; where none runs, only a change helps."""
+        if not self.runs:
+            await asyncio.Event().wait()
+        return await self.server.wait()
+
     async def _restart(self) -> None:
-        try:
-            await self._start()
-            self.failures = 0
-        except EnvironmentFault:
-            self.failures += 1
-            if self.failures >= RESTARTS_MAX:
-                raise
-            await asyncio.sleep(0.2 * self.failures)
+        """Start a server that has died, a few times; then leave it to the next change of the source."""
+        for tried in range(RESTARTS_MAX):
+            if self.ending.is_set():
+                return
+            try:
+                await self._start()
+            except EnvironmentFault:
+                if tried + 1 == RESTARTS_MAX and not self.reload:
+                    raise
+                await asyncio.sleep(RESTART_PAUSE_S * (tried + 1))
+            else:
+                return
+        output.talk(_UNSERVED)
 
     async def _replace(self) -> None:
         """Take over a changed declaration, unless it has mistakes or the tables can't follow it."""
@@ -131,19 +136,14 @@ class _Supervisor:
         if await checked.wait() != 0:
             output.talk("the changed declaration wasn't taken over; the server goes on with the one before")
             return
-        await self._stop()
-        await self._start()
-        output.talk("reloaded")
-
-    async def _stop(self) -> None:
-        if self.server is None or self.server.returncode is not None:
-            return
-        self.server.terminate()
+        await self.server.stop()
         try:
-            await asyncio.wait_for(self.server.wait(), END_S_MAX)
-        except TimeoutError:
-            self.server.kill()
-            await self.server.wait()
+            await self._start()
+        except EnvironmentFault:
+            # It was changed once more since it was checked, or fails only where it is served.
+            output.talk(_UNSERVED)
+        else:
+            output.talk("reloaded")
 
     async def _watch(self) -> None:
         async for _ in awatch(source_folder(self.target), watch_filter=PythonFilter()):

@@ -6,13 +6,15 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from avow.api.authentication import DEFAULT_TENANT, DEVELOPMENT_ISSUER
 from avow.api.bearer import development_token
+from avow.errors import EnvironmentFault
 from avow.model.system import System
 from avow.store import cluster
 from avow.store.install import create_database, install, login
@@ -69,7 +71,8 @@ def set_up(system: System, home: Path, progress: Callable[[str], None]) -> Surro
 
     Uses AVOW_DATABASE_URL (a superuser's or owner's) where it is set, else the embedded PostgreSQL.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    with _writable(home):
+        home.mkdir(parents=True, exist_ok=True)
     external = os.environ.get("AVOW_DATABASE_URL")
     lease = None if external else cluster.start(home, progress=progress)
     try:
@@ -108,6 +111,24 @@ async def _make(system: System, admin_url: str, server_url: str | None, name: st
 
 def kept_secret(file: Path, size_bytes: int) -> str:
     """A random secret in hexadecimal, made once and kept in a file that only its owner reads."""
+    with _writable(file):
+        return _kept_secret(file, size_bytes)
+
+
+@contextmanager
+def _writable(path: Path) -> Generator[None]:
+    """What the system refuses, in words that say what to do."""
+    try:
+        yield
+    except OSError as fault:
+        raise EnvironmentFault(
+            "home-unwritable",
+            f"{path} can't be written: {fault.strerror}.",
+            "Make the folder writable for this account, or set AVOW_HOME to another one.",
+        ) from None
+
+
+def _kept_secret(file: Path, size_bytes: int) -> str:
     for _ in range(2):
         try:
             held = file.read_text("ascii").strip()

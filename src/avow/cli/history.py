@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from avow.canonical import INTEGER_MAX
 from avow.cli import output
 from avow.cli.record import answer, asked, moment, reader_options, shown, who
 from avow.engine.explain import history
@@ -19,7 +20,13 @@ LIMIT_MAX: Final = 900
 
 @click.command(name="history")
 @click.argument("record")
-@click.option("--after", default=0, show_default=True, help="Begin after this version.")
+@click.option(
+    "--after",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, INTEGER_MAX),
+    help="Begin after this version.",
+)
 @click.option(
     "--limit",
     default=100,
@@ -56,9 +63,9 @@ def command(
 
 def _item(item: dict[str, Any]) -> Iterator[str]:
     before = item["from"] or "(new)"
-    head = f"{item['version']:>4}  {item['transition']}  {before} -> {item['to']}"
+    head = output.plain(f"{item['version']:>4}  {item['transition']}  {before} -> {item['to']}")
     yield f"{head:<{WIDTH - 26}}  {moment(item['at'])}"
-    yield f"{INDENT}by {who(item['actor'])}{_caused(item['cause'])}"
+    yield output.plain(f"{INDENT}by {who(item['actor'])}{_caused(item['cause'])}")
     for name, change in item["changes"].items():
         if change.get("hidden"):
             said = "(hidden)"
@@ -67,7 +74,7 @@ def _item(item: dict[str, Any]) -> Iterator[str]:
         else:
             said = f"-> {shown(change['new'])}"
         yield from textwrap.wrap(
-            f"{name} {said}",
+            output.plain(f"{name} {said}"),
             WIDTH,
             initial_indent=INDENT,
             subsequent_indent=f"{INDENT}  ",

@@ -17,10 +17,13 @@ from avow.cli.connection import database_url
 from avow.cli.development import home_folder, kept_secret
 from avow.cli.settings import SECRET_CHARACTERS_MIN, pepper_of
 from avow.cli.target import load_target
+from avow.cli.word import SUBJECT, TENANT
 from avow.errors import UsageError
+from avow.model.actor import ANONYMOUS
 from avow.model.system import System
 from avow.store.api_keys import ApiKeys, ListedKey
 from avow.store.pool import connect
+from avow.store.rights import demand_own_tables
 
 VALID_DAYS_DEFAULT: Final = 90
 VALID_DAYS_MAX: Final = 3_650
@@ -52,9 +55,9 @@ def command() -> None:
 
 
 @command.command(name="create")
-@click.argument("subject")
+@click.argument("subject", type=SUBJECT)
 @click.option("--role", "roles", multiple=True, help="A role that the key has. May be repeated.")
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Where the key acts.")
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, type=TENANT, help="Where the key acts.")
 @_days
 @_environment
 @_target
@@ -63,8 +66,8 @@ def create(
     subject: str, roles: tuple[str, ...], tenant: str, days: int, environment: str, target: str, as_json: bool
 ) -> int:
     """Make a key for SUBJECT and show it, once."""
-    if not subject or subject == "anonymous" or not tenant:
-        raise UsageError("that subject or tenant can't have a key", "Name a person or program.")
+    if subject == ANONYMOUS:
+        raise UsageError("whoever has no credential is called that", "Name a person or program.")
     system = load_target(target)
     unknown = sorted(set(roles) - set(system.roles))
     if unknown:
@@ -85,7 +88,7 @@ def create(
 
 
 @command.command(name="list")
-@click.option("--tenant", metavar="NAME", help="Only the keys of this tenant.")
+@click.option("--tenant", metavar="NAME", type=TENANT, help="Only the keys of this tenant.")
 @_target
 @output.json_option
 def list_keys(tenant: str | None, target: str, as_json: bool) -> int:
@@ -97,7 +100,7 @@ def list_keys(tenant: str | None, target: str, as_json: bool) -> int:
     for key in listed:
         roles = ", ".join(key.roles) or "no roles"
         until = f"{key.state} until {key.expires_at:%Y-%m-%d %H:%M}Z" if key.state in _LIVE else key.state
-        output.data(f"{key.id}  {key.subject} ({roles}), tenant {key.tenant}, {until}")
+        output.data(output.plain(f"{key.id}  {key.subject} ({roles}), tenant {key.tenant}, {until}"))
     if not listed:
         output.talk("there are no keys")
     return output.HOLDS
@@ -107,7 +110,7 @@ _LIVE: Final = ("live", "ending")
 
 
 @command.command(name="rotate")
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="ID", type=SUBJECT)
 @click.option(
     "--overlap-hours", default=OVERLAP_HOURS_DEFAULT, show_default=True,
     type=click.IntRange(0, OVERLAP_HOURS_MAX), help="How long the old key goes on.",
@@ -140,7 +143,7 @@ def rotate(key_id: str, overlap_hours: int, days: int, environment: str, target:
 
 
 @command.command(name="revoke")
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="ID", type=SUBJECT)
 @_target
 @output.json_option
 def revoke(key_id: str, target: str, as_json: bool) -> int:
@@ -181,6 +184,7 @@ def _work(system: System, ask: Callable[[ApiKeys], Awaitable[Answer]]) -> Answer
     async def run(url: str) -> Answer:
         connection = await connect(url)
         try:
+            await demand_own_tables(connection, system)
             return await ask(ApiKeys(connection))
         finally:
             await connection.close()

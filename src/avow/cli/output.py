@@ -50,6 +50,16 @@ def talk(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def plain(text: str) -> str:
+    """Words that come from a database, for a terminal: what could move its cursor or hide a line is escaped.
+
+    `verify` has to be read when somebody has written into the log by hand.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def mistake_text(mistake: Mistake) -> str:
     """A mistake or warning of a declaration, as it is printed on stdout."""
     level = "warning" if mistake.warning else "error"

@@ -12,6 +12,7 @@ import click
 
 from avow.cli.connection import database_url
 from avow.cli.target import load_target
+from avow.cli.word import SUBJECT, TENANT
 from avow.engine.explain import Operator, Reader
 from avow.errors import UsageError, reject
 from avow.model.actor import Actor
@@ -30,11 +31,19 @@ Answer = TypeVar("Answer")
 
 _OPTIONS: Final = (
     click.option("--target", default=".", show_default=True, help="The application: folder, file or module."),
-    click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Whose record it is."),
     click.option(
-        "--as", "subject", metavar="SUBJECT", help="Show what this subject may see, not everything."
+        "--tenant", default=DEFAULT_TENANT, show_default=True, type=TENANT, help="Whose record it is."
     ),
-    click.option("--role", "roles", multiple=True, help="With --as: a role that it has. May be repeated."),
+    click.option(
+        "--as",
+        "subject",
+        metavar="SUBJECT",
+        type=SUBJECT,
+        help="Show what this subject may see, not everything.",
+    ),
+    click.option(
+        "--role", "roles", multiple=True, type=SUBJECT, help="With --as: a role that it has. May be repeated."
+    ),
 )
 
 

@@ -1,7 +1,8 @@
-"""`avow serve`: one server process on a PostgreSQL of yours."""
+"""`avow serve`: server processes on a PostgreSQL of yours."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 
@@ -12,14 +13,24 @@ from avow.api.serving import listen, serve, url_of
 from avow.cli import output
 from avow.cli.settings import read_settings
 from avow.cli.target import load_target
+from avow.cli.workers import Workers
+
+WORKERS_MAX = 64
 
 
 @click.command(name="serve")
 @click.argument("target", default=".")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, WORKERS_MAX),
+    help="How many server processes share the port.",
+)
 @output.json_option
-def command(target: str, host: str, port: int, as_json: bool) -> None:
+def command(target: str, host: str, port: int, workers: int, as_json: bool) -> None:
     """Serve TARGET on the database of AVOW_DATABASE_URL, with a login that has the application's rights only.
 
     Development tokens are refused. Ends cleanly on SIGTERM: requests under way are answered.
@@ -27,7 +38,6 @@ def command(target: str, host: str, port: int, as_json: bool) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     system = load_target(target)
     settings = read_settings(os.environ)
-    app = Application(system, settings.database_url, settings.secret, settings.trust)
     listening = listen(host, port)
 
     def announce() -> None:
@@ -36,4 +46,8 @@ def command(target: str, host: str, port: int, as_json: bool) -> None:
         else:
             output.data(f"{system.name} is served at {url_of(listening)}")
 
-    serve(app, listening, announce)
+    if workers > 1:
+        asyncio.run(Workers(target, listening, workers, announce).run())
+    else:
+        app = Application(system, settings.database_url, settings.secret, settings.trust)
+        serve(app, listening, announce)

@@ -1,6 +1,8 @@
-"""One server process of `avow dev`: serves on a socket that its parent has opened, and ends with it.
+"""One server process of `avow dev` or `avow serve --workers`, on a socket that its parent has opened.
 
-Arguments: the target, and the number of the inherited socket. Prints `ready` when it accepts requests.
+It ends with its parent. Arguments: the target, the number of the inherited socket, and `development` or
+`production` (development where nothing is said): in production no development token is believed. Prints
+`ready` when it accepts requests.
 """
 
 from __future__ import annotations
@@ -18,15 +20,21 @@ from avow.cli.settings import read_settings
 from avow.cli.target import load_target
 from avow.errors import AvowError
 
+_LOGGING = {
+    "development": (logging.WARNING, "%(levelname)s %(name)s: %(message)s"),
+    "production": (logging.INFO, "%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"),
+}
+
 
 def main(arguments: list[str]) -> int:
     """Serve until told to end; the exit code tells the parent why."""
-    target, number = arguments
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    target, number, mode = (*arguments, "development")[:3]
+    level, layout = _LOGGING[mode]
+    logging.basicConfig(level=level, format=layout)
     _end_with_parent()
     try:
         system = load_target(target)
-        settings = read_settings(os.environ, development=True)
+        settings = read_settings(os.environ, development=mode == "development")
         app = Application(system, settings.database_url, settings.secret, settings.trust)
         serve(app, socket.socket(fileno=int(number)), _say_ready)
     except AvowError as error:

@@ -11,6 +11,7 @@ import click
 from avow.cli import output
 from avow.cli.connection import database_url
 from avow.cli.target import load_target
+from avow.cli.word import TENANT
 from avow.engine.verify import Verification, verify
 from avow.evidence.finding import Finding
 from avow.model.system import System
@@ -27,7 +28,9 @@ UNSEALED: Final = (
 
 @click.command(name="verify")
 @click.argument("target", default=".")
-@click.option("--tenant", metavar="NAME", help="Check one tenant, as a login that sees no other may.")
+@click.option(
+    "--tenant", metavar="NAME", type=TENANT, help="Check one tenant, as a login that sees no other may."
+)
 @click.option("--limit-s", type=click.FloatRange(min=0), help="Stop after so many seconds, with exit code 4.")
 @output.json_option
 def command(target: str, tenant: str | None, limit_s: float | None, as_json: bool) -> int:
@@ -48,6 +51,8 @@ def command(target: str, tenant: str | None, limit_s: float | None, as_json: boo
         return output.FOUND
     if not result.complete:
         return output.NO_VERDICT
+    if tenant is not None and not result.entries:
+        output.talk(f"there is nothing of a tenant called {tenant}, so nothing was checked")
     output.talk(UNSEALED)
     return output.HOLDS
 
@@ -103,11 +108,12 @@ def _finding(system: System, finding: Finding) -> str:
     entity = system.entities.get(finding.kind)
     name = finding.kind if entity is None else entity.plural
     where = f"{name}/{finding.id}" if finding.id else "database"
-    place = " ".join(part for part in (where, finding.field) if part)
+    place = output.plain(" ".join(part for part in (where, finding.field) if part))
     version = f" version {finding.version}" if finding.version else ""
-    tenant = f" (tenant {finding.tenant})" if finding.tenant else ""
+    tenant = output.plain(f" (tenant {finding.tenant})") if finding.tenant else ""
     return (
-        f"{output.paint(finding.code, 'error', sys.stdout)}  {place}{version}{tenant}\n    {finding.detail}"
+        f"{output.paint(finding.code, 'error', sys.stdout)}  {place}{version}{tenant}\n"
+        f"    {output.plain(finding.detail)}"
     )
 
 

@@ -38,7 +38,8 @@ def command(
     question = asked(target, record, tenant, subject, roles)
     if field is not None and field not in question.entity.fields:
         known = ", ".join(question.entity.fields)
-        raise UsageError(f"{question.entity.name} has no field {field[:40]}", f"Fields: {known}.")
+        mend = f"Fields: {known}. Without a field you are told why it is in its state."
+        raise UsageError(f"{question.entity.name} has no field {field[:40]}", mend)
     when = None if at is None else _instant(at)
     found = answer(
         question,
@@ -84,7 +85,7 @@ def _known(held: dict[str, Any]) -> str:
 
 def _because(step: dict[str, Any], indent: str) -> Iterator[str]:
     """One entry, and below it what caused it."""
-    head = f"{indent}{step['kind']}.{step['transition']}  by {who(step['actor'])}"
+    head = output.plain(f"{indent}{step['kind']}.{step['transition']}  by {who(step['actor'])}")
     yield f"{head:<{WIDTH - 26}}  {moment(step['at'])}"
     before = step["from"] or "(new)"
     yield from _line("state", f"{before} -> {step['to']}, version {step['version']}", indent)
@@ -148,7 +149,7 @@ def _cause(cause: dict[str, Any] | None, indent: str) -> Iterator[str]:
     elif "transition" not in cause:
         yield from _line("caused by", f"{cause['kind']} {cause['id']} at version {cause['version']}", indent)
     else:
-        yield f"{indent}  caused by  {cause['kind']} {cause['id']}"
+        yield output.plain(f"{indent}  caused by  {cause['kind']} {cause['id']}")
         yield from _because(cause, f"{indent}    ")
 
 
@@ -157,5 +158,9 @@ def _line(label: str, text: str, indent: str = "") -> Iterator[str]:
     if text:
         first = f"{indent}  {label:<{LABEL}}"
         yield from textwrap.wrap(
-            text, WIDTH, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False
+            output.plain(text),
+            WIDTH,
+            initial_indent=first,
+            subsequent_indent=" " * len(first),
+            break_on_hyphens=False,
         )

@@ -237,7 +237,14 @@ def _read_enum(annotation: type[Enum], bounds: Bounds) -> ValueType:
     values = [member.value for member in annotation]
     if not values or not all(isinstance(value, str) and value for value in values):
         raise Unreadable(f"the values of {annotation.__name__} aren't all strings", "Use a StrEnum.")
+    if any("\x00" in value or not _is_unicode(value) for value in values):
+        raise Unreadable(f"a value of {annotation.__name__} can't be stored as text", "Correct the value.")
     return kinds.EnumType(annotation.__name__, tuple(values), annotation)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it has no lone surrogate."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _read_object(annotation: Any, bounds: Bounds) -> ValueType:

@@ -31,6 +31,7 @@ def build(name: str, *entities: type[word.Entity]) -> tuple[System, tuple[Mistak
     """As `system`, together with the warnings."""
     place, mistakes = here(), take_misuses()
     mistakes += _name_mistakes(name, entities, place)
+    entities = tuple(entity for entity in entities if _is_entity(entity))
     namespace = {entity.__name__: entity for entity in entities}
     builders = [EntityBuilder(entity, namespace, mistakes) for entity in namespace.values()]
     built = {builder.declared.__name__: builder.build() for builder in builders}
@@ -52,12 +53,21 @@ def _name_mistakes(name: str, entities: tuple[type[word.Entity], ...], place: Pl
         found.append(Mistake(place.file, place.line, "no-entities", "the system has no entities", mend))
     names = dict[str, type[word.Entity]]()
     for entity in dict.fromkeys(entities):
+        if not _is_entity(entity):
+            shown = getattr(entity, "__name__", type(entity).__name__)
+            mend = "Pass the classes that inherit from Entity."
+            found.append(Mistake(place.file, place.line, "no-entities", f"{shown} is no entity", mend))
+            continue
         if entity.__name__ in names:
             detail = f"two entities are called {entity.__name__}"
             at = entity.avow_place
             found.append(Mistake(at.file, at.line, "declared-twice", detail, "Rename one of them."))
         names[entity.__name__] = entity
     return found
+
+
+def _is_entity(given: object) -> bool:
+    return isinstance(given, type) and issubclass(given, word.Entity) and given is not word.Entity
 
 
 def _with_loads(entity: Entity, built: Mapping[str, Entity]) -> Entity:

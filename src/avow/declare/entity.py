@@ -46,6 +46,10 @@ RESERVED = frozenset(
         "why",
     }
 )
+SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
+"""What PostgreSQL calls columns of its own, in every table."""
+PAGES = frozenset({"healthz", "readyz"})
+"""Addresses at which the server itself answers."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]{0,47}", re.ASCII)
 _HANDLE = frozenset({"id", "version", "state", "now", "actor"})
@@ -66,6 +70,7 @@ class EntityBuilder:
         self.namespace = {**declared.avow_locals, **namespace}
         self.annotations = annotations_of(declared, self.namespace, declared.avow_globals)
         self.machine_unsure = False
+        self.plural = declared.avow_plural or f"{_snake(declared.__name__)}s"
 
     def build(self) -> Entity:
         """The entity; mistakes went into the list that was given."""
@@ -78,7 +83,7 @@ class EntityBuilder:
         tracked = self._tracked(transitions, [read, *(f.read for f in fields.values())])
         return Entity(
             name=declared.__name__,
-            plural=declared.avow_plural or f"{_snake(declared.__name__)}s",
+            plural=self.plural,
             fields=fields,
             states=states,
             transitions=transitions,
@@ -107,9 +112,11 @@ class EntityBuilder:
             self.note(
                 place, "name-invalid", "the class has no usable name", "Write an ASCII name such as Course."
             )
-        plural = declared.avow_plural
-        if plural is not None and not _NAME.fullmatch(plural):
-            self.note(place, "name-invalid", f"`{plural}` can't name a table", 'Write plural="people".')
+        if not _NAME.fullmatch(self.plural):
+            self.note(place, "name-invalid", f"`{self.plural}` can't name a table", 'Write plural="people".')
+        if self.plural in PAGES:
+            mend = f'Write class {declared.__name__}(Entity, plural="...").'
+            self.note(place, "name-reserved", f"/{self.plural} is a page of the server", mend)
         if declared.__bases__ != (word.Entity,):
             mend = "Write class NAME(Entity), and declare its words in its own body."
             self.note(place, "entity-inherits", "what it inherits would not be declared", mend)
@@ -136,6 +143,8 @@ class EntityBuilder:
             self.note(place, "name-invalid", f"`{name}` isn't a usable name", mend)
         elif name in RESERVED or name.startswith(("avow_", "by_")):
             self.note(place, "name-reserved", f"`{name}` is kept for the engine", "Choose another name.")
+        elif name in SYSTEM_COLUMNS:
+            self.note(place, "name-reserved", f"`{name}` is a column of PostgreSQL", "Choose another name.")
 
     def named(self, value: object, place: Place) -> ast.Expression:
         """The expression behind a word, with names in place of tokens."""
@@ -301,7 +310,10 @@ class EntityBuilder:
 
     def _exclusion(self, name: str, w: word.Exclusion) -> Exclusion:
         span = self.field_names(w.span, w.place)
-        start, end = span if len(span) == 2 else (UNKNOWN_NAME, UNKNOWN_NAME)
+        if len(w.span) != 2:
+            mend = "Write overlapping=(START, END)."
+            self.note(w.place, "exclusion-span", f"the span of `{name}` hasn't two ends", mend)
+        start, end = span if len(span) == len(w.span) == 2 else (UNKNOWN_NAME, UNKNOWN_NAME)
         among = self._state_names(w.among, w.place)
         return Exclusion(name, self.field_names(w.fields, w.place), start, end, among, w.message, w.place)
 

@@ -230,6 +230,9 @@ def missing(value: Any) -> Policy:
 
 def one_of(value: Any, *options: Any) -> Policy:
     """True when the value equals one of the constants."""
+    if not options:
+        mend = 'Name the constants: one_of(kind, "small", "large").'
+        misuse("condition-constant", "`one_of()` without a constant is never true", mend)
     return Policy(ast.OneOf(node_of(value), options))
 
 

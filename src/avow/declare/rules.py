@@ -15,6 +15,8 @@ from avow.model.expression import Expression, render, walk
 
 UNIQUE_TEXT_LENGTH_MAX = 500
 """Longer strings don't fit an index entry of PostgreSQL in every alphabet."""
+UNIQUE_FIELDS_MAX = 31
+"""An index of PostgreSQL has 32 columns, one of them the tenant."""
 
 _MEND = (
     "An invariant is over fields of one record; over several records write unique(), exclude() or quota()."
@@ -77,6 +79,9 @@ def _compared(rule: Unique | Exclusion, entity: Entity) -> Iterator[Mistake]:
     what = f"{entity.name}.{rule.name}"
     if isinstance(rule, Unique) and not rule.fields:
         yield at(rule.place, "unique-empty", f"{what} names no field", "Name at least one field.")
+    if len(rule.fields) > UNIQUE_FIELDS_MAX:
+        detail = f"{what} names more than {UNIQUE_FIELDS_MAX} fields"
+        yield at(rule.place, "unique-too-long", detail, "Name fewer fields.")
     for name in rule.fields:
         kind = entity.fields[name].type
         if isinstance(kind, kinds.ListOf | kinds.ObjectOf):

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 from avow.declare.expression import Condition, Policy, Term
-from avow.declare.place import Token, declaring_frame, here, remember, take_words, token_of
+from avow.declare.place import Token, declaring_frame, here, misuse, remember, take_words, token_of
 from avow.model import expression as ast
 from avow.model.actor import Actor
 from avow.model.draft import BodyFault, Draft, Refusal
@@ -323,7 +323,10 @@ def quota(per: Any, *, among: Iterable[State], limit: Any, weight: Any = None, m
 
 def performed(step: Transition | Command[Any]) -> Policy:
     """True when the actor has performed `step` on this record: `dean & ~performed(verify)` is four eyes."""
-    word = step.word if isinstance(step, Command) else step
+    word: Any = step.word if isinstance(step, Command) else step
+    if not isinstance(word, Transition):
+        misuse("transition-unknown", f"performed() takes a transition, not {word!r:.40}", "Name one.")
+        return Policy(ast.Everybody())
     return Policy(ast.Performed(word.token))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from avow.evidence import entry as evidence
-from avow.evidence.entry import Entry, entry_of
+from avow.evidence.entry import Entry, EntryWriter, Reference
 from avow.kernel.command import GENESIS, Command, Decision, Key, Step
 from avow.model.system import System
 
@@ -17,33 +17,31 @@ def entries_of(
 
     at: the time of the decision. Raises HeaderTooLong where a step changes too much for one entry.
     """
-    reads = tuple(_reference(key, version) for key, version in sorted(decision.reads.items()))
+    reads = [Reference(*key, version) for key, version in sorted(decision.reads.items())]
     shared = evidence.Command(command.command_id, command.actor, request_id, at, reads)
-    heads = dict[Key, bytes]()
-    made = list[Entry]()
+    writer = EntryWriter(system, shared)
+    newest: dict[Key, Entry] = {}
+    made: list[Entry] = []
     for step in decision.steps:
         key = step.after.key
-        prev = heads.get(key, GENESIS if step.before is None else step.before.head)
-        entry = entry_of(system, shared, _step(step), prev)
-        heads[key] = entry.hash
+        if (previous := newest.get(key)) is not None:
+            prev = previous.hash
+        else:
+            prev = GENESIS if step.before is None else step.before.head
+        newest[key] = entry = writer.write(_step(step), prev)
         made.append(entry)
     return made
 
 
 def _step(step: Step) -> evidence.Step:
-    before = None if step.before is None else step.before.performers
-    performers = step.after.performers
+    transition, before, after, given, changes, cause = step
+    known = None if before is None else before.performers
     return evidence.Step(
-        record=_reference(step.after.key, step.after.version),
-        transition=step.transition,
-        source=None if step.before is None else step.before.state,
-        target=step.after.state,
-        input=step.input,
-        changes=step.changes,
-        performers=performers if performers and performers != before else None,
-        cause=None if step.cause is None else _reference(*step.cause),
+        Reference(after.entity, after.id, after.version),
+        transition,
+        None if before is None else before.state,
+        given,
+        changes,
+        after.performers if after.performers and after.performers != known else None,
+        None if cause is None else Reference(*cause[0], cause[1]),
     )
-
-
-def _reference(key: Key, version: int) -> evidence.Reference:
-    return evidence.Reference(key[0], key[1], version)

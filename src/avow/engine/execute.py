@@ -11,13 +11,14 @@ import asyncio
 import json
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from avow import canonical
 from avow.engine.entries import entries_of
 from avow.engine.identifier import new_id
+from avow.engine.turns import Turns
 from avow.errors import Problem, reject
 from avow.evidence.entry import HEADER_BYTES_MAX, HeaderTooLong
 from avow.kernel.command import Command, Decision, Key, Rejection
@@ -30,6 +31,7 @@ from avow.model.types import Reference, Value
 from avow.store.driver import Lost, Retryable
 from avow.store.loading import KnownAnswer, Loaded, LoadPlan, plan_command
 from avow.store.pool import Pool
+from avow.store.sharing import SHARED, Bounds
 from avow.store.transaction import (
     Answer,
     Broken,
@@ -61,7 +63,7 @@ RenderProblem = Callable[[Problem, UUID], bytes]
 """Makes the body of a refusal; the id is the one of the command it answers."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One command as it arrived, authenticated and parsed.
 
@@ -82,12 +84,15 @@ class Request:
     expected_version: int | None = None
     dry_run: bool = False
 
-    def with_input(self, values: Mapping[str, Value]) -> Request:
+    def with_input(self, values: Mapping[str, Value], *, dry_run: bool = False) -> Request:
         """The same request with its typed arguments."""
-        return replace(self, input=values)
+        return Request(
+            self.entity, self.command, self.record, values, self.actor, self.key, self.fingerprint,
+            self.request_id, self.expected_version, dry_run,
+        )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """What a command is answered with.
 
@@ -112,12 +117,13 @@ class _Answered(Exception):
 
 
 class Engine:
-    """Executes the commands of one system on one database."""
+    """Executes the commands of one system on one database; bounds: how much they share."""
 
-    def __init__(self, system: System, pool: Pool, render: RenderProblem) -> None:
+    def __init__(self, system: System, pool: Pool, render: RenderProblem, bounds: Bounds = SHARED) -> None:
         self.system = system
-        self._transactions = Transactions(system, pool)
+        self._transactions = Transactions(system, pool, bounds)
         self._render = render
+        self._turns = Turns()
         self._contended = dict[UUID, float]()
         self._plans = {
             (entity.name, t.command): plan_command(system, entity, t.command)
@@ -147,29 +153,31 @@ class Engine:
     async def known(self, request: Request) -> Reply | None:
         """The answer that a request's key already has, if it has one; nothing is decided."""
         attempt = _Attempt(self.system, self._plans[request.entity, request.command], request, self._render)
-        loaded = await self._transactions.load(attempt.plan, attempt.parameters)
+        loaded = await self._transactions.load(attempt.plan, attempt.tenant, attempt.wanted)
         return None if loaded.answer is None else attempt.replay(loaded, loaded.answer)
 
     async def _settle(self, attempt: _Attempt) -> Reply:
         tenant, key = attempt.request.actor.tenant, attempt.key
         for _ in range(self._optimistic_attempts(attempt)):
-            loaded = await self._transactions.load(attempt.plan, attempt.parameters)
-            write = attempt.decide(loaded)
-            try:
-                if attempt.request.dry_run:
-                    outcome = await self._transactions.rehearse(tenant, write)
-                else:
-                    outcome = await self._transactions.commit(tenant, key, write)
-            except Retryable:
-                continue
+            async with self._turns.of(attempt.turns()):
+                loaded = await self._transactions.load(attempt.plan, attempt.tenant, attempt.wanted)
+                write = attempt.decide(loaded)
+                try:
+                    if attempt.request.dry_run:
+                        outcome = await self._transactions.rehearse(tenant, write)
+                    else:
+                        outcome = await self._transactions.commit(tenant, key, write)
+                except Retryable:
+                    continue
             reply = await self._reply(attempt, outcome)
             if reply is not None:
                 return reply
         for tried in range(0 if attempt.request.dry_run else LOCKED_ATTEMPTS_MAX):
             try:
-                outcome, _ = await self._transactions.decide_locked(
-                    attempt.plan, attempt.parameters, attempt.locks(), tenant, key, attempt.decide
-                )
+                async with self._turns.of(attempt.turns()):
+                    outcome, _ = await self._transactions.decide_locked(
+                        attempt.plan, attempt.wanted, attempt.locks(), tenant, key, attempt.decide
+                    )
             except Retryable:
                 await asyncio.sleep(_pause(tried))
                 continue
@@ -180,10 +188,9 @@ class Engine:
 
     def _optimistic_attempts(self, attempt: _Attempt) -> int:
         """How often to decide without locks: not at all on a record that others are moving right now."""
-        request = attempt.request
-        until = 0.0 if request.record is None else self._contended.get(request.record, 0.0)
-        contended = until > asyncio.get_running_loop().time()
-        return 0 if contended and not request.dry_run else OPTIMISTIC_ATTEMPTS_MAX
+        until = self._contended.get(attempt.record_id)
+        contended = until is not None and until > asyncio.get_running_loop().time()
+        return 0 if contended and not attempt.request.dry_run else OPTIMISTIC_ATTEMPTS_MAX
 
     def _remember_contended(self, record: UUID) -> None:
         self._contended.pop(record, None)  # so that the oldest stands first
@@ -222,7 +229,8 @@ class _Attempt:
             request.expected_version,
         )  # fmt: skip
         key_id = None if self.key is None else self.key.id
-        self.parameters = plan.parameters(request.actor.tenant, key_id, request.record, dict(request.input))
+        self.tenant = request.actor.tenant
+        self.wanted = plan.wanted(key_id, request.record, request.input)
         self.answer = Answer(0, b"", request.entity)
         self.loaded: Loaded | None = None
         self.decision: Decision | None = None
@@ -291,6 +299,19 @@ class _Attempt:
             "request": self.request.request_id,
         }
         return Write(answer=self.answer, refusal=refusal)
+
+    def turns(self) -> list[Key]:
+        """What the command takes turns for, in order: its record, or else its key; and what it wrote last.
+
+        A dry run waits for nobody's turn, and nobody for its own.
+        """
+        if self.request.dry_run:
+            return []
+        if self.decision is not None:
+            return sorted(key for key, write in self.locks().items() if write)
+        if self.request.record is not None:
+            return [(self.request.entity, self.request.record)]
+        return [] if self.key is None else [("", self.key.id)]
 
     def locks(self) -> dict[Key, bool]:
         """What the last decision rested on, and what of it it wrote."""

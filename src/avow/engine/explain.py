@@ -6,10 +6,11 @@ exist. It must never decide or write anything.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from avow import canonical
@@ -21,7 +22,9 @@ from avow.evidence.provenance import (
     Sight,
     Told,
     explain,
+    filled,
     history_item,
+    long_values,
     place_of,
     rebuild,
     tell,
@@ -41,6 +44,8 @@ CAUSES_MAX = 10
 WINDOWS_MAX = 5
 """How many times ENTRIES_MAX entries are searched, backwards, for the one that set a field."""
 
+SHA256 = re.compile("[0-9a-f]{64}")
+
 UNSEEN = "a record that you may not see"
 
 
@@ -52,6 +57,7 @@ class Operator:
 
 
 Reader = Actor | Operator
+Shown = TypeVar("Shown")
 
 
 async def history(
@@ -72,7 +78,7 @@ async def history(
     for place, entry in enumerate(entries):
         if entry.version > after_version and len(items) < limit:
             items.append(await view.veil(history_item(entries, place, sight)))
-    return items
+    return await view.filled(items)
 
 
 async def why(
@@ -104,7 +110,8 @@ async def why(
         shown["values"] = {name: known.value(name) for name in names}
     else:
         shown |= known.value(field)
-    return {**shown, "because": await view.because(key, entries, place, sight, CAUSES_MAX)}
+    shown["because"] = await view.because(key, entries, place, sight, CAUSES_MAX)
+    return await view.filled(shown)
 
 
 class _View:
@@ -154,12 +161,17 @@ class _View:
         for stored in await self._reads.entries(self._reader.tenant, key[0], key[1], after):
             before = told[-1] if told else None
             try:
-                told.append(tell(stored.entry, stored.header, stored.hash, stored.payloads, before))
+                told.append(tell(stored.entry, stored.header, stored.hash, {}, before))
             except ValueError:
                 raise reject(
                     "internal-error", f"Version {stored.version} of its history can't be read."
                 ) from None
         return told
+
+    async def filled(self, told: Shown) -> Shown:
+        """What is told, with its long values; only those are fetched, not all that the entries name."""
+        wanted = [bytes.fromhex(sha) for sha in long_values(told) if SHA256.fullmatch(sha)]
+        return filled(told, await self._reads.payloads(self._reader.tenant, wanted)) if wanted else told
 
     async def search(
         self, key: Key, field: str | None, at: datetime | None
@@ -214,7 +226,8 @@ class _View:
     async def _rules(self, kind: str, boundary: str) -> Rules:
         """What a boundary declares of a kind, if the boundary is known here."""
         if boundary not in self._described:
-            held = await self._reads.boundary(bytes.fromhex(boundary))
+            named = bytes.fromhex(boundary) if SHA256.fullmatch(boundary) else b""
+            held = await self._reads.boundary(named)
             genuine = held is not None and canonical.digest(held).hex() == boundary
             self._described[boundary] = canonical.decode(held) if held is not None and genuine else {}
         entity = self._described[boundary].get("entities", {}).get(kind, {})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
 from avow import canonical
@@ -304,7 +304,17 @@ _MAY_MISS = ("changes_sha256", "input_sha256", "performers")
 
 def _is_reference(kind: Any, record: Any, version: Any) -> bool:
     """Whether it names a version of a record. Raises ValueError for an id that isn't one."""
-    return type(kind) is str and type(version) is int and str(UUID(record)) == record
+    counted = type(version) is int and 0 <= version <= canonical.INTEGER_MAX
+    return type(kind) is str and counted and str(UUID(record)) == record
+
+
+def _is_actor(actor: Any) -> bool:
+    named = actor["subject"], actor["credential"]
+    return all(type(text) is str for text in named) and _are_texts(actor["roles"])
+
+
+def _are_texts(held: Any) -> bool:
+    return type(held) is list and {*map(type, cast("list[Any]", held))} <= {str}
 
 
 def is_header(header: Any) -> bool:
@@ -321,7 +331,12 @@ def is_header(header: Any) -> bool:
             and (
                 header["cause"] is None or _is_reference(*(header["cause"][n] for n in ("kind", "id", "ver")))
             )
-            and {"subject", "roles", "credential"} <= header["actor"].keys()
+            and _is_actor(header["actor"])
+            and all(
+                type(sha) is str
+                for name in ("changes_sha256", "input_sha256")
+                for sha in header.get(name, {}).values()
+            )
             and datetime.fromisoformat(header["at"]).tzinfo is not None
         )
     except _MALFORMED:

@@ -4,18 +4,21 @@ The header holds everything that is needed to rebuild the record and to explain 
 command, with what input, under which boundary, caused by what, resting on which versions, and every
 changed value. Its hash is the RFC 6962 leaf hash of the header's bytes; the next entry of the same
 record names it in `prev`. The bytes are hashed as they were made and stored as they were hashed.
+
+Canonical JSON has its members sorted, so a header is joined from pieces in that order: what is the same
+in every entry of a declaration is written once, and what is the same in every entry of a command once
+a command. Only what differs from step to step is left to do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from avow import canonical
-from avow.canonical import JsonValue
+from avow.canonical import JsonValue, quoted, written
 from avow.model.actor import Actor
 from avow.model.entity import Entity, Transition
 from avow.model.system import System
@@ -27,22 +30,27 @@ INLINE_BYTES_MAX = 1_024
 HEADER_BYTES_MAX = 65_535
 """The longest entry that the bundles of a transparency log can carry (tlog-tiles)."""
 
+_Members: TypeAlias = Mapping[str, tuple[str, Callable[[Value], JsonValue]]]
+"""Names of values: the name as it opens a member, and how the value becomes JSON."""
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+
+class Entry(NamedTuple):
     """One entry as it is written. `payloads`: long values by their SHA-256."""
 
     header: bytes
-    hash: bytes
     payloads: Mapping[bytes, bytes]
+
+    @property
+    def hash(self) -> bytes:
+        """What the record's next entry names as its predecessor."""
+        return canonical.leaf_hash(self.header)
 
 
 class HeaderTooLong(Exception):
     """A header doesn't fit a log entry even with every value by hash: too many fields changed at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """One version of one record."""
 
     kind: str
@@ -50,8 +58,7 @@ class Reference:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """What all entries of one command have in common.
 
     reads: the versions that its decision rests on. at: the time of the decision.
@@ -61,14 +68,13 @@ class Command:
     actor: Actor
     request_id: str
     at: datetime
-    reads: tuple[Reference, ...]
+    reads: Iterable[Reference]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """What happened to one record.
 
-    record:     its version afterwards. source, target: states; no source for a creation.
+    record:     its version afterwards. source: the state before; None for a creation.
     performers: who has performed the tracked transitions, where that changed; else None.
     cause:      the version whose transition called for this one.
     """
@@ -76,83 +82,122 @@ class Step:
     record: Reference
     transition: Transition
     source: str | None
-    target: str
     input: Mapping[str, Value]
     changes: Mapping[str, Value]
     performers: Mapping[str, tuple[str, ...]] | None
     cause: Reference | None
 
 
-def entry_of(system: System, command: Command, step: Step, prev: bytes) -> Entry:
-    """The entry of one step; `prev` is the hash of its record's previous entry, zeros for the first.
+class EntryWriter:
+    """Writes the entries of one command."""
 
-    Raises HeaderTooLong.
+    def __init__(self, system: System, command: Command) -> None:
+        self._forms = forms = system.derived(_forms)
+        actor = command.actor
+        self._first = (
+            f'{{"actor":{{"credential":{quoted(actor.credential)},"roles":[{_listed(sorted(actor.roles))}],'
+            f'"subject":{quoted(actor.subject)}}},"app":{forms.app},"at":"{instant(command.at)}",'
+            f'"boundary":{forms.boundary},"cause":'
+        )
+        self._second = f'"command":"{command.id}","from":'
+        reads = ",".join([f'[{quoted(read.kind)},"{read.id}",{read.version}]' for read in command.reads])
+        self._third = (
+            f'"reads":[{reads}],"request":{quoted(command.request_id)},"tenant":{quoted(actor.tenant)},"to":'
+        )
+
+    def write(self, step: Step, prev: bytes) -> Entry:
+        """The entry of one step; `prev` is the hash of its record's previous entry, zeros for the first.
+
+        Raises HeaderTooLong.
+        """
+        entry = self._entry(step, prev, INLINE_BYTES_MAX)
+        if len(entry.header) > HEADER_BYTES_MAX:
+            entry = self._entry(step, prev, canonical.HASH_BYTES)
+        if len(entry.header) > HEADER_BYTES_MAX:
+            raise HeaderTooLong
+        return entry
+
+    def _entry(self, step: Step, prev: bytes, inline: int) -> Entry:
+        kind, record_id, version = step.record
+        form = self._forms.kinds[kind]
+        parameters, end = form.transitions[step.transition.name]
+        payloads: dict[bytes, bytes] = {}
+        changes = _split("changes", step.changes, form.fields, inline, payloads)
+        given = _split("input", step.input, parameters, inline, payloads)
+        cause = "null" if step.cause is None else _reference(step.cause)
+        source = "null" if step.source is None else quoted(step.source)
+        performers = "" if step.performers is None else f'"performers":{written(step.performers)},'
+        header = (
+            f'{self._first}{cause},{changes},{self._second}{source},"id":"{record_id}",{given},'
+            f'"kind":{form.kind},{performers}"prev":"{prev.hex()}",{self._third}{end}{version}}}'
+        )
+        return Entry(header.encode(), payloads)
+
+
+class _KindForm(NamedTuple):
+    """What is the same in all entries of one kind of record.
+
+    transitions: of each its parameters, and the end of its headers from the target on.
     """
-    entry = _entry(system, command, step, prev, INLINE_BYTES_MAX)
-    if len(entry.header) > HEADER_BYTES_MAX:
-        entry = _entry(system, command, step, prev, canonical.HASH_BYTES)
-    if len(entry.header) > HEADER_BYTES_MAX:
-        raise HeaderTooLong
-    return entry
+
+    kind: str
+    fields: _Members
+    transitions: Mapping[str, tuple[_Members, str]]
 
 
-def _entry(system: System, command: Command, step: Step, prev: bytes, inline: int) -> Entry:
-    entity: Entity = system.entities[step.record.kind]
-    payloads = dict[bytes, bytes]()
-    types = {field.name: field.type for field in entity.fields.values()}
-    changes, digests = _split(step.changes, types, inline, payloads)
-    given = {p.name: p.type for p in step.transition.parameters}
-    arguments, argument_digests = _split(step.input, given, inline, payloads)
-    header: dict[str, Any] = {
-        "v": FORMAT,
-        "app": system.name,
-        "tenant": command.actor.tenant,
-        **_reference(step.record),
-        "prev": prev.hex(),
-        "transition": step.transition.name,
-        "from": step.source,
-        "to": step.target,
-        "changes": changes,
-        "input": arguments,
-        "actor": _actor(command.actor),
-        "command": str(command.id),
-        "cause": None if step.cause is None else _reference(step.cause),
-        "reads": [[read.kind, str(read.id), read.version] for read in command.reads],
-        "request": command.request_id,
-        "boundary": system.fingerprint.hex(),
-        "at": instant(command.at),
+class _Forms(NamedTuple):
+    """What is the same in all entries of one system."""
+
+    app: str
+    boundary: str
+    kinds: Mapping[str, _KindForm]
+
+
+def _forms(system: System) -> _Forms:
+    kinds = {name: _kind_form(entity) for name, entity in system.entities.items()}
+    return _Forms(quoted(system.name), quoted(system.fingerprint.hex()), kinds)
+
+
+def _kind_form(entity: Entity) -> _KindForm:
+    transitions = {
+        t.name: (
+            _members((p.name, p.type) for p in t.parameters),
+            f'{quoted(t.target)},"transition":{quoted(t.name)},"v":{FORMAT},"ver":',
+        )
+        for t in entity.transitions.values()
     }
-    if digests:
-        header["changes_sha256"] = digests
-    if argument_digests:
-        header["input_sha256"] = argument_digests
-    if step.performers is not None:
-        header["performers"] = {name: list(subjects) for name, subjects in step.performers.items()}
-    data = canonical.encode_trusted(header)
-    return Entry(data, canonical.leaf_hash(data), payloads)
+    fields = _members((field.name, field.type) for field in entity.fields.values())
+    return _KindForm(quoted(entity.name), fields, transitions)
 
 
-def _reference(record: Reference) -> dict[str, JsonValue]:
-    return {"kind": record.kind, "id": str(record.id), "ver": record.version}
-
-
-def _actor(actor: Actor) -> dict[str, JsonValue]:
-    return {"subject": str(actor.subject), "roles": sorted(actor.roles), "credential": actor.credential}
+def _members(types: Iterable[tuple[str, ValueType]]) -> _Members:
+    return {name: (f"{quoted(name)}:", kind.dump) for name, kind in types}
 
 
 def _split(
-    values: Mapping[str, Value], types: Mapping[str, ValueType], inline: int, payloads: dict[bytes, bytes]
-) -> tuple[dict[str, JsonValue], dict[str, str]]:
+    member: str, values: Mapping[str, Value], types: _Members, inline: int, payloads: dict[bytes, bytes]
+) -> str:
     """Short values as they are; long ones as their hash, with their bytes put into `payloads`."""
-    held, digests = dict[str, JsonValue](), dict[str, str]()
-    for name, value in values.items():
-        dumped = None if value is None else types[name].dump(value)
-        if isinstance(dumped, str | list | dict):
-            data = canonical.encode_trusted(dumped)
-            if len(data) > inline:
-                digest = canonical.digest(data)
-                payloads[digest] = data
-                digests[name] = digest.hex()
-                continue
-        held[name] = dumped
-    return held, digests
+    held: list[str] = []
+    digests: list[str] = []
+    for name in sorted(values):
+        opening, dump = types[name]
+        value = values[name]
+        text = "null" if value is None else written(dump(value))
+        data = text.encode()
+        if len(data) > inline:  # only what has no bound of its own: a number is shorter than any hash
+            digest = canonical.digest(data)
+            payloads[digest] = data
+            digests.append(f'{opening}"{digest.hex()}"')
+        else:
+            held.append(opening + text)
+    by_hash = f',"{member}_sha256":{{{",".join(digests)}}}' if digests else ""
+    return f'"{member}":{{{",".join(held)}}}{by_hash}'
+
+
+def _reference(record: Reference) -> str:
+    return f'{{"id":"{record.id}","kind":{quoted(record.kind)},"ver":{record.version}}}'
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return ",".join(map(quoted, texts))

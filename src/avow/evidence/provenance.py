@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from avow import canonical
 from avow.evidence.chain import is_header
@@ -21,11 +21,52 @@ HIDDEN: Mapping[str, Any] = {"hidden": True}
 """Stands for what the reader may not see."""
 
 
+class LongValue(dict[str, str]):
+    """Stands for a long value that wasn't fetched, and is told like this where it is gone: by its SHA-256.
+
+    member: which part of it is meant; None for all of it.
+    """
+
+    def __init__(self, sha: str, member: str | None = None) -> None:
+        super().__init__(sha256=sha)
+        self.sha, self.member = sha, member
+
+
+def long_values(told: Any) -> set[str]:
+    """The SHA-256 of every long value that stands in what is told."""
+    match told:
+        case LongValue():
+            return {told.sha}
+        case dict():
+            return set[str]().union(*map(long_values, cast("dict[str, Any]", told).values()))
+        case list():
+            return set[str]().union(*map(long_values, cast("list[Any]", told)))
+        case _:
+            return set()
+
+
+def filled(told: Any, payloads: Mapping[str, bytes]) -> Any:
+    """What is told, with the long values that there are in their places."""
+    match told:
+        case LongValue(sha=sha, member=member):
+            if sha not in payloads:
+                return dict(told)
+            value = canonical.decode(payloads[sha])
+            return value if member is None else value.get(member)
+        case dict():
+            return {name: filled(held, payloads) for name, held in cast("dict[str, Any]", told).items()}
+        case list():
+            return [filled(held, payloads) for held in cast("list[Any]", told)]
+        case _:
+            return told
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """One entry, read. intact: its bytes have their hash, and it names its predecessor, where that is known.
 
-    payloads: the long values that it names by hash, as far as they were fetched.
+    payloads: the long values that it names by hash, as far as they were fetched; for the others a LongValue
+    is told.
     """
 
     number: int
@@ -46,7 +87,7 @@ class Told:
         return frozenset(self.header["changes"]) | frozenset(self.header.get("changes_sha256", {}))
 
     def change(self, name: str) -> Any:
-        """The value that it set a field to; its hash where the value itself is gone."""
+        """The value that it set a field to."""
         return self._held("changes", name)
 
     def given(self, name: str) -> Any:
@@ -64,14 +105,17 @@ class Told:
             return held[name]
         sha = self.header[f"{member}_sha256"][name]
         data = self.payloads.get(sha)
-        return {"sha256": sha} if data is None else canonical.decode(data)
+        return LongValue(sha) if data is None else canonical.decode(data)
 
 
 def tell(
     number: int, header: bytes, stored: bytes, payloads: Mapping[str, bytes], before: Told | None
 ) -> Told:
     """Read a stored entry. Raises ValueError for one that isn't a header at all."""
-    read: Any = json.loads(header)
+    try:
+        read: Any = json.loads(header)
+    except RecursionError:
+        raise ValueError("an entry that is nested too deeply") from None
     if not is_header(read):
         raise ValueError("an entry that isn't a header")
     known = before is not None or read["ver"] == 1
@@ -295,6 +339,8 @@ class _Ground:
         if self._rules.fields.get(name, {}).get("type") == "reference":
             return self._other(path[:-1], path[-1], known)
         held = known.value(name)
+        if isinstance(long := held.get("value"), LongValue):
+            return {"read": read, "value": LongValue(long.sha, path[1])}
         if isinstance(held.get("value"), Mapping):
             return {"read": read, "value": held["value"].get(path[1])}
         return {"read": read, **held}

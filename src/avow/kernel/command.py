@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from avow.model.actor import Actor
@@ -16,10 +17,14 @@ Key: TypeAlias = tuple[str, UUID]
 
 GENESIS = bytes(32)
 """What the first entry of a chain has as its predecessor."""
+NOBODY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+"""The performers of a record of which no step is tracked."""
+
+# These are made for every command, several of each: a named tuple is as immutable as a frozen dataclass,
+# and made in a third of the time.
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record at one version, as the store keeps it.
 
     values:     every field by name; missing values are None.
@@ -32,7 +37,7 @@ class Record:
     state: str
     version: int
     values: Mapping[str, Value]
-    performers: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    performers: Mapping[str, tuple[str, ...]] = NOBODY
     head: bytes = GENESIS
 
     @property
@@ -41,8 +46,7 @@ class Record:
         return self.entity, self.id
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """What an actor asks for.
 
     name:  the command's word. id: the record; for a creation the id that the new record gets.
@@ -60,8 +64,7 @@ class Command:
     expected_version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One transition of one record. A decision has one per entry of the audit log.
 
     before:  None for a creation.
@@ -77,8 +80,7 @@ class Step:
     cause: tuple[Key, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """It may happen. `steps` starts with the command's own; `reads` are the versions it rests on."""
 
     steps: tuple[Step, ...]

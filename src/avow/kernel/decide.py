@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import localcontext
 
@@ -14,14 +14,14 @@ from avow.kernel.draft import (
     RecordDraft,
     RecordScope,
     Rejected,
-    new_record,
+    defaults,
 )
-from avow.kernel.policy import is_four_eyes, may, may_read, unmet
+from avow.kernel.plan import TransitionPlan
+from avow.kernel.policy import allowed, is_four_eyes, may, may_read, unmet
 from avow.model.draft import BodyFault, Refusal
-from avow.model.entity import Entity, Transition
-from avow.model.expression import ActorSubject, evaluate, paths, render
+from avow.model.expression import render
 from avow.model.system import System
-from avow.model.types import Flaw, Misfit, Reference, Value
+from avow.model.types import Flaw, Misfit, Value
 from avow.model.values import EXACT
 
 
@@ -53,47 +53,49 @@ class _Decider:
     """One command on its way to a decision."""
 
     def __init__(self, pool: Pool, command: Command) -> None:
-        entity = pool.system.entities.get(command.entity)
-        if entity is None:
+        entity = pool.plans.get(command.entity)
+        plan = None if entity is None else entity.commands.get(command.name)
+        if entity is None or plan is None:
             raise _reject("not-found", recorded=False)
-        self.pool, self.command, self.entity = pool, command, entity
-        self.candidates = entity.of_command(command.name)
+        self.pool, self.command, self.entity, self.plan = pool, command, entity, plan
 
     def decide(self) -> Decision:
-        if not self.candidates:
-            raise _reject("not-found", recorded=False)
-        arguments = self._arguments(self.candidates[0])
+        pool, plan = self.pool, self.plan
+        arguments = self._arguments()
         key = (self.command.entity, self.command.id)
-        if self.candidates[0].creation:
-            self._create(key, arguments)
+        if plan.candidates[0].declared.creation:
+            self._create(plan.candidates[0], key, arguments)
         else:
-            record = self._demand_record(key)
-            self._demand_references(self.candidates[0], arguments)
+            record, permitted = self._demand_record(key)
+            self._demand_references(arguments)
             self._demand_version(record)
-            self._perform(self._choose(record, arguments), key, arguments, None)
-        steps = tuple(step for step in self.pool.steps if step is not None)
-        final = {step.after.key: self.pool.records[step.after.key] for step in steps}
-        self._demand_values(final)
+            self._perform(self._choose(record, permitted, arguments), key, arguments, None)
+        steps = tuple([step for step in pool.steps if step is not None])
+        final = {step.after.key: step.after for step in steps}  # of several, its last
+        if steps[0].before is None:
+            self._demand_values(steps[0], final)
         self._demand_invariants(final)
-        return Decision(steps, self.pool.reads, final)
+        return Decision(steps, pool.reads, final)
 
-    def _arguments(self, transition: Transition) -> dict[str, Value]:
+    def _arguments(self) -> dict[str, Value]:
         """The input in its stored form; a default stands where nothing was given."""
-        given, found, flaws = self.command.input, dict[str, Value](), list[Flaw]()
-        for parameter in transition.parameters:
-            value = given.get(parameter.name)
-            value = parameter.default if value is None else value
+        given = self.command.input
+        found: dict[str, Value] = {}
+        flaws: list[Flaw] = []
+        for name, fit, pointer, optional, default in self.plan.arguments:
+            value = given.get(name)
+            value = default if value is None else value
             try:
                 if value is not None:
-                    value = parameter.type.fit(value, f"#/{parameter.name}")
-                elif not parameter.optional:
-                    flaws.append(Flaw(f"#/{parameter.name}", "missing", "is required"))
+                    value = fit(value, pointer)
+                elif not optional:
+                    flaws.append(Flaw(pointer, "missing", "is required"))
             except Misfit as misfit:
                 flaws.extend(misfit.flaws)
-            found[parameter.name] = value
-        flaws.extend(
-            Flaw("#", "unknown", "holds undeclared arguments") for name in given if name not in found
-        )
+            found[name] = value
+        if len(given) > len(found) or not given.keys() <= found.keys():
+            unknown = [name for name in given if name not in found]
+            flaws.extend(Flaw("#", "unknown", "holds undeclared arguments") for _ in unknown)
         if flaws:
             raise self._input_invalid("The input does not fit the declaration.", flaws)
         return found
@@ -102,58 +104,68 @@ class _Decider:
         errors = [{"pointer": f.pointer, "code": f.code, "detail": f.detail} for f in flaws]
         return _reject("input-invalid", detail, recorded=False, errors=errors)
 
-    def _demand_references(self, transition: Transition, arguments: Mapping[str, Value]) -> None:
+    def _demand_references(self, arguments: Mapping[str, Value]) -> None:
         """What the input refers to exists, in this tenant, for this actor."""
-        flaws = list[Flaw]()
-        for parameter in transition.parameters:
-            target = arguments[parameter.name]
-            if target is None or not isinstance(parameter.type, Reference):
+        flaws: list[Flaw] = []
+        for name, entity in self.plan.references:
+            target = arguments[name]
+            if target is None:
                 continue
-            record = self._referred((parameter.type.entity, target))
+            record = self._referred((entity, target))
             if record is None or not may_read(self.pool, record):
                 detail = "must be the id of a record that exists for you"
-                flaws.append(Flaw(f"#/{parameter.name}", "reference-not-found", detail))
+                flaws.append(Flaw(f"#/{name}", "reference-not-found", detail))
         if flaws:
             raise self._input_invalid("A reference leads nowhere.", flaws)
 
     def _referred(self, key: Key) -> Record | None:
         """The record behind a reference. A decision rests on its version only if who may read it does."""
-        by_actor_alone = not paths(self.pool.system.entities[key[0]].read)
-        return self.pool.records.get(key) if by_actor_alone else self.pool.find(key)
+        pool = self.pool
+        return pool.find(key) if pool.plans[key[0]].read_paths else pool.records.get(key)
 
-    def _demand_record(self, key: Key) -> Record:
-        """The record, if it exists for this actor and the actor may give it this command in some state."""
+    def _demand_record(self, key: Key) -> tuple[Record, TransitionPlan]:
+        """The record, if it exists for this actor and the actor may give it this command in some state.
+
+        With it the first transition that the actor may give it.
+        """
+        candidates = self.plan.candidates
         record = self.pool.find(key)
         if record is None:
             raise _reject("not-found", recorded=False)
-        if any(may(self.pool, record, t) for t in self.candidates):
-            return record
+        for transition in candidates:
+            if may(self.pool, record, transition):
+                return record, transition
         if not may_read(self.pool, record):
             raise _reject("not-found", recorded=False)
-        fitting = (t for t in self.candidates if record.state in t.sources)
-        raise self._forbidden(record, next(fitting, self.candidates[0]))
+        fitting = (t for t in candidates if record.state in t.declared.sources)
+        raise self._forbidden(record, next(fitting, candidates[0]))
 
-    def _forbidden(self, record: Record, transition: Transition, internal: bool = False) -> Rejected:
-        clause = unmet(self.pool, record, transition.by, internal)
-        where = f"{record.entity}.{transition.name}"
+    def _forbidden(self, record: Record, plan: TransitionPlan, internal: bool = False) -> Rejected:
+        by, where = plan.declared.by, plan.where
+        clause = unmet(self.pool, record, by, internal)
         rule = f"{where}: {render(clause)}"
         if is_four_eyes(clause):
             return _reject("four-eyes", f"{where} needs a second person: {render(clause)}.", rule=rule)
-        return _reject("forbidden", f"{where} is allowed to: {render(transition.by)}.", rule=rule)
+        return _reject("forbidden", f"{where} is allowed to: {render(by)}.", rule=rule)
 
     def _demand_version(self, record: Record) -> None:
         expected = self.command.expected_version
-        if expected is None and any(t.precondition for t in self.candidates):
+        if expected is None and self.plan.precondition:
             raise _reject("precondition-required", recorded=False, header="If-Match")
         if expected is not None and expected != record.version:
             raise _reject("precondition-failed", recorded=False)
 
-    def _choose(self, record: Record, arguments: Mapping[str, Value]) -> Transition:
-        """Which of the transitions of this command applies: by state, then by policy, then by guard."""
-        stated = [t for t in self.candidates if record.state in t.sources]
+    def _choose(
+        self, record: Record, known: TransitionPlan, arguments: Mapping[str, Value]
+    ) -> TransitionPlan:
+        """Which of the transitions of this command applies: by state, then by policy, then by guard.
+
+        known: one that policy permits, as has been found.
+        """
+        stated = [t for t in self.plan.candidates if record.state in t.declared.sources]
         if not stated:
             raise self._wrong_state(record)
-        permitted = [t for t in stated if may(self.pool, record, t)]
+        permitted = [t for t in stated if t is known or may(self.pool, record, t)]
         if not permitted:
             raise self._forbidden(record, stated[0])
         if len(permitted) == 1:
@@ -161,40 +173,36 @@ class _Decider:
         for transition in permitted:
             if self._guard_holds(transition, record, arguments):
                 return transition
-        where = f"{self.entity.name}.{self.command.name}"
-        rules = "; ".join(render(t.when) for t in permitted if t.when is not None)
+        where = f"{self.command.entity}.{self.command.name}"
+        rules = "; ".join(render(t.declared.when) for t in permitted if t.declared.when is not None)
         raise _reject("guard-failed", f"{where} is only possible when one holds: {rules}.", rule=where)
 
     def _wrong_state(self, record: Record) -> Rejected:
-        where, leaving = f"{self.entity.name}.{self.command.name}", self.entity.transitions.values()
-        allowed = [t.command for t in leaving if record.state in t.sources and may(self.pool, record, t)]
+        where = f"{self.command.entity}.{self.command.name}"
         return _reject(
             "state-conflict",
             f"{where} isn't declared from the state {record.state}.",
             current_state=record.state,
-            allowed=list(dict.fromkeys(allowed)),
+            allowed=allowed(self.pool, record),
         )
 
-    def _create(self, key: Key, arguments: dict[str, Value]) -> None:
+    def _create(self, plan: TransitionPlan, key: Key, arguments: dict[str, Value]) -> None:
         """A creation is judged on the record as its defaults and arguments make it, before its body."""
         if key in self.pool.loaded:
             raise _reject("unique-violated", "A record with this id exists.", rule=f"{key[0]}.id")
-        self._demand_references(self.candidates[0], arguments)
-        transition = self.candidates[0]
-        blank = new_record(self.pool, self.entity, key[1], transition.target)
-        values = {**blank.values, **self._set(transition, blank, arguments)}
-        for field in self.entity.fields.values():
-            starts_with_actor = isinstance(field.default, ActorSubject) and not field.optional
-            if values[field.name] is None and starts_with_actor:
-                raise _reject("unauthenticated", f"{key[0]}.{field.name} is who acts.", recorded=False)
-        record = Record(blank.entity, blank.id, blank.state, 0, values)
+        self._demand_references(arguments)
+        values = {**defaults(self.pool, key, plan), **_set(plan, arguments)}
+        for name in self.entity.started_by_actor:
+            if values[name] is None:
+                raise _reject("unauthenticated", f"{key[0]}.{name} is who acts.", recorded=False)
+        record = Record(key[0], key[1], plan.declared.target, 0, values)
         self.pool.records[key] = record
-        if not may(self.pool, record, transition):
-            raise self._forbidden(record, transition)
-        self._perform(transition, key, arguments, None)
+        if not may(self.pool, record, plan):
+            raise self._forbidden(record, plan)
+        self._perform(plan, key, arguments, None)
 
     def _perform(
-        self, transition: Transition, key: Key, arguments: dict[str, Value], cause: OpenStep | None
+        self, plan: TransitionPlan, key: Key, arguments: dict[str, Value], cause: OpenStep | None
     ) -> None:
         """One step: the command's own transition (cause is None), or one that a body calls for.
 
@@ -202,136 +210,120 @@ class _Decider:
         that step, and the new one starts from the state that it led to.
         """
         pool = self.pool
-        where = f"{key[0]}.{transition.name}"
         if len(pool.steps) >= STEPS_MAX:
-            detail = f"{where} would be one step too many: a command takes at most {STEPS_MAX}."
-            raise _reject("refused", detail, rule=where)
+            detail = f"{plan.where} would be one step too many: a command takes at most {STEPS_MAX}."
+            raise _reject("refused", detail, rule=plan.where)
         if (running := pool.running.get(key)) is not None:
             self._complete(running)
         before = pool.records[key]
         if cause is not None:
-            self._demand_nested(transition, before)
-        if not self._guard_holds(transition, before, arguments):
-            rule = "" if transition.when is None else render(transition.when)
-            raise _reject("guard-failed", f"{where} is only possible when {rule}.", rule=f"{where}: {rule}")
-        values = {**before.values, **self._set(transition, before, arguments)}
+            self._demand_nested(plan, before)
+        if plan.guard is not None and not self._guard_holds(plan, before, arguments):
+            rule = "" if plan.declared.when is None else render(plan.declared.when)
+            detail = f"{plan.where} is only possible when {rule}."
+            raise _reject("guard-failed", detail, rule=f"{plan.where}: {rule}")
+        values = {**before.values, **_set(plan, arguments)}
         at = None if cause is None else cause.at
-        step = OpenStep(transition, before, values, arguments, at, len(pool.steps))
+        step = OpenStep(plan, key, before, values, arguments, at, len(pool.steps))
         pool.steps.append(None)  # the cause stands before its consequences
-        pool.running[key] = step
-        pool.records[key] = Record(
-            before.entity, before.id, before.state, before.version, values, before.performers, before.head
-        )
-        self._run_body(step, where)
+        if plan.declared.body is not None:
+            self._run_body(step, plan.declared.body)
         if step.open:
             self._complete(step)
 
     def _complete(self, step: OpenStep) -> None:
         """Take the transition: the record enters its target, one version on."""
-        before, transition = step.before, step.transition
-        key = before.key
+        pool, before, transition, values = self.pool, step.before, step.plan.declared, step.values
         step.open = False
-        del self.pool.running[key]
+        pool.running.pop(step.key, None)
+        performers = self._performers(step) if step.plan.tracked else before.performers
         after = Record(
+            before.entity, before.id, transition.target, before.version + 1, values, performers, before.head
+        )
+        pool.records[step.key] = after
+        if transition.creation:
+            source, changes = None, {name: value for name, value in values.items() if value is not None}
+        else:
+            source, old = before, before.values
+            changes = {name: value for name, value in values.items() if value != old.get(name)}
+        pool.steps[step.place] = Step(transition, source, after, step.arguments, changes, step.cause)
+
+    def _demand_nested(self, plan: TransitionPlan, record: Record) -> None:
+        if not may(self.pool, record, plan, internal=True):
+            raise self._forbidden(record, plan, internal=True)
+        if record.state not in plan.declared.sources:
+            detail = f"{plan.where} isn't declared from the state {record.state}."
+            raise _reject("state-conflict", detail, current_state=record.state, rule=plan.where, allowed=[])
+
+    def _guard_holds(self, plan: TransitionPlan, record: Record, arguments: Mapping[str, Value]) -> bool:
+        if plan.guard is None:
+            return True
+        try:
+            return plan.guard(RecordScope(self.pool, record, arguments=arguments)) is True
+        except Refusal as refusal:
+            raise _reject("refused", refusal.message, rule=plan.where) from None
+
+    def _run_body(self, step: OpenStep, body: Callable[..., None]) -> None:
+        """Run a body on the record as it stands; what it assigns goes into the step's values."""
+        pool, before, where = self.pool, step.before, step.plan.where
+        pool.running[step.key] = step
+        pool.records[step.key] = Record(
             before.entity,
             before.id,
-            transition.target,
-            before.version + 1,
+            before.state,
+            before.version,
             step.values,
-            self._performers(before, transition),
+            before.performers,
             before.head,
         )
-        self.pool.records[key] = after
-        if transition.creation:
-            changes = {name: value for name, value in step.values.items() if value is not None}
-        else:
-            old = before.values
-            changes = {name: value for name, value in step.values.items() if value != old.get(name)}
-        source = None if transition.creation else before
-        self.pool.steps[step.place] = Step(transition, source, after, step.arguments, changes, step.cause)
-
-    def _demand_nested(self, transition: Transition, record: Record) -> None:
-        if not may(self.pool, record, transition, internal=True):
-            raise self._forbidden(record, transition, internal=True)
-        if record.state not in transition.sources:
-            where = f"{record.entity}.{transition.name}"
-            detail = f"{where} isn't declared from the state {record.state}."
-            raise _reject("state-conflict", detail, current_state=record.state, rule=where, allowed=[])
-
-    def _guard_holds(self, transition: Transition, record: Record, arguments: Mapping[str, Value]) -> bool:
-        if transition.when is None:
-            return True
-        scope = RecordScope(self.pool, record, arguments=arguments)
-        try:
-            return evaluate(transition.when, scope) is True
-        except Refusal as refusal:
-            where = f"{record.entity}.{transition.name}"
-            raise _reject("refused", refusal.message, rule=where) from None
-
-    def _set(
-        self, transition: Transition, record: Record, arguments: Mapping[str, Value]
-    ) -> dict[str, Value]:
-        """The fields that take arguments. Absent and null: the default at a creation, then no value.
-
-        A field that must have a value keeps the one it has.
-        """
-        fields, found = self.pool.system.entities[record.entity].fields, dict[str, Value]()
-        for name in transition.sets:
-            value = arguments[name]
-            if value is not None or (fields[name].optional and not transition.creation):
-                found[name] = value
-        return found
-
-    def _run_body(self, step: OpenStep, where: str) -> None:
-        transition = step.transition
-        if transition.body is None:
-            return
-        draft = RecordDraft(self.pool, step.before.key, step, self._perform)
+        draft = RecordDraft(pool, step.key, step, self._perform)
+        given = step.arguments
         own = {
-            p.name: draft.shown(p.type, step.arguments[p.name])
-            for p in transition.parameters
-            if p.name not in transition.sets
+            name: given[name] if kind is None else draft.shown(kind, given[name])
+            for name, kind in step.plan.own
         }
         try:
-            transition.body(self.pool.system.entities[step.before.entity].bind(draft), **own)
+            body(pool.plans[before.entity].declared.bind(draft), **own)
         except Refusal as refusal:
             raise _reject("refused", refusal.message, rule=where) from None
         except (Rejected, BodyFault):
             raise
         except Exception as error:
             raise BodyFault(f"{where} raised {type(error).__name__}: {error}") from error
-        if self.pool.failure is not None:
-            raise self.pool.failure
+        if pool.failure is not None:
+            raise pool.failure
 
-    def _performers(self, before: Record, transition: Transition) -> Mapping[str, tuple[str, ...]]:
-        entity: Entity = self.pool.system.entities[before.entity]
-        if transition.name not in entity.tracked or not self.pool.actor.authenticated:
-            return before.performers
-        known = before.performers.get(transition.name, ())
-        subject = str(self.pool.actor.subject)
-        if subject in known:
-            return before.performers
-        return (
-            before.performers
-            if subject in known
-            else {**before.performers, transition.name: (*known, subject)}
-        )
+    def _performers(self, step: OpenStep) -> Mapping[str, tuple[str, ...]]:
+        """Who has performed which tracked transition, this one included."""
+        known, actor = step.before.performers, self.pool.actor
+        name, subject = step.plan.declared.name, str(actor.subject)
+        if not actor.authenticated or subject in known.get(name, ()):
+            return known
+        return {**known, name: (*known.get(name, ()), subject)}
 
-    def _demand_values(self, final: Mapping[Key, Record]) -> None:
+    def _demand_values(self, start: Step, final: Mapping[Key, Record]) -> None:
         """What was created has a value in every field that must have one."""
-        start = self.pool.steps[0]
-        if start is None or start.before is not None:
-            return
-        for field in self.entity.fields.values():
-            if final[start.after.key].values.get(field.name) is None and not field.optional:
-                where = f"{self.entity.name}.{start.transition.name}"
+        values = final[start.after.key].values
+        for field in self.entity.declared.fields.values():
+            if values.get(field.name) is None and not field.optional:
+                where = f"{self.command.entity}.{start.transition.name}"
                 raise BodyFault(f"{where} left {field.name} without a value")
 
     def _demand_invariants(self, final: Mapping[Key, Record]) -> None:
         """Every invariant of every touched record, on what the command leaves behind."""
-        for (name, _), record in final.items():
+        for record in final.values():
+            if not (invariants := self.pool.plans[record.entity].invariants):
+                continue
             scope = RecordScope(self.pool, record)
-            for invariant in self.pool.system.entities[name].invariants:
-                if evaluate(invariant.condition, scope) is False:
-                    rule = f"{name}.{invariant.name}: {render(invariant.condition)}"
+            for invariant, holds in invariants:
+                if holds(scope) is False:
+                    rule = f"{record.entity}.{invariant.name}: {render(invariant.condition)}"
                     raise _reject("invariant-violated", invariant.message, rule=rule)
+
+
+def _set(plan: TransitionPlan, arguments: Mapping[str, Value]) -> dict[str, Value]:
+    """The fields that take arguments. Absent and null: the default at a creation, then no value.
+
+    A field that must have a value keeps the one it has.
+    """
+    return {name: value for name, removes in plan.sets if (value := arguments[name]) is not None or removes}

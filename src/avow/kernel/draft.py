@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from avow.kernel.command import GENESIS, Key, Record, Rejection, Step
+from avow.kernel.command import Key, Record, Rejection, Step
+from avow.kernel.plan import EntityPlan, Plans, TransitionPlan, is_plain, plans_of
 from avow.model.actor import Actor
 from avow.model.draft import BodyFault
-from avow.model.entity import Entity, Transition
-from avow.model.expression import Path, evaluate
+from avow.model.entity import Transition
+from avow.model.expression import Path
 from avow.model.system import System
-from avow.model.types import ListOf, Misfit, Reference, Value
+from avow.model.types import Misfit, Reference, Value, ValueType
 
 STEPS_MAX = 100
 """How many transitions one command may perform."""
@@ -32,7 +33,8 @@ class Rejected(Exception):
 class OpenStep:
     """A transition whose body is running. `values` are the record's, as far as they have changed."""
 
-    transition: Transition
+    plan: TransitionPlan
+    key: Key
     before: Record
     values: dict[str, Value]
     arguments: Mapping[str, Value]
@@ -43,30 +45,39 @@ class OpenStep:
     @property
     def at(self) -> tuple[Key, int]:
         """The record and the version that this step makes: the cause of what it calls for."""
-        return self.before.key, self.before.version + 1
+        return self.key, self.before.version + 1
 
 
-Perform: TypeAlias = Callable[[Transition, Key, dict[str, Value], OpenStep | None], None]
+Perform: TypeAlias = Callable[[TransitionPlan, Key, dict[str, Value], OpenStep | None], None]
 """Takes a transition of a record, called for by a step."""
 
 
-@dataclass(slots=True)
 class Pool:
     """Everything one decision has loaded, and what became of it.
 
     records: as they are now in this decision. loaded: as they came. reads: versions it rests on.
-    running: the open step of each record that has one. failure: what a body may not swallow.
+    running: the open step of each record whose body runs. failure: what a body may not swallow.
     """
 
-    system: System
-    actor: Actor
-    now: datetime
-    records: dict[Key, Record]
-    loaded: Mapping[Key, Record]
-    reads: dict[Key, int] = field(default_factory=dict[Key, int])
-    steps: list[Step | None] = field(default_factory=list[Step | None])
-    running: dict[Key, OpenStep] = field(default_factory=dict[Key, OpenStep])
-    failure: Rejected | BodyFault | None = None
+    __slots__ = (
+        "actor", "failure", "loaded", "now", "plans", "reads", "records", "running", "steps", "system",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        system: System,
+        actor: Actor,
+        now: datetime,
+        records: dict[Key, Record],
+        loaded: Mapping[Key, Record],
+    ) -> None:
+        self.system, self.actor, self.now = system, actor, now
+        self.plans: Plans = system.derived(plans_of)
+        self.records, self.loaded = records, loaded
+        self.reads: dict[Key, int] = {}
+        self.steps: list[Step | None] = []
+        self.running: dict[Key, OpenStep] = {}
+        self.failure: Rejected | BodyFault | None = None
 
     def find(self, key: Key) -> Record | None:
         """The record as it is now in this decision; remembers that the decision rests on it."""
@@ -92,7 +103,7 @@ class Pool:
 class RecordScope:
     """A record as the scope of its conditions."""
 
-    __slots__ = ("_arguments", "_pool", "_record", "internal")
+    __slots__ = ("_arguments", "_pool", "_record", "actor", "internal")
 
     def __init__(
         self,
@@ -101,12 +112,8 @@ class RecordScope:
         internal: bool = False,
         arguments: Mapping[str, Value] | None = None,
     ) -> None:
-        self._pool, self._record, self.internal = pool, record, internal
-        self._arguments = arguments
-
-    @property
-    def actor(self) -> Actor:
-        return self._pool.actor
+        self._pool, self._record, self._arguments = pool, record, arguments
+        self.actor, self.internal = pool.actor, internal
 
     @property
     def now(self) -> datetime:
@@ -159,11 +166,12 @@ class RecordDraft:
     step: whose body holds the handle; None for a guard, which may only read.
     """
 
-    __slots__ = ("_found", "_key", "_perform", "_pool", "_step")
+    __slots__ = ("_found", "_key", "_own", "_perform", "_plan", "_pool", "_step")
 
     def __init__(self, pool: Pool, key: Key, step: OpenStep | None, perform: Perform | None) -> None:
         self._pool, self._key, self._step, self._perform = pool, key, step, perform
-        self._found = step is not None and step.before.key == key
+        self._plan: EntityPlan = pool.plans[key[0]]
+        self._found = self._own = step is not None and step.key == key
 
     @property
     def _record(self) -> Record:
@@ -175,10 +183,6 @@ class RecordDraft:
             raise BodyFault(f"{self.entity_name} {self.id} isn't loaded: name its reference in uses=")
         self._found = True
         return record
-
-    @property
-    def _entity(self) -> Entity:
-        return self._pool.system.entities[self._key[0]]
 
     @property
     def entity_name(self) -> str:
@@ -206,41 +210,49 @@ class RecordDraft:
 
     def get(self, name: str) -> Value:
         """A field's value; for a reference the handle of its record, or a bare id where it isn't loaded."""
-        return self.shown(self._entity.fields[name].type, self._record.values.get(name))
+        step = self._step
+        held = step.values if self._own and step is not None and step.open else self._record.values
+        value = held.get(name)
+        if name in self._plan.plain:
+            return value
+        return self.shown(self._plan.declared.fields[name].type, value)
 
     def shown(self, kind: Any, value: Value) -> Value:
         """A value as bodies see it."""
-        if value is None:
-            return None
+        if value is None or is_plain(kind):
+            return value
         if isinstance(kind, Reference):
             return handle_on(self._pool, (kind.entity, value), self._step, self._perform)
-        return Items(value) if isinstance(kind, ListOf) and kind.python is list else value
+        return Items(value)
 
     def set(self, name: str, value: Value) -> None:
         """Assign a field. Raises Rejected where a declared bound is broken, BodyFault for a wrong type."""
-        where = f"{self._key[0]}.{name}"
         step = self._step
-        if step is None:
-            raise BodyFault(f"{where}: a guard may only read")
-        if step.before.key != self._key:
-            raise BodyFault(f"{where} belongs to another record: call one of its transitions")
-        if not step.open:
-            raise BodyFault(f"{where}: assign before calling for another transition of the same record")
-        declared = self._entity.fields[name]
+        if step is None or not self._own or not step.open:
+            raise self._not_to_be_set(name)
+        declared = self._plan.declared.fields[name]
         if value is not None:
-            value = fit(declared.type, identity(value), where)
+            value = fit(declared.type, identity(value), self._key[0], ".", name)
         elif not declared.optional:
-            raise BodyFault(f"{where} must have a value")
+            raise BodyFault(f"{self.entity_name}.{name} must have a value")
         step.values[name] = value
+
+    def _not_to_be_set(self, name: str) -> BodyFault:
+        where = f"{self.entity_name}.{name}"
+        if self._step is None:
+            return BodyFault(f"{where}: a guard may only read")
+        if not self._own:
+            return BodyFault(f"{where} belongs to another record: call one of its transitions")
+        return BodyFault(f"{where}: assign before calling for another transition of the same record")
 
     def call(self, transition: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Perform another declared transition, inside this command and caused by it."""
-        declared = self._entity.transitions[transition]
+        plan = self._plan.transitions[transition]
         try:
-            if self._perform is None or declared.creation:
-                raise BodyFault(f"{self._key[0]}.{transition} can't be called for here")
+            if self._perform is None or plan.declared.creation:
+                raise BodyFault(f"{plan.where} can't be called for here")
             _ = self._record
-            self._perform(declared, self._key, call_arguments(declared, args, kwargs), self._step)
+            self._perform(plan, self._key, call_arguments(plan.declared, args, kwargs), self._step)
         except (Rejected, BodyFault) as failure:
             self._pool.failure = failure  # a body that catches it doesn't get away with half a step
             raise
@@ -248,7 +260,7 @@ class RecordDraft:
 
 def handle_on(pool: Pool, key: Key, step: OpenStep | None, perform: Perform | None) -> Any:
     """The handle that a body sees for a record."""
-    return pool.system.entities[key[0]].bind(RecordDraft(pool, key, step, perform))
+    return pool.plans[key[0]].declared.bind(RecordDraft(pool, key, step, perform))
 
 
 def identity(value: Any) -> Any:
@@ -257,28 +269,30 @@ def identity(value: Any) -> Any:
     return value if draft is None else draft.id
 
 
-def fit(kind: Any, value: Value, where: str) -> Value:
-    """Bring an assigned value into its stored form; a broken bound is a broken invariant of the field."""
+def fit(kind: ValueType, value: Value, *where: str) -> Value:
+    """Bring an assigned value into its stored form; a broken bound is a broken invariant of the field.
+
+    where: what is assigned to, in pieces, which are joined only for a refusal.
+    """
     try:
         return kind.fit(value, "")
     except Misfit as misfit:
-        flaw = misfit.flaws[0]
-        at = f"{where}{flaw.pointer}"
+        flaw, rule = misfit.flaws[0], "".join(where)
+        at = f"{rule}{flaw.pointer}"
         if flaw.code.startswith("not-") or flaw.code == "currency-mismatch":
             raise BodyFault(f"{at} {flaw.detail}") from None
-        raise Rejected(Rejection("invariant-violated", f"{at} {flaw.detail}.", {"rule": where})) from None
+        raise Rejected(Rejection("invariant-violated", f"{at} {flaw.detail}.", {"rule": rule})) from None
 
 
-def new_record(pool: Pool, entity: Entity, record_id: UUID, state: str) -> Record:
-    """Version 0 of a record that a creation is about to write, with its defaults."""
-    values = dict.fromkeys(entity.fields, cast(Value, None))
-    blank = Record(entity.name, record_id, state, 0, values, {}, GENESIS)
-    scope = RecordScope(pool, blank)
-    for declared in entity.fields.values():
-        value = None if declared.default is None else evaluate(declared.default, scope)
-        if value is not None:
-            values[declared.name] = fit(declared.type, value, f"{entity.name}.{declared.name}")
-    return blank
+def defaults(pool: Pool, key: Key, creation: TransitionPlan) -> dict[str, Value]:
+    """The values that a new record starts with: its defaults, None where there is none."""
+    plan = pool.plans[key[0]]
+    values: dict[str, Value] = dict.fromkeys(plan.declared.fields)
+    scope = RecordScope(pool, Record(key[0], key[1], creation.declared.target, 0, values))
+    for name, kind, default in plan.defaults:
+        if (value := default(scope)) is not None:
+            values[name] = fit(kind, value, key[0], ".", name)
+    return values
 
 
 def call_arguments(
@@ -289,12 +303,12 @@ def call_arguments(
     if len(args) > len(names) or not set(kwargs) <= set(names) or set(names[: len(args)]) & set(kwargs):
         raise BodyFault(f"{transition.name}() takes {', '.join(names) or 'no arguments'}")
     given = {**dict(zip(names, args, strict=False)), **kwargs}
-    found = dict[str, Value]()
+    found: dict[str, Value] = {}
     for parameter in transition.parameters:
         value = given.get(parameter.name)
         value = parameter.default if value is None else identity(value)
         if value is None and not parameter.optional:
             raise BodyFault(f"{transition.name}() needs {parameter.name}")
-        where = f"{transition.name}({parameter.name})"
-        found[parameter.name] = None if value is None else fit(parameter.type, value, where)
+        where = (transition.name, "(", parameter.name, ")")
+        found[parameter.name] = None if value is None else fit(parameter.type, value, *where)
     return found

@@ -7,8 +7,9 @@ from typing import Any
 
 from avow.kernel.command import Record
 from avow.kernel.draft import Pool, RecordScope
+from avow.kernel.plan import TransitionPlan
 from avow.model.actor import Actor
-from avow.model.entity import Entity, Transition
+from avow.model.entity import Entity
 from avow.model.expression import (
     All,
     AnyOf,
@@ -75,20 +76,35 @@ def _possible(policy: Expression, scope: UnknownRecord) -> bool | None:
             return None
 
 
-def may(pool: Pool, record: Record, transition: Transition, internal: bool = False) -> bool:
+def may(pool: Pool, record: Record, transition: TransitionPlan, internal: bool = False) -> bool:
     """Whether the policy of a transition permits it on this record."""
-    return evaluate(transition.by, RecordScope(pool, record, internal)) is True
+    return transition.may(RecordScope(pool, record, internal)) is True
 
 
 def may_read(pool: Pool, record: Record) -> bool:
     """Whether the actor may know this record."""
-    return evaluate(pool.system.entities[record.entity].read, RecordScope(pool, record)) is True
+    return pool.plans[record.entity].may_read(RecordScope(pool, record)) is True
 
 
 def readable_fields(entity: Entity, pool: Pool, record: Record) -> tuple[str, ...]:
     """The fields of a record that the actor may see, in declared order."""
+    plan = pool.plans[entity.name]
+    if plan.open is not None:
+        return plan.open
     scope = RecordScope(pool, record)
-    return tuple(f.name for f in entity.fields.values() if f.read is None or evaluate(f.read, scope) is True)
+    return tuple(
+        [name for name, (may_read, _) in plan.shown.items() if may_read is None or may_read(scope) is True]
+    )
+
+
+def allowed(pool: Pool, record: Record) -> list[str]:
+    """The commands that are declared from a record's state and permitted by policy, in declared order."""
+    found = [
+        plan.declared.command
+        for plan in pool.plans[record.entity].transitions.values()
+        if record.state in plan.declared.sources and may(pool, record, plan)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def unmet(pool: Pool, record: Record, policy: Expression, internal: bool = False) -> Expression:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from avow.kernel.command import Key, Record
 from avow.kernel.draft import Pool
-from avow.kernel.policy import may, may_read, readable_fields
+from avow.kernel.plan import plans_of
+from avow.kernel.policy import allowed, may_read, readable_fields
 from avow.model.actor import Actor
 from avow.model.system import System
 
 
-def represent(system: System, record: Record, fields: tuple[str, ...]) -> dict[str, Any]:
+def represent(system: System, record: Record, fields: Iterable[str]) -> dict[str, Any]:
     """A record as JSON: id, version, state, and these fields."""
-    entity = system.entities[record.entity]
-    shown: dict[str, Any] = {"id": str(record.id), "version": record.version, "state": record.state}
+    shown, values = system.derived(plans_of)[record.entity].shown, record.values
+    told: dict[str, Any] = {"id": str(record.id), "version": record.version, "state": record.state}
     for name in fields:
-        value = record.values.get(name)
-        shown[name] = None if value is None else entity.fields[name].type.dump(value)
-    return shown
+        value = values.get(name)
+        told[name] = None if value is None else shown[name].dump(value)
+    return told
 
 
 def seen_by(
@@ -44,8 +45,4 @@ def allowed_commands(
     Guards, and what a body refuses, depend on the arguments: they aren't looked at.
     """
     pool = Pool(system, actor, now, {**records, record.key: record}, {})
-    entity = system.entities[record.entity]
-    fitting = [
-        t.command for t in entity.transitions.values() if record.state in t.sources and may(pool, record, t)
-    ]
-    return list(dict.fromkeys(fitting))
+    return allowed(pool, record)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any, cast
 
 from avow.canonical import JsonValue
@@ -23,18 +24,23 @@ def _parse_decimal(raw: Any, at: str) -> Decimal:
     return Decimal(raw)
 
 
+@cache
+def _power_of_ten(exponent: int) -> Decimal:
+    return Decimal((0, (1,), exponent))
+
+
 def _fit_decimal(value: Any, digits: int, scale: int, at: str) -> Decimal:
     if type(value) is int:
         value = Decimal(value)
     if not isinstance(value, Decimal) or not value.is_finite():
         raise misfit(at, "not-a-decimal", "must be a finite decimal number")
     try:
-        fitted = value.quantize(Decimal((0, (1,), -scale)), context=EXACT)
+        fitted = value.quantize(_power_of_ten(-scale), context=EXACT)
     except InvalidOperation:
         raise misfit(at, "too-large", f"must have at most {digits} digits") from None
     if fitted != value:
         raise misfit(at, "scale-exceeded", f"must have at most {scale} digits after the point")
-    if fitted.copy_abs() >= Decimal((0, (1,), digits - scale)):
+    if fitted.copy_abs() >= _power_of_ten(digits - scale):
         raise misfit(at, "too-large", f"must have at most {digits - scale} digits before the point")
     return fitted.copy_abs() if fitted == 0 else fitted  # no negative zero
 

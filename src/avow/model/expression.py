@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeAlias
 
 from avow.model.actor import Actor
 from avow.model.draft import BodyFault, Refusal
@@ -49,9 +50,9 @@ from avow.model.values import EXACT, Money
 
 __all__ = [
     "ActorSubject", "All", "AnyOf", "Argument", "Arithmetic", "Authenticated", "Compare", "Const",
-    "Everybody", "Expression", "FieldOf", "HasRole", "InState", "Internal", "Missing", "Not", "Now",
-    "OneOf", "Opaque", "Path", "Performed", "Scope", "describe", "describe_value", "evaluate", "opaque",
-    "paths", "render", "walk",
+    "Everybody", "Expression", "FieldOf", "HasRole", "InState", "Internal", "Meaning", "Missing", "Not",
+    "Now", "OneOf", "Opaque", "Path", "Performed", "Scope", "describe", "describe_value", "evaluate",
+    "meaning", "opaque", "paths", "render", "walk",
 ]  # fmt: skip
 
 
@@ -125,84 +126,171 @@ def _compare(op: str, one: Any, other: Any) -> bool:
     return _COMPARE[op](one, other)
 
 
+Meaning: TypeAlias = Callable[[Scope], Any]
+"""An expression as a function of its scope."""
+
+
+def meaning(node: Expression) -> Meaning:
+    """What an expression means: a field's value, or true, false or None (unknown) for a condition.
+
+    The one place that gives expressions their meaning. What depends on the expression alone is settled
+    here, once; whoever evaluates it often keeps the function.
+    """
+    return _MEANING[type(node)](node)
+
+
 def evaluate(node: Expression, scope: Scope) -> Any:
-    """The value of an expression: a field's value, or true, false or None (unknown) for a condition."""
-    return _EVALUATE[type(node)](node, scope)
+    """The value of an expression in one scope."""
+    return meaning(node)(scope)
 
 
-def _compared(node: Compare, scope: Scope) -> bool | None:
-    left, right = node.left, node.right
-    one, other = _EVALUATE[type(left)](left, scope), _EVALUATE[type(right)](right, scope)
-    return None if one is None or other is None else _compare(node.operator, one, other)
+def _field(node: FieldOf) -> Meaning:
+    path = node.path
+    return lambda scope: scope.value(path)
 
 
-def _calculated(node: Arithmetic, scope: Scope) -> Any:
-    one, other = evaluate(node.left, scope), evaluate(node.right, scope)
-    return None if one is None or other is None else _calculate(node.operator, one, other)
+def _argument(node: Argument) -> Meaning:
+    name = node.name
+    return lambda scope: scope.argument(name)
 
 
-def _all(node: All, scope: Scope) -> bool | None:
-    unknown = False
-    for part in node.parts:
-        held = _EVALUATE[type(part)](part, scope)
-        if held is False:
-            return False
-        unknown = unknown or held is None
-    return None if unknown else True
+def _subject(scope: Scope) -> Any:
+    return scope.actor.subject if scope.actor.authenticated else None
 
 
-def _any(node: AnyOf, scope: Scope) -> bool | None:
-    unknown = False
-    for part in node.parts:
-        held = _EVALUATE[type(part)](part, scope)
-        if held is True:
-            return True
-        unknown = unknown or held is None
-    return None if unknown else False
+def _has_role(node: HasRole) -> Meaning:
+    role = node.role
+    return lambda scope: role in scope.actor.roles
 
 
-def _not(node: Not, scope: Scope) -> bool | None:
-    held = evaluate(node.part, scope)
-    return None if held is None else not held
+def _compared(node: Compare) -> Meaning:
+    left, right = meaning(node.left), meaning(node.right)
+    calculates = isinstance(node.left, Arithmetic) or isinstance(node.right, Arithmetic)
+    # Only what was calculated can lie beyond the calendar.
+    compare = partial(_compare, node.operator) if calculates else _COMPARE[node.operator]
+
+    def holds(scope: Scope) -> bool | None:
+        one, other = left(scope), right(scope)
+        return None if one is None or other is None else compare(one, other)
+
+    return holds
 
 
-def _one_of(node: OneOf, scope: Scope) -> bool | None:
-    held = evaluate(node.part, scope)
-    return None if held is None else held in node.options
+def _calculated(node: Arithmetic) -> Meaning:
+    op, left, right = node.operator, meaning(node.left), meaning(node.right)
+
+    def value(scope: Scope) -> Any:
+        one, other = left(scope), right(scope)
+        return None if one is None or other is None else _calculate(op, one, other)
+
+    return value
 
 
-def _in_state(node: InState, scope: Scope) -> bool | None:
-    state = scope.state(node.path)
-    return None if state is None else state in node.states
+def _all(node: All) -> Meaning:
+    parts = tuple(map(meaning, node.parts))
+
+    def hold(scope: Scope) -> bool | None:
+        unknown = False
+        for part in parts:
+            held = part(scope)
+            if held is False:
+                return False
+            unknown = unknown or held is None
+        return None if unknown else True
+
+    return hold
 
 
-def _performed(node: Performed, scope: Scope) -> bool | None:
-    performers = scope.performers(node.transition)
-    if performers is None or not scope.actor.authenticated:
-        return None
-    return scope.actor.subject in performers
+def _any(node: AnyOf) -> Meaning:
+    parts = tuple(map(meaning, node.parts))
+
+    def hold(scope: Scope) -> bool | None:
+        unknown = False
+        for part in parts:
+            held = part(scope)
+            if held is True:
+                return True
+            unknown = unknown or held is None
+        return None if unknown else False
+
+    return hold
 
 
-def _ask(node: Opaque, scope: Scope) -> bool:
+def _not(node: Not) -> Meaning:
+    part = meaning(node.part)
+
+    def holds(scope: Scope) -> bool | None:
+        held = part(scope)
+        return None if held is None else not held
+
+    return holds
+
+
+def _missing(node: Missing) -> Meaning:
+    part = meaning(node.part)
+    return lambda scope: part(scope) is None
+
+
+def _one_of(node: OneOf) -> Meaning:
+    part, options = meaning(node.part), node.options
+
+    def holds(scope: Scope) -> bool | None:
+        held = part(scope)
+        return None if held is None else held in options
+
+    return holds
+
+
+def _in_state(node: InState) -> Meaning:
+    path, states = node.path, node.states
+
+    def holds(scope: Scope) -> bool | None:
+        state = scope.state(path)
+        return None if state is None else state in states
+
+    return holds
+
+
+def _performed(node: Performed) -> Meaning:
+    transition = node.transition
+
+    def holds(scope: Scope) -> bool | None:
+        performers = scope.performers(transition)
+        if performers is None or not scope.actor.authenticated:
+            return None
+        return scope.actor.subject in performers
+
+    return holds
+
+
+def _opaque(node: Opaque) -> Meaning:
     """Ask free Python; what goes wrong inside it is the declaration's own bug."""
-    try:
-        return bool(node.python(scope.handle()))
-    except (BodyFault, Refusal):
-        raise
-    except Exception as error:
-        raise BodyFault(f"the guard {node.name} raised {type(error).__name__}: {error}") from error
+
+    def holds(scope: Scope) -> bool:
+        try:
+            return bool(node.python(scope.handle()))
+        except (BodyFault, Refusal):
+            raise
+        except Exception as error:
+            raise BodyFault(f"the guard {node.name} raised {type(error).__name__}: {error}") from error
+
+    return holds
 
 
-_EVALUATE: Mapping[type, Callable[[Any, Scope], Any]] = {
-    Const: lambda node, scope: node.value,
-    FieldOf: lambda node, scope: scope.value(node.path),
-    Argument: lambda node, scope: scope.argument(node.name),
-    ActorSubject: lambda node, scope: scope.actor.subject if scope.actor.authenticated else None,
-    Now: lambda node, scope: scope.now,
-    Everybody: lambda node, scope: True,
-    Authenticated: lambda node, scope: scope.actor.authenticated,
-    Internal: lambda node, scope: scope.internal,
-    HasRole: lambda node, scope: node.role in scope.actor.roles,
+def _always(value: Any) -> Meaning:
+    return lambda scope: value
+
+
+_MEANING: Mapping[type, Callable[[Any], Meaning]] = {
+    Const: lambda node: _always(node.value),
+    FieldOf: _field,
+    Argument: _argument,
+    ActorSubject: lambda node: _subject,
+    Now: lambda node: lambda scope: scope.now,
+    Everybody: lambda node: _always(True),
+    Authenticated: lambda node: lambda scope: scope.actor.authenticated,
+    Internal: lambda node: lambda scope: scope.internal,
+    HasRole: _has_role,
     Performed: _performed,
     InState: _in_state,
     Compare: _compared,
@@ -210,9 +298,9 @@ _EVALUATE: Mapping[type, Callable[[Any, Scope], Any]] = {
     All: _all,
     AnyOf: _any,
     Not: _not,
-    Missing: lambda node, scope: evaluate(node.part, scope) is None,
+    Missing: _missing,
     OneOf: _one_of,
-    Opaque: _ask,
+    Opaque: _opaque,
 }
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from avow import canonical
 from avow.model.entity import Entity, Transition
@@ -12,6 +12,8 @@ from avow.model.expression import Expression, HasRole, describe, describe_value,
 from avow.model.types import Reference
 
 FORMAT = 1
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +24,17 @@ class System:
     entities: Mapping[str, Entity]
     description: bytes = field(init=False, repr=False)
     fingerprint: bytes = field(init=False)
+    _derived: dict[Any, Any] = field(default_factory=dict[Any, Any], init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "description", canonical.encode(describe_system(self)))
         object.__setattr__(self, "fingerprint", canonical.digest(self.description))
+
+    def derived(self, make: Callable[[System], T]) -> T:
+        """What a pure function makes of this system. It never changes, so it is made once and kept."""
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        return self._derived[make]
 
     def by_plural(self, plural: str) -> Entity | None:
         """The entity whose resource has this name."""

@@ -78,7 +78,7 @@ class DateTimeType:
 
 def instant(value: datetime) -> str:
     """Write an instant in UTC with six digits of a second: 2026-11-21T09:30:00.000000Z."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return f"{value.astimezone(UTC).isoformat(timespec='microseconds')[:26]}Z"
 
 
 @dataclass(frozen=True, slots=True)

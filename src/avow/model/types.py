@@ -69,6 +69,9 @@ class Text:
         return {"type": "text", "max_length": self.max_length, "min_length": self.min_length, **extra}
 
 
+_SUBJECT = Text(SUBJECT_LENGTH_MAX, 1)
+
+
 @dataclass(frozen=True, slots=True)
 class SubjectType:
     """A `Subject`: 1 to 255 characters."""
@@ -77,7 +80,7 @@ class SubjectType:
         return self.fit(raw, at)
 
     def fit(self, value: Any, at: str) -> Subject:
-        return Subject(Text(SUBJECT_LENGTH_MAX, 1).fit(value, at))
+        return Subject(_SUBJECT.fit(value, at))
 
     def dump(self, value: Subject) -> JsonValue:
         return str(value)
@@ -155,6 +158,9 @@ class UuidType:
         return {"type": "uuid"}
 
 
+_ID = UuidType()
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """The id of another record; `entity` is the name of its entity."""
@@ -162,10 +168,10 @@ class Reference:
     entity: str
 
     def parse(self, raw: Any, at: str) -> UUID:
-        return UuidType().parse(raw, at)
+        return _ID.parse(raw, at)
 
     def fit(self, value: Any, at: str) -> UUID:
-        return UuidType().fit(value, at)
+        return _ID.fit(value, at)
 
     def dump(self, value: UUID) -> JsonValue:
         return str(value)

@@ -112,30 +112,41 @@ def _decoder(kind: ValueType) -> Callable[[Any], Value] | None:
 
 @dataclass(frozen=True, slots=True)
 class RecordReader:
-    """Turns the columns of `columns_of` into a record."""
+    """Turns the columns of `columns_of` into a record.
 
-    entity: Entity
-    decoders: tuple[tuple[str, Callable[[Any], Value] | None], ...]
+    decoders: of the fields that the driver gives in another form than the kernel takes.
+    width:    how many columns a record takes.
+    """
+
+    entity: str
+    fields: tuple[str, ...]
+    decoders: tuple[tuple[str, Callable[[Any], Value]], ...]
+    tracked: tuple[str, ...]
+    width: int
 
     def read(self, row: Any, at: int) -> Record | None:
         """The record whose columns start at `at` in the row; None where there is none."""
-        if row[at] is None:
+        record_id, state, version, head, *held = row[at : at + self.width]
+        if record_id is None:
             return None
-        values = dict[str, Value]()
-        place = at + 4
+        values: dict[str, Value] = dict(zip(self.fields, held, strict=False))
         for name, decode in self.decoders:
-            held = row[place]
-            values[name] = held if held is None or decode is None else decode(held)
-            place += 1
-        performers = {t: tuple(row[place + i]) for i, t in enumerate(self.entity.tracked) if row[place + i]}
-        return Record(self.entity.name, row[at], row[at + 1], row[at + 2], values, performers, row[at + 3])
-
-    @property
-    def width(self) -> int:
-        """How many columns a record takes."""
-        return 4 + len(self.decoders) + len(self.entity.tracked)
+            if (value := values[name]) is not None:
+                values[name] = decode(value)
+        if not self.tracked:
+            return Record(self.entity, record_id, state, version, values, head=head)
+        lists = zip(self.tracked, held[len(self.fields) :], strict=True)
+        performers = {transition: tuple(subjects) for transition, subjects in lists if subjects}
+        return Record(self.entity, record_id, state, version, values, performers, head)
 
 
 def reader(entity: Entity) -> RecordReader:
     """The reader of an entity's rows."""
-    return RecordReader(entity, tuple((f.name, _decoder(f.type)) for f in entity.fields.values()))
+    decoders = [(f.name, _decoder(f.type)) for f in entity.fields.values()]
+    return RecordReader(
+        entity.name,
+        tuple(entity.fields),
+        tuple((name, decode) for name, decode in decoders if decode is not None),
+        entity.tracked,
+        len(columns_of(entity)),
+    )

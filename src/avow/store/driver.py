@@ -95,11 +95,16 @@ Lost: tuple[type[Exception], ...] = (
 """What a lost connection raises: whether the statement was executed isn't known."""
 Refused: tuple[type[Exception], ...] = (
     ValueError,
+    OverflowError,  # a port beyond 65535
     *_errors("InvalidPasswordError", "InvalidAuthorizationSpecificationError", "InvalidCatalogNameError"),
 )
 """What a wrong address or login raises."""
 Canceled: type[Exception] = _driver.QueryCanceledError
 NoRoom: tuple[type[Exception], ...] = _errors("TooManyConnectionsError", "InsufficientResourcesError")
+Undefined: tuple[type[Exception], ...] = _errors(
+    "UndefinedTableError", "UndefinedColumnError", "UndefinedFunctionError", "InvalidSchemaNameError"
+)
+"""Tables that aren't there, or that were made for something else."""
 LockNotAvailable: type[Exception] = _driver.LockNotAvailableError
 InsufficientPrivilege: type[Exception] = _driver.InsufficientPrivilegeError
 AlreadyThere: tuple[type[Exception], ...] = _errors(

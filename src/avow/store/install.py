@@ -17,7 +17,7 @@ from avow.model.system import System
 from avow.store import driver
 from avow.store.columns import column_type, performers_column
 from avow.store.driver import Connection
-from avow.store.rights import demand_version
+from avow.store.rights import demand_own_tables, demand_version
 from avow.store.statements import literal, named, quote, text, whole
 from avow.store.tables import (
     Roles,
@@ -52,6 +52,7 @@ async def install(connection: Connection, system: System) -> bool:
     digest = hashlib.sha256("\n".join(made).encode()).hexdigest()
     async with _understood(), connection.transaction():
         await _take_turn(connection)
+        await demand_own_tables(connection, system)
         if not await connection.fetchval(text("install.sql", "installed")):
             await _make_roles(connection, Roles.of(system))
             await connection.execute(whole("schema.sql").substitute(Roles.of(system).quoted()))

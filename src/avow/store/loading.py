@@ -1,11 +1,11 @@
-"""What a command's decision rests on, as one SELECT: the key's answer, the record, and what it refers to."""
+"""What commands' decisions rest on, as one SELECT: keys' answers, records, and what they refer to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from avow.declare.loads import argument_loads, read_loads
@@ -15,11 +15,16 @@ from avow.model.expression import Path
 from avow.model.system import System
 from avow.model.types import Reference, Value
 from avow.store.columns import RecordReader, reader, select_list
+from avow.store.pool import Pool
+from avow.store.sharing import SHARED, Bounds, Member, Sharing
 from avow.store.statements import named, quote
 from avow.store.tables import table_of
 
+Wanted: TypeAlias = tuple[Value, ...]
+"""What one command wants loaded: its key, its record, and the records that its arguments refer to."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class KnownAnswer:
     """What was answered to an idempotency key."""
 
@@ -31,7 +36,7 @@ class KnownAnswer:
     version: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Loaded:
     """One load: the database's time, the key's answer if it has one, and the records by key."""
 
@@ -40,25 +45,27 @@ class Loaded:
     records: dict[Key, Record]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LoadPlan:
-    """The SELECT of one command, and how its row is read.
+    """The SELECT that loads one kind of command, any number of them at once, and how its rows are read.
 
-    arguments: names of the input whose values follow tenant, key and id as parameters.
+    arguments: names of the input whose values follow key and id in what is wanted.
     """
 
     sql: str
     arguments: tuple[str, ...]
     readers: tuple[RecordReader, ...]
 
-    def parameters(
-        self, tenant: str, key: UUID | None, record: UUID | None, given: dict[str, Value]
-    ) -> list[Any]:
-        """The parameters of one execution, in order."""
-        return [tenant, key, record, *(given.get(name) for name in self.arguments)]
+    def wanted(self, key: UUID | None, record: UUID | None, given: Mapping[str, Value]) -> Wanted:
+        """What one command wants loaded."""
+        return (key, record, *(given.get(name) for name in self.arguments))
+
+    def parameters(self, tenant: str, wanted: Sequence[Wanted]) -> list[Any]:
+        """The parameters of one execution for several commands of a tenant."""
+        return [tenant, *map(list, zip(*wanted, strict=True))]
 
     def read(self, row: Any) -> Loaded:
-        """The row of one execution."""
+        """One command's row."""
         answer = None if row[1] is None else KnownAnswer(*(row[i] for i in range(1, 7)))
         records = dict[Key, Record]()
         place = 7
@@ -68,6 +75,25 @@ class LoadPlan:
                 records[record.key] = record
             place += entity_reader.width
         return Loaded(row[0], answer, records)
+
+
+class Loads:
+    """Loads without locks; commands of one kind and tenant that come at once share a round trip."""
+
+    def __init__(self, pool: Pool, bounds: Bounds = SHARED) -> None:
+        self._pool = pool
+        self._sharing = Sharing[Wanted, Any](self._fetch, bounds)
+
+    async def load(self, plan: LoadPlan, tenant: str, wanted: Wanted) -> Loaded:
+        """What one command's decision rests on."""
+        return plan.read(await self._sharing.share((tenant, plan), wanted))
+
+    async def _fetch(self, lane: Any, members: list[Member[Wanted, Any]]) -> None:
+        tenant, plan = lane
+        async with self._pool.borrow() as connection:
+            rows = await connection.fetch(plan.sql, *plan.parameters(tenant, [m.item for m in members]))
+        for member, row in zip(members, rows, strict=True):
+            member.settle(row)
 
 
 def plan_command(system: System, entity: Entity, command: str) -> LoadPlan:
@@ -119,7 +145,7 @@ class _Builder:
 
     def own(self, entity: Entity, paths: list[Path]) -> None:
         """The command's own record, and below it every path."""
-        self._tree(entity, "$3::uuid", paths)
+        self._tree(entity, "m.record", paths)
 
     def answered(self, entity: Entity, paths: list[Path]) -> None:
         """The record that the key's answer is about, and below it every path."""
@@ -128,7 +154,7 @@ class _Builder:
     def argument(self, name: str, entity: Entity, paths: list[Path]) -> None:
         """The record that an argument refers to, and below it every path."""
         self.arguments.append(name)
-        self._tree(entity, f"${3 + len(self.arguments)}::uuid", paths)
+        self._tree(entity, f"m.argument{len(self.arguments)}", paths)
 
     def _tree(self, entity: Entity, wanted: str, paths: list[Path]) -> None:
         aliases: dict[Path, tuple[str, Entity]] = {(): (self._join(entity, wanted), entity)}
@@ -148,5 +174,11 @@ class _Builder:
     def plan(self) -> LoadPlan:
         selected = "".join(f", {columns}" for columns in self.selected)
         joins = "".join(f"\n{join}" for join in self.joins)
-        sql = named("reads.sql")["load"].substitute(selected=selected, joins=joins)
+        places = range(1, len(self.arguments) + 1)
+        sql = named("reads.sql")["load"].substitute(
+            selected=selected,
+            joins=joins,
+            arguments="".join(f", ${3 + n}::uuid[]" for n in places),
+            names="".join(f", argument{n}" for n in places),
+        )
         return LoadPlan(sql, tuple(self.arguments), tuple(self.readers))

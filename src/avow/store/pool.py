@@ -30,6 +30,8 @@ _SETTINGS = {
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
     "jit": "off",
+    # A plan for any values: with arrays as parameters the server would go on planning each execution anew.
+    "plan_cache_mode": "force_generic_plan",
     "idle_in_transaction_session_timeout": "30s",
     "default_transaction_isolation": "read committed",
 }

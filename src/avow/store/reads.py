@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +16,7 @@ from avow.model.system import System
 from avow.model.types import DateType, EnumType, MoneyType, Value
 from avow.store.columns import reader, select_list
 from avow.store.conditions import TRUE, Compiler, settle
-from avow.store.loading import Loaded, LoadPlan
+from avow.store.loading import Loaded, LoadPlan, Loads
 from avow.store.pool import Pool
 from avow.store.statements import named, quote, text
 from avow.store.tables import table_of
@@ -55,7 +54,7 @@ NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """One audit entry as it is stored. `payloads`: the long values that it names, where they still exist."""
+    """One audit entry as it is stored, without the long values that it names."""
 
     entry: int
     kind: str
@@ -63,7 +62,6 @@ class StoredEntry:
     version: int
     header: bytes
     hash: bytes
-    payloads: Mapping[str, bytes]
 
 
 class Reads:
@@ -71,6 +69,7 @@ class Reads:
 
     def __init__(self, system: System, pool: Pool) -> None:
         self._system, self._pool = system, pool
+        self._loads = Loads(pool)
 
     async def now(self) -> datetime:
         """The database's clock; also tells whether the database answers."""
@@ -79,8 +78,7 @@ class Reads:
 
     async def load(self, plan: LoadPlan, tenant: str, record: UUID) -> Loaded:
         """One record, with what its read policy follows."""
-        async with self._pool.borrow() as connection:
-            return plan.read(await connection.fetchrow(plan.sql, tenant, None, record))
+        return await self._loads.load(plan, tenant, plan.wanted(None, record, {}))
 
     async def page(self, entity: Entity, actor: Actor, listing: Listing) -> Page:
         """A page of the records that the actor may read, oldest first."""
@@ -99,7 +97,13 @@ class Reads:
             rows = await connection.fetch(
                 text("reads.sql", "entries"), tenant, kind, record, after, ENTRIES_MAX
             )
-        return [stored_entry(row) for row in rows]
+        return [StoredEntry(*row) for row in rows]
+
+    async def payloads(self, tenant: str, wanted: Collection[bytes]) -> dict[str, bytes]:
+        """Those of these long values that still exist, by their SHA-256 in hexadecimal."""
+        async with self._pool.borrow() as connection:
+            rows = await connection.fetch(text("reads.sql", "payloads"), tenant, list(wanted))
+        return {row["sha256"]: row["data"] for row in rows}
 
     async def boundary(self, fingerprint: bytes) -> bytes | None:
         """The description of a boundary that was once in force."""
@@ -110,12 +114,6 @@ class Reads:
         """Tenant, subject, roles and digest of a live API key, or None."""
         async with self._pool.borrow() as connection:
             return await connection.fetchrow(text("reads.sql", "api_key"), key_id)
-
-
-def stored_entry(row: Any) -> StoredEntry:
-    """A row of the audit log as an entry."""
-    payloads = {} if row[6] is None else {name: text.encode() for name, text in json.loads(row[6]).items()}
-    return StoredEntry(row[0], row[1], row[2], row[3], row[4], row[5], payloads)
 
 
 def _page_statement(system: System, entity: Entity, actor: Actor, listing: Listing) -> tuple[str, list[Any]]:

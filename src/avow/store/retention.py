@@ -1,6 +1,7 @@
 """What is kept for a time only: answers to idempotency keys.
 
-It must never hold a lock for long: a few rows at a time, each in a statement of its own.
+It must never hold a lock for long, nor read the whole table: a few rows at a time by the index on their
+time, each batch in a statement of its own.
 """
 
 from __future__ import annotations
@@ -17,24 +18,28 @@ KEY_RETENTION_DAYS = 7
 """How long a key is answered as it was answered first; written into the function that forgets."""
 ROWS_MAX = 1_000
 """How many keys one statement forgets."""
-STATEMENTS_MAX = 100
-"""How many statements follow each other before the next pause."""
 PAUSE_S = 300.0
-"""How long a server waits until it looks again."""
+"""How long a server waits, once it has forgotten everything that has expired, until it looks again."""
 
 _log = logging.getLogger("avow.store")
 
 
 async def forget_keys(pool: Pool, rows_max: int = ROWS_MAX) -> int:
-    """Forget the keys that have expired by the database's clock; gives back how many."""
+    """Forget all keys that have expired by the database's clock; gives back how many.
+
+    However many there are: a server that is given commands faster than it forgets would never catch up.
+    Between two statements it rests for as long as the first one took, so that commands come first.
+    """
+    loop = asyncio.get_running_loop()
     forgotten = 0
-    for _ in range(STATEMENTS_MAX):
+    while True:
+        started = loop.time()
         async with pool.borrow() as connection:
             count: int = await connection.fetchval(text("write.sql", "forget_keys"), rows_max)
         forgotten += count
         if count < rows_max:
-            break
-    return forgotten
+            return forgotten
+        await asyncio.sleep(loop.time() - started)
 
 
 async def keep_forgetting(pool: Pool, pause_s: float = PAUSE_S) -> None:

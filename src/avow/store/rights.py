@@ -63,6 +63,17 @@ def demand_version(version: int) -> None:
         )
 
 
+async def demand_own_tables(connection: Connection, system: System) -> None:
+    """Refuse a database in which another application has its tables: one has one database."""
+    owner = await connection.fetchval(text("rights.sql", "tables_owner"))
+    if owner is not None and owner != Roles.of(system).owner:
+        raise EnvironmentFault(
+            "database-foreign",
+            f"the tables in this database belong to {owner.removesuffix('_owner')}, not to {system.name}",
+            f"Use a database of its own for {system.name}, or the name that it had before.",
+        )
+
+
 async def demand_boundary(connection: Connection, system: System) -> None:
     """Refuse to serve a declaration that the tables weren't made for."""
     known = await connection.fetchval(text("rights.sql", "boundary_known"), system.fingerprint)

@@ -43,5 +43,8 @@ def quote(identifier: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A string constant, quoted."""
-    return "'" + text.replace("'", "''") + "'"
+    """A string constant, quoted; without a dollar in it, which could end the body of a function around it."""
+    if "$" not in text:
+        return "'" + text.replace("'", "''") + "'"
+    escaped = text.replace("\\", "\\\\").replace("'", "''").replace("$", r"\x24")
+    return f"E'{escaped}'"

@@ -21,6 +21,8 @@ from avow.store.retention import KEY_RETENTION_DAYS
 from avow.store.statements import literal, named, quote, whole
 
 IDENTIFIER_LENGTH_MAX = 63
+SHARED_LOCK_WAIT_MS = 50
+"""How long commands that are committed together wait for a lock; each of them waits longer by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,16 +270,24 @@ def add_constraint(constraint: Constraint) -> str | None:
 
 def functions(system: System) -> list[str]:
     """The functions that lock, write and check the records of all entities, and the one that commits."""
-    entities = list(system.entities.values())
+    entities = sorted(system.entities.values(), key=lambda entity: entity.name)
+    counted = {
+        name for e in entities for q in e.quotas for name in (e.name, system.referred(e, q.anchor).name)
+    }
     parts = named("entity.sql")
     lock = "\n".join(_branch(system, e, "lock_branch") for e in entities)
     apply = "\n".join(_apply_branch(system, e) for e in entities)
     quotas = "\n".join(_quota_branches(system, e, q) for e in entities for q in e.quotas)
     return [
-        parts["lock_record"].substitute(branches=lock),
-        parts["apply_entry"].substitute(branches=apply),
+        parts["lock_versions"].substitute(branches=lock),
+        parts["apply_entries"].substitute(branches=apply),
         parts["demand_quotas"].substitute(branches=quotas),
-        whole("commit.sql").substitute(Roles.of(system).quoted(), name=literal(system.name)),
+        whole("commit.sql").substitute(
+            Roles.of(system).quoted(),
+            name=literal(system.name),
+            counted=", ".join(map(literal, sorted(counted))),
+            lock_wait_ms=SHARED_LOCK_WAIT_MS,
+        ),
         whole("retention.sql").substitute(Roles.of(system).quoted(), days=KEY_RETENTION_DAYS),
     ]
 
@@ -290,29 +300,29 @@ def _apply_branch(system: System, entity: Entity) -> str:
     names, inserted, updated, same = list[str](), list[str](), list[str](), list[str]()
     for field in entity.fields.values():
         column, key = quote(field.name), literal(field.name)
-        value = from_json(field.type, "p_values", field.name)
+        value = from_json(field.type, "g.changes", field.name)
         missing = _value_of_old_creations(field)
         names.append(column)
-        given = f"CASE WHEN p_values ? {key} THEN {value} ELSE {missing} END"
+        given = f"CASE WHEN g.changes ? {key} THEN {value} ELSE {missing} END"
         inserted.append(value if missing is None else given)
-        updated.append(f"{column} = CASE WHEN p_values ? {key} THEN {value} ELSE r.{column} END")
-        same.append(_same(f"p_values -> {key}", _as_stated(field.type, f"r.{column}")))
+        updated.append(f"{column} = CASE WHEN g.changes ? {key} THEN {value} ELSE r.{column} END")
+        same.append(_same(f"g.changes -> {key}", _as_stated(field.type, f"r.{column}")))
     for transition in entity.tracked:
         column, key = quote(performers_column(transition)), literal(transition)
         listed = named("entity.sql")["performers"].substitute(key=key)
         names.append(column)
-        inserted.append(f"CASE WHEN performers ? {key} THEN {listed} END")
-        updated.append(f"{column} = CASE WHEN performers ? {key} THEN {listed} ELSE r.{column} END")
-        same.append(_same(f"performers -> {key}", f"to_jsonb(r.{column})"))
+        inserted.append(f"CASE WHEN g.performers ? {key} THEN {listed} END")
+        updated.append(f"{column} = CASE WHEN g.performers ? {key} THEN {listed} ELSE r.{column} END")
+        same.append(_same(f"g.performers -> {key}", f"to_jsonb(r.{column})"))
     return named("entity.sql")["apply_branch"].substitute(
         table=table_of(system, entity),
         kind=literal(entity.name),
         known=", ".join(map(literal, entity.fields)),
         tracked=", ".join(map(literal, entity.tracked)),
         names="".join(f", {name}" for name in names),
-        inserted="".join(f",\n                    {value}" for value in inserted),
+        inserted="".join(f",\n                   {value}" for value in inserted),
         updated="".join(f",\n                {value}" for value in updated),
-        same="\n                AND ".join(same) or "true",
+        same=" AND ".join(same) or "true",
     )
 
 

@@ -7,8 +7,9 @@ A decision that loses against others a few times is made once more behind locks 
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 from uuid import UUID
@@ -17,13 +18,17 @@ from avow.kernel.command import Key
 from avow.model.system import System
 from avow.store import driver
 from avow.store.driver import Connection, DatabaseFault
-from avow.store.loading import KnownAnswer, Loaded, LoadPlan
+from avow.store.loading import Loaded, LoadPlan, Loads, Wanted
 from avow.store.pool import Pool
+from avow.store.sharing import SHARED, Bounds, Member, Sharing
 from avow.store.statements import text
 from avow.store.tables import Constraint, constraints_of
 
 _COMMIT = text("write.sql", "commit")
 _LOCK = text("write.sql", "lock")
+
+ALONE_MAX = 4
+"""How many commands may be waiting for locks in the database at once, each on a connection of its own."""
 
 OVERTAKEN = "AV003"
 """What avow.commit raises for a decision that is too old, or that another one was faster than."""
@@ -33,7 +38,7 @@ _NEWER_RULES = {"23505": "unique-violated", "23P01": "exclusion-violated", "2351
 """How a constraint is answered that the tables have got since this server was started."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What the command is answered with, and kept under its key."""
 
@@ -44,7 +49,7 @@ class Answer:
     version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Write:
     """Everything that one command commits.
 
@@ -61,7 +66,7 @@ class Write:
     refusal: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class IdempotencyKey:
     """Where a key's answer is kept, and which request it was given for."""
 
@@ -82,8 +87,6 @@ class Stale:
 @dataclass(frozen=True, slots=True)
 class Replay:
     """The key has an answer already; nothing was written."""
-
-    answer: KnownAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +112,35 @@ Outcome: TypeAlias = Done | Stale | Replay | Broken
 Decide: TypeAlias = Callable[[Loaded], Write]
 
 
+@dataclass(slots=True)
+class Commit:
+    """A write and the key under which its answer is kept."""
+
+    key: IdempotencyKey | None
+    write: Write
+
+
 class Transactions:
     """The write path over one pool of connections."""
 
-    def __init__(self, system: System, pool: Pool) -> None:
+    def __init__(self, system: System, pool: Pool, bounds: Bounds = SHARED) -> None:
         self._pool = pool
+        self._loads = Loads(pool, bounds)
+        self._sharing = Sharing[Commit, Outcome](self._share, bounds)
+        self._alone = asyncio.Semaphore(ALONE_MAX)
         found = [c for entity in system.entities.values() for c in constraints_of(system, entity)]
         self._constraints = {constraint.name: constraint for constraint in found}
         self._schema = system.name
 
-    async def load(self, plan: LoadPlan, parameters: list[Any]) -> Loaded:
+    async def load(self, plan: LoadPlan, tenant: str, wanted: Wanted) -> Loaded:
         """Load, without locks, what a decision rests on."""
-        async with self._pool.borrow() as connection:
-            return plan.read(await connection.fetchrow(plan.sql, *parameters))
+        return await self._loads.load(plan, tenant, wanted)
 
     async def commit(self, tenant: str, key: IdempotencyKey | None, write: Write) -> Outcome:
         """Commit a write whose decision was made on unlocked records; one round trip.
+
+        Commands that are ready at the same time share a transaction. One that fails in it is committed
+        by itself, and so is each of the others.
 
         Raises WriteRefused for what no decision of the kernel can be, and one of the driver's `Retryable`
         where nothing was executed.
@@ -132,8 +148,10 @@ class Transactions:
         A lost connection leaves it open whether the write was committed: the caller finds out by
         deciding again under the same key, which waits for the first attempt and replays its answer.
         """
-        async with self._pool.borrow() as connection:
-            return await self._call(connection, tenant, key, write)
+        claims: dict[Hashable, bool] = {record: record in write.written for record in write.reads}
+        if key is not None:
+            claims[key.id] = True
+        return await self._sharing.share(tenant, Commit(key, write), claims)
 
     async def rehearse(self, tenant: str, write: Write) -> Outcome:
         """What committing a write would come to, by every rule that the database holds; nothing is kept."""
@@ -141,36 +159,47 @@ class Transactions:
             rehearsal = connection.transaction()
             await rehearsal.start()
             try:
-                return await self._call(connection, tenant, None, write)
+                return await self._call_alone(connection, tenant, Commit(None, write))
             finally:
                 await rehearsal.rollback()
 
     async def decide_locked(
-        self, plan: LoadPlan, parameters: list[Any], locks: Mapping[Key, bool], tenant: str,
+        self, plan: LoadPlan, wanted: Wanted, locks: Mapping[Key, bool], tenant: str,
         key: IdempotencyKey | None, decide: Decide,
     ) -> tuple[Outcome, Loaded]:  # fmt: skip
         """Lock first, then load, decide and commit: what a contended record needs to make progress."""
-        async with self._pool.borrow() as connection, connection.transaction():
-            wanted = [_lock(record, None, write) for record, write in sorted(locks.items())]
-            await connection.execute(_LOCK, tenant, json.dumps(wanted))
-            loaded = plan.read(await connection.fetchrow(plan.sql, *parameters))
-            outcome = await self._call(connection, tenant, key, decide(loaded))
+        async with self._alone, self._pool.borrow() as connection, connection.transaction():
+            writing = {kind for (kind, _), write in locks.items() if write}
+            await connection.execute(
+                _LOCK, tenant, [kind for kind, _ in locks], [record for _, record in locks],
+                [kind in writing for kind, _ in locks],
+            )  # fmt: skip
+            loaded = plan.read(await connection.fetchrow(plan.sql, *plan.parameters(tenant, [wanted])))
+            outcome = await self._call_alone(connection, tenant, Commit(key, decide(loaded)))
             return outcome, loaded
 
-    async def _call(
-        self, connection: Connection, tenant: str, key: IdempotencyKey | None, write: Write
-    ) -> Outcome:
-        locks = [
-            _lock(record, version, record in write.written) for record, version in sorted(write.reads.items())
-        ]
-        answer = write.answer
+    async def _share(self, tenant: Hashable, members: list[Member[Commit, Outcome]]) -> None:
+        """One transaction for all members; where it fails, one for each."""
         try:
-            row = await connection.fetchrow(
-                _COMMIT, tenant, json.dumps(locks), write.headers, write.payloads,
-                None if key is None else key.id, None if key is None else key.fingerprint,
-                answer.status, answer.body, answer.kind, answer.record, answer.version,
-                None if write.refusal is None else json.dumps(write.refusal),
-            )  # fmt: skip
+            async with self._pool.borrow() as connection:
+                outcomes = await self._call(connection, tenant, [m.item for m in members], patient=False)
+        except driver.DatabaseError as error:
+            if isinstance(error, driver.Lost):
+                raise
+            for member in members:
+                self._sharing.apart(member, self._commit_alone(tenant, member.item))
+            return
+        for member, outcome in zip(members, outcomes, strict=True):
+            member.settle(outcome)
+
+    async def _commit_alone(self, tenant: Hashable, commit: Commit) -> Outcome:
+        """A transaction for one command, which waits for locks as long as a statement may."""
+        async with self._alone, self._pool.borrow() as connection:
+            return await self._call_alone(connection, tenant, commit)
+
+    async def _call_alone(self, connection: Connection, tenant: Hashable, commit: Commit) -> Outcome:
+        try:
+            return (await self._call(connection, tenant, [commit], patient=True))[0]
         except driver.IntegrityBroken as error:
             return self._broken(error)
         except (*driver.Retryable, *driver.Lost, driver.Canceled, *driver.NoRoom):
@@ -179,13 +208,12 @@ class Transactions:
             if cast(DatabaseFault, error).sqlstate == OVERTAKEN:
                 return Stale()
             raise WriteRefused(error) from None
-        match row["outcome"]:
-            case "done":
-                return Done()
-            case "stale":
-                return Stale()
-            case _:
-                return Replay(KnownAnswer(*(row[i] for i in range(1, 7))))
+
+    async def _call(
+        self, connection: Connection, tenant: Hashable, commits: Sequence[Commit], *, patient: bool
+    ) -> list[Outcome]:
+        outcomes = await connection.fetchval(_COMMIT, tenant, *_columns(commits), patient)
+        return [_OUTCOMES[outcome] for outcome in outcomes]
 
     def _broken(self, error: Exception) -> Outcome:
         fault = cast(DatabaseFault, error)
@@ -202,6 +230,32 @@ class Transactions:
         raise WriteRefused(error) from None
 
 
-def _lock(key: Key, version: int | None, write: bool) -> dict[str, Any]:
-    kind, record = key
-    return {"kind": kind, "id": str(record), "version": version, "write": write}
+_OUTCOMES: Mapping[str, Outcome] = {"done": Done(), "stale": Stale(), "replay": Replay()}
+
+
+def _columns(commits: Sequence[Commit]) -> list[list[Any]]:
+    """Several commits as the arrays that avow.commit takes."""
+    answers = [c.write.answer for c in commits]
+    keys = [c.key for c in commits]
+    placed = list(enumerate((c.write for c in commits), 1))
+    locks = [(place, lock) for place, write in placed for lock in write.reads.items()]
+    writing = {key[0] for _, write in placed for key in write.written}
+    return [
+        [None if key is None else key.id for key in keys],
+        [None if key is None else key.fingerprint for key in keys],
+        [answer.status for answer in answers],
+        [answer.body for answer in answers],
+        [answer.kind for answer in answers],
+        [answer.record for answer in answers],
+        [answer.version for answer in answers],
+        [None if write.refusal is None else json.dumps(write.refusal) for _, write in placed],
+        [place for place, _ in locks],
+        [kind for _, ((kind, _), _) in locks],
+        [record for _, ((_, record), _) in locks],
+        [version for _, (_, version) in locks],
+        [kind in writing for _, ((kind, _), _) in locks],
+        [place for place, write in placed for _ in write.headers],
+        [header for _, write in placed for header in write.headers],
+        [place for place, write in placed for _ in write.payloads],
+        [payload for _, write in placed for payload in write.payloads],
+    ]

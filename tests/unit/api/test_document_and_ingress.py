@@ -86,7 +86,7 @@ def read_request(route: Route, query: bytes, body: Any) -> None:
     }
     if route.transitions:
         ingress.read_command_query(query)
-        ingress.read_input(route.transition, {} if is_absent(body) else body)
+        ingress.InputReader(route.transition).read({} if is_absent(body) else body)
     else:
         readers[route.operation]()
 

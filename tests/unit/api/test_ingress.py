@@ -71,18 +71,18 @@ def refused(call: Callable[[], Any]) -> tuple[str, list[dict[str, str]]]:
 
 def test_a_body_becomes_typed_values() -> None:
     body = {"sender": "ann", "pieces": 2, "tags": ["x"], "due": "2026-11-21"}
-    values = ingress.read_input(post, body)
+    values = ingress.InputReader(post).read(body)
     assert values == {"sender": Subject("ann"), "pieces": 2, "tags": ("x",), "due": date(2026, 11, 21)}
 
 
 def test_absent_and_null_both_mean_the_default_of_the_argument() -> None:
-    assert ingress.read_input(send, {}) == {"by_air": False}
-    assert ingress.read_input(send, {"by_air": None, "why": None}) == {"by_air": False}
+    assert ingress.InputReader(send).read({}) == {"by_air": False}
+    assert ingress.InputReader(send).read({"by_air": None, "why": None}) == {"by_air": False}
 
 
 def test_every_flaw_is_reported_at_its_place() -> None:
     body = {"pieces": "2", "tags": ["a", 1, "\0"], "due": "tomorrow", "state": "sent"}
-    code, errors = refused(lambda: ingress.read_input(post, body))
+    code, errors = refused(lambda: ingress.InputReader(post).read(body))
     assert code == "input-invalid"
     assert [(error["pointer"], error["code"]) for error in errors] == [
         ("#/state", "unknown"),
@@ -96,19 +96,19 @@ def test_every_flaw_is_reported_at_its_place() -> None:
 
 @pytest.mark.parametrize("body", [None, [], "x", 1, True, Decimal("1.5"), [{}]])
 def test_a_body_that_is_no_object_is_refused_at_its_root(body: Any) -> None:
-    code, errors = refused(lambda: ingress.read_input(send, body))
+    code, errors = refused(lambda: ingress.InputReader(send).read(body))
     assert (code, errors[0]["pointer"]) == ("input-invalid", "#")
 
 
 @pytest.mark.parametrize("pieces", ["1", True, Decimal("1.0"), Decimal("1E+2"), 0, 10, 2**53])
 def test_nothing_is_coerced(pieces: Any) -> None:
-    code, errors = refused(lambda: ingress.read_input(post, {"sender": "ann", "pieces": pieces}))
+    code, errors = refused(lambda: ingress.InputReader(post).read({"sender": "ann", "pieces": pieces}))
     assert (code, errors[0]["pointer"]) == ("input-invalid", "#/pieces")
 
 
 def test_the_list_of_errors_is_bounded_and_says_what_it_leaves_out() -> None:
     with pytest.raises(ProblemError) as caught:
-        ingress.read_input(send, {f"member{index}": 1 for index in range(70)})
+        ingress.InputReader(send).read({f"member{index}": 1 for index in range(70)})
     extra = caught.value.problem.extra
     assert len(extra["errors"]) == ingress.FLAWS_MAX
     assert extra["errors_omitted"] == 20
@@ -117,7 +117,7 @@ def test_the_list_of_errors_is_bounded_and_says_what_it_leaves_out() -> None:
 @given(strategies.dictionaries(strategies.text(), strategies.text(min_size=8, alphabet="\u2603"), min_size=1))
 def test_no_value_is_ever_repeated(body: dict[str, str]) -> None:
     with pytest.raises(ProblemError) as caught:
-        ingress.read_input(post, body)
+        ingress.InputReader(post).read(body)
     assert "\\u2603" * 8 not in json.dumps(caught.value.problem.extra)
 
 

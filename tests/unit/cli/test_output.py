@@ -103,3 +103,8 @@ def test_a_work_of_unknown_or_wrong_size_is_counted_all_the_same() -> None:
 )  # fmt: skip
 def test_the_name_of_an_application_can_be_a_schema(folder: str, name: str) -> None:
     assert application_name(folder) == name
+
+
+def test_words_from_a_database_cannot_move_the_cursor() -> None:
+    assert output.plain("Zoë, 20 €") == "Zoë, 20 €"
+    assert output.plain("a\x1b[2J\r\n\u202eb\udcff") == r"a\x1b[2J\r\n\u202eb\udcff"

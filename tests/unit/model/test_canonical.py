@@ -27,6 +27,7 @@ profile = st.recursive(
 def test_the_encoding_is_that_of_the_standard(value: Any) -> None:
     encoded = canonical.encode(value)
     assert encoded == rfc8785.dumps(value) == canonical.encode_trusted(value)
+    assert canonical.written(value).encode() == encoded
     assert canonical.decode(encoded) == value
 
 

@@ -16,7 +16,7 @@ from avow import canonical
 from avow.model import expression as ast
 from avow.model.actor import Actor, anonymous
 from avow.model.draft import BodyFault
-from avow.model.expression import Expression, describe, evaluate, opaque, paths, render, walk
+from avow.model.expression import Expression, describe, evaluate, meaning, opaque, paths, render, walk
 from avow.model.values import Money, Subject
 
 ANA = Actor(Subject("ana"), "t", frozenset({"dean"}))
@@ -119,10 +119,14 @@ def number(node: Expression, row: Row) -> int | None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(conditions, rows)
-def test_evaluation_agrees_with_a_second_evaluator(condition: Expression, values: Any) -> None:
-    row = Row(values)
-    assert evaluate(condition, row) is {TRUE: True, FALSE: False, UNKNOWN: None}[truth(condition, row)]
+@given(conditions, st.lists(rows, min_size=1, max_size=4))
+def test_evaluation_agrees_with_a_second_evaluator(condition: Expression, several: list[Any]) -> None:
+    """Also where the meaning is kept, and asked about row after row."""
+    kept = meaning(condition)
+    for row in map(Row, several):
+        expected = {TRUE: True, FALSE: False, UNKNOWN: None}[truth(condition, row)]
+        assert kept(row) is expected
+        assert evaluate(condition, row) is expected
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,138 +2,189 @@
 -- which has no other right to write. Everything that a row becomes is derived here from the audit
 -- headers themselves, so that a row can't differ from its log.
 --
--- p_locks:    [{"kind", "id", "version" (null: any), "write"}] in lock order: what the decision rests on.
--- p_headers:  canonical audit headers, in the order of the steps.
--- p_payloads: long values that the headers name by their SHA-256.
--- p_key:      the idempotency record's id; p_fingerprint, p_status, p_body, p_kind, p_record, p_version: the answer.
--- p_refusal:  what to remember of a refusal, or null.
+-- One call commits one command or several of one tenant, all in one transaction: a command that is
+-- overtaken or already answered is left out, and any other fault leaves nothing of any of them.
 --
--- Returns one row. outcome: done; stale (a version has moved on: decide again); replay (the key has an answer).
--- Raises AV002 for what doesn't belong here, AV003 for a decision that was overtaken. Nothing is written then.
+-- Each command, by its place in these arrays: p_keys: the idempotency record's id, or null;
+--             p_fingerprints, p_statuses, p_bodies, p_kinds, p_records, p_versions: its answer;
+--             p_refusals: what to remember of a refusal, or null.
+-- Each lock, in the order they are taken: p_lock_of: the command's place; p_lock_kinds, p_lock_ids,
+--             p_lock_versions: what its decision rests on (version null: any); p_lock_writes: whether
+--             records of this kind are locked for writing.
+-- Each entry, in the order of the steps: p_entry_of: the command's place; p_headers: canonical audit headers.
+-- Each long value that headers name by its SHA-256: p_payload_of: the command's place; p_payloads.
+-- p_patient: whether to wait for locks as long as a statement may, and not just for a moment.
+--
+-- Returns the outcome of each command: done; stale (a version has moved on: decide again); replay (the key
+-- has an answer). Raises AV002 for what doesn't belong here, AV003 for a decision that was overtaken, 55P03
+-- where one of them would have to wait for a lock. Nothing is written then.
 CREATE OR REPLACE FUNCTION avow.commit(
-    p_tenant text, p_locks jsonb, p_headers bytea[], p_payloads bytea[],
-    p_key uuid, p_fingerprint bytea, p_status smallint, p_body bytea, p_kind text, p_record uuid, p_version bigint,
-    p_refusal jsonb
-) RETURNS TABLE (outcome text, fingerprint bytea, status smallint, body bytea, kind text, record uuid, version bigint)
+    p_tenant text,
+    p_keys uuid[], p_fingerprints bytea[], p_statuses smallint[], p_bodies bytea[], p_kinds text[],
+    p_records uuid[], p_versions bigint[], p_refusals jsonb[],
+    p_lock_of integer[], p_lock_kinds text[], p_lock_ids uuid[], p_lock_versions bigint[], p_lock_writes boolean[],
+    p_entry_of integer[], p_headers bytea[], p_payload_of integer[], p_payloads bytea[], p_patient boolean
+) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD'
+    -- The plans are kept while tables grow, and each of them is to be an index lookup per command.
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
     AS $function$
-#variable_conflict use_column
 DECLARE
-    header  bytea;
-    leaf    bytea;
-    parsed  jsonb;
-    entries jsonb[] := '{}';
-    by_hash boolean := false;
-    moment  timestamptz;
+    dropped  integer[];  -- the commands that are left out
+    replayed integer[];
+    moment   timestamptz;
+    setting  text;
 BEGIN
     -- A quota counts what others have committed until now; an older snapshot wouldn't see it.
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'a commit needs READ COMMITTED' USING ERRCODE = 'AV002';
     END IF;
-    PERFORM set_config('avow.tenant', p_tenant, true), set_config('avow.scope', '', true);
-
-    IF NOT avow.lock_versions(p_tenant, p_locks) THEN
-        outcome := 'stale';
-        RETURN NEXT;
-        RETURN;
+    -- Assignments, here and below: a PERFORM would run as a statement of its own.
+    setting := set_config('avow.tenant', p_tenant, true) || set_config('avow.scope', '', true);
+    IF NOT p_patient THEN
+        setting := set_config('lock_timeout', '@{lock_wait_ms}ms', true);
     END IF;
+
+    dropped := avow.lock_versions(p_tenant, p_lock_of, p_lock_kinds, p_lock_ids, p_lock_versions, p_lock_writes);
     moment := avow.now();
-
-    IF p_key IS NOT NULL THEN
-        INSERT INTO avow.idempotency AS i (tenant, id, fingerprint, status, body, kind, record, version, at)
-        VALUES (p_tenant, p_key, p_fingerprint, p_status, p_body, p_kind, p_record, p_version, moment)
-        ON CONFLICT DO NOTHING;
-        IF NOT FOUND THEN
-            RETURN QUERY
-                SELECT 'replay', i.fingerprint, i.status, i.body, i.kind, i.record, i.version
-                FROM avow.idempotency i WHERE i.tenant = p_tenant AND i.id = p_key;
-            RETURN;
-        END IF;
-    END IF;
+    replayed := avow.keep_answers(
+        p_tenant, dropped, p_keys, p_fingerprints, p_statuses, p_bodies, p_kinds, p_records, p_versions, moment);
+    dropped := dropped || replayed;
 
     IF cardinality(p_payloads) > 0 THEN
         -- In one order for everybody: two commands with the same values would wait for each other in a ring.
         INSERT INTO avow.payload (tenant, sha256, data)
-        SELECT p_tenant, sha256(p), p FROM (SELECT DISTINCT p FROM unnest(p_payloads) p) AS given ORDER BY 2
+        SELECT DISTINCT p_tenant, sha256(p.data), p.data
+        FROM unnest(p_payload_of, p_payloads) AS p (place, data) WHERE p.place <> ALL (dropped) ORDER BY 2
         ON CONFLICT DO NOTHING;
     END IF;
-
-    FOREACH header IN ARRAY p_headers LOOP
-        parsed := convert_from(header, 'UTF8')::jsonb;
-        PERFORM avow.demand_header(p_tenant, parsed, octet_length(header), moment);
-        leaf := sha256(decode('00', 'hex') || header);
-        INSERT INTO avow.audit (tenant, kind, id, version, header, hash, at)
-        VALUES (p_tenant, parsed ->> 'kind', (parsed ->> 'id')::uuid, (parsed ->> 'ver')::bigint, header, leaf, moment);
-        PERFORM avow.apply_entry(parsed ->> 'kind', p_tenant, parsed, avow.values_of(p_tenant, parsed), leaf);
-        entries := array_append(entries, parsed);
-    END LOOP;
-
-    -- Only now, when every row is as the command leaves it.
-    FOREACH parsed IN ARRAY entries LOOP
-        PERFORM avow.demand_quotas(parsed ->> 'kind', p_tenant, (parsed ->> 'id')::uuid);
-        by_hash := by_hash OR parsed ?| ARRAY['changes_sha256', 'input_sha256'];
-    END LOOP;
-    IF by_hash OR cardinality(p_payloads) > 0 THEN
-        PERFORM avow.demand_payloads(p_tenant, entries, p_payloads);
+    IF cardinality(p_headers) > 0 THEN
+        moment := avow.append_entries(p_tenant, dropped, p_entry_of, p_headers, p_payload_of, p_payloads, moment);
     END IF;
-
-    IF p_refusal IS NOT NULL THEN
+    IF array_remove(p_refusals, NULL) <> '{}' THEN
         INSERT INTO avow.refusal (tenant, at, subject, kind, record, command, code, rule, request)
-        VALUES (p_tenant, moment, p_refusal ->> 'subject', p_refusal ->> 'kind', (p_refusal ->> 'record')::uuid,
-                p_refusal ->> 'command', p_refusal ->> 'code', p_refusal ->> 'rule', p_refusal ->> 'request');
+        SELECT p_tenant, moment, r.said ->> 'subject', r.said ->> 'kind', (r.said ->> 'record')::uuid,
+               r.said ->> 'command', r.said ->> 'code', r.said ->> 'rule', r.said ->> 'request'
+        FROM unnest(p_refusals) WITH ORDINALITY AS r (said, place)
+        WHERE r.said IS NOT NULL AND r.place <> ALL (dropped);
     END IF;
-    outcome := 'done';
-    RETURN NEXT;
+    IF dropped = '{}' THEN
+        RETURN array_fill('done'::text, ARRAY[cardinality(p_keys)]);
+    END IF;
+    RETURN ARRAY(
+        SELECT CASE WHEN place = ANY (replayed) THEN 'replay' WHEN place = ANY (dropped) THEN 'stale' ELSE 'done' END
+        FROM generate_series(1, cardinality(p_keys)) AS place ORDER BY place);
 END
 $function$;
 
--- Lock records in the given order; false where one is gone or at another version than was given.
-CREATE OR REPLACE FUNCTION avow.lock_versions(p_tenant text, p_locks jsonb) RETURNS boolean
+-- Keep the answers of commands under their keys; gives back the commands whose key has one already.
+-- Two copies of a request wait for each other here.
+CREATE OR REPLACE FUNCTION avow.keep_answers(
+    p_tenant text, p_dropped integer[], p_keys uuid[], p_fingerprints bytea[], p_statuses smallint[], p_bodies bytea[],
+    p_kinds text[], p_records uuid[], p_versions bigint[], p_now timestamptz) RETURNS integer[]
     LANGUAGE plpgsql
     AS $function$
 DECLARE
-    wanted  jsonb;
-    current bigint;
+    kept   uuid[];
+    wanted integer;
+    known  integer[];
 BEGIN
-    FOR wanted IN SELECT * FROM jsonb_array_elements(p_locks) LOOP
-        current := avow.lock_record(
-            wanted ->> 'kind', p_tenant, (wanted ->> 'id')::uuid, (wanted ->> 'write')::boolean);
-        IF current IS NULL OR current <> (wanted ->> 'version')::bigint THEN
-            RETURN false;
-        END IF;
-    END LOOP;
-    RETURN true;
+    WITH given AS MATERIALIZED (
+        SELECT * FROM unnest(p_keys, p_fingerprints, p_statuses, p_bodies, p_kinds, p_records, p_versions)
+            WITH ORDINALITY AS g (key, fingerprint, status, body, kind, record, version, place)
+        WHERE g.key IS NOT NULL AND g.place <> ALL (p_dropped)
+    ), made AS (
+        INSERT INTO avow.idempotency (tenant, id, fingerprint, status, body, kind, record, version, at)
+        SELECT p_tenant, key, fingerprint, status, body, kind, record, version, p_now FROM given ORDER BY key
+        ON CONFLICT DO NOTHING RETURNING id
+    )
+    SELECT (SELECT array_agg(id) FROM made), (SELECT count(*) FROM given) INTO kept, wanted;
+    IF cardinality(kept) = wanted OR wanted = 0 THEN
+        RETURN '{}';
+    END IF;
+    known := ARRAY(
+        SELECT place::integer FROM unnest(p_keys) WITH ORDINALITY AS g (key, place)
+        WHERE g.key IS NOT NULL AND g.place <> ALL (p_dropped) AND g.key <> ALL (coalesce(kept, '{}')));
+    IF cardinality(known) + coalesce(cardinality(kept), 0) <> wanted THEN
+        RAISE EXCEPTION 'two commands have one key' USING ERRCODE = 'AV002';
+    END IF;
+    RETURN known;
 END
 $function$;
 
--- Refuse a header that doesn't belong here: another format or tenant, an undeclared transition, an old decision.
-CREATE OR REPLACE FUNCTION avow.demand_header(
-    p_tenant text, p_header jsonb, p_bytes integer, p_now timestamptz) RETURNS void
+-- Append audit entries, and make of each record what they say; gives back the time that they bear.
+CREATE OR REPLACE FUNCTION avow.append_entries(
+    p_tenant text, p_dropped integer[], p_entry_of integer[], p_headers bytea[],
+    p_payload_of integer[], p_payloads bytea[], p_now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql
     AS $function$
+#variable_conflict use_column
+DECLARE
+    entries jsonb[];
+    leaves  bytea[];
+    kinds   text[];
+    sound   boolean;
+    recent  boolean;
+    by_hash boolean;
+    again   boolean;
+    written integer;
 BEGIN
-    IF (
-        p_header -> 'v' = '1' AND p_header ->> 'app' = @{name} AND p_header ->> 'tenant' = p_tenant
-        AND p_bytes <= 65535
-        AND p_header ?& ARRAY['actor', 'cause', 'command', 'from', 'input', 'reads', 'request']
-        AND jsonb_typeof(p_header -> 'ver') = 'number' AND jsonb_typeof(p_header -> 'changes') = 'object'
-        AND p_header ->> 'id' = ((p_header ->> 'id')::uuid)::text
-        AND p_header ->> 'at' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$'
-        AND p_header ->> 'boundary' ~ '^[0-9a-f]{64}$'
-    ) IS NOT TRUE THEN
-        RAISE EXCEPTION 'the entry is none of this application and tenant' USING ERRCODE = 'AV002';
+    WITH given AS MATERIALIZED (
+        SELECT g.place, g.header, convert_from(g.header, 'UTF8')::jsonb AS entry,
+               sha256('\x00'::bytea || g.header) AS leaf
+        FROM unnest(p_entry_of, p_headers) WITH ORDINALITY AS g (command, header, place)
+        WHERE g.command <> ALL (p_dropped)
+    ), judged AS (
+        -- Of this format, application and tenant, and a declared transition.
+        SELECT g.*, entry -> 'v' = '1' AND entry ->> 'app' = @{name} AND entry ->> 'tenant' = p_tenant
+            AND octet_length(header) <= 65535
+            AND entry ?& ARRAY['actor', 'cause', 'command', 'from', 'input', 'reads', 'request']
+            AND jsonb_typeof(entry -> 'ver') = 'number' AND jsonb_typeof(entry -> 'changes') = 'object'
+            AND entry ->> 'id' = ((entry ->> 'id')::uuid)::text
+            AND entry ->> 'at' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$'
+            AND encode(e.boundary, 'hex') = entry ->> 'boundary' AND e.target = entry ->> 'to' AS sound
+        FROM given g LEFT JOIN avow.edge e
+            ON e.boundary = decode(entry ->> 'boundary', 'hex') AND e.kind = entry ->> 'kind'
+            AND e.transition = entry ->> 'transition' AND e.source = coalesce(entry ->> 'from', '')
+    ), appended AS (
+        INSERT INTO avow.audit (tenant, kind, id, version, header, hash, at)
+        SELECT p_tenant, entry ->> 'kind', (entry ->> 'id')::uuid, (entry ->> 'ver')::bigint, header, leaf, p_now
+        FROM given ORDER BY place
+    )
+    SELECT array_agg(entry ORDER BY place), array_agg(leaf ORDER BY place), array_agg(DISTINCT entry ->> 'kind'),
+           bool_and(sound IS TRUE),
+           bool_and(abs(extract(epoch FROM p_now - (entry ->> 'at')::timestamptz)) <= 60),
+           bool_or(entry ?| ARRAY['changes_sha256', 'input_sha256']),
+           count(DISTINCT (entry ->> 'kind', entry ->> 'id')) < count(*)
+    INTO entries, leaves, kinds, sound, recent, by_hash, again
+    FROM judged;
+    IF entries IS NULL THEN
+        RETURN p_now;
     END IF;
-    IF NOT EXISTS (
-        SELECT FROM avow.edge e
-        WHERE e.boundary = decode(p_header ->> 'boundary', 'hex') AND e.kind = p_header ->> 'kind'
-          AND e.transition = p_header ->> 'transition' AND e.source = coalesce(p_header ->> 'from', '')
-          AND e.target = p_header ->> 'to'
-    ) THEN
-        RAISE EXCEPTION 'the transition is not declared' USING ERRCODE = 'AV002';
+    IF NOT sound THEN
+        RAISE EXCEPTION 'an entry is none of this application and tenant' USING ERRCODE = 'AV002';
     END IF;
-    IF abs(extract(epoch FROM p_now - (p_header ->> 'at')::timestamptz)) > 60 THEN
+    IF NOT recent THEN
         RAISE EXCEPTION 'the decision is more than a minute old' USING ERRCODE = 'AV003';
     END IF;
+    IF NOT again THEN
+        written := avow.apply_entries(p_tenant, kinds, entries, leaves);
+    ELSE
+        -- A record takes one step at a time.
+        FOR place IN 1 .. cardinality(entries) LOOP
+            written := avow.apply_entries(
+                p_tenant, ARRAY[entries[place] ->> 'kind'], entries[place:place], leaves[place:place]);
+        END LOOP;
+    END IF;
+    -- Only now, when every row is as the commands leave it.
+    IF kinds && ARRAY[@{counted}]::text[] THEN
+        PERFORM avow.demand_quotas(p_tenant, entries);
+    END IF;
+    IF by_hash OR cardinality(p_payloads) > 0 THEN
+        PERFORM avow.demand_payloads(p_tenant, entries, ARRAY(
+            SELECT p.data FROM unnest(p_payload_of, p_payloads) AS p (place, data) WHERE p.place <> ALL (p_dropped)));
+    END IF;
+    RETURN p_now;
 END
 $function$;
 
@@ -142,9 +193,6 @@ CREATE OR REPLACE FUNCTION avow.values_of(p_tenant text, p_header jsonb) RETURNS
     LANGUAGE plpgsql STABLE
     AS $function$
 BEGIN
-    IF NOT p_header ? 'changes_sha256' THEN
-        RETURN p_header -> 'changes';
-    END IF;
     RETURN (p_header -> 'changes') || coalesce((
         SELECT jsonb_object_agg(named.key, convert_from(p.data, 'UTF8')::jsonb)
         FROM jsonb_each_text(p_header -> 'changes_sha256') named
@@ -175,12 +223,14 @@ END
 $function$;
 
 -- Lock records in the given order, for a decision that has lost too often to do without.
-CREATE OR REPLACE FUNCTION avow.lock_records(p_tenant text, p_locks jsonb) RETURNS void
+CREATE OR REPLACE FUNCTION avow.lock_records(p_tenant text, p_kinds text[], p_ids uuid[], p_writes boolean[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $function$
 BEGIN
     PERFORM set_config('avow.tenant', p_tenant, true), set_config('avow.scope', '', true);
-    PERFORM avow.lock_versions(p_tenant, p_locks);
+    PERFORM avow.lock_versions(
+        p_tenant, array_fill(1, ARRAY[cardinality(p_ids)]), p_kinds, p_ids,
+        array_fill(NULL::bigint, ARRAY[cardinality(p_ids)]), p_writes);
 END
 $function$;
 
@@ -188,5 +238,6 @@ $function$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA avow FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION avow.now(), avow.tenant() TO @{application}, @{reader};
 GRANT EXECUTE ON FUNCTION
-    avow.commit(text, jsonb, bytea[], bytea[], uuid, bytea, smallint, bytea, text, uuid, bigint, jsonb),
-    avow.lock_records(text, jsonb), avow.find_api_key(text) TO @{application};
+    avow.commit(text, uuid[], bytea[], smallint[], bytea[], text[], uuid[], bigint[], jsonb[],
+        integer[], text[], uuid[], bigint[], boolean[], integer[], bytea[], integer[], bytea[], boolean),
+    avow.lock_records(text, text[], uuid[], boolean[]), avow.find_api_key(text) TO @{application};

@@ -23,72 +23,109 @@ CREATE POLICY owner_reads_all ON @{table} FOR SELECT TO @{owner} USING (current_
 GRANT SELECT ON @{table} TO @{application}, @{reader}
 
 -- name: lock_branch
--- Lock one record of one entity. Neither lock stands in the way of a foreign key's own (FOR KEY SHARE).
-    IF p_kind = @{kind} THEN
-        IF p_write THEN
-            SELECT r.version INTO current FROM @{table} r WHERE r.tenant = p_tenant AND r.id = p_id FOR NO KEY UPDATE;
+-- Lock records of one entity, in the order of their ids. Neither lock stands in the way of a foreign key's own
+-- (FOR KEY SHARE). All are locked alike: two orders, one for each kind of lock, would be a ring.
+    IF @{kind} = ANY (p_kinds) THEN
+        IF p_writes[array_position(p_kinds, @{kind})] THEN
+            fresh := fresh || ARRAY(
+                SELECT l.place::integer FROM (
+                    SELECT w.place, w.version AS wanted, r.version AS current
+                    FROM unnest(p_kinds, p_ids, p_versions) WITH ORDINALITY AS w (kind, id, version, place)
+                    JOIN @{table} r ON r.tenant = p_tenant AND r.id = w.id
+                    WHERE w.kind = @{kind} ORDER BY r.id FOR NO KEY UPDATE OF r) AS l
+                WHERE l.wanted IS NULL OR l.wanted = l.current);
         ELSE
-            SELECT r.version INTO current FROM @{table} r WHERE r.tenant = p_tenant AND r.id = p_id FOR SHARE;
+            fresh := fresh || ARRAY(
+                SELECT l.place::integer FROM (
+                    SELECT w.place, w.version AS wanted, r.version AS current
+                    FROM unnest(p_kinds, p_ids, p_versions) WITH ORDINALITY AS w (kind, id, version, place)
+                    JOIN @{table} r ON r.tenant = p_tenant AND r.id = w.id
+                    WHERE w.kind = @{kind} ORDER BY r.id FOR SHARE OF r) AS l
+                WHERE l.wanted IS NULL OR l.wanted = l.current);
         END IF;
-        RETURN current;
     END IF;
 
--- name: lock_record
--- The version of a record that is locked from now on; null where there is none.
-CREATE OR REPLACE FUNCTION avow.lock_record(p_kind text, p_tenant text, p_id uuid, p_write boolean) RETURNS bigint
+-- name: lock_versions
+-- Lock records, kind by kind; gives back the commands of which one is gone or at another version than was given.
+CREATE OR REPLACE FUNCTION avow.lock_versions(
+    p_tenant text, p_lock_of integer[], p_kinds text[], p_ids uuid[], p_versions bigint[], p_writes boolean[])
+    RETURNS integer[]
     LANGUAGE plpgsql
     AS $function$
-DECLARE current bigint;
+DECLARE fresh integer[] := '{}';
 BEGIN
 @{branches}
-    RAISE EXCEPTION 'unknown entity' USING ERRCODE = 'AV002';
+    IF cardinality(fresh) = cardinality(p_ids) THEN
+        RETURN '{}';
+    END IF;
+    RETURN ARRAY(
+        SELECT DISTINCT command FROM unnest(p_lock_of) WITH ORDINALITY AS w (command, place)
+        WHERE w.place <> ALL (fresh));
 END
 $function$
 
 -- name: apply_branch
--- Write one entry's row: only on its predecessor, only values in the form that the entry states them in.
-    IF p_kind = @{kind} THEN
-        IF p_values - ARRAY[@{known}]::text[] <> '{}' OR performers - ARRAY[@{tracked}]::text[] <> '{}' THEN
-            RAISE EXCEPTION 'the entry changes what is not declared' USING ERRCODE = 'AV002';
-        END IF;
-        IF p_header ->> 'from' IS NULL THEN
-            IF p_header ->> 'ver' <> '1' OR p_header ->> 'prev' <> repeat('0', 64) THEN
-                RAISE EXCEPTION 'a creation starts a chain' USING ERRCODE = 'AV002';
-            END IF;
+-- Write the rows of entries, of each record one: only on its predecessor, only values in the form that the
+-- entry states them in.
+    IF @{kind} = ANY (p_kinds) THEN
+        WITH given AS MATERIALIZED (
+            SELECT (g.entry ->> 'id')::uuid AS id, g.entry ->> 'from' AS source, g.entry ->> 'to' AS target,
+                   (g.entry ->> 'ver')::bigint AS version, g.entry ->> 'prev' AS prev,
+                   decode(g.entry ->> 'boundary', 'hex') AS boundary, (g.entry ->> 'at')::timestamptz AS at,
+                   coalesce(g.entry -> 'performers', '{}') AS performers, g.leaf,
+                   CASE WHEN g.entry ? 'changes_sha256' THEN avow.values_of(p_tenant, g.entry)
+                        ELSE g.entry -> 'changes' END AS changes
+            FROM unnest(p_entries, p_leaves) WITH ORDINALITY AS g (entry, leaf, place)
+            WHERE g.entry ->> 'kind' = @{kind} ORDER BY place
+        ), created AS (
             INSERT INTO @{table} AS r (tenant, id, state, version, head, boundary, changed_at@{names})
-            VALUES (p_tenant, (p_header ->> 'id')::uuid, p_header ->> 'to', 1, p_leaf,
-                    decode(p_header ->> 'boundary', 'hex'), (p_header ->> 'at')::timestamptz@{inserted})
-            RETURNING @{same} INTO same;
-        ELSE
+            SELECT p_tenant, g.id, g.target, 1, g.leaf, g.boundary, g.at@{inserted}
+            FROM given g WHERE g.source IS NULL
+            RETURNING r.*
+        ), changed AS (
             UPDATE @{table} AS r SET
-                state = p_header ->> 'to', version = r.version + 1, head = p_leaf,
-                boundary = decode(p_header ->> 'boundary', 'hex'),
-                changed_at = (p_header ->> 'at')::timestamptz@{updated}
-            WHERE r.tenant = p_tenant AND r.id = (p_header ->> 'id')::uuid
-              AND r.version + 1 = (p_header ->> 'ver')::bigint AND r.state = p_header ->> 'from'
-              AND encode(r.head, 'hex') = p_header ->> 'prev'
-            RETURNING @{same} INTO same;
-            IF NOT FOUND THEN
-                RAISE EXCEPTION 'the entry does not follow the last one of its record' USING ERRCODE = 'AV003';
-            END IF;
-        END IF;
-        IF same IS NOT TRUE THEN
+                state = g.target, version = r.version + 1, head = g.leaf, boundary = g.boundary,
+                changed_at = g.at@{updated}
+            FROM given g
+            WHERE r.tenant = p_tenant AND r.id = g.id AND r.version + 1 = g.version AND r.state = g.source
+              AND encode(r.head, 'hex') = g.prev
+            RETURNING @{same} AS same
+        ), written AS (
+            SELECT same FROM changed
+            UNION ALL SELECT @{same} FROM created r JOIN given g USING (id)
+        )
+        SELECT bool_and(g.changes - ARRAY[@{known}]::text[] = '{}' AND g.performers - ARRAY[@{tracked}]::text[] = '{}'
+                        AND (g.source IS NOT NULL OR (g.version = 1 AND g.prev = repeat('0', 64)))),
+               count(*) = (SELECT count(*) FROM written), (SELECT bool_and(w.same) FROM written w)
+        INTO declared, following, same FROM given g;
+        IF declared IS NOT TRUE THEN
+            RAISE EXCEPTION 'the entry changes what is not declared' USING ERRCODE = 'AV002';
+        ELSIF following IS NOT TRUE THEN
+            RAISE EXCEPTION 'the entry does not follow the last one of its record' USING ERRCODE = 'AV003';
+        ELSIF same IS NOT TRUE THEN
             RAISE EXCEPTION 'the row would differ from its entry' USING ERRCODE = 'AV002';
         END IF;
-        RETURN;
+        done := done + 1;
     END IF;
 
--- name: apply_entry
--- Make an entry's change in its row.
-CREATE OR REPLACE FUNCTION avow.apply_entry(p_kind text, p_tenant text, p_header jsonb, p_values jsonb, p_leaf bytea) RETURNS void
+-- name: apply_entries
+-- Make the changes of entries in their rows, of one record one entry at most; gives back of how many kinds.
+CREATE OR REPLACE FUNCTION avow.apply_entries(p_tenant text, p_kinds text[], p_entries jsonb[], p_leaves bytea[])
+    RETURNS integer
     LANGUAGE plpgsql
     AS $function$
+#variable_conflict use_column
 DECLARE
-    performers jsonb := coalesce(p_header -> 'performers', '{}');
-    same       boolean;
+    following boolean;
+    declared  boolean;
+    same      boolean;
+    done      integer := 0;
 BEGIN
 @{branches}
-    RAISE EXCEPTION 'unknown entity' USING ERRCODE = 'AV002';
+    IF done < cardinality(p_kinds) THEN
+        RAISE EXCEPTION 'unknown entity' USING ERRCODE = 'AV002';
+    END IF;
+    RETURN done;
 END
 $function$
 
@@ -129,18 +166,23 @@ SELECT EXISTS (
 
 -- name: demand_quotas
 -- Refuse the transaction if one of the quotas that a written record counts in or anchors is exceeded.
-CREATE OR REPLACE FUNCTION avow.demand_quotas(p_kind text, p_tenant text, p_id uuid) RETURNS void
+CREATE OR REPLACE FUNCTION avow.demand_quotas(p_tenant text, p_entries jsonb[]) RETURNS void
     LANGUAGE plpgsql
     AS $function$
 DECLARE
     anchor record;
     used   numeric;
+    p_kind text;
+    p_id   uuid;
 BEGIN
+    FOR p_kind, p_id IN
+        SELECT DISTINCT e.entry ->> 'kind', (e.entry ->> 'id')::uuid FROM unnest(p_entries) AS e (entry) ORDER BY 1, 2
+    LOOP
 @{branches}
-    RETURN;
+    END LOOP;
 END
 $function$
 
 -- name: performers
 -- Who has performed one tracked transition, as the entry says.
-ARRAY(SELECT jsonb_array_elements_text(performers -> @{key}))
+ARRAY(SELECT jsonb_array_elements_text(g.performers -> @{key}))

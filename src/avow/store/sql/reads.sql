@@ -7,12 +7,15 @@
 SELECT avow.now()
 
 -- name: load
--- The answer that a key already has, and every record that a decision may rest on, in one row.
-SELECT avow.now(), k.fingerprint, k.status, k.body, k.kind, k.record, k.version@{selected}
-FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant, $3::uuid AS record OFFSET 0) AS s
+-- For each of several commands of one tenant the answer that its key already has, and every record that its
+-- decision may rest on, in one row, in the order of the parameters.
+SELECT s.now, k.fingerprint, k.status, k.body, k.kind, k.record, k.version@{selected}
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant, avow.now() AS now OFFSET 0) AS s
+CROSS JOIN LATERAL unnest($2::uuid[], $3::uuid[]@{arguments}) WITH ORDINALITY AS m (key, record@{names}, place)
 LEFT JOIN LATERAL (
-    SELECT * FROM avow.idempotency AS i WHERE i.tenant = s.tenant AND i.id = $2::uuid LIMIT 1
+    SELECT * FROM avow.idempotency AS i WHERE i.tenant = s.tenant AND i.id = m.key LIMIT 1
 ) AS k ON true@{joins}
+ORDER BY m.place
 
 -- name: join
 -- One more record of a load; all its columns are null where it isn't there.
@@ -38,19 +41,23 @@ CROSS JOIN LATERAL (
 coalesce((SELECT array_agg(@{item} ORDER BY place) FROM jsonb_array_elements_text(@{source}) WITH ORDINALITY AS t(item, place)), '{}')
 
 -- name: entries
--- The next audit entries of one record, with the long values that still exist.
-SELECT a.entry, a.kind, a.id, a.version, a.header, a.hash, a.payloads
+-- The next audit entries of one record. Their headers aren't looked into: one may have been edited by hand.
+SELECT e.entry, e.kind, e.id, e.version, e.header, e.hash
 FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
 CROSS JOIN LATERAL (
-    SELECT e.*, (
-        SELECT jsonb_object_agg(encode(p.sha256, 'hex'), convert_from(p.data, 'UTF8'))
-        FROM jsonb_each_text(convert_from(e.header, 'UTF8')::jsonb -> 'changes_sha256') AS named
-        JOIN avow.payload p ON p.tenant = e.tenant AND p.sha256 = decode(named.value, 'hex')
-    ) AS payloads
-    FROM avow.audit e
-    WHERE e.tenant = s.tenant AND e.kind = $2 AND e.id = $3 AND e.version > $4
-    ORDER BY e.version LIMIT $5
-) AS a
+    SELECT * FROM avow.audit a
+    WHERE a.tenant = s.tenant AND a.kind = $2 AND a.id = $3 AND a.version > $4
+    ORDER BY a.version LIMIT $5
+) AS e
+
+-- name: payloads
+-- These long values, by their SHA-256, as far as they still exist.
+SELECT encode(p.sha256, 'hex') AS sha256, p.data
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
+CROSS JOIN unnest($2::bytea[]) AS w (sha256)
+CROSS JOIN LATERAL (
+    SELECT * FROM avow.payload q WHERE q.tenant = s.tenant AND q.sha256 = w.sha256 LIMIT 1
+) AS p
 
 -- name: boundary
 -- What a boundary was.

@@ -51,3 +51,7 @@ SELECT EXISTS (SELECT FROM avow.edge WHERE boundary = $1)
 -- name: clock_fixed
 -- Whether somebody has fixed the time.
 SELECT EXISTS (SELECT FROM avow.clock)
+
+-- name: tables_owner
+-- Whose tables these are: the role that owns Avow's own; no row where there are none.
+SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = 'avow'

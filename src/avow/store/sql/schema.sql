@@ -75,7 +75,9 @@ CREATE TABLE avow.idempotency (
     at          timestamptz NOT NULL DEFAULT avow.now(),
     PRIMARY KEY (tenant, id)
 );
-CREATE INDEX idempotency_at ON avow.idempotency USING brin (at) WITH (autosummarize = on);
+-- For retention.sql. Not BRIN: its ranges never shrink, so that once the space of forgotten keys is used again,
+-- every range seems to hold expired ones.
+CREATE INDEX idempotency_at ON avow.idempotency (at);
 
 -- Commands that were refused by a rule, without their data.
 CREATE TABLE avow.refusal (

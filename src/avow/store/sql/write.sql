@@ -1,12 +1,12 @@
 -- How the write path calls its functions.
 
 -- name: commit
--- Commit one command, by itself.
-SELECT * FROM avow.commit($1, $2::jsonb, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)
+-- Commit commands of one tenant, together and by themselves.
+SELECT avow.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 
 -- name: lock
 -- Lock what a decision will rest on, inside a transaction.
-SELECT avow.lock_records($1, $2::jsonb)
+SELECT avow.lock_records($1, $2, $3, $4)
 
 -- name: forget_keys
 -- Forget some of the answers that are past their time.

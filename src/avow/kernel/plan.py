@@ -1,0 +1,157 @@
+"""Plans: what decisions need of the model, worked out once for a system.
+
+A plan says nothing that wasn't declared. It holds each condition as the function that it means, and
+next to each transition what would otherwise be looked for in every decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from avow.canonical import JsonValue
+from avow.model.entity import Entity, Invariant, Transition
+from avow.model.expression import ActorSubject, Expression, Meaning, Path, meaning, paths
+from avow.model.system import System
+from avow.model.types import ListOf, Reference, Value, ValueType
+
+Plans: TypeAlias = Mapping[str, "EntityPlan"]
+"""The plans of a system's entities, by name."""
+
+
+class Argument(NamedTuple):
+    """How one argument is read. `pointer`: where a client finds it in what it sent."""
+
+    name: str
+    fit: Callable[[Any, str], Value]
+    pointer: str
+    optional: bool
+    default: Value
+
+
+class Shown(NamedTuple):
+    """How a field is shown: to whom (None: to who may know the record), and how it becomes JSON."""
+
+    may_read: Meaning | None
+    dump: Callable[[Value], JsonValue]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TransitionPlan:
+    """One transition. `where` is its name for people.
+
+    sets: fields that take arguments, and whether an absent one takes the value away.
+    own:  the arguments that its body takes, with their types where it sees them otherwise than stored.
+    tracked: who performs it is kept.
+    """
+
+    declared: Transition
+    where: str
+    may: Meaning
+    guard: Meaning | None
+    sets: tuple[tuple[str, bool], ...]
+    own: tuple[tuple[str, ValueType | None], ...]
+    tracked: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CommandPlan:
+    """One command: the transitions that it may mean, in declared order, which all take the same arguments.
+
+    references: the arguments that refer to records, and the entities of these.
+    """
+
+    candidates: tuple[TransitionPlan, ...]
+    arguments: tuple[Argument, ...]
+    references: tuple[tuple[str, str], ...]
+    precondition: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EntityPlan:
+    """One entity.
+
+    may_read:   who may know a record. read_paths: what that looks at.
+    shown:      how each field is shown. open: all of them, to whoever may know the record.
+    plain:      the fields whose values bodies see as they are stored.
+    defaults:   the fields that start with a value, in declared order, and what gives it.
+    started_by_actor: the fields that start with who acts, and must have a value.
+    """
+
+    declared: Entity
+    transitions: Mapping[str, TransitionPlan]
+    commands: Mapping[str, CommandPlan]
+    may_read: Meaning
+    read_paths: frozenset[Path]
+    shown: Mapping[str, Shown]
+    open: tuple[str, ...] | None
+    plain: frozenset[str]
+    defaults: tuple[tuple[str, ValueType, Meaning], ...]
+    started_by_actor: tuple[str, ...]
+    invariants: tuple[tuple[Invariant, Meaning], ...]
+
+
+def plans_of(system: System) -> Plans:
+    """The plans of a system. Ask `system.derived(plans_of)`, which keeps them."""
+    return {name: _entity_plan(entity) for name, entity in system.entities.items()}
+
+
+def _entity_plan(entity: Entity) -> EntityPlan:
+    transitions = {name: _transition_plan(entity, t) for name, t in entity.transitions.items()}
+    words = dict.fromkeys(t.command for t in entity.transitions.values())
+    fields = entity.fields.values()
+    return EntityPlan(
+        declared=entity,
+        transitions=transitions,
+        commands={word: _command_plan(entity, word, transitions) for word in words},
+        may_read=meaning(entity.read),
+        read_paths=frozenset(paths(entity.read)),
+        shown={f.name: Shown(_meaning(f.read), f.type.dump) for f in fields},
+        open=None if any(f.read is not None for f in fields) else tuple(entity.fields),
+        plain=frozenset(f.name for f in fields if is_plain(f.type)),
+        defaults=tuple((f.name, f.type, meaning(f.default)) for f in fields if f.default is not None),
+        started_by_actor=tuple(
+            f.name for f in fields if isinstance(f.default, ActorSubject) and not f.optional
+        ),
+        invariants=tuple((invariant, meaning(invariant.condition)) for invariant in entity.invariants),
+    )
+
+
+def _transition_plan(entity: Entity, transition: Transition) -> TransitionPlan:
+    fields = entity.fields
+    return TransitionPlan(
+        declared=transition,
+        where=f"{entity.name}.{transition.name}",
+        may=meaning(transition.by),
+        guard=_meaning(transition.when),
+        sets=tuple((name, fields[name].optional and not transition.creation) for name in transition.sets),
+        own=tuple(
+            (p.name, None if is_plain(p.type) else p.type)
+            for p in transition.parameters
+            if p.name not in transition.sets
+        ),
+        tracked=transition.name in entity.tracked,
+    )
+
+
+def _command_plan(entity: Entity, word: str, transitions: Mapping[str, TransitionPlan]) -> CommandPlan:
+    candidates = tuple(transitions[t.name] for t in entity.of_command(word))
+    parameters = candidates[0].declared.parameters
+    return CommandPlan(
+        candidates=candidates,
+        arguments=tuple(
+            Argument(p.name, p.type.fit, f"#/{p.name}", p.optional, p.default) for p in parameters
+        ),
+        references=tuple((p.name, p.type.entity) for p in parameters if isinstance(p.type, Reference)),
+        precondition=any(t.declared.precondition for t in candidates),
+    )
+
+
+def _meaning(condition: Expression | None) -> Meaning | None:
+    return None if condition is None else meaning(condition)
+
+
+def is_plain(kind: ValueType) -> bool:
+    """Whether a body sees a value as it is stored: not a reference, and not a tuple declared as a list."""
+    return not isinstance(kind, Reference) and not (isinstance(kind, ListOf) and kind.python is list)

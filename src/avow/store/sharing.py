@@ -1,0 +1,181 @@
+"""Round trips that are shared: what waits while some are under way goes into the next one, together.
+
+There is no timer. Who comes to an idle lane goes at once and alone; under load, the longer a round trip
+takes, the more go into the next. Work that has claimed something for itself alone meets no other work on
+it, in the same round or in another, so that no two wait for each other in the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from avow.errors import reject
+
+WAITING_MAX = 1_000
+"""How many may wait in one lane."""
+LOOKED_AT_MAX = 256
+"""How many are looked at for those whose claims are free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is shared.
+
+    rounds_max:  how many round trips are under way at once; while one is worked on, the next gathers.
+    members_max: how many go into one.
+    """
+
+    rounds_max: int = 2
+    members_max: int = 64
+
+
+SHARED = Bounds()
+UNSHARED = Bounds(rounds_max=8, members_max=1)
+"""Each by itself, as many at once as a pool has connections: what sharing is compared with."""
+
+Claims: TypeAlias = Mapping[Hashable, bool]
+"""What a piece of work touches; true: for itself alone, false: beside others who do the same."""
+
+_NOTHING: Claims = {}
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Member(Generic[Item, Result]):
+    """One piece of work that waits for its result."""
+
+    __slots__ = ("claims", "item", "result")
+
+    def __init__(self, item: Item, claims: Claims, result: asyncio.Future[Result]) -> None:
+        self.item, self.claims, self.result = item, claims, result
+
+    def settle(self, result: Result) -> None:
+        """Hand over the result, if it is still waited for."""
+        if not self.result.done():
+            self.result.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        """Hand over a failure, if it is still waited for."""
+        if not self.result.done():
+            self.result.set_exception(error)
+
+
+Run = Callable[[Hashable, "list[Member[Item, Result]]"], Awaitable[None]]
+
+
+class Sharing(Generic[Item, Result]):
+    """Shares round trips among those who wait in the same lane; lanes take turns.
+
+    run: makes one round trip for several members, and settles each of them then or later. Whatever it
+    raises is handed to the members that it has left unsettled.
+    """
+
+    def __init__(self, run: Run[Item, Result], bounds: Bounds) -> None:
+        self._run, self._bounds = run, bounds
+        self._lanes = dict[Hashable, deque[Member[Item, Result]]]()
+        self._claimed = dict[Hashable, int]()  # how many share it; 0: one has it alone
+        self._rounds, self._apart = set[asyncio.Task[None]](), set[asyncio.Task[None]]()
+        self._is_starting = False
+
+    async def share(self, lane: Hashable, item: Item, claims: Claims = _NOTHING) -> Result:
+        """The result of one piece of work, which holds its claims until then.
+
+        Raises ProblemError `busy` where too many wait in the lane already, and whatever the round trip
+        failed with.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = self._lanes.setdefault(lane, deque())
+        if len(waiting) >= WAITING_MAX:
+            raise reject("busy", "Too many requests are waiting for the database.")
+        member: Member[Item, Result] = Member(item, claims, loop.create_future())
+        waiting.append(member)
+        self._start_soon(loop)
+        return await member.result
+
+    def _start_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start when everybody who comes in this turn of the loop is there."""
+        if not self._is_starting and len(self._rounds) < self._bounds.rounds_max:
+            self._is_starting = True
+            loop.call_soon(self._start)
+
+    def _start(self) -> None:
+        self._is_starting = False
+        for lane in list(self._lanes):
+            if len(self._rounds) >= self._bounds.rounds_max:
+                return
+            members = self._gather(lane)
+            if members:
+                task = asyncio.create_task(_deliver(members, self._run(lane, members)))
+                self._rounds.add(task)
+                task.add_done_callback(self._ended)
+
+    def _gather(self, lane: Hashable) -> list[Member[Item, Result]]:
+        """The members of the next round of a lane, in the order they came; the lane goes to the end."""
+        waiting, passed = self._lanes.pop(lane), list[Member[Item, Result]]()
+        members = list[Member[Item, Result]]()
+        for _ in range(min(len(waiting), LOOKED_AT_MAX)):
+            if len(members) == self._bounds.members_max:
+                break
+            member = waiting.popleft()
+            if member.result.done():
+                continue  # nobody waits for it any more
+            if self._is_free(member.claims):
+                self._claim(member)
+                members.append(member)
+            else:
+                passed.append(member)
+        waiting.extendleft(reversed(passed))
+        if waiting:
+            self._lanes[lane] = waiting
+        return members
+
+    def _is_free(self, claims: Claims) -> bool:
+        claimed = self._claimed
+        return all(name not in claimed or (claimed[name] and not alone) for name, alone in claims.items())
+
+    def _claim(self, member: Member[Item, Result]) -> None:
+        if not member.claims:
+            return
+        for name, alone in member.claims.items():
+            self._claimed[name] = 0 if alone else self._claimed.get(name, 0) + 1
+        member.result.add_done_callback(lambda _: self._release(member.claims))
+
+    def _release(self, claims: Claims) -> None:
+        for name in claims:
+            sharers = self._claimed.pop(name)
+            if sharers > 1:
+                self._claimed[name] = sharers - 1
+        if self._lanes:
+            self._start_soon(asyncio.get_running_loop())
+
+    def apart(self, member: Member[Item, Result], work: Coroutine[Any, Any, Result]) -> None:
+        """Give a member a round trip of its own, which ends when nobody waits for it any more."""
+
+        async def settle() -> None:
+            member.settle(await work)
+
+        task = asyncio.create_task(_deliver([member], settle()))
+        self._apart.add(task)
+        task.add_done_callback(self._apart.discard)
+        member.result.add_done_callback(lambda result: task.cancel() if result.cancelled() else None)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._rounds.discard(task)
+        if self._lanes:
+            self._start_soon(task.get_loop())
+
+
+async def _deliver(members: Sequence[Member[Any, Any]], work: Awaitable[None]) -> None:
+    """Do the work, and hand its failure to the members that it has left unsettled."""
+    try:
+        await work
+    except BaseException as error:
+        for member in members:
+            member.fail(error)
+        if not isinstance(error, Exception):
+            raise
