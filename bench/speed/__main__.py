@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 
 import uvloop
@@ -51,6 +52,7 @@ async def _rounds(run: Run, measured: Contender) -> None:
 def main() -> int:
     """0: measured. 1: what was measured doesn't add up. 3: the surroundings are missing."""
     options = arguments.read()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # everything that was started is ended
     single = options.parts and options.parts[0] in arguments.SINGLE
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -61,6 +63,8 @@ def main() -> int:
     except FAULTS as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -10,10 +10,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from avow.store.pool import Pool
+from avow.store.sharing import SHARED, Bounds
 from bench.speed.figures import percentile
 from bench.speed.sample import Sample
 from bench.speed.stage import Stage, engine_on, request
-from bench.speed.system import app as declared
 
 Call = Callable[[], Awaitable[None]]
 
@@ -40,13 +40,15 @@ async def tasks(call: Call, count: int, seconds: float) -> Sample:
 
 
 @asynccontextmanager
-async def engine_call(made: Stage, database: str = declared.name) -> AsyncGenerator[Call]:
-    """One capture from a random payment, through the engine as a server has it."""
-    pool = Pool(made.application_url(database))
-    engine = engine_on(pool)
+async def engine_call(
+    made: Stage, records: int | None = None, bounds: Bounds = SHARED
+) -> AsyncGenerator[Call]:
+    """One capture from a random payment (of the first so many), through the engine as a server has it."""
+    pool = Pool(made.application_url())
+    engine, drawn = engine_on(pool, bounds), made.records[:records]
 
     async def call() -> None:
-        reply = await engine.execute(request("capture", random.choice(made.records), {"amount": 1}))
+        reply = await engine.execute(request("capture", random.choice(drawn), {"amount": 1}))
         assert reply.status == 200, reply
 
     try:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
+from avow.store.sharing import UNSHARED
 from bench.speed.contender import Contender, p50, rate
 from bench.speed.figures import spread
 from bench.speed.growth import growth
@@ -96,13 +97,18 @@ async def p50_vs_raw_call(run: Run) -> dict[str, dict[str, Any]]:
 
 
 async def hot_set(run: Run) -> dict[str, dict[str, Any]]:
-    """Few records under many clients, against the same clients on all of them.
+    """Few records under many tasks: transactions shared against each command in one of its own.
 
-    Once the server can be told not to share transactions, that is what a hot set is to be compared with.
+    Over HTTP, the same clients on few records and on all of them, into the details.
     """
+    async with (
+        avow_engine(run, CLIENTS, HOT_RECORDS) as shared,
+        avow_engine(run, CLIENTS, HOT_RECORDS, UNSHARED) as alone,
+    ):
+        pair = await run.pair(shared, alone)
     async with avow_http(run) as server:
-        hot = server.contender(CLIENTS, records=HOT_RECORDS)
-        pair = await run.pair(hot, server.contender(CLIENTS))
+        uniform = await run.pair(server.contender(CLIENTS, records=HOT_RECORDS), server.contender(CLIENTS))
+    run.details["hot_against_uniform"] = uniform.described(rate)
     return {"hot_set": pair.described(rate)}
 
 

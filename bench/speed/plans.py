@@ -14,20 +14,24 @@ SETTINGS = {
     "auto_explain.log_min_duration": "0",
     "auto_explain.log_nested_statements": "on",
     "auto_explain.log_level": "log",
+    "auto_explain.log_parameter_max_length": "0",
 }
+QUERY_CHARACTERS_MAX = 300
 OPERATIONS = ("capture", "create", "read", "list")
 _PLAN = re.compile(r"duration: [\d.]+ ms  plan:\n((?:\t.*\n)+)")
 _COST = re.compile(r"  \(cost=.*?\)")
 
 
 def read(log: str) -> dict[str, str]:
-    """Plans by query, without their estimates; of a query that ran often, the first."""
+    """Plans by query, without their estimates and without those that read nothing; of each query the first."""
     found = dict[str, str]()
     for block in _PLAN.findall(log):
         lines = [line.removeprefix("\t") for line in block.splitlines()]
         start = next((place for place, line in enumerate(lines) if "(cost=" in line), len(lines))
         query = " ".join(" ".join(lines[:start]).split()).removeprefix("Query Text: ")
-        found.setdefault(query[:300], _COST.sub("", "\n".join(lines[start:])))
+        plan = _COST.sub("", "\n".join(lines[start:]))
+        if "Scan" in plan or "\n" in plan:
+            found.setdefault(query[:QUERY_CHARACTERS_MAX], plan)
     return found
 
 

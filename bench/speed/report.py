@@ -15,7 +15,7 @@ RATIOS: Mapping[str, str] = {
     "http_vs_dbos": "commands over HTTP / DBOS, a workflow with one transaction behind FastAPI",
     "engine_vs_pgbench": "commands in process / pgbench, as above",
     "p50_vs_raw_call": "median time of one client over HTTP / of the bare driver's call of the lean SQL (less is better)",
-    "hot_set": "commands over HTTP on 200 records / on all records",
+    "hot_set": "commands in process on 200 records, transactions shared / each in one of its own",
     "growth_throughput": "commands over HTTP after a long history / after hardly any",
     "growth_p99": "their 99th percentile, likewise (less is better)",
 }
@@ -141,6 +141,7 @@ def _spread(ratio: Mapping[str, Any]) -> str:
 def _others(details: Mapping[str, Any]) -> Iterator[str]:
     titles = {
         "without_queue_row": "commands over HTTP / pgbench without a queue row",
+        "hot_against_uniform": "commands over HTTP on 200 records / on all records",
         "p50_in_process": "median time of one command in process / of the bare driver's call",
         "slow_disk": "commands over HTTP / pgbench, each flush 4 ms longer",
     }

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from avow.store.driver import Connection
 from avow.store.pool import connect
+from avow.store.sharing import SHARED, Bounds
 from bench.speed import processes
 from bench.speed.avow_http import avow_server, records_file
 from bench.speed.contender import Contender, Pair, alternate
@@ -116,16 +117,20 @@ async def avow_http(
 
 
 @asynccontextmanager
-async def avow_engine(run: Run, count: int) -> AsyncGenerator[Contender]:
-    """The engine in this process, with so many commands under way."""
-    async with engine_call(run.stage) as call:
+async def avow_engine(
+    run: Run, count: int, records: int | None = None, bounds: Bounds = SHARED
+) -> AsyncGenerator[Contender]:
+    """The engine in this process, with so many commands under way. records: among the first so many."""
+    among = "" if records is None else f", {records} records"
+    how = "" if bounds == SHARED else ", each command in a transaction of its own"
+    async with engine_call(run.stage, records, bounds) as call:
         meter = Meter(run.admin, run.stage.postmaster, os.getpid())
 
         async def once(seconds: int) -> Sample:
             measure = partial(meter.measure, partial(tasks, call, count, seconds))
             return await accounted(run.admin, 0, measure)
 
-        yield Contender(f"Avow in process, {count} tasks", once)
+        yield Contender(f"Avow in process, {count} tasks{among}{how}", once)
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from avow.store.cluster import Cluster
 from avow.store.install import create_database, install, login
 from avow.store.pool import Pool, connect
 from avow.store.postmaster import read_pid_file
+from avow.store.sharing import SHARED, Bounds
 from bench.speed.database import SETTINGS, demand_durability, settle
 from bench.speed.system import app as declared
 from bench.speed.tokens import TENANT
@@ -112,9 +113,9 @@ def request(command: str, record: UUID | None, given: Mapping[str, Any]) -> Requ
     return Request("Payment", command, record, given, CLERK, key, fingerprint, key)
 
 
-def engine_on(pool: Pool) -> Engine:
-    """The engine as a server has it."""
-    return Engine(declared, pool, lambda problem, _: problem.code.encode())
+def engine_on(pool: Pool, bounds: Bounds = SHARED) -> Engine:
+    """The engine as a server has it, or with another measure of sharing."""
+    return Engine(declared, pool, lambda problem, _: problem.code.encode(), bounds)
 
 
 async def fill(made: Stage, count: int, database: str = declared.name) -> list[UUID]:

@@ -59,6 +59,7 @@ def test_a_process_whose_name_holds_brackets_and_spaces_is_read() -> None:
 
 def test_plans_are_found_in_the_servers_log_and_one_that_reads_a_whole_table_is_seen() -> None:
     log = (
+        "2026-01-01 LOG:  duration: 0.001 ms  plan:\n\tQuery Text: SELECT 1\n\tResult  (cost=0.00..0.01)\n"
         "2026-01-01 LOG:  duration: 0.010 ms  plan:\n\tQuery Text: SELECT 1\n\tFROM audit\n"
         "\tSeq Scan on audit a  (cost=0.00..1.00 rows=1 width=8)\n"
         "\t  Filter: (id = $1)\n2026-01-01 LOG:  other\n"
