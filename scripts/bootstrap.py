@@ -1,8 +1,8 @@
 """Make `.venv` hold what the lock file says, or leave it alone when it already does.
 
-Called by ./demo and ./test with the name of a group of packages. Needs only Python's standard library.
-It writes into this folder and the package installer's own cache, nowhere else; it never resolves a version
-(the lock has them all, with hashes); and when it fails it says in one sentence what to do.
+Called by ./demo, ./test and bench/run with the name of a group of packages. Needs only Python's standard
+library. It writes into this folder and the package installer's own cache, nowhere else; it never resolves a
+version (the lock has them all, with hashes); and when it fails it says in one sentence what to do.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ READY = VENV / "avow-ready.json"
 UNFINISHED = STATE / "install-unfinished"
 
 # What each group takes on the disk while it is being installed, and which groups it includes.
-FREE_MB_MIN = {"demo": 400, "dev": 1500}
-INCLUDES = {"demo": ("demo",), "dev": ("demo", "dev")}
+FREE_MB_MIN = {"demo": 400, "dev": 1500, "bench": 1500}
+INCLUDES = {"demo": ("demo",), "dev": ("demo", "dev"), "bench": ("demo", "bench")}
 LOG_LINES_SHOWN_MAX = 12
 DOWNLOAD_TIMEOUT_S = 30
 

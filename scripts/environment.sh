@@ -1,5 +1,5 @@
-# Sourced by ./demo and ./test, from the top folder: find a Python, let it make .venv, leave in $python the one to use.
-# One argument: the group of packages (demo or dev). Plain POSIX sh; it must not need anything but a Python >= 3.11.
+# Sourced by ./demo, ./test and bench/run, from the top folder: find a Python, let it make .venv, leave in $python the one to use.
+# One argument: the group of packages (demo, dev or bench). Plain POSIX sh; it must not need anything but a Python >= 3.11.
 
 unset PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONSAFEPATH VIRTUAL_ENV
 export PYTHONUTF8=1

@@ -10,3 +10,4 @@ lock() {
 }
 lock dev "$@"
 lock demo --constraint requirements-dev.lock
+lock bench --constraint requirements-dev.lock

@@ -1,0 +1,1 @@
+"""A disk whose flushes take four milliseconds longer, made of any disk."""

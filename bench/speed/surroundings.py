@@ -1,0 +1,78 @@
+"""On what was measured: the machine, the settings, the versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from avow.store.driver import Connection
+from bench.speed.database import settings
+from bench.speed.run import Pace
+from bench.speed.stage import ROOT
+
+PACKAGES = (
+    "avow",
+    "asyncpg",
+    "uvicorn",
+    "uvloop",
+    "fastapi",
+    "sqlalchemy",
+    "dbos",
+    "restate-sdk",
+    "hypercorn",
+)
+
+
+async def surroundings(connection: Connection, pace: Pace, postgres: str) -> dict[str, Any]:
+    """The members machine, settings and versions of a result."""
+    return {
+        "machine": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "memory_mb": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
+            "load_1_min": round(os.getloadavg()[0], 1),
+        },
+        "settings": {
+            "rounds": pace.rounds,
+            "round_s": pace.seconds,
+            "server_processes": 1,
+            "postgresql": await settings(connection),
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "postgresql": postgres,
+            "commit": _commit(),
+            **{name: _version(name) for name in PACKAGES},
+        },
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The revision that ran, with a mark where files were changed since; None outside a clone."""
+    try:
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return said.stdout.strip()
