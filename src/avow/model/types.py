@@ -316,18 +316,18 @@ def parse_members(
     null and absent mean the same: no value.
     """
     values, flaws = dict[str, Value](), list[Flaw]()
-    known = {member.name for member in members}
-    unknown = [name for name in given if name not in known]
-    flaws.extend(Flaw(f"{at}/{escape(name)}", "unknown", "is not declared") for name in unknown)
+    if sum(member.name in given for member in members) < len(given):
+        known = {member.name for member in members}
+        unknown = [name for name in given if name not in known]
+        flaws.extend(Flaw(f"{at}/{escape(name)}", "unknown", "is not declared") for name in unknown)
     for member in members:
         raw = given.get(member.name)
-        here = f"{at}/{member.name}"
         if raw is None:
             if not (member.optional or member.defaulted):
-                flaws.append(Flaw(here, "missing", "is required"))
+                flaws.append(Flaw(f"{at}/{member.name}", "missing", "is required"))
             continue
         try:
-            values[member.name] = member.type.parse(raw, here)
+            values[member.name] = member.type.parse(raw, f"{at}/{member.name}")
         except Misfit as misfits:
             flaws.extend(misfits.flaws)
     return values, flaws
