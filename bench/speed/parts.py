@@ -14,7 +14,7 @@ from bench.speed.in_process import tasks
 from bench.speed.limit import BATCH, FORMS, raw_call
 from bench.speed.limit import CLIENTS as LIMIT_CLIENTS
 from bench.speed.operations import operations
-from bench.speed.run import CLIENTS, Run, avow_engine, avow_http, peer
+from bench.speed.run import CLIENTS, QUICK, Run, avow_engine, avow_http, peer
 from bench.speed.slow_disk.part import slow_disk
 
 HOT_RECORDS = 200
@@ -29,7 +29,7 @@ async def find_limit(run: Run) -> None:
     await run.limit.run(FORMS[0], 4, seconds)
     rates: dict[tuple[str, int], float] = {}
     for form in FORMS:
-        for clients in LIMIT_CLIENTS:
+        for clients in LIMIT_CLIENTS[1::2] if run.pace == QUICK else LIMIT_CLIENTS:
             sample = await run.limit.run(form, clients, seconds)
             rates[form, clients] = sample.rate
             found.append({"form": form, "clients": clients, **sample.described()})

@@ -23,7 +23,7 @@ _COST = re.compile(r"  \(cost=.*?\)")
 
 
 def read(log: str) -> dict[str, str]:
-    """Plans by query, without their estimates and without those that read nothing; of each query the first."""
+    """Plans by query, without estimates and without those that read nothing; of each query the first."""
     found = dict[str, str]()
     for block in _PLAN.findall(log):
         lines = [line.removeprefix("\t") for line in block.splitlines()]
