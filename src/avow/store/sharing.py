@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -47,10 +47,10 @@ Result = TypeVar("Result")
 class Member(Generic[Item, Result]):
     """One piece of work that waits for its result."""
 
-    __slots__ = ("claims", "item", "result")
+    __slots__ = ("claims", "goes_apart", "item", "result")
 
     def __init__(self, item: Item, claims: Claims, result: asyncio.Future[Result]) -> None:
-        self.item, self.claims, self.result = item, claims, result
+        self.item, self.claims, self.result, self.goes_apart = item, claims, result, False
 
     def settle(self, result: Result) -> None:
         """Hand over the result, if it is still waited for."""
@@ -108,7 +108,7 @@ class Sharing(Generic[Item, Result]):
                 return
             members = self._gather(lane)
             if members:
-                task = asyncio.create_task(_deliver(members, self._run(lane, members)))
+                task = asyncio.create_task(self._round(lane, members))
                 self._rounds.add(task)
                 task.add_done_callback(self._ended)
 
@@ -123,7 +123,7 @@ class Sharing(Generic[Item, Result]):
             if member.result.done():
                 continue  # nobody waits for it any more
             if self._is_free(member.claims):
-                self._claim(member)
+                self._claim(member.claims)
                 members.append(member)
             else:
                 passed.append(member)
@@ -134,32 +134,45 @@ class Sharing(Generic[Item, Result]):
 
     def _is_free(self, claims: Claims) -> bool:
         claimed = self._claimed
-        return all(name not in claimed or (claimed[name] and not alone) for name, alone in claims.items())
+        for name, alone in claims.items():
+            sharers = claimed.get(name)
+            if sharers is not None and (alone or not sharers):
+                return False
+        return True
 
-    def _claim(self, member: Member[Item, Result]) -> None:
-        if not member.claims:
-            return
-        for name, alone in member.claims.items():
+    def _claim(self, claims: Claims) -> None:
+        for name, alone in claims.items():
             self._claimed[name] = 0 if alone else self._claimed.get(name, 0) + 1
-        member.result.add_done_callback(lambda _: self._release(member.claims))
 
     def _release(self, claims: Claims) -> None:
         for name in claims:
             sharers = self._claimed.pop(name)
             if sharers > 1:
                 self._claimed[name] = sharers - 1
-        if self._lanes:
-            self._start_soon(asyncio.get_running_loop())
 
-    def apart(self, member: Member[Item, Result], work: Coroutine[Any, Any, Result]) -> None:
+    async def _round(self, lane: Hashable, members: list[Member[Item, Result]]) -> None:
+        try:
+            await _deliver(members, lambda: self._run(lane, members))
+        finally:
+            for member in members:
+                if not member.goes_apart:
+                    self._release(member.claims)
+
+    def apart(self, member: Member[Item, Result], work: Callable[[], Awaitable[Result]]) -> None:
         """Give a member a round trip of its own, which ends when nobody waits for it any more."""
 
         async def settle() -> None:
-            member.settle(await work)
+            member.settle(await work())
 
-        task = asyncio.create_task(_deliver([member], settle()))
+        def ended(task: asyncio.Task[None]) -> None:
+            self._apart.discard(task)
+            self._release(member.claims)
+            self._start_soon(task.get_loop())
+
+        member.goes_apart = True
+        task = asyncio.create_task(_deliver([member], settle))
         self._apart.add(task)
-        task.add_done_callback(self._apart.discard)
+        task.add_done_callback(ended)
         member.result.add_done_callback(lambda result: task.cancel() if result.cancelled() else None)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -168,10 +181,10 @@ class Sharing(Generic[Item, Result]):
             self._start_soon(task.get_loop())
 
 
-async def _deliver(members: Sequence[Member[Any, Any]], work: Awaitable[None]) -> None:
+async def _deliver(members: Sequence[Member[Any, Any]], work: Callable[[], Awaitable[None]]) -> None:
     """Do the work, and hand its failure to the members that it has left unsettled."""
     try:
-        await work
+        await work()
     except BaseException as error:
         for member in members:
             member.fail(error)

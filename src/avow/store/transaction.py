@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias, cast
 from uuid import UUID
 
@@ -198,7 +199,7 @@ class Transactions:
             if isinstance(error, driver.Lost):
                 raise
             for member in members:
-                self._sharing.apart(member, self._commit_alone(tenant, member.item))
+                self._sharing.apart(member, partial(self._commit_alone, tenant, member.item))
             return
         for member, outcome in zip(members, outcomes, strict=True):
             member.settle(outcome)
