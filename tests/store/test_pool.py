@@ -15,7 +15,7 @@ from avow.store.driver import Connection
 from avow.store.pool import Pool, connect
 from avow.store.reads import Reads
 from tests.acceptance.polling import until
-from tests.fix_database import Database, MakeDatabase
+from tests.fix_database import Database
 from tests.store.company import engine, request
 from tests.store.theatre import theatre
 from tests.waiting import WAITS
@@ -24,18 +24,6 @@ OURS = (
     "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'avow'"
     " AND pid <> pg_backend_pid()"
 )
-
-
-@pytest.fixture
-def made(database: MakeDatabase) -> Database:
-    return database(theatre)
-
-
-@pytest.fixture
-async def admin(made: Database) -> AsyncIterator[Connection]:
-    connection = await connect(made.admin_url)
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

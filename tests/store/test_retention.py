@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-
-import pytest
 
 from avow.engine.execute import Engine, Reply, Request
 from avow.store.driver import Connection
 from avow.store.pool import Pool, connect
 from avow.store.retention import KEY_RETENTION_DAYS, forget_keys
-from tests.fix_database import Database, MakeDatabase
+from tests.fix_database import Database
 from tests.store.company import engine, request, tally
 from tests.store.theatre import theatre
 
@@ -28,18 +26,6 @@ READ = """
 SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)
 FROM pg_stat_xact_all_tables WHERE relid = 'avow.idempotency'::regclass
 """
-
-
-@pytest.fixture
-def made(database: MakeDatabase) -> Database:
-    return database(theatre)
-
-
-@pytest.fixture
-async def admin(made: Database) -> AsyncIterator[Connection]:
-    connection = await connect(made.admin_url)
-    yield connection
-    await connection.close()
 
 
 @asynccontextmanager

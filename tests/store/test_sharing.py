@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from avow.store import driver
 from avow.store.driver import Connection
 from avow.store.pool import STATEMENT_S_MAX, connect
 from tests.acceptance.polling import until
-from tests.fix_database import Database, MakeDatabase
+from tests.fix_database import Database
 from tests.store.company import engine, request, tally
 from tests.store.theatre import theatre
 from tests.store.wire import proxied
@@ -23,18 +22,6 @@ from tests.waiting import WAITS
 TOGETHER = 24
 SOON_S = STATEMENT_S_MAX / 2
 """Long enough for a busy machine, and shorter than the server would wait for a lock."""
-
-
-@pytest.fixture
-def made(database: MakeDatabase) -> Database:
-    return database(theatre)
-
-
-@pytest.fixture
-async def admin(made: Database) -> AsyncIterator[Connection]:
-    connection = await connect(made.admin_url)
-    yield connection
-    await connection.close()
 
 
 async def halls(runner: Engine, count: int, **given: Any) -> list[UUID]:

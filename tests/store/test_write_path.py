@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from avow.store.driver import Connection
 from avow.store.pool import connect
 from avow.store.transaction import WriteRefused
 from tests.acceptance.polling import until
-from tests.fix_database import Database, MakeDatabase
+from tests.fix_database import Database
 from tests.store.company import engine, request, tally
 from tests.store.theatre import theatre
 from tests.store.wire import Wire, proxied
@@ -35,18 +35,6 @@ WRITTEN = (
     "avow.refusal",
 )
 LONG = "long " * 1_000
-
-
-@pytest.fixture
-def made(database: MakeDatabase) -> Database:
-    return database(theatre)
-
-
-@pytest.fixture
-async def admin(made: Database) -> AsyncIterator[Connection]:
-    connection = await connect(made.admin_url)
-    yield connection
-    await connection.close()
 
 
 async def counts(admin: Connection) -> list[int]:
