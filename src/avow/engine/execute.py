@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -168,6 +168,7 @@ class Engine:
                     else:
                         outcome = await self._transactions.commit(tenant, key, write)
                 except Retryable:
+                    attempt.met_rivals = True
                     continue
             reply = await self._reply(attempt, outcome)
             if reply is not None:
@@ -183,6 +184,7 @@ class Engine:
                         keep=not attempt.request.dry_run,
                     )  # fmt: skip
             except Retryable:
+                attempt.met_rivals = True
                 await asyncio.sleep(_pause(tried))
                 continue
             reply = await self._reply(attempt, outcome)
@@ -238,6 +240,7 @@ class _Attempt:
         self.answer = Answer(0, b"", request.entity)
         self.loaded: Loaded | None = None
         self.decision: Decision | None = None
+        self.met_rivals = False
 
     def decide(self, loaded: Loaded) -> Write:
         """Decide on what was loaded, and make everything that is to be committed.
@@ -304,18 +307,22 @@ class _Attempt:
         }
         return Write(answer=self.answer, refusal=refusal)
 
-    def turns(self) -> list[Key]:
+    def turns(self) -> list[Hashable]:
         """What the command takes turns for, in order: its record, or else its key; and what it wrote last.
 
-        A dry run waits for nobody's turn, and nobody for its own.
+        A dry run waits for nobody's turn, and nobody for its own. Who met a ring of waits, as exclusions
+        make among many new records, goes on as the only one of its entity that did.
         """
         if self.request.dry_run:
             return []
+        names = list[Hashable]()
         if self.decision is not None:
-            return sorted(key for key, write in self.locks().items() if write)
-        if self.request.record is not None:
-            return [(self.request.entity, self.request.record)]
-        return [] if self.key is None else [("", self.key.id)]
+            names += sorted(key for key, write in self.locks().items() if write)
+        elif self.request.record is not None:
+            names.append((self.request.entity, self.request.record))
+        elif self.key is not None:
+            names.append(("", self.key.id))
+        return [*names, self.request.entity] if self.met_rivals else names
 
     def locks(self) -> dict[Key, bool]:
         """What the last decision rested on, and what of it it wrote."""
