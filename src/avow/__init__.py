@@ -6,6 +6,7 @@ These are the words of a declaration; see docs/reference/declaration.md for each
 from __future__ import annotations
 
 from avow.declare.build import system
+from avow.declare.effect import Call, backoff, effect, forever
 from avow.declare.expression import (
     Policy,
     actor,
@@ -38,6 +39,7 @@ from avow.declare.surface import (
     unique,
 )
 from avow.model.actor import Actor
+from avow.model.outcome import Declined, NotDone, Unclear
 from avow.model.system import System
 from avow.model.values import Money, Subject
 
@@ -45,18 +47,25 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "Actor",
+    "Call",
+    "Declined",
     "Entity",
     "Money",
+    "NotDone",
     "Policy",
     "State",
     "Subject",
     "System",
+    "Unclear",
     "actor",
     "authenticated",
+    "backoff",
     "create",
+    "effect",
     "everybody",
     "exclude",
     "field",
+    "forever",
     "given",
     "in_state",
     "internal",

@@ -29,7 +29,7 @@ COMMIT = (
     " ARRAY['Hall'], ARRAY[NULL]::uuid[], ARRAY[NULL]::bigint[], ARRAY[NULL]::jsonb[], '{}', '{}', '{}',"
     " '{}',"
     " '{}', array_fill(1, ARRAY[cardinality($3::bytea[])]), $3,"
-    " array_fill(1, ARRAY[cardinality($4::bytea[])]), $4, true)"
+    " array_fill(1, ARRAY[cardinality($4::bytea[])]), $4, '{}', '{}', '{}', true)"
 )
 COUNTED = (
     "theatre.halls",

@@ -127,7 +127,7 @@ async def test_a_lost_shared_commit_is_settled_for_each_by_its_key(
 TWICE = (
     "SELECT avow.commit('main', ARRAY[$1, $1]::uuid[], '{f,f}', '{200,200}', '{a,b}', '{Hall,Hall}',"
     " ARRAY[NULL, NULL]::uuid[], ARRAY[NULL, NULL]::bigint[], ARRAY[NULL, NULL]::jsonb[],"
-    " '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', true)"
+    " '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', true)"
 )
 
 

@@ -12,7 +12,8 @@ from avow.declare.entity import EntityBuilder
 from avow.declare.loads import loads_of
 from avow.declare.place import here, take_misuses
 from avow.errors import DeclarationError, Mistake
-from avow.model.entity import Entity, Place
+from avow.model.entity import Entity
+from avow.model.place import Place
 from avow.model.system import System
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)

@@ -8,12 +8,14 @@ from avow.declare.machine import at, machine_mistakes
 from avow.declare.naming import UNKNOWN_NAME
 from avow.declare.overlap import can_both_hold
 from avow.declare.rules import rule_mistakes
-from avow.declare.typing import Unbuilt, condition_faults
+from avow.declare.typing import Reader, Unbuilt, condition_faults, fits
+from avow.declare.waiting import waiting_mistakes
 from avow.errors import Mistake
 from avow.model import expression as ast
 from avow.model import types as kinds
-from avow.model.entity import Entity, Place, Transition
+from avow.model.entity import Entity, Transition
 from avow.model.expression import Expression, opaque, walk
+from avow.model.place import Place
 
 
 def check_entities(entities: Mapping[str, Entity], unsure: set[str]) -> list[Mistake]:
@@ -27,8 +29,10 @@ def check_entities(entities: Mapping[str, Entity], unsure: set[str]) -> list[Mis
     for entity in entities.values():
         if entity.name not in unsure:
             found.extend(machine_mistakes(entity))
+            found.extend(waiting_mistakes(entity, entities))
         faulty = set[str]()
         found.extend(_conditions(entity, entities, faulty))
+        found.extend(_assigned(entity, entities))
         found.extend(_overlaps(entity, faulty))
         found.extend(_policies(entity))
         found.extend(rule_mistakes(entity, entities))
@@ -62,6 +66,19 @@ def _stated(entity: Entity) -> Iterator[tuple[Place, str, Expression, Transition
     for t in entity.transitions.values():
         if t.when is not None:
             yield t.place, f"{entity.name}.{t.name}: when", t.when, t
+
+
+def _assigned(entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Mistake]:
+    """What sets= gives to a field is a value of its type."""
+    for t in entity.transitions.values():
+        for name, value in t.assigns:
+            reader, where = Reader(entity, entities, t), f"{entity.name}.{t.name}: sets"
+            kind, wanted = reader.type_of(value), reader.type_of(ast.FieldOf((name,)))
+            for fault in reader.faults:
+                yield at(t.place, fault.code, f"{where}: {fault.detail}", fault.mend)
+            if not fits(kind, wanted):
+                detail = f"{where}: `{name}` is a {wanted}, and would get a {kind}"
+                yield at(t.place, "comparison-mixed", detail, "Give it a value of its own type.")
 
 
 def _policies_of(entity: Entity) -> Iterator[tuple[Place, str, Expression]]:

@@ -10,25 +10,29 @@ from typing import Any
 from avow.declare import surface as word
 from avow.declare.annotation import annotations_of
 from avow.declare.body import body_mistakes, read_body, source_hash
+from avow.declare.effect import EffectWord
 from avow.declare.expression import Symbolic, node_of
 from avow.declare.field import read_field
 from avow.declare.naming import UNKNOWN_NAME, Names
 from avow.declare.parameter import read_parameters
+from avow.declare.trigger import parameters_of, read_effects, read_trigger
 from avow.errors import Mistake
 from avow.model import expression as ast
 from avow.model import types as kinds
+from avow.model.effect import Effect
 from avow.model.entity import (
     Entity,
     Exclusion,
     Field,
     Invariant,
     Parameter,
-    Place,
     Quota,
     State,
     Transition,
     Unique,
 )
+from avow.model.place import Place
+from avow.model.trigger import OnOutcome, Trigger
 
 RESERVED = frozenset(
     {
@@ -70,14 +74,16 @@ class EntityBuilder:
         self.namespace = {**declared.avow_locals, **namespace}
         self.annotations = annotations_of(declared, self.namespace, declared.avow_globals)
         self.machine_unsure = False
+        self.effects: dict[str, Effect] = {}
         self.plural = declared.avow_plural or f"{_snake(declared.__name__)}s"
 
     def build(self) -> Entity:
         """The entity; mistakes went into the list that was given."""
         declared, place = self.declared, self.declared.avow_place
         self._demand_names()
-        states = {name: State(name, w.initial, w.final, w.place) for name, w in self._words(word.State)}
+        states = {name: self._state(name, w) for name, w in self._words(word.State)}
         fields = {name: self._field(name, w.avow_word) for name, w in self._words(word.FieldTerm)}
+        self.effects = read_effects(self, dict(self._words(word.State)))
         transitions = self._transitions(fields)
         read = self._read()
         tracked = self._tracked(transitions, [read, *(f.read for f in fields.values())])
@@ -93,6 +99,7 @@ class EntityBuilder:
             exclusions=tuple(self._exclusion(name, w) for name, w in self._words(word.Exclusion)),
             quotas=tuple(self._quota(name, w) for name, w in self._words(word.Quota)),
             tracked=tracked,
+            effects=self.effects,
             doc=inspect.cleandoc(declared.__doc__ or ""),
             bind=declared,
             place=place,
@@ -167,6 +174,10 @@ class EntityBuilder:
             return ast.Everybody()
         return self.named(condition, place)
 
+    def _state(self, name: str, w: word.State) -> State:
+        invoke = w.invoke.name if isinstance(w.invoke, EffectWord) else None
+        return State(name, w.initial, w.final, invoke, w.withdraw, w.place)
+
     def _field(self, name: str, w: word.FieldWord) -> Field:
         return read_field(self, name, w, self.annotations)
 
@@ -196,13 +207,16 @@ class EntityBuilder:
     def _transition(
         self, name: str, w: word.Transition, body: Any, fields: Mapping[str, Field]
     ) -> Transition:
-        sets = self.field_names(w.sets, w.place)
+        sets, trigger = self.field_names(w.sets, w.place), read_trigger(self, name, w)
         parameters = [
             Parameter(n, fields[n].type, fields[n].optional or fields[n].default is not None) for n in sets
         ]
-        if body is not None:
-            parameters.extend(read_parameters(self, name, w.place, body, fields))
-        if w.by is None:
+        taken = [] if body is None else list(read_parameters(self, name, w.place, body, fields))
+        if trigger is None:
+            parameters.extend(taken)
+        else:
+            parameters = self._told(name, w, trigger, [*parameters, *taken])
+        if w.by is None and trigger is None:
             mend = f"Write {name} = transition(..., by=...); by=everybody if it is meant."
             self.note(w.place, "policy-missing", f"nobody is said to be allowed to {name}", mend)
         if w.command is not None and (not _NAME.fullmatch(w.command) or w.command in RESERVED):
@@ -213,13 +227,16 @@ class EntityBuilder:
             self.note(w.place, "state-undeclared", f"`{name}` leaves no state", "Name the states it leaves.")
         made = Transition(
             name=name,
-            command=w.command or name,
+            command=str(trigger) if isinstance(trigger, OnOutcome) else w.command or name,
             sources=tuple(dict.fromkeys(self._state_names(w.sources, w.place))),
             target=next(iter(self._state_names((w.target,), w.place)), UNKNOWN_NAME),
-            by=ast.Everybody() if w.by is None else self.condition(w.by, w.place),
+            by=self._by(w, trigger),
             when=None if w.when is None else self.condition(w.when, w.place),
             parameters=tuple(parameters),
             sets=sets,
+            assigns=self._assigns(w),
+            trigger=trigger,
+            takes=None if trigger is None else tuple(parameter.name for parameter in taken),
             uses=self.field_names(w.uses, w.place),
             body=body,
             body_hash="" if body is None else source_hash(body),
@@ -231,6 +248,32 @@ class EntityBuilder:
         if body is not None:
             self._demand_body(made, fields)
         return made
+
+    def _by(self, w: word.Transition, trigger: Trigger | None) -> ast.Expression:
+        """Who may: what has a trigger happens by itself, and nobody outside can ask for it."""
+        if trigger is not None:
+            return ast.Internal()
+        return ast.Everybody() if w.by is None else self.condition(w.by, w.place)
+
+    def _told(
+        self, name: str, w: word.Transition, trigger: Trigger, wanted: list[Parameter]
+    ) -> list[Parameter]:
+        """The arguments that a trigger comes with; a body or sets= may take some of them."""
+        told = parameters_of(trigger, self.effects) if isinstance(trigger, OnOutcome) else ()
+        known = {parameter.name: parameter.type for parameter in told}
+        for parameter in wanted:
+            kind = known.get(parameter.name)
+            if kind is None or type(kind) is not type(parameter.type):
+                mend = f"It is told {', '.join(known)}." if known else "It is told nothing."
+                detail = f"`{name}` takes `{parameter.name}`, which {trigger} doesn't come with"
+                self.note(w.place, "argument-unknown", detail, mend)
+        return list(told)
+
+    def _assigns(self, w: word.Transition) -> tuple[tuple[str, ast.Expression], ...]:
+        """The fields that take the value of an expression."""
+        names = self.field_names(w.assigns, w.place)
+        values = [self.named(value, w.place) for value in w.assigns.values()]
+        return tuple(zip(names, values, strict=False))
 
     def _demand_body(self, made: Transition, fields: Mapping[str, Field]) -> None:
         """What can be seen in the body's source: fields that aren't there, records that aren't loaded."""

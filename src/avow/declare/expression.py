@@ -165,9 +165,12 @@ class Term(Symbolic):
         return Policy(ast.Not(self.avow_node))
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith(("_", "avow_")) or not isinstance(self.avow_node, ast.FieldOf):
+        node = self.avow_node
+        if name.startswith(("_", "avow_")) or not isinstance(node, ast.FieldOf | ast.Argument):
             raise AttributeError(name)
-        return Formula(ast.FieldOf((*self.avow_node.path, name)))
+        if isinstance(node, ast.Argument):
+            return Formula(ast.Argument(node.name, (*node.path, name)))
+        return Formula(ast.FieldOf((*node.path, name)))
 
 
 class Formula(Term):

@@ -11,7 +11,8 @@ from avow.declare.annotation import Unreadable, read_type
 from avow.declare.typing import Unbuilt
 from avow.model import expression as ast
 from avow.model import types as kinds
-from avow.model.entity import Field, Place
+from avow.model.entity import Field
+from avow.model.place import Place
 
 
 class Notes(Protocol):

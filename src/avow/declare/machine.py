@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from avow.declare.naming import UNKNOWN_NAME
 from avow.errors import Mistake
-from avow.model.entity import Entity, Place, State
+from avow.model.entity import Entity, State
+from avow.model.place import Place
 
 Edges = list[tuple[str, str]]
 

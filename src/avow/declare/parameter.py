@@ -12,7 +12,8 @@ from avow.declare.annotation import Unreadable, annotations_of, read_type
 from avow.declare.field import Notes, fitted
 from avow.declare.typing import Unbuilt
 from avow.model import types as kinds
-from avow.model.entity import Field, Parameter, Place
+from avow.model.entity import Field, Parameter
+from avow.model.place import Place
 
 _LIMITED = kinds.Text | kinds.Integer | kinds.DecimalType | kinds.ListOf
 

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 from avow.errors import Mistake
-from avow.model.entity import Place
+from avow.model.place import Place
 
 _misuses: list[Mistake] = []
 _created: list[tuple[str, Place, Any]] = []

@@ -6,20 +6,22 @@ them into the frozen model. Nothing is checked here, so that every mistake is re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 from uuid import UUID
 
+from avow.declare.effect import EffectWord, OutcomeWord
 from avow.declare.expression import Condition, Policy, Term
 from avow.declare.place import Token, declaring_frame, here, misuse, remember, take_words, token_of
 from avow.model import expression as ast
 from avow.model.actor import Actor
 from avow.model.draft import BodyFault, Draft, Refusal
-from avow.model.entity import Place
+from avow.model.place import Place
+from avow.model.trigger import Delay
 
 P = ParamSpec("P")
 H = TypeVar("H", bound="Entity")
@@ -154,11 +156,18 @@ class State(Named):
     """Declare a state.
 
     initial: creations may end in it. final: nothing has to follow.
+    invoke:  an effect; a record in this state waits for its outcome. Going from one state to another that
+             invokes the same effect, the same call is waited for.
+    withdraw: where the call hasn't begun when this state is entered, it isn't made any more; that counts
+             as `failed`.
     """
 
-    def __init__(self, *, initial: bool = False, final: bool = False) -> None:
+    def __init__(
+        self, *, initial: bool = False, final: bool = False, invoke: EffectWord | None = None,
+        withdraw: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.initial, self.final = initial, final
+        self.initial, self.final, self.invoke, self.withdraw = initial, final, invoke, withdraw
 
 
 class Command(Generic[P]):
@@ -185,7 +194,14 @@ class Transition(Named):
         super().__init__()
         self.sources, self.target, self.by = tuple(sources), target, by
         self.when: Condition | None = rest.get("when")
-        self.sets: tuple[Any, ...] = several(rest.get("sets", ()))
+        sets: Any = rest.get("sets", ())
+        mapped = isinstance(sets, Mapping)
+        self.assigns: dict[Any, Any] = dict(cast("Mapping[Any, Any]", sets)) if mapped else {}
+        self.sets: tuple[Any, ...] = () if mapped else several(sets)
+        self.on: OutcomeWord | None = rest.get("on")
+        self.after: Delay | timedelta | None = rest.get("after")
+        self.every: Delay | timedelta | None = rest.get("every")
+        self.at: Any = rest.get("at")
         self.uses: tuple[Any, ...] = several(rest.get("uses", ()))
         self.command: str | None = rest.get("command")
         self.precondition: bool = rest.get("precondition", False)
@@ -207,24 +223,35 @@ def transition(
     *,
     to: State,
     by: Condition | None = None,
+    on: OutcomeWord | None = None,
+    after: Delay | timedelta | None = None,
+    every: Delay | timedelta | None = None,
+    at: Any = None,
     when: Condition | None = None,
     uses: Any = (),
-    sets: Iterable[Any] = (),
+    sets: Iterable[Any] | Mapping[Any, Any] = (),
     command: str | None = None,
     precondition: bool = False,
 ) -> Transition:
     """Declare a transition, by itself or as the decorator of its body.
 
     sources: the states it leaves. to: the state it enters.
-    by:      who may; needed. when: what must hold as well (the guard).
+    by:      who may, for a command. A transition has exactly one trigger: this, or one of the next four.
+    on:      the outcome of the call that its states invoke: `capture.done`.
+    after:   a length of time since the state was entered. every: the same, again and again (a reminder).
+    at:      an instant: a field, or one with a length of time added or taken away; none while it is missing.
+    when:    what must hold as well (the guard). A timer whose guard doesn't hold passes without effect.
     uses:    references whose records the body reads or moves; they are locked with this one.
-    sets:    fields that take the command's arguments of the same name.
+    sets:    fields that take the command's arguments of the same name; or a mapping of fields to what they
+             take: `sets={receipt_no: capture.result.id}`.
     command: the word that callers use; several transitions of one command need guards that exclude
              each other.
     precondition: callers must name the version they have seen (If-Match).
     """
-    rest = {"when": when, "uses": uses, "sets": sets, "command": command, "precondition": precondition}
-    return Transition(several(sources), to, by, **rest)
+    return Transition(
+        several(sources), to, by, on=on, after=after, every=every, at=at, when=when, uses=uses, sets=sets,
+        command=command, precondition=precondition,
+    )  # fmt: skip
 
 
 def create(

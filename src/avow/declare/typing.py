@@ -92,8 +92,8 @@ class Reader:
                 return self._type_of_value(value)
             case ast.FieldOf(path):
                 return self._type_of_field(path)
-            case ast.Argument(name):
-                return self._type_of_argument(name)
+            case ast.Argument(name, path):
+                return self._type_of_argument(name, path)
             case ast.ActorSubject():
                 return "subject"
             case ast.Now():
@@ -160,13 +160,21 @@ class Reader:
     def _type_of_field(self, path: ast.Path) -> str:
         return word_of(self.resolve(path))
 
-    def _type_of_argument(self, name: str) -> str:
+    def _type_of_argument(self, name: str, path: ast.Path) -> str:
         parameters = self.transition.parameters if self.transition else ()
         found = next((p for p in parameters if p.name == name), None)
         if found is None:
             mend = "Name an argument of the body, or a field in sets=."
             return self._fault("argument-unknown", f"the command has no argument `{name}`", mend)
-        return word_of(found.type)
+        kind: ValueType = found.type
+        for part in path:
+            members = kind.members if isinstance(kind, kinds.ObjectOf) else ()
+            member = next((m for m in members if m.name == part), None)
+            if member is None:
+                mend = "Only value objects have parts."
+                return self._fault("argument-unknown", f"the argument `{name}` has no `{part}`", mend)
+            kind = member.type
+        return word_of(kind)
 
     def _type_of_value(self, value: Value) -> str:
         if isinstance(value, datetime):
@@ -258,6 +266,11 @@ def _word_of_value(value: Value) -> str | None:
     if isinstance(value, Money):
         return f"money {value.currency}"
     return next((word for python, word in _PYTHON if isinstance(value, python)), None)
+
+
+def fits(kind: str, wanted: str) -> bool:
+    """Whether a value of one type can be assigned to a field of another."""
+    return UNKNOWN in (kind, wanted) or _same(kind, wanted)
 
 
 def _same(left: str, right: str) -> bool:

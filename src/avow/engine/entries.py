@@ -34,7 +34,7 @@ def entries_of(
 
 
 def _step(step: Step) -> evidence.Step:
-    transition, before, after, given, changes, cause = step
+    transition, before, after, given, changes, cause, waits = step
     known = None if before is None else before.performers
     return evidence.Step(
         Reference(after.entity, after.id, after.version),
@@ -44,4 +44,5 @@ def _step(step: Step) -> evidence.Step:
         changes,
         after.performers if after.performers and after.performers != known else None,
         None if cause is None else Reference(*cause[0], cause[1]),
+        waits,
     )

@@ -39,6 +39,7 @@ from avow.store.transaction import (
     IdempotencyKey,
     Outcome,
     Replay,
+    Settled,
     Stale,
     Transactions,
     Write,
@@ -71,6 +72,8 @@ class Request:
     key:             the caller's idempotency key; None only where nothing has to be replayed.
     fingerprint:     digest of everything that makes it the same request again.
     dry_run:         decide everything, the database's rules included, and keep nothing.
+    settles:         the thing to be done that it does, and the taking of it, where no actor asks for it
+                     but the outcome of a call or a time has come.
     """
 
     entity: str
@@ -83,6 +86,7 @@ class Request:
     request_id: str
     expected_version: int | None = None
     dry_run: bool = False
+    settles: tuple[int, int] | None = None
 
     def with_input(self, values: Mapping[str, Value], *, dry_run: bool = False) -> Request:
         """The same request with its typed arguments."""
@@ -108,6 +112,10 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+class Outrun(Exception):
+    """What a request would settle is no longer the caller's to settle. Nothing was written."""
+
+
 class _Answered(Exception):
     """Ends an attempt with a reply that needs no commit."""
 
@@ -117,12 +125,16 @@ class _Answered(Exception):
 
 
 class Engine:
-    """Executes the commands of one system on one database; bounds: how much they share."""
+    """Executes the commands of one system on one database; bounds: how much they share.
+
+    when_work: called after each commit by which something is to be done now.
+    """
 
     def __init__(self, system: System, pool: Pool, render: RenderProblem, bounds: Bounds = SHARED) -> None:
         self.system = system
         self._transactions = Transactions(system, pool, bounds)
         self._render = render
+        self.when_work: Callable[[], None] = _nobody
         self._turns = Turns()
         self._contended = dict[UUID, float]()
         self._plans = {
@@ -135,7 +147,8 @@ class Engine:
         """Execute a command, or replay its answer.
 
         Raises ProblemError for what is not kept under the key: another request under the same key,
-        contention, a database that is gone. Any of these may be sent again under the same key.
+        contention, a database that is gone. Any of these may be sent again under the same key. Raises
+        Outrun where what it settles has been settled, or was taken by another worker.
         """
         attempt = _Attempt(self.system, self._plans[request.entity, request.command], request, self._render)
         for lost in range(LOST_ATTEMPTS_MAX):
@@ -145,7 +158,9 @@ class Engine:
                 return answered.reply
             except Lost:
                 # Without a key nobody can tell whether the first attempt was committed.
-                if attempt.key is None or lost + 1 == LOST_ATTEMPTS_MAX:
+                # What settles something can tell: once committed, there is nothing left to settle.
+                told = attempt.key is not None or request.settles is not None
+                if not told or lost + 1 == LOST_ATTEMPTS_MAX:
                     raise
                 await asyncio.sleep(_pause(lost))
         raise reject("database-unavailable")
@@ -208,7 +223,11 @@ class Engine:
         """The reply to an outcome; None where it has to be decided again."""
         match outcome:
             case Done():
+                if attempt.begins_work():
+                    self.when_work()
                 return attempt.reply()
+            case Settled():
+                raise Outrun
             case Replay():
                 return await self.known(attempt.request)
             case Broken(constraint):
@@ -232,7 +251,7 @@ class _Attempt:
         self.record_id = request.record or new_id()
         self.command = Command(
             request.entity, request.command, self.record_id, request.input, request.actor, new_id(),
-            request.expected_version,
+            request.expected_version, request.settles is not None,
         )  # fmt: skip
         key_id = None if self.key is None else self.key.id
         self.tenant = request.actor.tenant
@@ -268,6 +287,7 @@ class _Attempt:
             written=frozenset(decided.final) | anchors.keys(),
             headers=[entry.header for entry in entries],
             payloads=list({data for entry in entries for data in entry.payloads.values()}),
+            settles=self.request.settles,
         )
 
     def _anchors(self, decision: Decision) -> dict[Key, int | None]:
@@ -292,7 +312,7 @@ class _Attempt:
     def refuse(self, rejection: Rejection) -> Write:
         """What a refusal commits: its answer, and that it was refused. Raises _Answered if it isn't kept."""
         problem = Problem(rejection.code, rejection.detail, rejection.extra)
-        if not rejection.recorded or self.request.dry_run:
+        if not rejection.recorded or self.request.dry_run or self.request.settles is not None:
             raise _Answered(Reply(problem.status, problem=problem))
         body = self.render(problem, self.command.command_id)
         self.answer = Answer(problem.status, body, self.request.entity, self.request.record)
@@ -334,6 +354,11 @@ class _Attempt:
             found.update({key: True for key in self.decision.final if key in found})
         return found
 
+    def begins_work(self) -> bool:
+        """Whether calls are to be made from now on."""
+        steps = () if self.decision is None else self.decision.steps
+        return any(wait is not None and wait.destination for step in steps for wait in step.waits.values())
+
     def reply(self) -> Reply:
         """The reply to what was just decided."""
         answer = self.answer
@@ -355,6 +380,10 @@ class _Attempt:
         kept: dict[str, Any] = json.loads(known.body)
         left = {name: held for name, held in kept.items() if name in RECEIPT or name in (shown or ())}
         return known.body if len(left) == len(kept) else _json(left)
+
+
+def _nobody() -> None:
+    """Nobody here does the work; others find it."""
 
 
 def _key(request: Request) -> IdempotencyKey:

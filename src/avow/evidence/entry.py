@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -77,6 +78,8 @@ class Step(NamedTuple):
     record:     its version afterwards. source: the state before; None for a creation.
     performers: who has performed the tracked transitions, where that changed; else None.
     cause:      the version whose transition called for this one.
+    waits:      what the record waits for from now on, by name: when it is due, where a call goes, and in
+                which line it stands; None: no more.
     """
 
     record: Reference
@@ -86,6 +89,7 @@ class Step(NamedTuple):
     changes: Mapping[str, Value]
     performers: Mapping[str, tuple[str, ...]] | None
     cause: Reference | None
+    waits: Mapping[str, tuple[datetime, str, str] | None] = MappingProxyType({})
 
 
 class EntryWriter:
@@ -126,10 +130,11 @@ class EntryWriter:
         given = _split("input", step.input, parameters, inline, payloads)
         cause = "null" if step.cause is None else _reference(step.cause)
         source = "null" if step.source is None else quoted(step.source)
+        waits = f',"waits":{_waiting(step.waits)}' if step.waits else ""
         performers = "" if step.performers is None else f'"performers":{written(step.performers)},'
         header = (
             f'{self._first}{cause},{changes},{self._second}{source},"id":"{record_id}",{given},'
-            f'"kind":{form.kind},{performers}"prev":"{prev.hex()}",{self._third}{end}{version}}}'
+            f'"kind":{form.kind},{performers}"prev":"{prev.hex()}",{self._third}{end}{version}{waits}}}'
         )
         return Entry(header.encode(), payloads)
 
@@ -193,6 +198,19 @@ def _split(
             held.append(opening + text)
     by_hash = f',"{member}_sha256":{{{",".join(digests)}}}' if digests else ""
     return f'"{member}":{{{",".join(held)}}}{by_hash}'
+
+
+def _waiting(waits: Mapping[str, tuple[datetime, str, str] | None]) -> str:
+    """What begins to be waited for, and what ends, as an object in canonical order."""
+    members = list[str]()
+    for name in sorted(waits):
+        wait = waits[name]
+        told = "null"
+        if wait is not None:
+            due, destination, line = wait
+            told = f'{{"due":"{instant(due)}","line":{quoted(line)},"to":{quoted(destination)}}}'
+        members.append(f"{quoted(name)}:{told}")
+    return f"{{{','.join(members)}}}"
 
 
 def _reference(record: Reference) -> str:

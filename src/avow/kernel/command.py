@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -53,6 +54,7 @@ class Command(NamedTuple):
     input: typed arguments by name (the ingress has parsed them).
     expected_version: the version that the caller has seen (If-Match), if it said so.
     command_id: unique to this attempt to change the world; every entry of it carries it.
+    internal: no actor asks for it: the outcome of a call has come, or a time.
     """
 
     entity: str
@@ -62,6 +64,22 @@ class Command(NamedTuple):
     actor: Actor
     command_id: UUID
     expected_version: int | None = None
+    internal: bool = False
+
+
+class Wait(NamedTuple):
+    """Something that a record waits for from now on.
+
+    due:         when: the instant of a deadline, or that from which on a call may be made.
+    destination: of a call; empty for a time. line: calls with an equal one are made one after the other.
+    """
+
+    due: datetime
+    destination: str = ""
+    line: str = ""
+
+
+NOTHING: Mapping[str, Wait | None] = MappingProxyType({})
 
 
 class Step(NamedTuple):
@@ -70,6 +88,7 @@ class Step(NamedTuple):
     before:  None for a creation.
     changes: fields that have another value than before, or a value for the first time.
     cause:   the record whose transition called for this one; None for the command's own.
+    waits:   what the record waits for from now on, by the name of the effect or transition; None: no more.
     """
 
     transition: Transition
@@ -78,6 +97,7 @@ class Step(NamedTuple):
     input: Mapping[str, Value]
     changes: Mapping[str, Value]
     cause: tuple[Key, int] | None = None
+    waits: Mapping[str, Wait | None] = NOTHING
 
 
 class Decision(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import localcontext
 
-from avow.kernel.command import Command, Decision, Key, Record, Rejection, Step
+from avow.kernel.command import NOTHING, Command, Decision, Key, Record, Rejection, Step
 from avow.kernel.draft import (
     STEPS_MAX,
     OpenStep,
@@ -15,9 +15,11 @@ from avow.kernel.draft import (
     RecordScope,
     Rejected,
     defaults,
+    fit,
 )
 from avow.kernel.plan import TransitionPlan
 from avow.kernel.policy import allowed, is_four_eyes, may, may_read, unmet
+from avow.kernel.waiting import waits_of
 from avow.model.draft import BodyFault, Refusal
 from avow.model.expression import render
 from avow.model.system import System
@@ -82,12 +84,12 @@ class _Decider:
         given = self.command.input
         found: dict[str, Value] = {}
         flaws: list[Flaw] = []
-        for name, fit, pointer, optional, default in self.plan.arguments:
+        for name, read, pointer, optional, default in self.plan.arguments:
             value = given.get(name)
             value = default if value is None else value
             try:
                 if value is not None:
-                    value = fit(value, pointer)
+                    value = read(value, pointer)
                 elif not optional:
                     flaws.append(Flaw(pointer, "missing", "is required"))
             except Misfit as misfit:
@@ -133,9 +135,9 @@ class _Decider:
         if record is None:
             raise _reject("not-found", recorded=False)
         for transition in candidates:
-            if may(self.pool, record, transition):
+            if may(self.pool, record, transition, self.command.internal):
                 return record, transition
-        if not may_read(self.pool, record):
+        if not self.command.internal and not may_read(self.pool, record):
             raise _reject("not-found", recorded=False)
         fitting = (t for t in candidates if record.state in t.declared.sources)
         raise self._forbidden(record, next(fitting, candidates[0]))
@@ -165,7 +167,7 @@ class _Decider:
         stated = [t for t in self.plan.candidates if record.state in t.declared.sources]
         if not stated:
             raise self._wrong_state(record)
-        permitted = [t for t in stated if t is known or may(self.pool, record, t)]
+        permitted = [t for t in stated if t is known or may(self.pool, record, t, self.command.internal)]
         if not permitted:
             raise self._forbidden(record, stated[0])
         if len(permitted) == 1:
@@ -223,6 +225,8 @@ class _Decider:
             detail = f"{plan.where} is only possible when {rule}."
             raise _reject("guard-failed", detail, rule=f"{plan.where}: {rule}")
         values = {**before.values, **_set(plan, arguments)}
+        if plan.assigns:
+            values |= self._assigned(plan, before, arguments)
         at = None if cause is None else cause.at
         step = OpenStep(plan, key, before, values, arguments, at, len(pool.steps))
         pool.steps.append(None)  # the cause stands before its consequences
@@ -230,6 +234,23 @@ class _Decider:
             self._run_body(step, plan.declared.body)
         if step.open:
             self._complete(step)
+
+    def _assigned(
+        self, plan: TransitionPlan, record: Record, arguments: Mapping[str, Value]
+    ) -> dict[str, Value]:
+        """The fields that take the value of an expression; one that must have a value keeps its own."""
+        scope, fields = (
+            RecordScope(self.pool, record, arguments=arguments),
+            self.pool.plans[record.entity].declared.fields,
+        )
+        found = dict[str, Value]()
+        for name, value in plan.assigns:
+            given = value(scope)
+            if given is not None:
+                found[name] = fit(fields[name].type, given, record.entity, ".", name)
+            elif fields[name].optional:
+                found[name] = None
+        return found
 
     def _complete(self, step: OpenStep) -> None:
         """Take the transition: the record enters its target, one version on."""
@@ -246,7 +267,8 @@ class _Decider:
         else:
             source, old = before, before.values
             changes = {name: value for name, value in values.items() if value != old.get(name)}
-        pool.steps[step.place] = Step(transition, source, after, step.arguments, changes, step.cause)
+        waits = waits_of(pool, step.plan, source, after) if pool.plans[step.key[0]].waits else NOTHING
+        pool.steps[step.place] = Step(transition, source, after, step.arguments, changes, step.cause, waits)
 
     def _demand_nested(self, plan: TransitionPlan, record: Record) -> None:
         if not may(self.pool, record, plan, internal=True):

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from avow.canonical import JsonValue
+from avow.model.effect import Effect
 from avow.model.entity import Entity, Invariant, Transition
 from avow.model.expression import ActorSubject, Expression, Meaning, Path, meaning, paths
 from avow.model.system import System
+from avow.model.trigger import Delay, OnOutcome, OnTime
 from avow.model.types import ListOf, Reference, Value, ValueType
 
 Plans: TypeAlias = Mapping[str, "EntityPlan"]
@@ -42,8 +44,10 @@ class TransitionPlan:
     """One transition. `where` is its name for people.
 
     sets: fields that take arguments, and whether an absent one takes the value away.
+    assigns: fields that take the value of an expression over the arguments.
     own:  the arguments that its body takes, with their types where it sees them otherwise than stored.
     tracked: who performs it is kept.
+    hears: it is the outcome of a call. again: it is a time that comes again.
     """
 
     declared: Transition
@@ -51,8 +55,26 @@ class TransitionPlan:
     may: Meaning
     guard: Meaning | None
     sets: tuple[tuple[str, bool], ...]
+    assigns: tuple[tuple[str, Meaning], ...]
     own: tuple[tuple[str, ValueType | None], ...]
     tracked: bool
+    hears: bool
+    again: bool
+
+
+class Alarm(NamedTuple):
+    """A transition that time makes: by a delay since the state was entered, or at the value of `at`."""
+
+    name: str
+    delay: Delay | None
+    at: Meaning | None
+
+
+class StatePlan(NamedTuple):
+    """What a record in one state waits for: the outcome of a call, and times."""
+
+    effect: Effect | None
+    alarms: tuple[Alarm, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +103,8 @@ class EntityPlan:
 
     declared: Entity
     transitions: Mapping[str, TransitionPlan]
+    states: Mapping[str, StatePlan]
+    waits: bool
     commands: Mapping[str, CommandPlan]
     may_read: Meaning
     read_paths: frozenset[Path]
@@ -99,11 +123,14 @@ def plans_of(system: System) -> Plans:
 
 def _entity_plan(entity: Entity) -> EntityPlan:
     transitions = {name: _transition_plan(entity, t) for name, t in entity.transitions.items()}
+    states = {name: _state_plan(entity, name) for name in entity.states}
     words = dict.fromkeys(t.command for t in entity.transitions.values())
     fields = entity.fields.values()
     return EntityPlan(
         declared=entity,
         transitions=transitions,
+        states=states,
+        waits=any(plan.effect is not None or plan.alarms for plan in states.values()),
         commands={word: _command_plan(entity, word, transitions) for word in words},
         may_read=meaning(entity.read),
         read_paths=frozenset(paths(entity.read)),
@@ -118,6 +145,15 @@ def _entity_plan(entity: Entity) -> EntityPlan:
     )
 
 
+def _state_plan(entity: Entity, name: str) -> StatePlan:
+    invoked = entity.states[name].invoke
+    timed = (t for t in entity.transitions.values() if name in t.sources and isinstance(t.trigger, OnTime))
+    alarms = tuple(
+        Alarm(t.name, t.trigger.delay, _meaning(t.trigger.at)) for t in timed if isinstance(t.trigger, OnTime)
+    )
+    return StatePlan(None if invoked is None else entity.effects[invoked], alarms)
+
+
 def _transition_plan(entity: Entity, transition: Transition) -> TransitionPlan:
     fields = entity.fields
     return TransitionPlan(
@@ -126,12 +162,15 @@ def _transition_plan(entity: Entity, transition: Transition) -> TransitionPlan:
         may=meaning(transition.by),
         guard=_meaning(transition.when),
         sets=tuple((name, fields[name].optional and not transition.creation) for name in transition.sets),
+        assigns=tuple((name, meaning(value)) for name, value in transition.assigns),
         own=tuple(
             (p.name, None if is_plain(p.type) else p.type)
             for p in transition.parameters
-            if p.name not in transition.sets
+            if p.name not in transition.sets and (transition.takes is None or p.name in transition.takes)
         ),
         tracked=transition.name in entity.tracked,
+        hears=isinstance(transition.trigger, OnOutcome),
+        again=isinstance(transition.trigger, OnTime) and transition.trigger.again,
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from avow.kernel.command import Key, Record
-from avow.kernel.draft import Pool
+from avow.kernel.draft import Pool, handle_on
 from avow.kernel.plan import plans_of
 from avow.kernel.policy import allowed, may_read, readable_fields
 from avow.model.actor import Actor
@@ -46,3 +46,11 @@ def allowed_commands(
     """
     pool = Pool(system, actor, now, {**records, record.key: record}, {})
     return allowed(pool, record)
+
+
+def reading_handle(
+    system: System, record: Record, actor: Actor, now: datetime, records: Mapping[Key, Record]
+) -> Any:
+    """A handle on a record for who may only read it, and what its references lead to in `records`."""
+    pool = Pool(system, actor, now, {**records, record.key: record}, {})
+    return handle_on(pool, record.key, None, None)

@@ -6,19 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from avow.model.effect import Effect
 from avow.model.expression import Expression, Path
+from avow.model.place import Place
+from avow.model.trigger import Trigger
 from avow.model.types import Value, ValueType
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Where something is declared."""
-
-    file: str = "?"
-    line: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +32,17 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A named state. initial: creations may end in it. final: nothing has to follow."""
+    """A named state. initial: creations may end in it. final: nothing has to follow.
+
+    invoke:   the effect whose outcome a record in this state waits for.
+    withdraw: a call that hasn't begun isn't begun any more; its outcome is then `failed`.
+    """
 
     name: str
     initial: bool = False
     final: bool = False
+    invoke: str | None = None
+    withdraw: bool = False
     place: Place = field(default=Place(), compare=False)
 
 
@@ -64,8 +62,11 @@ class Transition:
 
     name:       its own name in the declaration; command: what a caller says (the same unless
                 several transitions share a command).
+    trigger:    what makes it happen by itself; None: somebody gives its command.
     by:         who may. when: the guard. sets: fields that take the arguments of the same name.
+    assigns:    fields that take the value of an expression over the arguments.
     body:       what it changes, as a pure function on a handle of the record.
+    takes:      the arguments that the body takes; None: all that aren't in sets.
     uses:       references whose records it may read and move; loads: every path of references
                 that must be loaded to decide it.
     precondition: the caller must name the version it has seen.
@@ -79,10 +80,13 @@ class Transition:
     when: Expression | None = None
     parameters: tuple[Parameter, ...] = ()
     sets: tuple[str, ...] = ()
+    assigns: tuple[tuple[str, Expression], ...] = ()
+    trigger: Trigger | None = None
     uses: tuple[str, ...] = ()
     loads: tuple[Path, ...] = ()
     body: Callable[..., None] | None = field(default=None, compare=False)
     body_hash: str = ""
+    takes: tuple[str, ...] | None = None
     creation: bool = False
     precondition: bool = False
     doc: str = ""
@@ -146,6 +150,7 @@ class Entity:
 
     plural: the word for many of them; the table and the HTTP resource.
     read:   who may see a record. tracked: transitions whose performers are kept with the record.
+    effects: the calls that its states invoke.
     bind:   makes the handle that bodies and opaque guards work on.
     """
 
@@ -160,6 +165,7 @@ class Entity:
     exclusions: tuple[Exclusion, ...] = ()
     quotas: tuple[Quota, ...] = ()
     tracked: tuple[str, ...] = ()
+    effects: Mapping[str, Effect] = field(default_factory=dict[str, Effect])
     doc: str = ""
     bind: Callable[[Any], Any] = field(default=lambda draft: draft, compare=False)
     place: Place = field(default=Place(), compare=False)

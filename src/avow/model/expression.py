@@ -150,8 +150,17 @@ def _field(node: FieldOf) -> Meaning:
 
 
 def _argument(node: Argument) -> Meaning:
-    name = node.name
-    return lambda scope: scope.argument(name)
+    name, path = node.name, node.path
+    if not path:
+        return lambda scope: scope.argument(name)
+
+    def member(scope: Scope) -> Value:
+        value = scope.argument(name)
+        for part in path:
+            value = None if value is None else getattr(value, part)
+        return value
+
+    return member
 
 
 def _subject(scope: Scope) -> Any:

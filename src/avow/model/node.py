@@ -27,9 +27,10 @@ class FieldOf:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An argument of the command."""
+    """An argument of the command, or a member of one that is a value object."""
 
     name: str
+    path: Path = ()
 
 
 @dataclass(frozen=True, slots=True)

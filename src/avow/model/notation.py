@@ -51,8 +51,8 @@ def _render(node: Expression) -> tuple[str, int]:
             return _render_value(value), 9
         case FieldOf(path):
             return ".".join(path), 9
-        case Argument(name):
-            return f"given.{name}", 9
+        case Argument(name, path):
+            return ".".join(("given", name, *path)), 9
         case Compare(op, left, right) | Arithmetic(op, left, right):
             tight = _TIGHTNESS[op]
             return f"{_bracket(left, tight)} {op} {_bracket(right, tight + 1)}", tight
@@ -114,8 +114,8 @@ def describe(node: Expression | None) -> JsonValue:
             return {"one_of": [describe(part), [describe_value(option) for option in options]]}
         case FieldOf(path):
             return {"field": list(path)}
-        case Argument(name):
-            return {"argument": name}
+        case Argument(name, path):
+            return {"argument": name, **({"path": list(path)} if path else {})}
         case Compare(op, left, right) | Arithmetic(op, left, right):
             return {op: [describe(left), describe(right)]}
         case All(parts):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from avow import canonical
-from avow.model.entity import Entity, Transition
+from avow.model.entity import Entity, State, Transition
 from avow.model.expression import Expression, HasRole, describe, describe_value, walk
 from avow.model.types import Reference
 
@@ -83,7 +83,8 @@ def _describe_entity(entity: Entity) -> dict[str, Any]:
             }
             for f in entity.fields.values()
         },
-        "states": {s.name: {"initial": s.initial, "final": s.final} for s in entity.states.values()},
+        "states": {s.name: _describe_state(s) for s in entity.states.values()},
+        **({"effects": {e.name: e.describe() for e in entity.effects.values()}} if entity.effects else {}),
         "transitions": {t.name: _describe_transition(t) for t in entity.transitions.values()},
         "invariants": {i.name: describe(i.condition) for i in entity.invariants},
         "uniques": {u.name: {"fields": list(u.fields), "states": list(u.states)} for u in entity.uniques},
@@ -103,6 +104,11 @@ def _describe_entity(entity: Entity) -> dict[str, Any]:
     }
 
 
+def _describe_state(state: State) -> dict[str, Any]:
+    invoked = {} if state.invoke is None else {"invoke": state.invoke, "withdraw": state.withdraw}
+    return {"initial": state.initial, "final": state.final, **invoked}
+
+
 def _describe_transition(transition: Transition) -> dict[str, Any]:
     parameters = [
         {"name": p.name, **p.type.describe(), "optional": p.optional, "default": describe_value(p.default)}
@@ -119,4 +125,6 @@ def _describe_transition(transition: Transition) -> dict[str, Any]:
         "uses": list(transition.uses),
         "body": transition.body_hash,
         "precondition": transition.precondition,
+        **({} if transition.trigger is None else {"trigger": transition.trigger.describe()}),
+        **({"assigns": {n: describe(v) for n, v in transition.assigns}} if transition.assigns else {}),
     }

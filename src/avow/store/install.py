@@ -24,6 +24,7 @@ from avow.store.tables import (
     add_constraint,
     constraints_of,
     create_table,
+    destinations,
     edges,
     functions,
     quota_broken,
@@ -128,6 +129,9 @@ async def _record_boundary(connection: Connection, system: System) -> None:
         text("install.sql", "record_boundary"),
         system.fingerprint,
         system.description,
+    )
+    await connection.executemany(
+        text("install.sql", "record_destination"), [(name,) for name in destinations(system)]
     )
     await connection.executemany(
         text("install.sql", "record_edge"),

@@ -282,6 +282,7 @@ def functions(system: System) -> list[str]:
         parts["lock_versions"].substitute(branches=lock),
         parts["apply_entries"].substitute(branches=apply),
         parts["demand_quotas"].substitute(branches=quotas),
+        whole("work.sql").substitute(Roles.of(system).quoted()),
         whole("commit.sql").substitute(
             Roles.of(system).quoted(),
             name=literal(system.name),
@@ -380,3 +381,8 @@ def edges(system: System) -> list[tuple[str, str, str, str]]:
             sources = ("",) if t.creation else t.sources
             found.extend((entity.name, t.name, source, t.target) for source in sources)
     return found
+
+
+def destinations(system: System) -> list[str]:
+    """Where calls of this system go, sorted."""
+    return sorted({effect.destination for e in system.entities.values() for effect in e.effects.values()})

@@ -57,6 +57,7 @@ class Write:
     reads:   versions that the decision rests on; None: locked, whatever its version.
     written: which of them it changes. headers, payloads: the audit entries.
     refusal: what to remember of a refused command.
+    settles: the thing to be done that this does: its number, and the taking of it.
     """
 
     answer: Answer
@@ -65,6 +66,7 @@ class Write:
     headers: Sequence[bytes] = ()
     payloads: Sequence[bytes] = ()
     refusal: Mapping[str, Any] | None = None
+    settles: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -91,6 +93,11 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """What the write would settle is no longer the caller's to settle; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
     """The database holds a rule that the command would break; nothing was written."""
 
@@ -109,7 +116,7 @@ class WriteRefused(Exception):
         super().__init__(f"SQLSTATE {fault.sqlstate}" + (f", {about}" if about else ""))
 
 
-Outcome: TypeAlias = Done | Stale | Replay | Broken
+Outcome: TypeAlias = Done | Stale | Replay | Settled | Broken
 Decide: TypeAlias = Callable[[Loaded], Write]
 
 
@@ -242,7 +249,12 @@ class Transactions:
         raise WriteRefused(error) from None
 
 
-_OUTCOMES: Mapping[str, Outcome] = {"done": Done(), "stale": Stale(), "replay": Replay()}
+_OUTCOMES: Mapping[str, Outcome] = {
+    "done": Done(),
+    "stale": Stale(),
+    "replay": Replay(),
+    "settled": Settled(),
+}
 
 
 def _columns(commits: Sequence[Commit]) -> list[list[Any]]:
@@ -251,6 +263,7 @@ def _columns(commits: Sequence[Commit]) -> list[list[Any]]:
     keys = [c.key for c in commits]
     placed = list(enumerate((c.write for c in commits), 1))
     locks = [(place, lock) for place, write in placed for lock in write.reads.items()]
+    settling = [(place, write.settles) for place, write in placed if write.settles is not None]
     writing = {key[0] for _, write in placed for key in write.written}
     return [
         [None if key is None else key.id for key in keys],
@@ -270,4 +283,7 @@ def _columns(commits: Sequence[Commit]) -> list[list[Any]]:
         [header for _, write in placed for header in write.headers],
         [place for place, write in placed for _ in write.payloads],
         [payload for _, write in placed for payload in write.payloads],
+        [place for place, _ in settling],
+        [work for _, (work, _) in settling],
+        [fence for _, (_, fence) in settling],
     ]

@@ -12,18 +12,21 @@
 --             p_lock_versions: what its decision rests on (version null: any); p_lock_writes: whether
 --             records of this kind are locked for writing.
 -- Each entry, in the order of the steps: p_entry_of: the command's place; p_headers: canonical audit headers.
+-- Each thing to be done that a command settles, a call or a time: p_settle_of: the command's place; p_works,
+--             p_fences: which, and the taking of it that is settled.
 -- Each long value that headers name by its SHA-256: p_payload_of: the command's place; p_payloads.
 -- p_patient: whether to wait for locks as long as a statement may, and not just for a moment.
 --
 -- Returns the outcome of each command: done; stale (a version has moved on: decide again); replay (the key
--- has an answer). Raises AV002 for what doesn't belong here, AV003 for a decision that was overtaken, 55P03
+-- has an answer); settled (what it would settle is no longer the caller's to settle). Raises AV002 for what doesn't belong here, AV003 for a decision that was overtaken, 55P03
 -- where one of them would have to wait for a lock. Nothing is written then.
 CREATE OR REPLACE FUNCTION avow.commit(
     p_tenant text,
     p_keys uuid[], p_fingerprints bytea[], p_statuses smallint[], p_bodies bytea[], p_kinds text[],
     p_records uuid[], p_versions bigint[], p_refusals jsonb[],
     p_lock_of integer[], p_lock_kinds text[], p_lock_ids uuid[], p_lock_versions bigint[], p_lock_writes boolean[],
-    p_entry_of integer[], p_headers bytea[], p_payload_of integer[], p_payloads bytea[], p_patient boolean
+    p_entry_of integer[], p_headers bytea[], p_payload_of integer[], p_payloads bytea[],
+    p_settle_of integer[], p_works bigint[], p_fences bigint[], p_patient boolean
 ) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD'
     -- The plans are kept while tables grow, and each of them is to be an index lookup per command.
@@ -32,6 +35,7 @@ CREATE OR REPLACE FUNCTION avow.commit(
 DECLARE
     dropped  integer[];  -- the commands that are left out
     replayed integer[];
+    settled  integer[] := '{}';
     moment   timestamptz;
     setting  text;
 BEGIN
@@ -47,6 +51,10 @@ BEGIN
 
     dropped := avow.lock_versions(p_tenant, p_lock_of, p_lock_kinds, p_lock_ids, p_lock_versions, p_lock_writes);
     moment := avow.now();
+    IF cardinality(p_works) > 0 THEN
+        settled := avow.settle_work(p_tenant, dropped, p_settle_of, p_works, p_fences);
+        dropped := dropped || settled;
+    END IF;
     replayed := avow.keep_answers(
         p_tenant, dropped, p_keys, p_fingerprints, p_statuses, p_bodies, p_kinds, p_records, p_versions, moment);
     dropped := dropped || replayed;
@@ -72,7 +80,7 @@ BEGIN
         RETURN array_fill('done'::text, ARRAY[cardinality(p_keys)]);
     END IF;
     RETURN ARRAY(
-        SELECT CASE WHEN place = ANY (replayed) THEN 'replay' WHEN place = ANY (dropped) THEN 'stale' ELSE 'done' END
+        SELECT CASE WHEN place = ANY (replayed) THEN 'replay' WHEN place = ANY (settled) THEN 'settled' WHEN place = ANY (dropped) THEN 'stale' ELSE 'done' END
         FROM generate_series(1, cardinality(p_keys)) AS place ORDER BY place);
 END
 $function$;
@@ -126,6 +134,7 @@ DECLARE
     recent  boolean;
     by_hash boolean;
     again   boolean;
+    waiting boolean;
     written integer;
 BEGIN
     WITH given AS MATERIALIZED (
@@ -154,8 +163,8 @@ BEGIN
            bool_and(sound IS TRUE),
            bool_and(abs(extract(epoch FROM p_now - (entry ->> 'at')::timestamptz)) <= 60),
            bool_or(entry ?| ARRAY['changes_sha256', 'input_sha256']),
-           count(DISTINCT (entry ->> 'kind', entry ->> 'id')) < count(*)
-    INTO entries, leaves, kinds, sound, recent, by_hash, again
+           count(DISTINCT (entry ->> 'kind', entry ->> 'id')) < count(*), bool_or(entry ? 'waits')
+    INTO entries, leaves, kinds, sound, recent, by_hash, again, waiting
     FROM judged;
     IF entries IS NULL THEN
         RETURN p_now;
@@ -178,6 +187,9 @@ BEGIN
     -- Only now, when every row is as the commands leave it.
     IF kinds && ARRAY[@{counted}]::text[] THEN
         PERFORM avow.demand_quotas(p_tenant, entries);
+    END IF;
+    IF waiting THEN
+        written := avow.put_work(p_tenant, entries, p_now);
     END IF;
     IF by_hash OR cardinality(p_payloads) > 0 THEN
         PERFORM avow.demand_payloads(p_tenant, entries, ARRAY(
@@ -238,5 +250,5 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA avow FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION avow.now(), avow.tenant() TO @{application}, @{reader};
 GRANT EXECUTE ON FUNCTION
     avow.commit(text, uuid[], bytea[], smallint[], bytea[], text[], uuid[], bigint[], jsonb[],
-        integer[], text[], uuid[], bigint[], boolean[], integer[], bytea[], integer[], bytea[], boolean),
+        integer[], text[], uuid[], bigint[], boolean[], integer[], bytea[], integer[], bytea[], integer[], bigint[], bigint[], boolean),
     avow.lock_records(text, text[], uuid[], boolean[]), avow.find_api_key(text) TO @{application};

@@ -37,6 +37,10 @@ ON CONFLICT (fingerprint) DO UPDATE SET in_force_since = clock_timestamp()
 -- One transition that avow.commit lets happen under a boundary.
 INSERT INTO avow.edge (boundary, kind, transition, source, target) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
 
+-- name: record_destination
+-- Somewhere calls go.
+INSERT INTO avow.destination (destination) VALUES ($1) ON CONFLICT DO NOTHING
+
 -- name: functions_made
 -- The digest of the functions that were made last, as it was noted.
 SELECT obj_description(to_regnamespace('avow'), 'pg_namespace')

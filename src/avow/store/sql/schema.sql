@@ -93,6 +93,62 @@ CREATE TABLE avow.refusal (
     request text NOT NULL
 );
 
+-- What is to be done later: calls to the outside, and times that will come. A row is here only as long as
+-- it is to be done, so that finding what is ready costs what is ready.
+-- name: the effect or transition; key: of all attempts of one call, with `generation` once that was used up.
+-- ready_at: when it may be taken next; a taken one comes back then, if it wasn't settled (its lease). Infinity:
+-- it waits for a person. fence: counts takings; whoever settles it has to name the one in force.
+CREATE TABLE avow.work (
+    work        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant      text NOT NULL,
+    kind        text NOT NULL,
+    id          uuid NOT NULL,
+    name        text NOT NULL,
+    version     bigint NOT NULL,
+    destination text NOT NULL,
+    line        text NOT NULL,
+    key         uuid NOT NULL,
+    generation  smallint NOT NULL DEFAULT 0,
+    due         timestamptz NOT NULL,
+    ready_at    timestamptz NOT NULL,
+    taken       boolean NOT NULL DEFAULT false,
+    fence       bigint NOT NULL DEFAULT 0,
+    attempt     integer NOT NULL DEFAULT 0,
+    unclear     boolean NOT NULL DEFAULT false,
+    stuck       text,
+    detail      text NOT NULL DEFAULT '',
+    request     text NOT NULL,
+    since       timestamptz NOT NULL,
+    UNIQUE (tenant, kind, id, name)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
+CREATE INDEX work_ready ON avow.work (destination, ready_at);
+CREATE INDEX work_line ON avow.work (destination, line, work) WHERE line <> '';
+CREATE INDEX work_stuck ON avow.work (tenant, destination) WHERE stuck IS NOT NULL;
+
+-- Limits that all workers share: pauses, and how many calls may begin now.
+CREATE TABLE avow.destination (
+    destination text PRIMARY KEY,
+    paused      text,
+    allowance   double precision NOT NULL DEFAULT 0,
+    counted_at  timestamptz NOT NULL DEFAULT avow.now()
+);
+
+-- What became of attempts that didn't settle a call.
+CREATE TABLE avow.attempt (
+    attempt  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant   text NOT NULL,
+    kind     text NOT NULL,
+    id       uuid NOT NULL,
+    name     text NOT NULL,
+    key      uuid NOT NULL,
+    number   integer NOT NULL,
+    fence    bigint NOT NULL,
+    at       timestamptz NOT NULL DEFAULT avow.now(),
+    outcome  text NOT NULL,
+    detail   text NOT NULL
+);
+CREATE INDEX attempt_of ON avow.attempt (tenant, kind, id);
+
 -- API keys: only a keyed hash of each secret. Two secrets may be live while one replaces the other.
 CREATE TABLE avow.api_key (
     id          text PRIMARY KEY,
@@ -109,7 +165,7 @@ CREATE TABLE avow.api_key (
 DO $$
 DECLARE relation text;
 BEGIN
-    FOREACH relation IN ARRAY ARRAY['audit', 'payload', 'idempotency', 'refusal'] LOOP
+    FOREACH relation IN ARRAY ARRAY['audit', 'payload', 'idempotency', 'refusal', 'work', 'attempt'] LOOP
         EXECUTE format('ALTER TABLE avow.%I ENABLE ROW LEVEL SECURITY', relation);
         EXECUTE format('ALTER TABLE avow.%I FORCE ROW LEVEL SECURITY', relation);
         EXECUTE format('CREATE POLICY tenant ON avow.%I USING (tenant = avow.tenant())', relation);
@@ -122,8 +178,13 @@ END $$;
 -- Keys are forgotten after a time, those of all tenants together; see retention.sql.
 CREATE POLICY owner_forgets ON avow.idempotency FOR DELETE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
 
-GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock TO @{application};
-GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock TO @{reader};
+-- Workers take what is ready of all tenants together; see work.sql.
+CREATE POLICY owner_works ON avow.work FOR UPDATE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
+CREATE POLICY owner_ends ON avow.work FOR DELETE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
+CREATE POLICY owner_tries ON avow.attempt FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
+
+GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.destination TO @{application};
+GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.destination TO @{reader};
 
 -- An API key by its public id; the application never sees the table.
 CREATE FUNCTION avow.find_api_key(p_id text)

@@ -1,0 +1,129 @@
+"""One attempt of one call to the outside: the owner's function is run, and how it ended is told.
+
+It must never decide what is done about it, nor guess: what isn't a result, a definite no or a certain "not
+done" is unclear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from avow.model.effect import Effect
+from avow.model.outcome import Declined, NotDone, Unclear
+from avow.model.types import Misfit, Value
+
+THREADS_MAX = 64
+"""How many plain functions may run at once in a process; each has a thread of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """It was done, and this is what it returned."""
+
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class No:
+    """It certainly wasn't done, and won't be."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """It certainly wasn't done by this attempt, and may be tried again."""
+
+    reason: str
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DontKnow:
+    """It may have been done. answered: the other side answered, with a fault of its own."""
+
+    reason: str
+    answered: bool = False
+
+
+Ending: TypeAlias = Result | No | NotYet | DontKnow
+
+
+@dataclass(slots=True)
+class Call:
+    """What an effect's function is given beside the record.
+
+    key:     the idempotency key of this call, the same in each of its attempts. attempt: from 1.
+    tenant:  whose record it is. http: a client for this call's destination, which sends the key along.
+    """
+
+    key: str
+    attempt: int
+    tenant: str
+    http: Any = field(repr=False)
+
+
+class Caller:
+    """Runs effects' functions: async ones on this loop, plain ones in threads."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="effect")
+
+    async def attempt(self, effect: Effect, record: Any, call: Call) -> Ending:
+        """Make the call once, within the effect's timeout."""
+        ending = await self._run(effect.function, effect.timeout_s, record, call)
+        return _fitted(effect, ending) if isinstance(ending, Result) else ending
+
+    async def look_up(self, effect: Effect, record: Any, call: Call) -> Ending:
+        """Ask what became of the call: its result, `NotYet` where it was never done, or still unclear."""
+        if effect.lookup is None:
+            return DontKnow("there is no lookup")
+        ending = await self._run(effect.lookup, effect.timeout_s, record, call)
+        match ending:
+            case Result(None):
+                return NotYet("the other side knows nothing of it")
+            case Result():
+                return _fitted(effect, ending)
+            case No(code, reason):
+                return No(code, reason)
+            case NotYet(reason) | DontKnow(reason):
+                return DontKnow(f"the lookup failed: {reason}")
+
+    async def _run(self, function: Callable[..., Any], timeout_s: float, record: Any, call: Call) -> Ending:
+        try:
+            async with asyncio.timeout(timeout_s):
+                if inspect.iscoroutinefunction(function):
+                    return Result(await function(record, call))
+                loop = asyncio.get_running_loop()
+                # A thread can't be ended: one that is late runs on, and nobody hears it any more.
+                return Result(await loop.run_in_executor(self._threads, function, record, call))
+        except Declined as declined:
+            return No(declined.code, str(declined))
+        except NotDone as fault:
+            return NotYet(str(fault), fault.retry_after_s)
+        except Unclear as fault:
+            return DontKnow(str(fault), fault.answered)
+        except TimeoutError:
+            return DontKnow(f"no answer within {timeout_s:g} s")
+        except Exception as error:  # noqa: BLE001 - the owner's function; whatever it raises, we can't know
+            return DontKnow(f"the function raised {type(error).__name__}")
+
+    def close(self) -> None:
+        """Let threads go as they end; none is waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _fitted(effect: Effect, ending: Result) -> Ending:
+    """A result in its stored form. One that doesn't fit was done all the same, and is for a person to see."""
+    if effect.result is None:
+        return Result(None)
+    try:
+        return Result(effect.result.fit(ending.value, "#"))
+    except Misfit as misfit:
+        return DontKnow(f"its result doesn't fit the declaration: {misfit}", answered=True)

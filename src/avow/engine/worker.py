@@ -1,0 +1,300 @@
+"""Does what is to be done later: makes calls to the outside, and lets times come.
+
+Whatever comes of it is a command like any other, decided by the kernel and committed by the one write path,
+which at the same time settles the work: under the fencing number of this taking, so that the answer of a
+worker that was thought dead changes nothing. Any worker does any other's work once its lease has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid5
+
+from avow.engine.breaker import Breaker
+from avow.engine.calls import Call, Caller, DontKnow, Ending, No, NotYet, Result
+from avow.engine.execute import Engine, Outrun, Reply, Request
+from avow.engine.leases import LEASE_S, Leases
+from avow.errors import Problem, ProblemError
+from avow.kernel.command import Record
+from avow.kernel.view import reading_handle
+from avow.model.actor import Actor
+from avow.model.draft import BodyFault
+from avow.model.effect import DONE, FAILED, UNKNOWN, Effect
+from avow.model.entity import Entity
+from avow.model.system import System
+from avow.model.trigger import OnOutcome
+from avow.model.types import Reference, Value
+from avow.model.values import Subject
+from avow.store import driver
+from avow.store.loading import Loaded, LoadPlan, Loads, plan_record
+from avow.store.pool import Pool
+from avow.store.queue import Queue, Work
+
+TAKEN_MAX = 64
+"""How much a process does at once."""
+POLL_S = 0.2
+"""How long a worker rests when nothing is ready and nobody wakes it."""
+RESTS_AFTER_FAULT_S = 1.0
+GRACE_S = 5.0
+"""How much longer than its timeout a call's lease is held: for its outcome to be committed."""
+DRAIN_S_MAX = 8.0
+"""How long an ending worker waits for what it has begun; the rest is taken over when its leases end."""
+CONTENTION_PAUSE_S = 0.05
+
+ENGINE = Subject("avow")
+"""Who acts where no actor does: a time has come, or a call has ended."""
+
+_log = logging.getLogger("avow.engine")
+
+OpenHttp = Callable[[Effect, Work, str], Any]
+"""Makes the HTTP client of one call, for a key."""
+
+
+class Worker:
+    """The work of one system in one process. `counts` tells how often what happened."""
+
+    def __init__(self, system: System, engine: Engine, pool: Pool, url: str, http: OpenHttp) -> None:
+        self.counts = Counter[str]()
+        self._system, self._engine, self._http = system, engine, http
+        self._queue, self._loads, self._leases = Queue(system, pool), Loads(pool), Leases(url)
+        self._caller, self._breaker = Caller(), Breaker()
+        self._woken, self._ending = asyncio.Event(), False
+        self._running = set[asyncio.Task[None]]()
+        self._plans = {
+            entity.name: plan_record(system, entity, _references(entity))
+            for entity in system.entities.values()
+            if entity.effects
+        }
+
+    def wake(self) -> None:
+        """Look for work now: something was committed that is ready, or will be."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Work until `stop` is called; then what has begun is brought to an end, within a bound."""
+        self._leases.start()
+        try:
+            while not self._ending:
+                self._woken.clear()
+                if not await self._begin_some():
+                    await self._rest(POLL_S)
+        finally:
+            await self._drain()
+            self._leases.stop()
+            self._caller.close()
+
+    def stop(self) -> None:
+        """Take nothing any more."""
+        self._ending = True
+        self._woken.set()
+
+    async def step(self) -> int:
+        """Do, once, everything that is ready now; how much that was. For tests, and for catching up."""
+        begun = await self._begin()
+        await asyncio.gather(*self._running)
+        return begun
+
+    async def _begin_some(self) -> int:
+        try:
+            return await self._begin()
+        except (ProblemError, TimeoutError, driver.DatabaseError, *driver.Lost) as error:
+            _log.warning("nothing could be taken: %s", type(error).__name__)
+            await self._rest(RESTS_AFTER_FAULT_S)
+            return 0
+
+    async def _rest(self, most_s: float) -> None:
+        try:
+            async with asyncio.timeout(most_s):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+    async def _begin(self) -> int:
+        """Take what is ready, as far as there is room, and begin to do it."""
+        room = TAKEN_MAX - len(self._running)
+        if room <= 0:
+            return 0
+        open_now = [name for name in self._queue.destinations if self._breaker.closed(name)]
+        taken = await self._queue.take(open_now, LEASE_S, room)
+        for work in taken:
+            task = asyncio.create_task(self._do(work))
+            self._running.add(task)
+            task.add_done_callback(self._done)
+        return len(taken)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._woken.set()  # there is room again
+
+    async def _drain(self) -> None:
+        if self._running:
+            await asyncio.wait(self._running, timeout=DRAIN_S_MAX)
+        for task in self._running:
+            task.cancel()
+
+    async def _do(self, work: Work) -> None:
+        """The one edge of a work: whatever goes wrong, its lease ends and somebody takes it again."""
+        try:
+            entity = self._system.entities.get(work.kind)
+            if entity is None:
+                await self._stick(work, "unknown-entity", "This process doesn't know the entity.")
+            elif (effect := entity.effects.get(work.name)) is not None:
+                await self._call(work, entity, effect)
+            elif work.name in entity.transitions:
+                await self._let_time_come(work)
+            else:
+                await self._stick(work, "unknown-work", f"The declaration has no {work.name}.")
+        except Outrun:
+            self.counts["stale"] += 1
+        except (ProblemError, TimeoutError, driver.DatabaseError, *driver.Lost) as error:
+            self.counts["interrupted"] += 1
+            _log.warning("%s.%s was interrupted: %s", work.kind, work.name, type(error).__name__)
+        except Exception:  # noqa: BLE001 - a worker goes on, whatever one piece of work does
+            self.counts["failed"] += 1
+            _log.exception("%s.%s failed", work.kind, work.name)
+            await self._stick(work, "internal-error", "The worker failed; its log says more.")
+
+    async def _let_time_come(self, work: Work) -> None:
+        reply = await self._settle(work, work.name, {})
+        if reply.problem is None:
+            self.counts["time"] += 1
+        elif reply.problem.code == "guard-failed":
+            await self._queue.give_back(work, "passed", reply.problem.detail)
+            self.counts["passed"] += 1
+
+    async def _call(self, work: Work, entity: Entity, effect: Effect) -> None:
+        loaded, record = await self._load(work)
+        if record is None or entity.states[record.state].invoke != effect.name:
+            self.counts["stale"] += 1  # the record has gone on, and with it this work
+            return
+        if entity.states[record.state].withdraw and not work.unclear:
+            await self._conclude(work, effect, No("withdrawn", "It was withdrawn before it was made."))
+            return
+        actor = Actor(ENGINE, work.tenant)
+        handle = reading_handle(self._system, record, actor, loaded.now, loaded.records)
+        self._leases.hold(work, 2 * effect.timeout_s + GRACE_S)
+        try:
+            ending = await self._attempt(work, effect, handle)
+            await self._conclude(work, effect, ending)
+        finally:
+            self._leases.let_go(work)
+
+    async def _load(self, work: Work) -> tuple[Loaded, Record | None]:
+        plan: LoadPlan = self._plans[work.kind]
+        loaded = await self._loads.load(plan, work.tenant, plan.wanted(None, work.id, {}))
+        return loaded, loaded.records.get((work.kind, work.id))
+
+    async def _attempt(self, work: Work, effect: Effect, handle: Any) -> Ending:
+        """One attempt, and what a lookup says of it where it ended unclear and isn't sent again."""
+        key = call_key(work)
+        call = Call(key, work.attempt, work.tenant, self._http(effect, work, key))
+        if work.unclear and not effect.keyed:
+            ending: Ending = DontKnow("an earlier attempt ended without an answer")
+        else:
+            self.counts["called"] += 1
+            ending = await self._caller.attempt(effect, handle, call)
+            self._breaker.note(effect.destination, failed=isinstance(ending, NotYet | DontKnow))
+            if isinstance(ending, NotYet) and work.unclear:
+                ending = DontKnow(f"{ending.reason}, and an earlier attempt ended without an answer")
+        if (
+            isinstance(ending, DontKnow)
+            and effect.lookup is not None
+            and not self._sent_again(work, effect, ending)
+        ):
+            self.counts["looked-up"] += 1
+            return await self._caller.look_up(effect, handle, call)
+        return ending
+
+    def _sent_again(self, work: Work, effect: Effect, ending: Ending) -> bool:
+        """Whether an unclear call goes out once more, under the same key."""
+        kept = effect.keeps_faults and isinstance(ending, DontKnow) and ending.answered
+        return effect.keyed and not kept and _attempts_left(work, effect)
+
+    async def _conclude(self, work: Work, effect: Effect, ending: Ending) -> None:
+        """What is done about how an attempt ended."""
+        match ending:
+            case Result(value):
+                given = {} if effect.result is None else {"result": value}
+                await self._settle(work, f"{effect.name}.{DONE}", given)
+                self.counts[DONE] += 1
+            case No(code, reason):
+                await self._settle(
+                    work, f"{effect.name}.{FAILED}", {"code": code[:100], "reason": reason[:1_000]}
+                )
+                self.counts[FAILED] += 1
+            case NotYet(reason, retry_after_s):
+                if _attempts_left(work, effect):
+                    await self._try_again(work, effect, ending, reason, retry_after_s or 0.0)
+                else:
+                    await self._conclude(work, effect, No("attempts-exhausted", reason))
+            case DontKnow(reason):
+                if self._sent_again(work, effect, ending):
+                    await self._try_again(work, effect, ending, reason, 0.0)
+                else:
+                    await self._leave_unknown(work, effect, reason)
+
+    async def _try_again(
+        self, work: Work, effect: Effect, ending: Ending, reason: str, least_s: float
+    ) -> None:
+        unclear = isinstance(ending, DontKnow)
+        pause_s = max(least_s, effect.retry.pause_s(work.attempt, random.random()))
+        # What the other side has kept under this key it would only say again; it was never done, so the next
+        # attempt is another request.
+        again = effect.keeps_faults and not unclear
+        await self._queue.give_back(
+            work, "unclear" if unclear else "not-done", reason, pause_s=pause_s, unclear=unclear, again=again
+        )
+        self.counts["again"] += 1
+
+    async def _leave_unknown(self, work: Work, effect: Effect, reason: str) -> None:
+        """Nobody can tell. That is what the declared transition is told, or else a person."""
+        entity = self._system.entities[work.kind]
+        trigger = OnOutcome(effect.name, UNKNOWN)
+        if any(t.trigger == trigger for t in entity.transitions.values()):
+            await self._settle(work, str(trigger), {"code": UNKNOWN, "reason": reason[:1_000]})
+        else:
+            await self._stick(work, UNKNOWN, reason, unclear=True)
+        self.counts[UNKNOWN] += 1
+
+    async def _settle(self, work: Work, command: str, given: Mapping[str, Value]) -> Reply:
+        """Give the command that settles the work. What refuses it, other than a guard of a time, sticks."""
+        request = Request(
+            entity=work.kind, command=command, record=work.id, input=given,
+            actor=Actor(ENGINE, work.tenant), key=None, fingerprint=b"", request_id=work.request,
+            settles=(work.work, work.fence),
+        )  # fmt: skip
+        try:
+            reply = await self._engine.execute(request)
+        except BodyFault as fault:
+            reply = Reply(500, problem=Problem("internal-error", str(fault)))
+        problem = reply.problem
+        if problem is not None and not (problem.code == "guard-failed" and work.name == command):
+            await self._stick(work, problem.code, problem.detail)
+        return reply
+
+    async def _stick(self, work: Work, stuck: str, detail: str, *, unclear: bool = False) -> None:
+        """Let it wait for a person."""
+        if await self._queue.give_back(work, "stuck", detail, stuck=stuck, unclear=unclear or work.unclear):
+            self.counts["stuck"] += 1
+            _log.warning("%s %s: %s is stuck: %s", work.kind, work.id, work.name, stuck)
+        else:
+            self.counts["stale"] += 1
+
+
+def call_key(work: Work) -> str:
+    """The idempotency key of all attempts of a call, until what was answered under it uses it up."""
+    return str(work.key if work.generation == 0 else uuid5(work.key, str(work.generation)))
+
+
+def _attempts_left(work: Work, effect: Effect) -> bool:
+    return effect.retry.attempts is None or work.attempt < effect.retry.attempts
+
+
+def _references(entity: Entity) -> tuple[tuple[str], ...]:
+    """What an effect sees besides its record: whatever that refers to directly."""
+    return tuple((f.name,) for f in entity.fields.values() if isinstance(f.type, Reference))

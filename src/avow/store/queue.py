@@ -1,0 +1,103 @@
+"""What is to be done later, as workers see it: taken under a lease, kept, given back.
+
+Settling it is no business of this module: that is a command, committed with everything that it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from avow.model.effect import Effect
+from avow.model.system import System
+from avow.store.driver import Connection
+from avow.store.pool import Pool
+from avow.store.statements import text
+
+TIMES = ""
+"""The destination of what goes nowhere: times that come."""
+DETAIL_LENGTH_MAX = 1_000
+
+_TAKE, _KEEP, _GIVE_BACK = (text("queue.sql", name) for name in ("take", "keep", "give_back"))
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something to be done, taken by this process until its lease ends.
+
+    name:    the effect to be called, or the transition whose time has come. version: the record's, at which
+             it was asked for. key, generation: what all attempts of one call have in common.
+    fence:   the number of this taking; whoever settles or gives back has to name it.
+    attempt: how often it has been taken. unclear: whether an earlier attempt may have been carried out.
+    request: the id of the request that asked for it.
+    """
+
+    work: int
+    tenant: str
+    kind: str
+    id: UUID
+    name: str
+    version: int
+    key: UUID
+    generation: int
+    due: datetime
+    fence: int
+    attempt: int
+    unclear: bool
+    request: str
+
+
+class Queue:
+    """The work of one system, of all tenants."""
+
+    def __init__(self, system: System, pool: Pool) -> None:
+        self._pool = pool
+        effects = [effect for entity in system.entities.values() for effect in entity.effects.values()]
+        self._limits = {effect.destination: _limits(effect.destination, effects) for effect in effects}
+        self._limits[TIMES] = (None, None)
+
+    @property
+    def destinations(self) -> Collection[str]:
+        """Every destination of this system's calls, and TIMES."""
+        return self._limits.keys()
+
+    async def take(self, destinations: Sequence[str], lease_s: float, most: int) -> list[Work]:
+        """Take up to `most` of what is ready, of each destination in its turn, for as long as the lease."""
+        limits = [self._limits[name] for name in destinations]
+        async with self._pool.borrow() as connection:
+            rows = await connection.fetch(
+                _TAKE, list(destinations), [rate for rate, _ in limits], [count for _, count in limits],
+                round(lease_s * 1_000), most,
+            )  # fmt: skip
+        return [Work(*row) for row in rows]
+
+    async def give_back(
+        self, work: Work, outcome: str, detail: str, *, pause_s: float | None = None,
+        stuck: str | None = None, unclear: bool = False, again: bool = False,
+    ) -> bool:  # fmt: skip
+        """Give back what wasn't settled: to be tried again after a pause, or stuck until a person has looked
+        at it; with neither, it isn't done any more. False: it was the caller's no longer.
+        """
+        pause_ms = None if pause_s is None else round(pause_s * 1_000)
+        async with self._pool.borrow() as connection:
+            return await connection.fetchval(
+                _GIVE_BACK, work.work, work.fence, outcome, detail[:DETAIL_LENGTH_MAX], pause_ms, stuck,
+                unclear, again,
+            )  # fmt: skip
+
+
+async def keep(connection: Connection, held: Collection[tuple[int, int]], lease_s: float) -> set[int]:
+    """Hold leases for longer: of works, each with its fence; gives back those that are still the caller's."""
+    works, fences = [work for work, _ in held], [fence for _, fence in held]
+    rows = await connection.fetch(_KEEP, works, fences, round(lease_s * 1_000))
+    return {row[0] for row in rows}
+
+
+def _limits(destination: str, effects: Sequence[Effect]) -> tuple[float | None, int | None]:
+    """The strictest limits that the effects of one destination declare."""
+    own = [effect for effect in effects if effect.destination == destination]
+    rates = [effect.rate_per_s for effect in own if effect.rate_per_s is not None]
+    counts = [effect.concurrency for effect in own if effect.concurrency is not None]
+    return min(rates, default=None), min(counts, default=None)

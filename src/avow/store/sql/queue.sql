@@ -1,0 +1,14 @@
+-- How workers call the functions of work.sql.
+
+-- name: take
+-- Take what is ready.
+SELECT work, tenant, kind, id, name, version, key, generation, due, fence, attempt, unclear, request
+FROM avow.take_work($1, $2, $3, $4, $5)
+
+-- name: keep
+-- Keep what is being done for longer.
+SELECT avow.keep_work($1, $2, $3)
+
+-- name: give_back
+-- Give back what wasn't settled.
+SELECT avow.give_back_work($1, $2, $3, $4, $5, $6, $7, $8)

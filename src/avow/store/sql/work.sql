@@ -1,0 +1,186 @@
+-- What is to be done later, as the workers see it. Owned by the owner role; the application has no other way to
+-- change it. Nothing here locks a record: a command locks its records first, and then what they wait for.
+
+-- Take what is ready, at most p_most of it: of each destination in its turn, the longest ready first. Taken rows
+-- come back by themselves when their lease ends. p_rates and p_concurrencies: how many calls of each destination may
+-- begin each second, and be under way; null: any number. A destination that another worker is counting is left to it.
+CREATE OR REPLACE FUNCTION avow.take_work(
+    p_destinations text[], p_rates float8[], p_concurrencies integer[], p_lease_ms integer, p_most integer)
+    RETURNS SETOF avow.work
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    -- The plan is kept while the table grows; it is to read what is ready and nothing else.
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_bitmapscan = off
+    AS $function$
+DECLARE
+    moment   timestamptz := avow.now();
+    taken_by interval := p_lease_ms * interval '1 ms';
+    setting  text := set_config('avow.scope', 'all', true);
+    counted  avow.destination;
+    room     integer;
+    begun    integer;
+    left_over integer := p_most;
+BEGIN
+    FOR place IN 1 .. cardinality(p_destinations) LOOP
+        EXIT WHEN left_over <= 0;
+        CONTINUE WHEN NOT EXISTS (
+            SELECT FROM avow.work w WHERE w.destination = p_destinations[place] AND w.ready_at <= moment);
+        room := left_over;
+        IF p_rates[place] IS NOT NULL OR p_concurrencies[place] IS NOT NULL THEN
+            SELECT * INTO counted FROM avow.destination d WHERE d.destination = p_destinations[place] FOR UPDATE SKIP LOCKED;
+            CONTINUE WHEN NOT FOUND;
+            room := avow.room_at(counted, p_rates[place], p_concurrencies[place], moment, left_over);
+        END IF;
+        CONTINUE WHEN room <= 0 OR EXISTS (
+            SELECT FROM avow.destination d WHERE d.destination = p_destinations[place] AND d.paused IS NOT NULL);
+        RETURN QUERY
+            UPDATE avow.work w SET taken = true, fence = w.fence + 1, attempt = w.attempt + 1,
+                unclear = w.unclear OR w.taken, ready_at = moment + taken_by
+            WHERE w.work = ANY (ARRAY(
+                SELECT r.work FROM avow.work r
+                WHERE r.destination = p_destinations[place] AND r.ready_at <= moment
+                    AND (r.line = '' OR NOT EXISTS (
+                        SELECT FROM avow.work o
+                        WHERE o.destination = r.destination AND o.line = r.line AND o.work < r.work))
+                ORDER BY r.ready_at LIMIT room FOR UPDATE OF r SKIP LOCKED))
+            RETURNING w.*;
+        GET DIAGNOSTICS begun = ROW_COUNT;
+        left_over := left_over - begun;
+        IF p_rates[place] IS NOT NULL THEN
+            UPDATE avow.destination d SET counted_at = moment, allowance = least(greatest(p_rates[place], 1),
+                counted.allowance + p_rates[place] * extract(epoch FROM moment - counted.counted_at)) - begun
+            WHERE d.destination = p_destinations[place];
+        END IF;
+    END LOOP;
+END
+$function$;
+
+-- How many calls of a destination may begin now. Owner only.
+CREATE OR REPLACE FUNCTION avow.room_at(
+    p_destination avow.destination, p_rate float8, p_concurrency integer, p_now timestamptz, p_most integer)
+    RETURNS integer
+    LANGUAGE plpgsql
+    AS $function$
+DECLARE room integer := p_most;
+BEGIN
+    IF p_rate IS NOT NULL THEN
+        room := least(room, floor(least(greatest(p_rate, 1), p_destination.allowance
+            + p_rate * extract(epoch FROM p_now - p_destination.counted_at)))::integer);
+    END IF;
+    IF p_concurrency IS NOT NULL THEN
+        room := least(room, p_concurrency - (
+            SELECT count(*) FROM avow.work w
+            WHERE w.destination = p_destination.destination AND w.taken AND w.ready_at > p_now
+                AND w.ready_at < 'infinity')::integer);
+    END IF;
+    RETURN room;
+END
+$function$;
+
+-- Keep what is being done for longer; returns what of it is still the caller's.
+CREATE OR REPLACE FUNCTION avow.keep_work(p_works bigint[], p_fences bigint[], p_lease_ms integer) RETURNS SETOF bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE setting text := set_config('avow.scope', 'all', true);
+BEGIN
+    RETURN QUERY
+        UPDATE avow.work w SET ready_at = avow.now() + p_lease_ms * interval '1 ms'
+        FROM unnest(p_works, p_fences) AS g (work, fence)
+        WHERE w.work = g.work AND w.fence = g.fence AND w.taken RETURNING w.work;
+END
+$function$;
+
+-- Give back what wasn't settled by a command, and remember why. It is tried again after p_pause_ms; or, where p_stuck
+-- says why, once a person has looked at it; or, with neither, never again. p_unclear: nobody knows whether it was
+-- done. p_again: the next attempt goes under another key. Returns whether it was still the caller's: a stale worker
+-- changes nothing.
+CREATE OR REPLACE FUNCTION avow.give_back_work(
+    p_work bigint, p_fence bigint, p_outcome text, p_detail text, p_pause_ms bigint, p_stuck text, p_unclear boolean,
+    p_again boolean) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    setting text := set_config('avow.scope', 'all', true);
+    given   avow.work;
+BEGIN
+    IF p_pause_ms IS NULL AND p_stuck IS NULL THEN
+        DELETE FROM avow.work w WHERE w.work = p_work AND w.fence = p_fence RETURNING * INTO given;
+    ELSE
+        UPDATE avow.work w SET taken = false, unclear = p_unclear, stuck = p_stuck, detail = p_detail,
+            generation = w.generation + CASE WHEN p_again THEN 1 ELSE 0 END,
+            ready_at = CASE WHEN p_stuck IS NULL THEN avow.now() + p_pause_ms * interval '1 ms' ELSE 'infinity' END
+        WHERE w.work = p_work AND w.fence = p_fence RETURNING * INTO given;
+    END IF;
+    IF given.work IS NULL THEN
+        RETURN false;
+    END IF;
+    INSERT INTO avow.attempt (tenant, kind, id, name, key, number, fence, outcome, detail)
+    VALUES (given.tenant, given.kind, given.id, given.name, given.key, given.attempt, p_fence, p_outcome, p_detail);
+    RETURN true;
+END
+$function$;
+
+-- Leave out commands that settle what is no longer theirs to settle; what the others settle is gone. Owner only:
+-- avow.commit calls it, after the records are locked.
+CREATE OR REPLACE FUNCTION avow.settle_work(
+    p_tenant text, p_dropped integer[], p_settle_of integer[], p_works bigint[], p_fences bigint[]) RETURNS integer[]
+    LANGUAGE plpgsql
+    AS $function$
+DECLARE stale integer[];
+BEGIN
+    WITH given AS (
+        SELECT g.command, g.work, g.fence FROM unnest(p_settle_of, p_works, p_fences) AS g (command, work, fence)
+        WHERE g.command <> ALL (p_dropped)
+    ), settled AS (
+        DELETE FROM avow.work w USING given g
+        WHERE w.tenant = p_tenant AND w.work = g.work AND w.fence = g.fence RETURNING w.work
+    )
+    SELECT coalesce(array_agg(g.command), '{}') INTO stale
+    FROM given g WHERE NOT EXISTS (SELECT FROM settled s WHERE s.work = g.work);
+    RETURN stale;
+END
+$function$;
+
+-- Begin and end what records wait for, as their entries say; of a record's several entries the last one counts.
+-- Owner only.
+CREATE OR REPLACE FUNCTION avow.put_work(p_tenant text, p_entries jsonb[], p_now timestamptz) RETURNS integer
+    LANGUAGE plpgsql
+    AS $function$
+DECLARE begun integer;
+BEGIN
+    WITH named AS (
+        SELECT DISTINCT ON (1, 2, 3)
+            e.entry ->> 'kind' AS kind, (e.entry ->> 'id')::uuid AS id, w.name, w.wait,
+            (e.entry ->> 'ver')::bigint AS version, e.entry ->> 'request' AS request
+        FROM unnest(p_entries) WITH ORDINALITY AS e (entry, place),
+            jsonb_each(e.entry -> 'waits') AS w (name, wait)
+        WHERE e.entry ? 'waits' ORDER BY 1, 2, 3, e.place DESC
+    ), ended AS (
+        DELETE FROM avow.work w USING named n
+        WHERE w.tenant = p_tenant AND w.kind = n.kind AND w.id = n.id AND w.name = n.name AND n.wait = 'null'
+    )
+    INSERT INTO avow.work AS w (tenant, kind, id, name, version, destination, line, key, due, ready_at, request, since)
+    SELECT p_tenant, n.kind, n.id, n.name, n.version, n.wait ->> 'to', n.wait ->> 'line',
+        substr(encode(sha256(convert_to(concat_ws('/', p_tenant, n.kind, n.id, n.name, n.version), 'UTF8')), 'hex'), 1, 32)::uuid,
+        (n.wait ->> 'due')::timestamptz, (n.wait ->> 'due')::timestamptz, n.request, p_now
+    FROM named n WHERE n.wait <> 'null' ORDER BY n.kind, n.id, n.name
+    ON CONFLICT (tenant, kind, id, name) DO UPDATE SET
+        version = excluded.version, destination = excluded.destination, line = excluded.line, key = excluded.key,
+        generation = 0, due = excluded.due, ready_at = excluded.ready_at, taken = false, fence = w.fence + 1,
+        attempt = 0, unclear = false, stuck = NULL, detail = '', request = excluded.request, since = excluded.since;
+    GET DIAGNOSTICS begun = ROW_COUNT;
+    RETURN begun;
+END
+$function$;
+
+REVOKE ALL ON FUNCTION
+    avow.take_work(text[], float8[], integer[], integer, integer),
+    avow.room_at(avow.destination, float8, integer, timestamptz, integer),
+    avow.keep_work(bigint[], bigint[], integer),
+    avow.give_back_work(bigint, bigint, text, text, bigint, text, boolean, boolean),
+    avow.settle_work(text, integer[], integer[], bigint[], bigint[]), avow.put_work(text, jsonb[], timestamptz)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    avow.take_work(text[], float8[], integer[], integer, integer),
+    avow.keep_work(bigint[], bigint[], integer),
+    avow.give_back_work(bigint, bigint, text, text, bigint, text, boolean, boolean)
+    TO @{application};

@@ -1,0 +1,243 @@
+"""What is to be done later is done once, by whoever holds it, and never early."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from avow.engine.execute import Engine, Reply, Request
+from avow.engine.worker import Worker
+from avow.model.actor import Actor
+from avow.model.outcome import Declined, NotDone, Unclear
+from avow.model.system import System
+from avow.model.values import Subject
+from avow.store.driver import Connection
+from avow.store.pool import Pool, connect
+from tests.fix_database import MakeDatabase
+from tests.store.payment import Outside, Receipt, payments
+
+READY = "UPDATE avow.work SET ready_at = now() WHERE ready_at < 'infinity' AND destination <> ''"
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+ACTOR = Actor(Subject("alice"), "main")
+
+
+class Shop:
+    """A database of payments, with an engine, and workers that are stepped by hand."""
+
+    def __init__(self, system: System, url: str, admin: Connection) -> None:
+        self.system, self.url, self.admin = system, url, admin
+        self.pool = Pool(url)
+        self.engine = Engine(system, self.pool, lambda problem, command_id: b"{}")
+        self.worker = self.another()
+
+    def another(self) -> Worker:
+        return Worker(self.system, self.engine, self.pool, self.url, lambda *_: None)
+
+    async def do(self, command: str, record: UUID | None = None, **given: Any) -> Reply:
+        return await self.engine.execute(
+            Request("Payment", command, record, given, ACTOR, str(uuid4()), b"", "r")
+        )
+
+    async def capturing(self) -> UUID:
+        record = (await self.do("authorize", amount=5)).record
+        assert record is not None
+        await self.do("start", record)
+        return record
+
+    async def row(self, record: UUID) -> Any:
+        return await self.admin.fetchrow("SELECT * FROM payments.payments WHERE id = $1", record)
+
+    async def work(self) -> list[Any]:
+        return await self.admin.fetch("SELECT * FROM avow.work ORDER BY work")
+
+    async def at(self, moment: datetime) -> None:
+        await self.admin.execute("DELETE FROM avow.clock")
+        await self.admin.execute("INSERT INTO avow.clock (fixed) VALUES ($1)", moment)
+
+
+MakeShop = Callable[..., Any]
+
+
+@pytest.fixture
+def outside() -> Outside:
+    return Outside()
+
+
+@pytest.fixture
+def shop(database: MakeDatabase, outside: Outside) -> MakeShop:
+    @asynccontextmanager
+    async def make(**options: Any) -> AsyncIterator[Shop]:
+        system = payments(outside, **options)
+        made = database(system)
+        admin = await connect(made.admin_url)
+        shop = Shop(system, made.application_url, admin)
+        try:
+            yield shop
+        finally:
+            await shop.pool.close()
+            await admin.close()
+
+    return make
+
+
+async def test_a_call_is_made_once_and_its_result_is_a_transition(shop: MakeShop, outside: Outside) -> None:
+    async with shop() as s:
+        outside.answers = [Receipt("ch_1", 5)]
+        record = await s.capturing()
+        assert await s.worker.step() == 1
+        row = await s.row(record)
+        assert (row["state"], row["receipt"]) == ("captured", "ch_1")
+        assert await s.worker.step() == 0
+        assert await s.work() == []
+        assert len(outside.asked) == 1
+
+
+async def test_what_was_not_done_is_tried_again_under_the_same_key(shop: MakeShop, outside: Outside) -> None:
+    async with shop() as s:
+        outside.answers = [NotDone("refused"), Unclear("cut"), Receipt("ch_1", 5)]
+        record = await s.capturing()
+        await _until_settled(s)
+        assert (await s.row(record))["state"] == "captured"
+        assert len(outside.asked) == 3
+        assert len(set(outside.asked)) == 1
+
+
+async def test_a_definite_no_is_never_tried_again(shop: MakeShop, outside: Outside) -> None:
+    async with shop() as s:
+        outside.answers = [Declined("no", code="insufficient-funds")]
+        record = await s.capturing()
+        await _until_settled(s)
+        row = await s.row(record)
+        assert (row["state"], row["reason_code"]) == ("failed", "insufficient-funds")
+
+
+async def test_an_unclear_call_of_a_provider_without_keys_is_looked_up_and_not_repeated(
+    shop: MakeShop, outside: Outside
+) -> None:
+    async with shop(keyed=False, lookup=True) as s:
+        outside.answers, outside.lookups = [Unclear("cut")], [Receipt("ch_9", 5)]
+        record = await s.capturing()
+        await _until_settled(s)
+        assert (await s.row(record))["receipt"] == "ch_9"
+        assert len(outside.asked) == 1
+
+
+async def test_an_unclear_call_that_nobody_can_look_up_waits_for_a_person(
+    shop: MakeShop, outside: Outside
+) -> None:
+    async with shop(keyed=False) as s:
+        outside.answers = [Unclear("cut")]
+        record = await s.capturing()
+        assert await s.worker.step() == 1
+        assert await s.worker.step() == 0
+        (work,) = await s.work()
+        assert (work["stuck"], (await s.row(record))["state"]) == ("unknown", "capturing")
+
+
+async def test_an_unclear_call_takes_the_declared_transition(shop: MakeShop, outside: Outside) -> None:
+    async with shop(keyed=False, unknown=True) as s:
+        outside.answers = [Unclear("cut")]
+        record = await s.capturing()
+        await _until_settled(s)
+        assert (await s.row(record))["state"] == "doubtful"
+
+
+async def test_where_faults_are_kept_under_the_key_the_next_attempt_has_another(
+    shop: MakeShop, outside: Outside
+) -> None:
+    async with shop(keeps_faults=True, lookup=True) as s:
+        outside.answers = [Unclear("500", answered=True), Receipt("ch_1", 5)]
+        outside.lookups = [None]
+        record = await s.capturing()
+        await _until_settled(s)
+        assert (await s.row(record))["state"] == "captured"
+        assert len(set(outside.asked)) == 2
+
+
+async def test_a_stale_worker_changes_nothing(shop: MakeShop, outside: Outside) -> None:
+    async with shop() as s:
+        outside.answers = [Receipt("first", 5), Receipt("second", 5)]
+        record = await s.capturing()
+        slow = s.another()
+        (taken,) = await slow._queue.take(["capture"], 15.0, 10)  # pyright: ignore[reportPrivateUsage]
+        await s.admin.execute("UPDATE avow.work SET ready_at = now()")  # its lease has ended
+        assert await s.worker.step() == 1
+        await slow._do(taken)  # pyright: ignore[reportPrivateUsage]
+        assert slow.counts["stale"] == 1
+        row = await s.row(record)
+        assert (row["receipt"], row["version"]) == ("first", 3)
+
+
+async def test_a_cancelled_call_that_has_not_begun_is_not_made(shop: MakeShop, outside: Outside) -> None:
+    async with shop() as s:
+        record = await s.capturing()
+        await s.do("cancel", record)
+        await s.worker.step()
+        assert (await s.row(record))["state"] == "failed"
+        assert outside.asked == []
+
+
+async def test_a_cancelled_call_that_has_begun_is_waited_for(shop: MakeShop, outside: Outside) -> None:
+    async with shop() as s:
+        outside.answers = [Unclear("cut"), Receipt("ch_1", 5)]
+        record = await s.capturing()
+        await s.worker.step()
+        await s.do("cancel", record)
+        await _until_settled(s)
+        assert (await s.row(record))["state"] == "to_refund"
+        assert len(set(outside.asked)) == 1
+
+
+async def test_a_time_comes_once_and_never_early(shop: MakeShop) -> None:
+    async with shop() as s:
+        await s.at(NOON)
+        record = (await s.do("authorize", amount=5)).record
+        await s.at(NOON + timedelta(days=7) - timedelta(microseconds=1))
+        while await s.worker.step():
+            pass
+        assert (await s.row(record))["state"] == "authorized"
+        await s.at(NOON + timedelta(days=7))
+        await s.worker.step()
+        row = await s.row(record)
+        assert row["state"] == "lapsed"
+        assert await s.work() == []
+
+
+async def test_a_reminder_comes_again_while_the_record_stays(shop: MakeShop) -> None:
+    async with shop() as s:
+        await s.at(NOON)
+        record = (await s.do("authorize", amount=5)).record
+        for day in (2, 4, 6):
+            await s.at(NOON + timedelta(days=day))
+            while await s.worker.step():
+                pass
+        assert (await s.row(record))["reminded"] == 3
+
+
+async def test_a_time_given_by_a_field_moves_with_the_field(shop: MakeShop) -> None:
+    async with shop() as s:
+        await s.at(NOON)
+        record = (await s.do("authorize", amount=5, expires=NOON + timedelta(hours=1))).record
+        await s.do("extend", record, expires=NOON + timedelta(hours=3))
+        await s.at(NOON + timedelta(hours=2))
+        await s.worker.step()
+        assert (await s.row(record))["state"] == "authorized"
+        await s.at(NOON + timedelta(hours=3))
+        await s.worker.step()
+        assert (await s.row(record))["state"] == "lapsed"
+
+
+async def _until_settled(s: Shop) -> None:
+    """Step until nothing is to be done, making what waits for its next attempt ready."""
+    for _ in range(10):
+        await s.admin.execute(
+            "UPDATE avow.work SET ready_at = now() WHERE ready_at < 'infinity' AND destination <> ''"
+        )
+        if not await s.worker.step():
+            return
+    raise AssertionError("it never ends")
