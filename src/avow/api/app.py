@@ -23,8 +23,10 @@ from avow.api.queries import Queries
 from avow.api.routes import METHODS, Match, Operation, Resource, Route, Routes
 from avow.engine.execute import Engine
 from avow.engine.identifier import new_id_text
+from avow.engine.work_inside import WorkInside
+from avow.engine.worker import OpenHttp
 from avow.errors import EnvironmentFault, Problem, ProblemError, reject
-from avow.model.system import System
+from avow.model.system import System, waits
 from avow.store.faults import fault_of
 from avow.store.pool import Pool, connect
 from avow.store.reads import Reads
@@ -50,11 +52,16 @@ class Application:
     system: what is served. url: the database, with a login of the application role.
     secret: at least 32 bytes that all processes share; seals cursors.
     trust:  whose credentials are believed.
+    http:   makes the clients of calls to the outside; None: no work is done here, but by `avow work`.
     """
 
-    def __init__(self, system: System, url: str, secret: bytes, trust: Trust) -> None:
+    def __init__(
+        self, system: System, url: str, secret: bytes, trust: Trust, http: OpenHttp | None = None
+    ) -> None:
         self.system = system
         self._url, self._pool = url, Pool(url)
+        self._engine = Engine(system, self._pool, problem_body)
+        self._work = None if http is None or not waits(system) else WorkInside(system, self._engine, url, http)
         self._routes = Routes(system)
         self._started = False
         self._starting: asyncio.Task[None] | None = None
@@ -88,11 +95,13 @@ class Application:
         """Let go of the database."""
         if self._housekeeping is not None:
             self._housekeeping.cancel()
+        if self._work is not None:
+            await self._work.close()
         await self._pool.close()
 
     def _make_handlers(self, cursor_key: bytes) -> dict[Route, Handler]:
         """What answers each route about records; what can be worked out before any request is, here."""
-        engine, made = Engine(self.system, self._pool, problem_body), dict[Route, Handler]()
+        made = dict[Route, Handler]()
         for entity in self.system.entities.values():
             queries = Queries(self.system, self._reads, cursor_key, entity)
             reads: dict[Operation, Handler] = {
@@ -103,7 +112,7 @@ class Application:
             }
             for route in self._routes:
                 if route.entity is entity and route.transitions:
-                    made[route] = Command(route, entity, engine).answer
+                    made[route] = Command(route, entity, self._engine).answer
                 elif route.entity is entity:
                     made[route] = reads[route.operation]
         return made
@@ -117,6 +126,8 @@ class Application:
         finally:
             await connection.close()
         self._housekeeping = asyncio.create_task(keep_forgetting(self._pool))
+        if self._work is not None:
+            self._work.start()
         self._started = True
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

@@ -54,6 +54,11 @@ class System:
         return tuple(sorted({node.role for node in nodes if isinstance(node, HasRole)}))
 
 
+def waits(system: System) -> bool:
+    """Whether anything happens by itself: calls to the outside, or times that come."""
+    return any(t.trigger is not None for e in system.entities.values() for t in e.transitions.values())
+
+
 def policies(entity: Entity) -> list[Expression]:
     """Every policy of an entity: who may read it, its fields, and do its transitions."""
     read = [entity.read, *(f.read for f in entity.fields.values() if f.read is not None)]

@@ -1,0 +1,103 @@
+"""Looking for work costs what is ready, never what was done or waits for its time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from avow.store.driver import Connection
+from avow.store.pool import Pool, connect
+from avow.store.queue import TIMES, Queue
+from tests.fix_database import Database, MakeDatabase
+from tests.store.payment import Outside, payments
+
+MANY = 1_000_000
+READY = 3
+FILL = """
+    INSERT INTO avow.work
+        (tenant, kind, id, name, version, destination, line, key, due, ready_at, request, since)
+    SELECT 'main', 'Payment', id, 'lapse', 1, '', '', id, at, at, 'r', now()
+    FROM generate_series(1, $1::int) AS n,
+        LATERAL (SELECT lpad(to_hex(n), 32, '0')::uuid AS id, now() + (86400 + n) * interval '1 s' AS at)
+"""
+FINISHED = """
+    INSERT INTO avow.attempt (tenant, kind, id, name, key, number, fence, outcome, detail)
+    SELECT 'main', 'Payment', id, 'capture', id, 1, 1, 'unclear', 'cut'
+    FROM generate_series(1, $1::int) AS n, LATERAL (SELECT lpad(to_hex(n), 32, '0')::uuid AS id)
+"""
+READ = """
+    SELECT relname, pg_stat_get_xact_numscans(oid) AS scans, pg_stat_get_xact_tuples_returned(oid) AS read,
+           pg_stat_get_xact_tuples_fetched(oid) AS fetched
+    FROM pg_class WHERE relname IN ('work', 'attempt', 'work_ready') AND relnamespace = 'avow'::regnamespace
+"""
+
+
+@pytest.fixture
+def made(database: MakeDatabase) -> Database:
+    return database(payments(Outside(), per_second=1_000.0, concurrency=50))
+
+
+async def test_taking_work_reads_what_is_ready_among_a_million_that_is_not(made: Database) -> None:
+    admin = await connect(made.admin_url)
+    await admin.execute(FILL, MANY)
+    await admin.execute(FINISHED, MANY)
+    await admin.execute("ANALYZE avow.work")
+    await admin.execute(
+        "UPDATE avow.work SET ready_at = now(), due = now() WHERE work IN"
+        f" (SELECT work FROM avow.work ORDER BY work DESC LIMIT {READY})"
+    )
+    await admin.execute("SET plan_cache_mode = force_generic_plan")
+    first = await _take(admin)
+    assert first["taken"] == READY
+    assert first["work"] <= 10 * READY, "rows of the table"
+    assert first["work_ready"] <= 10 * READY, "entries of the index"
+    idle = await _take(admin)
+    assert idle["taken"] == 0
+    assert idle["work"] + idle["work_ready"] <= 10
+    await admin.close()
+
+
+async def _take(connection: Connection) -> dict[str, int]:
+    """Take work once; how much of each relation was read for it."""
+    async with connection.transaction():
+        rows = await connection.fetch(
+            "SELECT work FROM avow.take_work('{\"\", capture}', '{NULL, 1000}', '{NULL, 50}', 15000, 64)"
+        )
+        counted = await connection.fetch(READ)
+    found: dict[str, Any] = {row["relname"]: max(row["read"], row["fetched"]) for row in counted}
+    return {**found, "taken": len(rows)}
+
+
+async def test_two_workers_that_take_at_once_never_take_the_same(made: Database) -> None:
+    admin, pool = await connect(made.admin_url), Pool(made.application_url)
+    await admin.execute(FILL, 100)
+    await admin.execute("UPDATE avow.work SET ready_at = now()")
+    queue = Queue(made.system, pool)
+    async with admin.transaction():
+        await admin.execute("SELECT * FROM avow.work ORDER BY work LIMIT 10 FOR UPDATE")
+        other = await queue.take([TIMES], 15.0, 100)
+    rest = await queue.take([TIMES], 15.0, 100)
+    assert (len(other), len(rest)) == (90, 10)
+    assert not {work.work for work in other} & {work.work for work in rest}
+    await pool.close()
+    await admin.close()
+
+
+async def test_no_more_calls_begin_than_a_destination_allows(made: Database) -> None:
+    admin, pool = await connect(made.admin_url), Pool(made.application_url)
+    await admin.execute(FILL, 100)
+    await admin.execute("UPDATE avow.work SET ready_at = now(), destination = 'capture', name = 'capture'")
+    await admin.execute("UPDATE avow.destination SET allowance = 1000")
+    queue = Queue(made.system, pool)
+    assert len(await queue.take(["capture"], 15.0, 100)) == 50, "so many may be under way"
+    assert await queue.take(["capture"], 15.0, 100) == []
+    await admin.execute("UPDATE avow.work SET taken = false, ready_at = now()")
+    await admin.execute("INSERT INTO avow.clock (fixed) VALUES (now() + interval '1 day')")
+    await admin.execute("UPDATE avow.destination SET allowance = 7, counted_at = avow.now()")
+    assert len(await queue.take(["capture"], 15.0, 100)) == 7, "so many may begin now"
+    await admin.execute("UPDATE avow.destination SET paused = 'by hand'")
+    await admin.execute("UPDATE avow.clock SET fixed = fixed + interval '1 day'")
+    assert await queue.take(["capture"], 15.0, 100) == []
+    await pool.close()
+    await admin.close()
