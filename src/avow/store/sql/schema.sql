@@ -119,7 +119,8 @@ CREATE TABLE avow.work (
     detail      text NOT NULL DEFAULT '',
     request     text NOT NULL,
     since       timestamptz NOT NULL,
-    UNIQUE (tenant, kind, id, name)
+    -- The record first: plans made while the table is empty would use any index that begins with the tenant.
+    UNIQUE (id, name, kind, tenant)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
 CREATE INDEX work_ready ON avow.work (destination, ready_at);
 CREATE INDEX work_line ON avow.work (destination, line, work) WHERE line <> '';
