@@ -238,7 +238,7 @@ def transition(
     sources: the states it leaves. to: the state it enters.
     by:      who may, for a command. A transition has exactly one trigger: this, or one of the next four.
     on:      the outcome of the call that its states invoke: `capture.done`.
-    after:   a length of time since the state was entered. every: the same, again and again (a reminder).
+    after:   a length of time since the state was entered. every: the same, again and again.
     at:      an instant: a field, or one with a length of time added or taken away; none while it is missing.
     when:    what must hold as well (the guard). A timer whose guard doesn't hold passes without effect.
     uses:    references whose records the body reads or moves; they are locked with this one.
