@@ -111,6 +111,10 @@ class Provider:
         """Forget every rule."""
         self._ask("DELETE", "/behaviour")
 
+    def reset(self) -> None:
+        """Begin anew, with an empty ledger and as it was made; what is under way is forgotten, and cut."""
+        self._ask("POST", "/reset")
+
     def keep_keys(self, service: str, keeping: str) -> None:
         """Which answers a service keeps under a key: `done`, `every` or `ignored`."""
         self._ask("PUT", "/service", {"service": service, "keys": keeping})

@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import secrets
 import signal
 import sys
 
 from avow.testing.provider.control import Control
 from avow.testing.provider.listening import Listening
-from avow.testing.provider.outside import Outside
 
-RUN_BYTES = 4
 CANNOT_RUN = 3
 
 
@@ -35,10 +32,9 @@ def main(arguments: list[str]) -> int:
 
 async def serve(port: int, control_port: int, seed: int, until_eof: bool) -> None:
     """Serve until told to end, and say on stdout where."""
-    outside = Outside(seed, secrets.token_hex(RUN_BYTES))
-    services = Listening(outside.handle, port)
-    control = Listening(Control(outside, services).handle, control_port)
-    await services.open()
+    ruler = Control(seed, port)
+    control = Listening(ruler.handle, control_port)
+    await ruler.services.open()
     await control.open()
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -46,10 +42,10 @@ async def serve(port: int, control_port: int, seed: int, until_eof: bool) -> Non
         loop.add_signal_handler(number, ended.set)
     if until_eof:
         await loop.connect_read_pipe(lambda: _UntilEnd(ended), sys.stdin)
-    sys.stdout.write(json.dumps({"url": services.url, "control": control.url}) + "\n")
+    sys.stdout.write(json.dumps({"url": ruler.services.url, "control": control.url}) + "\n")
     sys.stdout.flush()
     await ended.wait()
-    await services.close()
+    await ruler.services.close()
     await control.close()
 
 

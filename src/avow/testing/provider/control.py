@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any, TypeAlias
@@ -17,14 +18,18 @@ from avow.testing.provider.webhooks import fresh_secret
 from avow.testing.provider.wire import Answer, Connection, Request
 
 Json: TypeAlias = Any
+RUN_BYTES = 4
 RESULTS = ("webhook", "at_once", "told")
 
 
 class Control:
     """Answers what a test asks. Every mistake of the test is answered with 422 and its reason."""
 
-    def __init__(self, outside: Outside, listening: Listening) -> None:
-        self._outside, self._listening = outside, listening
+    def __init__(self, seed: int, port: int) -> None:
+        """Make the outside that is ruled. Raises OSError when another has its port."""
+        self._seed = seed
+        self._outside = _fresh(seed)
+        self.services = Listening(self._serve, port)
         self._routes: dict[tuple[str, str], Callable[[Json], Awaitable[Json]]] = {
             ("GET", "/ledger"): self._ledger,
             ("GET", "/requests"): self._requests,
@@ -34,6 +39,7 @@ class Control:
             ("PUT", "/service"): self._service,
             ("PUT", "/webhooks"): self._deliver_to,
             ("PUT", "/down"): self._down,
+            ("POST", "/reset"): self._reset,
             ("POST", "/settle"): self._settle,
             ("POST", "/held"): self._held,
             ("POST", "/release"): self._release,
@@ -44,6 +50,9 @@ class Control:
         """Answer one request of a test."""
         answer = await self._answer(request)
         await connection.write(answer.written())
+
+    async def _serve(self, request: Request, connection: Connection) -> None:
+        await self._outside.handle(request, connection)
 
     async def _answer(self, request: Request) -> Answer:
         run = self._routes.get((request.method, request.path))
@@ -103,9 +112,15 @@ class Control:
 
     async def _down(self, asked: Json) -> Json:
         if asked["down"]:
-            await self._listening.close()
+            await self.services.close()
         else:
-            await self._listening.open()
+            await self.services.open()
+
+    async def _reset(self, _: Json) -> Json:
+        await self.services.close()
+        self._outside.abandon()
+        self._outside = _fresh(self._seed)
+        await self.services.open()
 
     async def _settle(self, asked: Json) -> Json:
         answer = await self._outside.settle(asked["service"], asked["reference"], asked.get("result"))
@@ -121,3 +136,8 @@ class Control:
 
     async def _quiet(self, _: Json) -> Json:
         await self._outside.webhooks.quiet()
+
+
+def _fresh(seed: int) -> Outside:
+    """An outside whose ids never meet those of another."""
+    return Outside(seed, secrets.token_hex(RUN_BYTES))

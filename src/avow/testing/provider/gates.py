@@ -33,3 +33,8 @@ class Gates:
         for _ in range(released):
             queue.popleft().set()
         return released
+
+    def open_all(self) -> None:
+        """Let everybody go."""
+        for name in self._waiting:
+            self.release(name)

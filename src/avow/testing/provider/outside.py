@@ -71,6 +71,11 @@ class Outside:
         kinds = tuple(fault.kind for fault in faults)
         self.seen.append(Seen(number, call.service, call.operation, call.key, kinds, status))
 
+    def abandon(self) -> None:
+        """Forget what is under way: webhooks are never sent, and whoever stands at a gate may go."""
+        self.webhooks.abandon()
+        self.gates.open_all()
+
     async def settle(self, name: str, reference: str, result: str | None) -> Answer:
         """Bring what is open at a service to its end, and tell of it. Raises Refusal where nothing is."""
         done = service_named(self, name).settle(reference, result)

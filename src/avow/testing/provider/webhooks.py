@@ -123,6 +123,11 @@ class Webhooks:
         async with self._moved:
             await self._moved.wait_for(lambda: self._under_way == 0)
 
+    def abandon(self) -> None:
+        """Send nothing more."""
+        for task in self._tasks:
+            task.cancel()
+
     # --- one delivery ---------------------------------------------------------------------------
 
     def _delivery(self, service: str, event: Event, endpoint: Endpoint) -> _Delivery:
