@@ -78,6 +78,7 @@ def test_entries_are_numbered_in_order_and_can_be_asked_for() -> None:
     assert [entry.number for entry in kept] == [1, 2, 3]
     assert [entry.number for entry in kept.of("payment", "capture")] == [2, 3]
     assert kept.count("payment", "capture", "b") == 1
+    assert kept.references() == ["a", "b"]
     assert kept.sums() == {"a": {"payment.authorize": 9, "payment.capture": 9}, "b": {"payment.capture": 9}}
 
 

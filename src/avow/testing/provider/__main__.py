@@ -8,6 +8,8 @@ import json
 import signal
 import sys
 
+import uvloop
+
 from avow.testing.provider.control import Control
 from avow.testing.provider.listening import Listening
 
@@ -23,7 +25,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--until-eof", action="store_true", help="end when the standard input closes")
     chosen = parser.parse_args(arguments)
     try:
-        asyncio.run(serve(chosen.port, chosen.control_port, chosen.seed, chosen.until_eof))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(chosen.port, chosen.control_port, chosen.seed, chosen.until_eof))
     except OSError as error:
         sys.stderr.write(f"error: {error.strerror}\n    mend: Use a port that is free, or 0.\n")
         return CANNOT_RUN

@@ -59,7 +59,10 @@ class Ledger:
     """An append-only list of entries, and the questions that a test asks it."""
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._entries = list(entries)
+        self._entries: list[Entry] = []
+        self._by_reference: dict[str, list[Entry]] = defaultdict(list)
+        for entry in entries:
+            self._add(entry)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
@@ -70,21 +73,22 @@ class Ledger:
     def append(self, service: str, key: str | None, deed: Deed) -> Entry:
         """Write down what has just been done, and under which key it was asked for."""
         entry = Entry(len(self._entries) + 1, service, key=key, **asdict(deed))
-        self._entries.append(entry)
+        self._add(entry)
         return entry
+
+    def references(self) -> list[str]:
+        """Every reference for which something was done, in the order in which that began."""
+        return list(self._by_reference)
 
     def of(
         self, service: str | None = None, operation: str | None = None, reference: str | None = None
     ) -> list[Entry]:
         """The entries of a service, of an operation, of a reference: of all where none is named."""
-        wanted = (service, operation, reference)
+        entries = self._entries if reference is None else self._by_reference.get(reference, [])
         return [
             entry
-            for entry in self._entries
-            if all(
-                want is None or want == has
-                for want, has in zip(wanted, (entry.service, entry.operation, entry.reference), strict=True)
-            )
+            for entry in entries
+            if service in (None, entry.service) and operation in (None, entry.operation)
         ]
 
     def count(self, service: str, operation: str, reference: str | None = None) -> int:
@@ -130,6 +134,10 @@ class Ledger:
     def read(cls, document: Mapping[str, Any]) -> Ledger:
         """The ledger of such a document."""
         return cls(Entry(**entry) for entry in document["entries"])
+
+    def _add(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        self._by_reference[entry.reference].append(entry)
 
     def _sum(self, signs: Mapping[tuple[str, str], int], reference: str | None) -> int:
         return sum(

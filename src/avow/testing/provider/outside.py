@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -14,7 +15,7 @@ from avow.testing.provider.gates import Gates
 from avow.testing.provider.keys import Keeping, Keys
 from avow.testing.provider.ledger import Ledger
 from avow.testing.provider.services import every_service
-from avow.testing.provider.services.service import Call, Done, Event, Ids, Refusal, Service
+from avow.testing.provider.services.service import Call, Done, Event, Ids, Refusal, Route, Service
 from avow.testing.provider.webhooks import Webhooks
 from avow.testing.provider.wire import Answer, Connection, Request, written
 
@@ -57,6 +58,12 @@ class Outside:
         self.keys: dict[str, Keys] = defaultdict(Keys)
         self.seen: list[Seen] = []
         self._arrived = 0
+        self._routes: dict[str, list[tuple[str, Route]]] = defaultdict(list)
+        self._operations: dict[tuple[str, str], Callable[[Call], Done]] = {}
+        for service in self.services.values():
+            for route in service.routes:
+                self._routes[_first_part(route.path)].append((service.name, route))
+                self._operations[service.name, route.operation] = route.run
 
     async def handle(self, request: Request, connection: Connection) -> None:
         """Answer one request, or misbehave."""
@@ -89,12 +96,11 @@ class Outside:
 
     def _call(self, request: Request) -> Call:
         path = request.path
-        for service in self.services.values():
-            for route in service.routes:
-                named = route.match(request.method, path)
-                if named is not None:
-                    key = request.headers.get("idempotency-key") if request.method != "GET" else None
-                    return Call(service.name, route.operation, named, _body(request), request.query, key)
+        for service, route in self._routes.get(_first_part(path), ()):
+            named = route.match(request.method, path)
+            if named is not None:
+                key = request.headers.get("idempotency-key") if request.method != "GET" else None
+                return Call(service, route.operation, named, _body(request), request.query, key)
         if request.method == "GET" and path.startswith(f"/{LOOKUP}/"):
             return Call(LOOKUP, "find", path.removeprefix(f"/{LOOKUP}/"), query=request.query)
         raise Refusal(404, "no_such_operation", f"Nothing answers {request.method} {path}.")
@@ -156,8 +162,7 @@ class Outside:
         try:
             if call.service == LOOKUP:
                 return Outcome(self._look_up(call))
-            run = next(r.run for r in self.services[call.service].routes if r.operation == call.operation)
-            done = run(call)
+            done = self._operations[call.service, call.operation](call)
         except Refusal as refusal:
             return Outcome(_refused(refusal))
         self._record(call.service, call.key, done)
@@ -210,6 +215,10 @@ def service_named(outside: Outside, name: Any) -> Service:
     if name not in outside.services:
         raise Refusal(404, "no_such_service", f"{name!r} is none of {', '.join(outside.services)}.")
     return outside.services[name]
+
+
+def _first_part(path: str) -> str:
+    return path.lstrip("/").partition("/")[0]
 
 
 def _body(request: Request) -> dict[str, Any]:
