@@ -25,18 +25,28 @@ class Hook:
 
 
 class Receiver:
-    """statuses: what the next webhooks are answered with; 204 behind them."""
+    """A server in threads of its own.
+
+    statuses: what the next webhooks are answered with; 204 behind them.
+    begun:    released for each webhook that begins to come.
+    free:     while it is cleared, a webhook that came waits for its answer.
+    """
 
     def __init__(self) -> None:
         self.got: list[Hook] = []
         self.statuses: list[int] = []
         self.secret = "whsec_"
+        self.begun = threading.Semaphore(0)
+        self.free = threading.Event()
+        self.free.set()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
+                receiver.begun.release()
                 body = self.rfile.read(int(self.headers["content-length"]))
                 receiver._take({name.lower(): value for name, value in self.headers.items()}, body)
+                receiver.free.wait()
                 self.send_response(receiver.statuses.pop(0) if receiver.statuses else TAKEN)
                 self.end_headers()
 

@@ -297,6 +297,19 @@ def test_a_webhook_may_overtake_another(outside: Outside, receiver: Receiver) ->
     assert [hook.type for hook in receiver.got] == ["payment.captured", "payment.authorized"]
 
 
+def test_webhooks_of_one_reference_keep_their_order_though_the_receiver_is_slow(
+    outside: Outside, receiver: Receiver
+) -> None:
+    outside.provider.send_webhooks_to(receiver.url)
+    receiver.free.clear()
+    captured(outside)
+    receiver.begun.acquire()
+    assert [one["type"] for one in outside.provider.sent_webhooks()] == ["payment.authorized"]
+    receiver.free.set()
+    outside.provider.wait_quiet()
+    assert [hook.type for hook in receiver.got] == ["payment.authorized", "payment.captured"]
+
+
 def test_an_early_webhook_is_there_before_the_answer(outside: Outside, receiver: Receiver) -> None:
     outside.provider.send_webhooks_to(receiver.url)
     outside.provider.behave("webhooks", "stock.reserved", script=["early"])
@@ -314,6 +327,7 @@ def test_an_ordinary_webhook_waits_for_the_answer(outside: Outside, receiver: Re
     outside.provider.behave("stock", script=[Fault("hold", at="reply")])
     answer = outside.begin("/stock/reserve", sku="chair", quantity=1, reference="a")
     outside.provider.wait_held()
+    outside.provider.wait_quiet()
     assert receiver.got == []
     outside.provider.release()
     answer.result()

@@ -87,9 +87,7 @@ class Outside:
         """Bring what is open at a service to its end, and tell of it. Raises Refusal where nothing is."""
         done = service_named(self, name).settle(reference, result)
         self._record(name, None, done)
-        answered = asyncio.Event()
-        answered.set()
-        await self.webhooks.tell(name, done.events, answered)
+        self.webhooks.send(await self.webhooks.begin(name, done.events))
         return Answer(200, done.body)
 
     # --- the way of a request -------------------------------------------------------------------
@@ -120,13 +118,12 @@ class Outside:
         events = outcome.events
         if "duplicate" in faults:
             events += (await self._deliver(call, faults)).events
-        answered = asyncio.Event()
-        await self.webhooks.tell(call.service, events, answered)
+        waiting = await self.webhooks.begin(call.service, events)
         try:
             await self._pass(REPLY, faults)
             return await self._reply(outcome.answer, faults, connection)
         finally:
-            answered.set()
+            self.webhooks.send(waiting)
 
     async def _pass(self, point: str, faults: Faults) -> None:
         for fault in faults:

@@ -22,6 +22,7 @@ SECRET_BYTES: Final = 32
 ANSWER_TIMEOUT_S: Final = 10.0
 RETRIES_S: Final = (0.05, 0.2, 1.0, 5.0)
 GONE: Final = 410
+OUT_OF_ORDER: Final = frozenset({"early", "late", "hold", "behind"})
 
 
 def fresh_secret() -> str:
@@ -73,9 +74,9 @@ class Sent:
     status: int | None = None
 
 
-@dataclass
-class _Delivery:
-    """One event on its way. tried: set when its first attempt is over, or when there will be none."""
+@dataclass(eq=False)
+class Delivery:
+    """One event to be told. tried: set when its first attempt is over, or when there will be none."""
 
     service: str
     event: Event
@@ -84,6 +85,11 @@ class _Delivery:
     id: str
     body: bytes
     tried: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def reference(self) -> str:
+        """What it is about."""
+        return self.event.data["reference"]
 
 
 class Webhooks:
@@ -94,6 +100,7 @@ class Webhooks:
         self._endpoints: dict[str, Endpoint] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._behind: list[asyncio.Event] = []
+        self._latest: dict[str, asyncio.Event] = {}
         self._under_way = 0
         self._moved = asyncio.Condition()
         self.retries_s: tuple[float, ...] = RETRIES_S
@@ -106,17 +113,29 @@ class Webhooks:
         webhook_headers(secret, "", 0, b"")
         self._endpoints[service] = Endpoint(url, secret)
 
-    async def tell(self, service: str, events: tuple[Event, ...], answered: asyncio.Event) -> None:
-        """Send events once the answer is out; returns when those that are to be early were tried."""
-        for event in events:
-            endpoint = self._endpoints.get(service) or self._endpoints.get(ANY)
-            if endpoint is None:
-                continue
-            delivery = self._delivery(service, event, endpoint)
-            early = "early" in delivery.faults
-            self._start(delivery, None if early else answered)
-            if early:
-                await delivery.tried.wait()
+    async def begin(self, service: str, events: tuple[Event, ...]) -> list[Delivery]:
+        """Try those that are to be early now; the others come back, to be sent behind the answer."""
+        endpoint = self._endpoints.get(service) or self._endpoints.get(ANY)
+        if endpoint is None:
+            return []
+        deliveries = [self._delivery(service, event, endpoint) for event in events]
+        early = [delivery for delivery in deliveries if "early" in delivery.faults]
+        self.send(early)
+        for delivery in early:
+            await delivery.tried.wait()
+        return [delivery for delivery in deliveries if delivery not in early]
+
+    def send(self, deliveries: list[Delivery]) -> None:
+        """Start these. Those of one reference go in their order, but for faults that are about order."""
+        for delivery in deliveries:
+            before: asyncio.Event | None = None
+            if not any(fault.kind in OUT_OF_ORDER for fault in delivery.faults):
+                before = self._latest.get(delivery.reference)
+                self._latest[delivery.reference] = delivery.tried
+            self._under_way += 1
+            task = asyncio.create_task(self._deliver(delivery, before))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def quiet(self) -> None:
         """Wait until nothing is on its way but what stands at a gate."""
@@ -130,22 +149,16 @@ class Webhooks:
 
     # --- one delivery ---------------------------------------------------------------------------
 
-    def _delivery(self, service: str, event: Event, endpoint: Endpoint) -> _Delivery:
+    def _delivery(self, service: str, event: Event, endpoint: Endpoint) -> Delivery:
         happened = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         body = json.dumps({"type": event.type, "timestamp": happened, "data": event.data}).encode()
         faults = self._behaviours.take(WEBHOOKS, event.type)
-        return _Delivery(service, event, faults, endpoint, self._ids.next("msg"), body)
+        return Delivery(service, event, faults, endpoint, self._ids.next("msg"), body)
 
-    def _start(self, delivery: _Delivery, answered: asyncio.Event | None) -> None:
-        self._under_way += 1
-        task = asyncio.create_task(self._deliver(delivery, answered))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _deliver(self, delivery: _Delivery, answered: asyncio.Event | None) -> None:
+    async def _deliver(self, delivery: Delivery, before: asyncio.Event | None) -> None:
         try:
-            if answered is not None:
-                await answered.wait()
+            if before is not None:
+                await before.wait()
             await self._wait_for_its_turn(delivery)
             if "lost" not in delivery.faults:
                 await self._attempt_until_taken(delivery)
@@ -153,7 +166,7 @@ class Webhooks:
             delivery.tried.set()
             await self._move(-1)
 
-    async def _wait_for_its_turn(self, delivery: _Delivery) -> None:
+    async def _wait_for_its_turn(self, delivery: Delivery) -> None:
         for fault in delivery.faults:
             if fault.kind == "late":
                 await asyncio.sleep(fault.seconds or 0)
@@ -173,7 +186,7 @@ class Webhooks:
         except TimeoutError:
             self._behind.remove(overtaken)
 
-    async def _attempt_until_taken(self, delivery: _Delivery) -> None:
+    async def _attempt_until_taken(self, delivery: Delivery) -> None:
         repeat = delivery.faults.get("repeat")
         copies = (repeat and repeat.times) or 1
         for number, pause_s in enumerate((*self.retries_s, None), 1):
@@ -186,7 +199,7 @@ class Webhooks:
             if pause_s is not None:
                 await asyncio.sleep(pause_s)
 
-    async def _attempt(self, delivery: _Delivery, number: int) -> int | None:
+    async def _attempt(self, delivery: Delivery, number: int) -> int | None:
         genuine = "wrong_signature" not in delivery.faults
         secret = delivery.endpoint.secret if genuine else fresh_secret()
         now_s = int(datetime.now(UTC).timestamp())
@@ -194,7 +207,7 @@ class Webhooks:
         headers["content-type"] = "application/json"
         event = delivery.event
         sent = Sent(
-            delivery.id, event.type, delivery.service, event.data["reference"], number, genuine,
+            delivery.id, event.type, delivery.service, delivery.reference, number, genuine,
             delivery.body.decode(), headers,
         )  # fmt: skip
         self.sent.append(sent)
