@@ -7,11 +7,13 @@ say something else by then (DNS rebinding), doesn't happen; Host, SNI and the ce
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
 from collections.abc import Callable, Iterable
 from typing import cast
 
 import httpcore2
+import httpx2
 
 from avow.engine.outside.addresses import AddressRefused, Resolve, addresses_of
 
@@ -71,6 +73,12 @@ class CheckedNetwork(httpcore2.AsyncNetworkBackend):
     ) -> httpcore2.AsyncNetworkStream:
         """Never: a path in the file system is no destination."""
         raise AddressRefused("the URL leads to a socket in the file system")
+
+
+@functools.cache
+def default_tls() -> ssl.SSLContext:
+    """Certificates that the system trusts; read once, which takes as long as many requests."""
+    return httpx2.create_ssl_context()
 
 
 def connection_pool(

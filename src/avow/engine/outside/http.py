@@ -20,7 +20,7 @@ import httpcore2
 import httpx2
 
 from avow.engine.outside.addresses import Resolve, resolve
-from avow.engine.outside.connections import CONNECT_S_MAX, connection_pool
+from avow.engine.outside.connections import CONNECT_S_MAX, connection_pool, default_tls
 from avow.engine.outside.destination import Destination, Origin, origin_of
 from avow.engine.outside.response import Response, body_of, demand_outcome, headers_of
 from avow.engine.outside.trace import traceparent_below
@@ -159,8 +159,8 @@ class Outside:
         key = (destination, tuple(sorted(destination.headers.items())))
         pool = self._pools.get(key)
         if pool is None:
-            self._ssl_context = self._ssl_context or httpx2.create_ssl_context()
-            pool = self._pools[key] = _Pool(destination, self._resolver, self._ssl_context)
+            pool = _Pool(destination, self._resolver, self._ssl_context or default_tls())
+            self._pools[key] = pool
         self._pools.move_to_end(key)
         if len(self._pools) > POOLS_MAX:
             await self._close_one_idle()

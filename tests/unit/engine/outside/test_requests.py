@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from avow.engine.outside import BlockingHttp, Destination, Http, Outside, Response
+from avow.engine.outside import AddressRefused, BlockingHttp, Destination, Http, Outside, Response
 from avow.engine.outside.trace import traceparent_below
 from avow.model.outcome import NotDone
 from tests.unit.engine.outside.server import Heard, answering, serving
@@ -123,7 +123,7 @@ async def test_credentials_go_to_their_own_scheme_host_and_port_alone() -> None:
         await http.get(heard.url("/absolute", host="PAY.test"))
         assert heard.headers()["authorization"] == "Bearer sk_secret"
         for url in (other.url(host="pay.test"), heard.url(host="other.test")):
-            with pytest.raises(Exception, match="public"):
+            with pytest.raises(AddressRefused):
                 await http.get(url)
         everywhere = Destination("any", allow_private=True)
         await made.http(everywhere, key="k", deadline=time.monotonic() + 20).get(other.url())
