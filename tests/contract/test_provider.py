@@ -294,7 +294,9 @@ def test_a_webhook_may_overtake_another(outside: Outside, receiver: Receiver) ->
     outside.provider.behave("webhooks", "payment.authorized", script=["behind"])
     captured(outside)
     outside.provider.wait_quiet()
-    assert [hook.type for hook in receiver.got] == ["payment.captured", "payment.authorized"]
+    overtaken = ["payment.captured", "payment.authorized"]
+    assert [sent["type"] for sent in outside.provider.sent_webhooks()] == overtaken
+    assert [hook.type for hook in receiver.got] == overtaken
 
 
 def test_webhooks_of_one_reference_keep_their_order_though_the_receiver_is_slow(
