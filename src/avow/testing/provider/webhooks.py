@@ -114,7 +114,7 @@ class Webhooks:
         webhook_headers(secret, "", 0, b"")
         self._endpoints[service] = Endpoint(url, secret)
 
-    async def begin(self, service: str, events: tuple[Event, ...]) -> list[Delivery]:
+    async def try_early(self, service: str, events: tuple[Event, ...]) -> list[Delivery]:
         """Try those that are to be early now; the others come back, to be sent behind the answer."""
         endpoint = self._endpoints.get(service) or self._endpoints.get(ANY)
         if endpoint is None:
