@@ -15,7 +15,7 @@ REASONS = {
     "src/avow/cli/group.py": "the command line's edge: a crash must not look like a finding",
     "src/avow/declare/annotation.py": "an owner's annotation may raise anything; it stays text",
     "src/avow/engine/calls.py": "an owner's effect may raise anything; whether it was done isn't known then",
-    "src/avow/engine/worker.py": "a worker goes on, whatever one piece of work does; that one then waits for a person",
+    "src/avow/engine/worker.py": "a worker goes on, whatever one work does; that one waits for a person",
     "src/avow/store/sharing.py": "a shared failure is raised again where each result is awaited",
 }
 
