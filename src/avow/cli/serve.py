@@ -49,5 +49,8 @@ def command(target: str, host: str, port: int, workers: int, as_json: bool) -> N
     if workers > 1:
         asyncio.run(Workers(target, listening, workers, announce).run())
     else:
-        app = Application(system, settings.database_url, settings.secret, settings.trust)
+        app = Application(
+            system, settings.database_url, settings.secret, settings.trust,
+            destinations=settings.destinations,
+        )  # fmt: skip
         serve(app, listening, announce)

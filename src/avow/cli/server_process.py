@@ -35,7 +35,10 @@ def main(arguments: list[str]) -> int:
     try:
         system = load_target(target)
         settings = read_settings(os.environ, development=mode == "development")
-        app = Application(system, settings.database_url, settings.secret, settings.trust)
+        app = Application(
+            system, settings.database_url, settings.secret, settings.trust,
+            destinations=settings.destinations,
+        )  # fmt: skip
         serve(app, socket.socket(fileno=int(number)), _say_ready)
     except AvowError as error:
         sys.stderr.write(f"{error}\n")
