@@ -21,6 +21,7 @@ from avow.declare.expression import (
     opaque,
     role,
 )
+from avow.declare.people import task
 from avow.declare.surface import (
     Entity,
     State,
@@ -37,6 +38,7 @@ from avow.declare.surface import (
     refuse,
     transition,
     unique,
+    votes,
 )
 from avow.model.actor import Actor
 from avow.model.outcome import Declined, NotDone, Unclear
@@ -83,6 +85,8 @@ __all__ = [
     "refuse",
     "role",
     "system",
+    "task",
     "transition",
     "unique",
+    "votes",
 ]

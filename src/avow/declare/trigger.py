@@ -16,6 +16,7 @@ from avow.declare.typing import Unbuilt
 from avow.model import types as kinds
 from avow.model.effect import DONE, Effect
 from avow.model.entity import Parameter
+from avow.model.place import Place
 from avow.model.trigger import Delay, OnOutcome, OnTime, Trigger
 
 REASON_LENGTH_MAX = 1_000
@@ -53,15 +54,16 @@ def read_trigger(notes: Notes, name: str, w: word.Transition) -> Trigger | None:
     if w.at is not None:
         return OnTime(at=notes.named(w.at, w.place))
     delay = w.after if w.after is not None else w.every
-    return OnTime(_delay(notes, name, w, delay), again=w.every is not None)
+    return OnTime(read_delay(notes, name, w.place, delay), again=w.every is not None)
 
 
-def _delay(notes: Notes, name: str, w: word.Transition, given: Any) -> Delay:
+def read_delay(notes: Notes, name: str, place: Place, given: Any) -> Delay:
+    """A length of time; what isn't one is reported."""
     if isinstance(given, timedelta):
         given = Exactly(given)
     if not hasattr(given, "due") or not hasattr(given, "describe"):
         mend = "Write days(14), hours(2), or calendar(...).working_days(3)."
-        notes.note(w.place, "delay-unreadable", f"`{name}` waits for {given!r:.40}", mend)
+        notes.note(place, "delay-unreadable", f"`{name}` waits for {given!r:.40}", mend)
         return Exactly(timedelta(days=1))
     return given
 

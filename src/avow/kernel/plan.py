@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, TypeAlias
 from avow.canonical import JsonValue
 from avow.model.effect import Effect
 from avow.model.entity import Entity, Invariant, Transition
-from avow.model.expression import ActorSubject, Expression, Meaning, Path, meaning, paths
+from avow.model.expression import ActorSubject, Expression, Meaning, Path, delegated, meaning, paths
 from avow.model.system import System
+from avow.model.task import Task
 from avow.model.trigger import Delay, OnOutcome, OnTime
 from avow.model.types import ListOf, Reference, Value, ValueType
 
@@ -46,7 +47,8 @@ class TransitionPlan:
     sets: fields that take arguments, and whether an absent one takes the value away.
     assigns: fields that take the value of an expression over the arguments.
     own:  the arguments that its body takes, with their types where it sees them otherwise than stored.
-    tracked: who performs it is kept.
+    tracked: who performs it is kept, or who performed another step is forgotten.
+    kept:    the name under which, with the one of those who delegated it; empty where it isn't kept.
     hears: it is the outcome of a call. again: it is a time that comes again.
     """
 
@@ -58,6 +60,7 @@ class TransitionPlan:
     assigns: tuple[tuple[str, Meaning], ...]
     own: tuple[tuple[str, ValueType | None], ...]
     tracked: bool
+    kept: tuple[str, ...]
     hears: bool
     again: bool
 
@@ -70,11 +73,20 @@ class Alarm(NamedTuple):
     at: Meaning | None
 
 
+class Asked(NamedTuple):
+    """A command that waits for a person: the step, whom and until when, and when it is due by an instant."""
+
+    step: str
+    task: Task
+    due_at: Meaning | None
+
+
 class StatePlan(NamedTuple):
-    """What a record in one state waits for: the outcome of a call, and times."""
+    """What a record in one state waits for: the outcome of a call, times, and people."""
 
     effect: Effect | None
     alarms: tuple[Alarm, ...]
+    tasks: tuple[Asked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +117,7 @@ class EntityPlan:
     transitions: Mapping[str, TransitionPlan]
     states: Mapping[str, StatePlan]
     waits: bool
+    asks: bool
     commands: Mapping[str, CommandPlan]
     may_read: Meaning
     read_paths: frozenset[Path]
@@ -130,6 +143,7 @@ def _entity_plan(entity: Entity) -> EntityPlan:
         declared=entity,
         transitions=transitions,
         states=states,
+        asks=any(plan.tasks for plan in states.values()),
         waits=any(plan.effect is not None or plan.alarms for plan in states.values()),
         commands={word: _command_plan(entity, word, transitions) for word in words},
         may_read=meaning(entity.read),
@@ -151,11 +165,17 @@ def _state_plan(entity: Entity, name: str) -> StatePlan:
     alarms = tuple(
         Alarm(t.name, t.trigger.delay, _meaning(t.trigger.at)) for t in timed if isinstance(t.trigger, OnTime)
     )
-    return StatePlan(None if invoked is None else entity.effects[invoked], alarms)
+    tasks = tuple(
+        Asked(t.step, t.task, _meaning(t.task.due_at))
+        for t in entity.transitions.values()
+        if t.task is not None and name in t.sources
+    )
+    return StatePlan(None if invoked is None else entity.effects[invoked], alarms, tasks)
 
 
 def _transition_plan(entity: Entity, transition: Transition) -> TransitionPlan:
     fields = entity.fields
+    kept = tuple(s for s in (transition.step, delegated(transition.step)) if s in entity.tracked)
     return TransitionPlan(
         declared=transition,
         where=f"{entity.name}.{transition.name}",
@@ -168,7 +188,8 @@ def _transition_plan(entity: Entity, transition: Transition) -> TransitionPlan:
             for p in transition.parameters
             if p.name not in transition.sets and (transition.takes is None or p.name in transition.takes)
         ),
-        tracked=transition.name in entity.tracked,
+        tracked=bool(kept or transition.voids),
+        kept=kept,
         hears=isinstance(transition.trigger, OnOutcome),
         again=isinstance(transition.trigger, OnTime) and transition.trigger.again,
     )

@@ -31,6 +31,7 @@ from avow.model.node import (
     OneOf,
     Opaque,
     Performed,
+    Votes,
 )  # fmt: skip
 from avow.model.times import instant
 from avow.model.values import Money, plain
@@ -73,6 +74,8 @@ def _render(node: Expression) -> tuple[str, int]:
             return role, 9
         case Performed(transition):
             return f"performed({transition})", 9
+        case Votes(transition):
+            return f"votes({transition})", 9
         case Opaque(name):
             return f"opaque {name}()", 9
         case _:
@@ -130,6 +133,8 @@ def describe(node: Expression | None) -> JsonValue:
             return {"role": role}
         case Performed(transition):
             return {"performed": transition}
+        case Votes(transition):
+            return {"votes": transition}
         case InState(states, path):
             return {"in_state": [list(path), list(states)]}
         case Opaque(name, source_hash):
