@@ -1,4 +1,4 @@
-"""A command that waits for a person stands in an inbox, belongs to one person at a time, and moves on in time."""
+"""A command that waits for a person stands in an inbox, is one person's at a time, and moves on in time."""
 
 from __future__ import annotations
 

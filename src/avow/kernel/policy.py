@@ -118,7 +118,7 @@ def unmet(pool: Pool, record: Record, policy: Expression, internal: bool = False
 
 
 def could(policy: Expression, scope: RecordScope) -> bool | None:
-    """Whether the policy could permit the scope's actor, whose roles nobody knows; None: it depends on them."""
+    """Whether the policy could permit the scope's actor, whose roles nobody knows; None: that depends."""
     match policy:
         case All(parts):
             held = [could(part, scope) for part in parts]
