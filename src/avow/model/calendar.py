@@ -161,9 +161,9 @@ class WorkingDays:
     """Some working days on, at the time of day of its start, or at that time of day.
 
     It ends on the working day of that number after the day of its start. A start on a day that isn't worked
-    on counts as that day's end: without `at`, its due is the end of the working day, at midnight. So one working
-    day from a time on Friday ends on Monday at that time; from any time on Saturday or Sunday at the end of
-    Monday; and from Monday at 0:00 on Tuesday at 0:00, which is the same. Raises ValueError where a part
+    on counts as that day's end: without `at`, its due is the end of the working day, at midnight. So one
+    working day from a time on Friday ends on Monday at that time; from any time on Saturday or Sunday at the
+    end of Monday; from Monday at 0:00 on Tuesday at 0:00, which is the same. Raises ValueError where a part
     can't be.
     """
 
