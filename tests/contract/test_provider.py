@@ -294,7 +294,9 @@ def test_a_webhook_may_overtake_another(outside: Outside, receiver: Receiver) ->
     outside.provider.behave("webhooks", "payment.authorized", script=["behind"])
     captured(outside)
     outside.provider.wait_quiet()
-    assert [hook.type for hook in receiver.got] == ["payment.captured", "payment.authorized"]
+    overtaken = ["payment.captured", "payment.authorized"]
+    assert [sent["type"] for sent in outside.provider.sent_webhooks()] == overtaken
+    assert [hook.type for hook in receiver.got] == overtaken
 
 
 def test_webhooks_of_one_reference_keep_their_order_though_the_receiver_is_slow(
@@ -310,16 +312,18 @@ def test_webhooks_of_one_reference_keep_their_order_though_the_receiver_is_slow(
     assert [hook.type for hook in receiver.got] == ["payment.authorized", "payment.captured"]
 
 
-def test_an_early_webhook_is_there_before_the_answer(outside: Outside, receiver: Receiver) -> None:
+def test_an_early_webhook_is_taken_before_its_request_is_answered(
+    outside: Outside, receiver: Receiver
+) -> None:
     outside.provider.send_webhooks_to(receiver.url)
     outside.provider.behave("webhooks", "stock.reserved", script=["early"])
-    outside.provider.behave("stock", script=[Fault("hold", at="reply")])
+    receiver.free.clear()
     answer = outside.begin("/stock/reserve", sku="chair", quantity=1, reference="a")
-    outside.provider.wait_held()
-    assert [hook.type for hook in receiver.got] == ["stock.reserved"]
-    assert not answer.done()
-    outside.provider.release()
+    receiver.begun.acquire()
+    assert outside.provider.requests() == []
+    receiver.free.set()
     assert answer.result().status_code == 201
+    assert [hook.type for hook in receiver.got] == ["stock.reserved"]
 
 
 def test_an_ordinary_webhook_waits_for_the_answer(outside: Outside, receiver: Receiver) -> None:
@@ -373,6 +377,21 @@ def test_a_held_or_lost_webhook_does_not_come(outside: Outside, receiver: Receiv
     outside.provider.release("hook")
     outside.provider.wait_quiet()
     assert [hook.data["reference"] for hook in receiver.got] == ["b"]
+
+
+def test_what_is_under_way_at_a_reset_tells_nobody(outside: Outside, receiver: Receiver) -> None:
+    outside.provider.send_webhooks_to(receiver.url)
+    outside.provider.behave("stock", script=[Fault("hold", at="reply")])
+    outside.provider.behave("webhooks", "account.created", script=["hold"])
+    cut = outside.begin("/stock/reserve", sku="chair", quantity=1, reference="a")
+    outside.post("/accounts", reference="a")
+    outside.provider.wait_held(count=2)
+    outside.provider.reset()
+    with pytest.raises(NO_ANSWER):
+        cut.result()
+    assert (outside.provider.requests(), list(outside.provider.ledger())) == ([], [])
+    outside.provider.wait_quiet()
+    assert receiver.got == []
 
 
 def test_what_ends_later_tells_so_when_it_is_settled(outside: Outside, receiver: Receiver) -> None:

@@ -29,8 +29,14 @@ WORKERS_MAX = 64
     type=click.IntRange(1, WORKERS_MAX),
     help="How many server processes share the port.",
 )
+@click.option(
+    "--work/--no-work",
+    default=True,
+    show_default=True,
+    help="Make calls to the outside and let times come; without it `avow work` does.",
+)
 @output.json_option
-def command(target: str, host: str, port: int, workers: int, as_json: bool) -> None:
+def command(target: str, host: str, port: int, workers: int, work: bool, as_json: bool) -> None:
     """Serve TARGET on the database of AVOW_DATABASE_URL, with a login that has the application's rights only.
 
     Development tokens are refused. Ends cleanly on SIGTERM: requests under way are answered.
@@ -47,7 +53,10 @@ def command(target: str, host: str, port: int, workers: int, as_json: bool) -> N
             output.data(f"{system.name} is served at {url_of(listening)}")
 
     if workers > 1:
-        asyncio.run(Workers(target, listening, workers, announce).run())
+        asyncio.run(Workers(target, listening, workers, announce, work).run())
     else:
-        app = Application(system, settings.database_url, settings.secret, settings.trust)
+        app = Application(
+            system, settings.database_url, settings.secret, settings.trust,
+            destinations=settings.destinations, works=work,
+        )  # fmt: skip
         serve(app, listening, announce)

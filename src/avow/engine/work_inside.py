@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
+from avow.engine.clients import Clients
 from avow.engine.execute import Engine
-from avow.engine.worker import OpenHttp, Worker
+from avow.engine.outside import Destination
+from avow.engine.worker import Worker
 from avow.model.system import System
 from avow.store.pool import Pool
 
@@ -16,15 +19,18 @@ CONNECTIONS_MAX = 2
 class WorkInside:
     """A worker on a running event loop, from `start` to `close`."""
 
-    def __init__(self, system: System, engine: Engine, url: str, http: OpenHttp) -> None:
-        self._system, self._engine, self._url, self._http = system, engine, url, http
+    def __init__(
+        self, system: System, engine: Engine, url: str, destinations: Mapping[str, Destination]
+    ) -> None:
+        self._system, self._engine, self._url = system, engine, url
+        self._clients = Clients(destinations)
         self._pool = Pool(url, CONNECTIONS_MAX)
         self.worker: Worker | None = None
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to work."""
-        self.worker = Worker(self._system, self._engine, self._pool, self._url, self._http)
+        self.worker = Worker(self._system, self._engine, self._pool, self._url, self._clients.open)
         self._engine.when_work = self.worker.wake
         self._running = asyncio.create_task(self.worker.run())
 
@@ -33,4 +39,5 @@ class WorkInside:
         if self.worker is not None and self._running is not None:
             self.worker.stop()
             await self._running
+        await self._clients.aclose()
         await self._pool.close()

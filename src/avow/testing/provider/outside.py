@@ -87,7 +87,7 @@ class Outside:
         """Bring what is open at a service to its end, and tell of it. Raises Refusal where nothing is."""
         done = service_named(self, name).settle(reference, result)
         self._record(name, None, done)
-        self.webhooks.send(await self.webhooks.begin(name, done.events))
+        self.webhooks.send(await self.webhooks.try_early(name, done.events))
         return Answer(200, done.body)
 
     # --- the way of a request -------------------------------------------------------------------
@@ -118,7 +118,7 @@ class Outside:
         events = outcome.events
         if "duplicate" in faults:
             events += (await self._deliver(call, faults)).events
-        waiting = await self.webhooks.begin(call.service, events)
+        waiting = await self.webhooks.try_early(call.service, events)
         try:
             await self._pass(REPLY, faults)
             return await self._reply(outcome.answer, faults, connection)

@@ -102,6 +102,7 @@ class Webhooks:
         self._behind: list[asyncio.Event] = []
         self._latest: dict[str, asyncio.Event] = {}
         self._under_way = 0
+        self._abandoned = False
         self._moved = asyncio.Condition()
         self.retries_s: tuple[float, ...] = RETRIES_S
         self.sent: list[Sent] = []
@@ -113,7 +114,7 @@ class Webhooks:
         webhook_headers(secret, "", 0, b"")
         self._endpoints[service] = Endpoint(url, secret)
 
-    async def begin(self, service: str, events: tuple[Event, ...]) -> list[Delivery]:
+    async def try_early(self, service: str, events: tuple[Event, ...]) -> list[Delivery]:
         """Try those that are to be early now; the others come back, to be sent behind the answer."""
         endpoint = self._endpoints.get(service) or self._endpoints.get(ANY)
         if endpoint is None:
@@ -127,6 +128,8 @@ class Webhooks:
 
     def send(self, deliveries: list[Delivery]) -> None:
         """Start these. Those of one reference go in their order, but for faults that are about order."""
+        if self._abandoned:
+            return
         for delivery in deliveries:
             before: asyncio.Event | None = None
             if not any(fault.kind in OUT_OF_ORDER for fault in delivery.faults):
@@ -143,7 +146,9 @@ class Webhooks:
             await self._moved.wait_for(lambda: self._under_way == 0)
 
     def abandon(self) -> None:
-        """Send nothing more."""
+        """Send nothing more, also not for requests that are still under way."""
+        self._abandoned = True
+        self._endpoints.clear()
         for task in self._tasks:
             task.cancel()
 
