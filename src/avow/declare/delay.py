@@ -45,6 +45,9 @@ class CalendarWord:
     def __init__(self, declared: Calendar) -> None:
         self._declared: Final = declared
 
+    def __repr__(self) -> str:
+        return f"calendar({self._declared.name!r})"
+
     def days(self, n: int, *, at: time | None = None) -> CalendarDays:
         """So many days by the calendar's clock, at the time of day of the start, or at `at`."""
         zone, name = self._declared.zone, self._declared.name
@@ -79,7 +82,7 @@ def calendar(
     """
     try:
         return CalendarWord(Calendar(name, zone, frozenset(_workdays(workdays)), _holidays(holidays)))
-    except (ValueError, TypeError, AttributeError) as fault:
+    except (ValueError, TypeError) as fault:
         misuse("calendar-unreadable", f"{fault!s:.200}", _CALENDAR)
         return CalendarWord(Calendar("calendar", "UTC"))
 
@@ -101,7 +104,7 @@ def _misfit(name: str, word: str, n: object, fault: ValueError) -> None:
 
 def _workdays(given: str | Iterable[str]) -> Iterator[int]:
     for span in (given,) if isinstance(given, str) else given:
-        ends = span.split("-")
+        ends = str(span).split("-")
         if len(ends) > 2 or not set(ends) <= set(WEEKDAYS):
             raise ValueError(f"{span!r:.40} names no days of the week")
         first, last = WEEKDAYS.index(ends[0]), WEEKDAYS.index(ends[-1])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias, cast
 
 from avow.declare.body import source_hash
@@ -251,16 +251,14 @@ def opaque(guard: Callable[[Any], bool]) -> Policy:
 
 def node_of(value: object) -> ast.Expression:
     """The expression behind a name in a class body; anything else is a constant."""
-    if isinstance(value, Symbolic):
-        return value.avow_node
-    constant = _constant(value)
-    return UNKNOWN if isinstance(constant, CalendarDays | WorkingDays) else ast.Const(constant)
+    return value.avow_node if isinstance(value, Symbolic) else ast.Const(_constant(value))
 
 
 def _constant(value: object) -> object:
     """A constant as it is kept: an exact delay is a plain length of time, and one by a calendar is none."""
     if isinstance(value, CalendarDays | WorkingDays):
         misuse("delay-by-calendar", f"`{value}` can't be calculated or compared with", _EXACT)
+        return timedelta(days=1)
     return value.length if isinstance(value, Exact) else value
 
 

@@ -78,7 +78,7 @@ class Calendar:
     holidays: tuple[date, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
+        if not isinstance(self.name, str) or not self.name.isidentifier():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError("the name of a calendar is one word, as a variable has it")
         zone_named(self.zone)
         if not self.workdays or not self.workdays <= frozenset(range(7)):
