@@ -6,6 +6,7 @@ These are the words of a declaration; see docs/reference/declaration.md for each
 from __future__ import annotations
 
 from avow.declare.build import system
+from avow.declare.delay import calendar, days, hours, minutes, seconds, weeks
 from avow.declare.effect import Call, backoff, effect, forever
 from avow.declare.expression import (
     Policy,
@@ -60,17 +61,21 @@ __all__ = [
     "actor",
     "authenticated",
     "backoff",
+    "calendar",
     "create",
+    "days",
     "effect",
     "everybody",
     "exclude",
     "field",
     "forever",
     "given",
+    "hours",
     "in_state",
     "internal",
     "invariant",
     "limits",
+    "minutes",
     "missing",
     "not_",
     "now",
@@ -82,7 +87,9 @@ __all__ = [
     "ref",
     "refuse",
     "role",
+    "seconds",
     "system",
     "transition",
     "unique",
+    "weeks",
 ]

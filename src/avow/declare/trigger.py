@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from avow.declare import surface as word
@@ -14,30 +14,15 @@ from avow.declare.effect import TIMEOUT_S_MAX, EffectWord
 from avow.declare.field import Notes
 from avow.declare.typing import Unbuilt
 from avow.model import types as kinds
+from avow.model.calendar import Exact
 from avow.model.effect import DONE, Effect
 from avow.model.entity import Parameter
+from avow.model.times import DURATION_MAX
 from avow.model.trigger import Delay, OnOutcome, OnTime, Trigger
 
 REASON_LENGTH_MAX = 1_000
 
 _TRIGGERS = ("by", "on", "after", "every", "at")
-
-
-class Exactly:
-    """An exact length of time."""
-
-    def __init__(self, length: timedelta) -> None:
-        self._length = length
-
-    def due(self, start: datetime) -> datetime:
-        return start + self._length
-
-    def describe(self) -> dict[str, Any]:
-        return {"micros": self._length // timedelta(microseconds=1)}
-
-    def __str__(self) -> str:
-        """As in ISO 8601, and as durations are written on the wire."""
-        return str(kinds.DurationType().dump(self._length))
 
 
 def read_trigger(notes: Notes, name: str, w: word.Transition) -> Trigger | None:
@@ -57,13 +42,13 @@ def read_trigger(notes: Notes, name: str, w: word.Transition) -> Trigger | None:
 
 
 def _delay(notes: Notes, name: str, w: word.Transition, given: Any) -> Delay:
-    if isinstance(given, timedelta):
-        given = Exactly(given)
-    if not hasattr(given, "due") or not hasattr(given, "describe"):
-        mend = "Write days(14), hours(2), or calendar(...).working_days(3)."
-        notes.note(w.place, "delay-unreadable", f"`{name}` waits for {given!r:.40}", mend)
-        return Exactly(timedelta(days=1))
-    return given
+    if hasattr(given, "due") and hasattr(given, "describe"):
+        return given
+    if isinstance(given, timedelta) and timedelta() < given <= DURATION_MAX:
+        return Exact(given)
+    mend = "Write days(14), hours(2), or calendar(...).working_days(3)."
+    notes.note(w.place, "delay-unreadable", f"`{name}` waits for {given!r:.40}", mend)
+    return Exact(timedelta(days=1))
 
 
 def parameters_of(trigger: OnOutcome, effects: Mapping[str, Effect]) -> tuple[Parameter, ...]:
