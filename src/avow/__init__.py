@@ -21,6 +21,7 @@ from avow.declare.expression import (
     opaque,
     role,
 )
+from avow.declare.saga import nothing, parallel, saga, step
 from avow.declare.surface import (
     Entity,
     State,
@@ -73,15 +74,19 @@ __all__ = [
     "limits",
     "missing",
     "not_",
+    "nothing",
     "now",
     "one_of",
     "opaque",
+    "parallel",
     "performed",
     "quota",
     "read",
     "ref",
     "refuse",
     "role",
+    "saga",
+    "step",
     "system",
     "transition",
     "unique",
