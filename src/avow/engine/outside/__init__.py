@@ -1,0 +1,23 @@
+"""CALLS others: HTTP to the outside, such that it is known how each call ended.
+
+`Outside` is kept for the life of a process and hands out one `Http` for one call of an effect, or for
+one delivery to a subscriber.
+"""
+
+from __future__ import annotations
+
+from avow.engine.outside.addresses import AddressRefused
+from avow.engine.outside.blocking import BlockingHttp
+from avow.engine.outside.destination import Destination
+from avow.engine.outside.http import Http, Outside
+from avow.engine.outside.response import RESPONSE_BYTES_MAX, Response
+
+__all__ = [
+    "RESPONSE_BYTES_MAX",
+    "AddressRefused",
+    "BlockingHttp",
+    "Destination",
+    "Http",
+    "Outside",
+    "Response",
+]
