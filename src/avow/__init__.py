@@ -21,6 +21,7 @@ from avow.declare.expression import (
     opaque,
     role,
 )
+from avow.declare.sender import hmac_signature, sender, standard_webhooks, stripe_signature
 from avow.declare.surface import (
     Entity,
     State,
@@ -67,6 +68,7 @@ __all__ = [
     "field",
     "forever",
     "given",
+    "hmac_signature",
     "in_state",
     "internal",
     "invariant",
@@ -82,6 +84,9 @@ __all__ = [
     "ref",
     "refuse",
     "role",
+    "sender",
+    "standard_webhooks",
+    "stripe_signature",
     "system",
     "transition",
     "unique",

@@ -15,6 +15,7 @@ from avow.declare.expression import Symbolic, node_of
 from avow.declare.field import read_field
 from avow.declare.naming import UNKNOWN_NAME, Names
 from avow.declare.parameter import read_parameters
+from avow.declare.sender import EventWord, SenderWord
 from avow.declare.trigger import parameters_of, read_effects, read_trigger
 from avow.errors import Mistake
 from avow.model import expression as ast
@@ -32,7 +33,7 @@ from avow.model.entity import (
     Unique,
 )
 from avow.model.place import Place
-from avow.model.trigger import OnOutcome, Trigger
+from avow.model.trigger import OnEvent, OnOutcome, Trigger
 
 RESERVED = frozenset(
     {
@@ -52,7 +53,7 @@ RESERVED = frozenset(
 )
 SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 """What PostgreSQL calls columns of its own, in every table."""
-PAGES = frozenset({"healthz", "readyz"})
+PAGES = frozenset({"events", "healthz", "readyz"})
 """Addresses at which the server itself answers."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]{0,47}", re.ASCII)
@@ -104,6 +105,14 @@ class EntityBuilder:
             bind=declared,
             place=place,
         )
+
+    def senders(self) -> list[SenderWord]:
+        """Whose events the entity's transitions listen to."""
+        return [w.on.sender for w in self._transition_words() if isinstance(w.on, EventWord)]
+
+    def _transition_words(self) -> list[word.Transition]:
+        words = (held.word if isinstance(held, word.Command) else held for held in self.words.values())
+        return [w for w in words if isinstance(w, word.Transition)]
 
     def _words(self, kind: Any) -> list[tuple[str, Any]]:
         return [(name, held) for name, held in self.words.items() if isinstance(held, kind)]
@@ -227,7 +236,7 @@ class EntityBuilder:
             self.note(w.place, "state-undeclared", f"`{name}` leaves no state", "Name the states it leaves.")
         made = Transition(
             name=name,
-            command=str(trigger) if isinstance(trigger, OnOutcome) else w.command or name,
+            command=str(trigger) if isinstance(trigger, OnOutcome | OnEvent) else w.command or name,
             sources=tuple(dict.fromkeys(self._state_names(w.sources, w.place))),
             target=next(iter(self._state_names((w.target,), w.place)), UNKNOWN_NAME),
             by=self._by(w, trigger),
@@ -259,7 +268,7 @@ class EntityBuilder:
         self, name: str, w: word.Transition, trigger: Trigger, wanted: list[Parameter]
     ) -> list[Parameter]:
         """The arguments that a trigger comes with; a body or sets= may take some of them."""
-        told = parameters_of(trigger, self.effects) if isinstance(trigger, OnOutcome) else ()
+        told = parameters_of(trigger, self.effects)
         known = {parameter.name: parameter.type for parameter in told}
         for parameter in wanted:
             kind = known.get(parameter.name)
