@@ -70,6 +70,9 @@ def parts() -> Mapping[str, Part]:
         how = PARALLEL if folder in PARALLEL_FOLDERS else ()
         command = (sys.executable, "-m", "pytest", "-q", *how, f"tests/{folder}")
         found.append(Part(folder, (command,), is_pytest=True))
+    if any((ROOT / "examples").rglob("test_*.py")):
+        command = (sys.executable, "-m", "pytest", "-q", *PARALLEL, "examples")
+        found.append(Part("examples", (command,), is_pytest=True))
     return {part.name: part for part in found}
 
 

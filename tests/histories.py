@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import avow
 from avow.engine.entries import entries_of
 from avow.evidence.boundaries import Boundaries, Shape, read_boundaries, shape_of
 from avow.evidence.chain import Live, Logged, RecordCheck
@@ -124,3 +125,21 @@ def lived_through(essay: str = "because") -> tuple[World, Key, Key]:
     world.do("Enrollment", "leave", enrollment, {}, "ana")
     world.do("Enrollment", "archive", enrollment, {}, "rita", "registrar")
     return world, ("Course", course), ("Enrollment", enrollment)
+
+
+class Reservation(avow.Entity):
+    """Something that is held for somebody until they come."""
+
+    visible = avow.read(by=avow.everybody)
+    held, collected, given_up = avow.State(initial=True), avow.State(final=True), avow.State(final=True)
+    hold = avow.create(held, by=avow.everybody)
+    collect = avow.transition(held, to=collected, by=avow.everybody)
+    give_up = avow.transition(held, to=given_up, after=timedelta(days=2))
+
+
+def waited_for() -> World:
+    """A world with a reservation that had a deadline, and doesn't wait for it any more."""
+    world = World(avow.system("reservations", Reservation))
+    reservation = world.do("Reservation", "hold", None, {}, "ana")
+    world.do("Reservation", "collect", reservation, {}, "ana")
+    return world

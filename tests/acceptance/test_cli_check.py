@@ -57,7 +57,7 @@ def test_the_same_is_told_to_programs() -> None:
         {"name": "closed", "initial": False, "final": True},
     ]
     close = {"name": "close", "command": "close", "from": ["open"], "to": "closed"}
-    assert course["transitions"][1] == {**close, "by": "registrar", "when": None}
+    assert course["transitions"][1] == {**close, "by": "registrar", "trigger": None, "when": None}
 
 
 def test_all_mistakes_are_reported_at_once_with_place_and_mend(tmp_path: Path) -> None:

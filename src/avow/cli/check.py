@@ -71,7 +71,18 @@ def _entity_json(entity: Entity) -> dict[str, Any]:
         "name": entity.name,
         "plural": entity.plural,
         "read": render(entity.read),
-        "states": [{"name": s.name, "initial": s.initial, "final": s.final} for s in entity.states.values()],
+        "states": [
+            {
+                "name": s.name,
+                "initial": s.initial,
+                "final": s.final,
+                **({"invoke": s.invoke} if s.invoke else {}),
+            }
+            for s in entity.states.values()
+        ],
+        "effects": {
+            e.name: {"destination": e.destination, "source": str(e.place)} for e in entity.effects.values()
+        },
         "transitions": [
             {
                 "name": t.name,
@@ -79,6 +90,7 @@ def _entity_json(entity: Entity) -> dict[str, Any]:
                 "from": list(t.sources),
                 "to": t.target,
                 "by": render(t.by),
+                "trigger": None if t.trigger is None else t.cause,
                 "when": None if t.when is None else render(t.when),
             }
             for t in entity.transitions.values()
@@ -99,11 +111,12 @@ def _text(system: System, warnings: Iterable[Mistake]) -> str:
 
 def _entity_text(entity: Entity) -> str:
     states = ", ".join(f"{s.name}{'*' * s.initial}{'.' * s.final}" for s in entity.states.values())
-    rows = [("COMMAND", "FROM", "TO", "WHO MAY", "WHEN"), *map(_row, entity.transitions.values())]
+    rows = [("COMMAND", "FROM", "TO", "WHO MAY, OR WHAT", "WHEN"), *map(_row, entity.transitions.values())]
     lines = [
         f"{entity.name} (/{entity.plural})",
         f"  states      {states}    (* initial, . final)",
         f"  who reads   {render(entity.read)}",
+        *(f"  calls       {s.name}: {s.invoke}" for s in entity.states.values() if s.invoke is not None),
         *(f"  invariant   {i.name}: {render(i.condition)}" for i in entity.invariants),
         *(f"  unique      {u.name}: {', '.join(u.fields)}" for u in entity.uniques),
         *(
@@ -120,7 +133,8 @@ def _entity_text(entity: Entity) -> str:
 def _row(transition: Transition) -> tuple[str, ...]:
     when = "" if transition.when is None else render(transition.when)
     sources = ", ".join(transition.sources) or "(new)"
-    return transition.command, sources, transition.target, render(transition.by), when
+    word = transition.command if transition.trigger is None else transition.name
+    return word, sources, transition.target, transition.cause, when
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -243,7 +243,7 @@ def transition(
     on:      the outcome of the call that its states invoke: `capture.done`; or an event: `paid`.
     match:   which record an event is about: `reference == paid.data.reference`, a field that is unique;
              or `paid.data.order`, the record's id.
-    after:   a length of time since the state was entered. every: the same, again and again (a reminder).
+    after:   a length of time since the state was entered. every: the same, again and again.
     at:      an instant: a field, or one with a length of time added or taken away; none while it is missing.
     when:    what must hold as well (the guard). A timer whose guard doesn't hold passes without effect.
     uses:    references whose records the body reads or moves; they are locked with this one.

@@ -38,7 +38,8 @@ class Exactly:
         return {"micros": self._length // timedelta(microseconds=1)}
 
     def __str__(self) -> str:
-        return str(self._length)
+        """As in ISO 8601, and as durations are written on the wire."""
+        return str(kinds.DurationType().dump(self._length))
 
 
 def read_trigger(notes: Notes, name: str, w: word.Transition) -> Trigger | None:

@@ -65,9 +65,6 @@ def _time(
     entity: Entity, entities: Mapping[str, Entity], transition: Transition, trigger: OnTime
 ) -> Iterator[Mistake]:
     where = f"{entity.name}.{transition.name}"
-    if trigger.again and any(source != transition.target for source in transition.sources):
-        detail = f"{where} leaves the state in which it is to come again"
-        yield at(transition.place, "every-leaves", detail, "Write after=, or let it lead to the same state.")
     if trigger.at is None:
         return
     reader = Reader(entity, entities)

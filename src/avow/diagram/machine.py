@@ -45,7 +45,7 @@ def machine_of(entity: Entity) -> Machine:
     found: dict[tuple[str, str, bool], list[Way]] = {}
     for transition in sorted(entity.transitions.values(), key=lambda t: not t.creation):
         for source in transition.sources or (START,):
-            key = (source, transition.target, _internal_only(transition.by))
+            key = (source, transition.target, transition.trigger is None and _internal_only(transition.by))
             found.setdefault(key, []).append(_way(transition))
     arrows = tuple(Arrow(*key, tuple(ways)) for key, ways in found.items())
     return Machine(entity.name, tuple(entity.states.values()), arrows)
@@ -53,7 +53,8 @@ def machine_of(entity: Entity) -> Machine:
 
 def _way(transition: Transition) -> Way:
     when = "" if transition.when is None else render(transition.when)
-    return Way(transition.command, render(transition.by), when)
+    word = transition.command if transition.trigger is None else transition.name
+    return Way(word, transition.cause, when)
 
 
 def _internal_only(policy: Expression) -> bool:

@@ -29,7 +29,7 @@ class WorkInside:
         self._running = asyncio.create_task(self.worker.run())
 
     async def close(self) -> None:
-        """Take nothing any more, bring to an end what has begun, within a bound, and let go of the database."""
+        """Take nothing any more, end what has begun, within a bound, and let go of the database."""
         if self.worker is not None and self._running is not None:
             self.worker.stop()
             await self._running

@@ -28,7 +28,7 @@ from avow.model.draft import BodyFault
 from avow.model.effect import DONE, FAILED, UNKNOWN, Effect
 from avow.model.entity import Entity
 from avow.model.system import System
-from avow.model.trigger import EVENTS, OnOutcome
+from avow.model.trigger import EVENTS, OnOutcome, OnTime
 from avow.model.types import Reference, Value
 from avow.model.values import Subject
 from avow.store import driver
@@ -165,12 +165,18 @@ class Worker:
             await self._stick(work, "internal-error", "The worker failed; its log says more.")
 
     async def _let_time_come(self, work: Work) -> None:
+        """What a guard doesn't let happen passes; what comes again and again may be refused, too."""
         reply = await self._settle(work, work.name, {})
+        trigger = self._system.entities[work.kind].transitions[work.name].trigger
+        again = trigger.delay if isinstance(trigger, OnTime) and trigger.again else None
         if reply.problem is None:
             self.counts["time"] += 1
-        elif reply.problem.code == "guard-failed":
-            await self._queue.give_back(work, "passed", reply.problem.detail)
+        elif again is not None or reply.problem.code == "guard-failed":
+            pause_s = None if again is None else (again.due(work.due) - work.due).total_seconds()
+            await self._queue.give_back(work, "passed", reply.problem.code, pause_s=pause_s)
             self.counts["passed"] += 1
+        else:
+            await self._stick(work, reply.problem.code, reply.problem.detail)
 
     async def _call(self, work: Work, entity: Entity, effect: Effect) -> None:
         loaded, record = await self._load(work)
@@ -225,8 +231,7 @@ class Worker:
         match ending:
             case Result(value):
                 given = {} if effect.result is None else {"result": value}
-                await self._settle(work, f"{effect.name}.{DONE}", given)
-                self.counts[DONE] += 1
+                await self._hear(work, effect, DONE, given)
             case No(code, reason):
                 await self._settle(
                     work, f"{effect.name}.{FAILED}", {"code": code[:100], "reason": reason[:1_000]}
@@ -261,26 +266,29 @@ class Worker:
         entity = self._system.entities[work.kind]
         trigger = OnOutcome(effect.name, UNKNOWN)
         if any(t.trigger == trigger for t in entity.transitions.values()):
-            await self._settle(work, str(trigger), {"code": UNKNOWN, "reason": reason[:1_000]})
+            await self._hear(work, effect, UNKNOWN, {"code": UNKNOWN, "reason": reason[:1_000]})
         else:
             await self._stick(work, UNKNOWN, reason, unclear=True)
-        self.counts[UNKNOWN] += 1
+            self.counts[UNKNOWN] += 1
+
+    async def _hear(self, work: Work, effect: Effect, outcome: str, given: Mapping[str, Value]) -> None:
+        """Let the record hear how its call ended. Where that is refused, a person has to see to it."""
+        problem = (await self._settle(work, f"{effect.name}.{outcome}", given)).problem
+        if problem is not None:
+            await self._stick(work, problem.code, problem.detail)
+        self.counts[outcome] += 1
 
     async def _settle(self, work: Work, command: str, given: Mapping[str, Value]) -> Reply:
-        """Give the command that settles the work. What refuses it, other than a guard of a time, sticks."""
+        """Give the command that settles the work."""
         request = Request(
             entity=work.kind, command=command, record=work.id, input=given,
             actor=Actor(ENGINE, work.tenant), key=None, fingerprint=b"", request_id=work.request,
             settles=(work.work, work.fence),
         )  # fmt: skip
         try:
-            reply = await self._engine.execute(request)
+            return await self._engine.execute(request)
         except BodyFault as fault:
-            reply = Reply(500, problem=Problem("internal-error", str(fault)))
-        problem = reply.problem
-        if problem is not None and not (problem.code == "guard-failed" and work.name == command):
-            await self._stick(work, problem.code, problem.detail)
-        return reply
+            return Reply(500, problem=Problem("internal-error", str(fault)))
 
     async def _stick(self, work: Work, stuck: str, detail: str, *, unclear: bool = False) -> None:
         """Let it wait for a person."""

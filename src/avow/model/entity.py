@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avow.model.effect import Effect
-from avow.model.expression import Expression, Path
+from avow.model.expression import Expression, Path, render
 from avow.model.place import Place
-from avow.model.trigger import Trigger
+from avow.model.trigger import OnOutcome, Trigger
 from avow.model.types import Value, ValueType
 
 
@@ -91,6 +91,13 @@ class Transition:
     precondition: bool = False
     doc: str = ""
     place: Place = field(default=Place(), compare=False)
+
+    @property
+    def cause(self) -> str:
+        """What makes it happen, as its owner would write it: who may, an outcome, or a time."""
+        if self.trigger is None:
+            return render(self.by)
+        return f"on {self.trigger}" if isinstance(self.trigger, OnOutcome) else str(self.trigger)
 
 
 @dataclass(frozen=True, slots=True)

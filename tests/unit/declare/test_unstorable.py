@@ -8,7 +8,7 @@ import pytest
 
 import avow
 from avow.errors import DeclarationError
-from tests.unit.declare.test_mistakes import course, mistakes_of
+from tests.unit.declare.declarations import course, mistakes_of
 
 CASES: dict[str, str] = {
     "rules of the wrong shape": course(

@@ -87,9 +87,10 @@ commands = st.builds(
     st.lists(references, max_size=3),
 )
 performers = st.dictionaries(st.sampled_from(["move", "verify"]), st.lists(texts, max_size=2).map(tuple))
+waits = st.dictionaries(st.sampled_from(["capture", "lapse"]), st.none() | st.tuples(instants, texts, texts))
 steps = st.builds(
     Step, references, st.just(MOVE), st.none() | st.just("open"), values, values,
-    st.none() | performers, st.none() | references,
+    st.none() | performers, st.none() | references, waits,
 )  # fmt: skip
 
 
@@ -123,6 +124,8 @@ def members_of(command: Command, step: Step, prev: bytes, inline: int) -> dict[s
             header[f"{member}_sha256"] = {name: canonical.digest(data).hex() for name, data in long.items()}
     if step.performers is not None:
         header["performers"] = {name: list(subjects) for name, subjects in step.performers.items()}
+    if step.waits:
+        header["waits"] = {name: waited(wait) for name, wait in step.waits.items()}
     return header
 
 
@@ -136,6 +139,10 @@ def split(held: Mapping[str, Any], inline: int) -> tuple[dict[str, Any], dict[st
         else:
             short[name] = dumped
     return short, long
+
+
+def waited(wait: tuple[datetime, str, str] | None) -> dict[str, str] | None:
+    return None if wait is None else {"due": instant(wait[0]), "to": wait[1], "line": wait[2]}
 
 
 def named(reference: Reference) -> dict[str, Any]:

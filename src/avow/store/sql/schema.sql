@@ -122,11 +122,12 @@ CREATE TABLE avow.work (
     since       timestamptz NOT NULL,
     topic       text NOT NULL DEFAULT '',
     given       jsonb,
-    UNIQUE (tenant, kind, id, name)
+    -- The record first: plans made while the table is empty would use any index that begins with the tenant.
+    UNIQUE (id, name, kind, tenant)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
 CREATE INDEX work_ready ON avow.work (destination, ready_at);
 CREATE INDEX work_line ON avow.work (destination, line, work) WHERE line <> '';
-CREATE INDEX work_topic ON avow.work (tenant, topic) WHERE topic <> '';
+CREATE INDEX work_topic ON avow.work (topic) WHERE topic <> '';
 CREATE INDEX work_stuck ON avow.work (tenant, destination) WHERE stuck IS NOT NULL;
 
 -- Limits that all workers share: pauses, and how many calls may begin now.

@@ -127,15 +127,18 @@ CREATE OR REPLACE FUNCTION avow.settle_work(
     AS $function$
 DECLARE stale integer[];
 BEGIN
-    WITH given AS (
-        SELECT g.command, g.work, g.fence FROM unnest(p_settle_of, p_works, p_fences) AS g (command, work, fence)
-        WHERE g.command <> ALL (p_dropped)
-    ), settled AS (
-        DELETE FROM avow.work w USING given g
-        WHERE w.tenant = p_tenant AND w.work = g.work AND w.fence = g.fence RETURNING w.work
+    WITH settled AS (
+        -- Each by its number: any plan that begins at the table would read all of it.
+        DELETE FROM avow.work w WHERE w.ctid = ANY (ARRAY(
+            SELECT found.place FROM unnest(p_settle_of, p_works, p_fences) AS g (command, work, fence), LATERAL (
+                SELECT o.ctid AS place FROM avow.work o
+                WHERE o.work = g.work AND o.tenant = p_tenant AND o.fence = g.fence LIMIT 1 FOR UPDATE) AS found
+            WHERE g.command <> ALL (p_dropped)))
+        RETURNING w.work
     )
     SELECT coalesce(array_agg(g.command), '{}') INTO stale
-    FROM given g WHERE NOT EXISTS (SELECT FROM settled s WHERE s.work = g.work);
+    FROM unnest(p_settle_of, p_works) AS g (command, work)
+    WHERE g.command <> ALL (p_dropped) AND g.work NOT IN (SELECT s.work FROM settled s);
     RETURN stale;
 END
 $function$;
@@ -155,15 +158,19 @@ BEGIN
             jsonb_each(e.entry -> 'waits') AS w (name, wait)
         WHERE e.entry ? 'waits' ORDER BY 1, 2, 3, e.place DESC
     ), ended AS (
-        DELETE FROM avow.work w USING named n
-        WHERE w.tenant = p_tenant AND w.kind = n.kind AND w.id = n.id AND w.name = n.name AND n.wait = 'null'
+        DELETE FROM avow.work w WHERE w.ctid = ANY (ARRAY(
+            SELECT found.place FROM named n, LATERAL (
+                SELECT o.ctid AS place FROM avow.work o
+                WHERE o.tenant = p_tenant AND o.kind = n.kind AND o.id = n.id AND o.name = n.name
+                LIMIT 1 FOR UPDATE) AS found
+            WHERE n.wait = 'null'))
     )
     INSERT INTO avow.work AS w (tenant, kind, id, name, version, destination, line, key, due, ready_at, request, since)
     SELECT p_tenant, n.kind, n.id, n.name, n.version, n.wait ->> 'to', n.wait ->> 'line',
         substr(encode(sha256(convert_to(concat_ws('/', p_tenant, n.kind, n.id, n.name, n.version), 'UTF8')), 'hex'), 1, 32)::uuid,
         (n.wait ->> 'due')::timestamptz, (n.wait ->> 'due')::timestamptz, n.request, p_now
     FROM named n WHERE n.wait <> 'null' ORDER BY n.kind, n.id, n.name
-    ON CONFLICT (tenant, kind, id, name) DO UPDATE SET
+    ON CONFLICT (id, name, kind, tenant) DO UPDATE SET
         version = excluded.version, destination = excluded.destination, line = excluded.line, key = excluded.key,
         generation = 0, due = excluded.due, ready_at = excluded.ready_at, taken = false, fence = w.fence + 1,
         attempt = 0, unclear = false, stuck = NULL, detail = '', request = excluded.request, since = excluded.since;

@@ -1,0 +1,1 @@
+"""Rooms and tours, with holds that expire and a waiting list."""

@@ -1,0 +1,128 @@
+"""A booking backend: rooms that are let to one party at a time, and tours with a waiting list."""
+
+from datetime import datetime, timedelta
+
+from avow import Entity, State, Subject, actor, authenticated, create, exclude, field, internal, invariant
+from avow import now, quota, read, ref, role, system, transition
+
+desk = role("desk")
+
+HOLD = timedelta(minutes=30)
+"""How long a room or a place is kept for somebody who hasn't confirmed."""
+
+
+class Room(Entity):
+    """A room with so many beds."""
+
+    number: str = field(max_length=20)
+    beds: int = field(ge=1, le=20)
+    visible = read(by=authenticated)
+
+    let, withdrawn = State(initial=True), State(final=True)
+
+    add = create(let, by=desk, sets=[number, beds])
+    withdraw = transition(let, to=withdrawn, by=desk)
+
+
+class Booking(Entity):
+    """A stay of one party in one room, from the hold to the departure."""
+
+    guest: Subject = field(default=actor)
+    room: Room = ref()
+    arrives: datetime = field()
+    leaves: datetime = field()
+    people: int = field(ge=1)
+    visible = read(by=(actor == guest) | desk)
+
+    held, confirmed, staying = State(initial=True), State(), State()
+    lapsed, cancelled = State(final=True), State(final=True)
+    missed, departed = State(final=True), State(final=True)
+
+    forwards = invariant(arrives < leaves, "A stay ends after it begins.")
+    one_party = exclude(
+        room, overlapping=(arrives, leaves), among=[held, confirmed, staying],
+        message="The room is taken for a part of this time.",
+    )  # fmt: skip
+
+    hold = create(held, by=authenticated, sets=[room, arrives, leaves, people], when=people <= room.beds)
+    confirm = transition(held, to=confirmed, by=actor == guest)
+    lapse = transition(held, to=lapsed, after=HOLD)
+    cancel = transition([held, confirmed], to=cancelled, by=(actor == guest) | desk)
+    check_in = transition(confirmed, to=staying, by=desk, when=now < leaves)
+    miss = transition(confirmed, to=missed, at=arrives + timedelta(days=1))
+    check_out = transition(staying, to=departed, by=desk)
+
+
+class Tour(Entity):
+    """An outing for so many people. Who comes too late waits in line.
+
+    asked: how many people have asked so far; a party's turn is what this was when it came.
+    given_back: places of those who have left; with the others, up to where in the line there is a place.
+    """
+
+    title: str = field(max_length=200)
+    places: int = field(ge=1)
+    asked: int = field(default=0, ge=0)
+    given_back: int = field(default=0, ge=0)
+    starts: datetime = field()
+    visible = read(by=authenticated)
+
+    open, over = State(initial=True), State(final=True)
+
+    offer = create(open, by=desk, sets=[title, places, starts])
+    end = transition(open, to=over, at=starts + timedelta(days=1))
+
+    @transition(open, to=open, by=internal)
+    def line_up(self, people: int) -> None:
+        self.asked += people
+
+    @transition(open, to=open, by=internal)
+    def give_back(self, people: int) -> None:
+        self.given_back += people
+
+
+class Party(Entity):
+    """People who want to come along on a tour: in line, then with places held for them, then coming."""
+
+    leader: Subject = field(default=actor)
+    tour: Tour = ref()
+    people: int = field(ge=1, le=50)
+    turn: int = field(default=0, ge=0)
+    visible = read(by=(actor == leader) | desk)
+
+    waiting, held, coming = State(initial=True), State(), State()
+    gone, came = State(final=True), State(final=True)
+
+    never_more_than_places = quota(
+        tour, among=[held, coming, came], limit=tour.places, weight=people,
+        message="The tour is full.",
+    )  # fmt: skip
+
+    @create(waiting, by=authenticated, sets=[tour, people], uses=tour)
+    def ask(self) -> None:
+        """Stand in line: first come, first served."""
+        self.tour.line_up(self.people)
+        self.turn = self.tour.asked
+
+    its_turn = turn <= tour.places + tour.given_back
+    step_up = transition(waiting, to=held, after=timedelta(0), when=its_turn, uses=tour)
+    move_up = transition(waiting, to=held, every=timedelta(minutes=1), when=its_turn, uses=tour)
+    confirm = transition(held, to=coming, by=actor == leader)
+    check = transition(coming, to=came, by=desk)
+
+    @transition(waiting, to=gone, by=(actor == leader) | desk, uses=tour)
+    def leave_line(self) -> None:
+        """Whoever stands behind moves up by as many."""
+        self.tour.give_back(self.people)
+
+    @transition([held, coming], to=gone, by=(actor == leader) | desk, uses=tour)
+    def cancel(self) -> None:
+        self.tour.give_back(self.people)
+
+    @transition(held, to=gone, after=HOLD, uses=tour)
+    def lapse(self) -> None:
+        """Held for half an hour; then the next in line may have the places."""
+        self.tour.give_back(self.people)
+
+
+app = system("booking", Room, Booking, Tour, Party)

@@ -1,0 +1,183 @@
+"""A stage for tests of a system: a database, people, a clock that stands still, and work done when told.
+
+    async with stage(app) as s:
+        alice = s.as_("alice")
+        booking = await alice.do("Booking.hold", room=room, arrives=..., leaves=..., people=2)
+        await s.advance(minutes=30)                  # whatever is due is done
+        assert (await s.look(booking)).state == "lapsed"
+
+Everything runs as it does in a server, but for the clock: the same engine and worker, a real PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from avow.engine.execute import Engine, Reply, Request
+from avow.engine.worker import OpenHttp, Worker
+from avow.errors import Problem, ProblemError
+from avow.kernel.command import Record
+from avow.model.actor import Actor
+from avow.model.system import System
+from avow.model.values import Subject
+from avow.store import trial
+from avow.store.driver import Connection
+from avow.store.loading import Loads, plan_record
+from avow.store.pool import Pool, connect
+from avow.testing.databases import own_databases
+
+BEGIN = datetime(2026, 3, 2, 9, tzinfo=UTC)
+"""When every stage begins: a Monday morning."""
+STEPS_MAX = 1_000
+"""How often work may call for work; more than that never ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record as it is."""
+
+    id: UUID
+    state: str
+    version: int
+    values: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class Refused(AssertionError):
+    """A command was refused, where a test meant it to be accepted."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.code}: {problem.detail}")
+        self.code = problem.code
+
+
+class Person:
+    """Somebody who gives commands."""
+
+    def __init__(self, on: Stage, actor: Actor) -> None:
+        self._on, self.actor = on, actor
+
+    async def do(self, command: str, record: UUID | None = None, /, **given: Any) -> UUID:
+        """Give a command: `Booking.hold`, with a record unless it creates one; the record's id.
+
+        Raises Refused where it is refused.
+        """
+        entity, _, word = command.partition(".")
+        values = {name: value for name, value in given.items() if value is not None}
+        reply = await self._on.give(Request(
+            entity, word, record, values, self.actor, str(uuid4()), b"", f"{self.actor.subject}/{word}"
+        ))  # fmt: skip
+        if reply.problem is not None or reply.record is None:
+            raise Refused(reply.problem or Problem("internal-error"))
+        return reply.record
+
+
+class Stage:
+    """One system on one database."""
+
+    def __init__(self, system: System, pool: Pool, url: str, admin: Connection, http: OpenHttp) -> None:
+        self.system, self.admin = system, admin
+        self.engine = Engine(system, pool, _render)
+        self.worker = Worker(system, self.engine, pool, url, http)
+        self.now = BEGIN
+        self._loads = Loads(pool)
+        self._plans = {e.name: plan_record(system, e, ()) for e in system.entities.values()}
+
+    def as_(self, subject: str, *roles: str, tenant: str = "main") -> Person:
+        """Somebody with these roles."""
+        return Person(self, Actor(Subject(subject), tenant, frozenset(roles)))
+
+    async def give(self, request: Request) -> Reply:
+        """Give a command as it would arrive; what is refused has its problem in the reply."""
+        try:
+            reply = await self.engine.execute(request)
+        except ProblemError as error:
+            return Reply(error.problem.status, problem=error.problem)
+        if reply.status >= 400 and reply.problem is None:
+            reply.problem = Problem(**json.loads(reply.body))
+        return reply
+
+    async def look(self, record: UUID, tenant: str = "main") -> Found:
+        """A record as it is now, whatever its entity. Raises LookupError where there is none."""
+        for plan in self._plans.values():
+            loaded = await self._loads.load(plan, tenant, plan.wanted(None, record, {}))
+            for held in loaded.records.values():
+                return _found(held)
+        raise LookupError(record)
+
+    async def at(self, moment: datetime) -> None:
+        """Set the clock on, to a later time, and do what is due by then."""
+        self.now = moment
+        await trial.stop_clock(self.admin, moment)
+        await self.work()
+
+    async def advance(self, **lengths: float) -> None:
+        """As `at`, by a length of time: `advance(days=1, hours=2)`."""
+        await self.at(self.now + timedelta(**lengths))
+
+    async def work(self) -> int:
+        """Do everything that is ready, and what follows from it; how much that was."""
+        done = 0
+        for _ in range(STEPS_MAX):
+            step = await self.worker.step()
+            if not step:
+                return done
+            done += step
+        raise AssertionError("the work calls for ever more work")
+
+    async def try_again(self) -> int:
+        """Let calls that rest between two attempts be made now, until none of them does."""
+        done = 0
+        for _ in range(STEPS_MAX):
+            await trial.make_ready(self.admin)
+            step = await self.work()
+            if not step:
+                return done
+            done += step
+        raise AssertionError("the calls are tried for ever")
+
+    async def waiting(self) -> list[Any]:
+        """What is still to be done: kind, id, name, due, attempt, stuck, detail."""
+        return await trial.waiting(self.admin)
+
+
+@asynccontextmanager
+async def stage(system: System, http: OpenHttp | None = None) -> AsyncGenerator[Stage]:
+    """A fresh database for `system`, with the clock at BEGIN; removed afterwards.
+
+    http: makes the client that an effect's function gets as `call.http`.
+    """
+    databases = own_databases()
+    made = databases.make(system)
+    admin, pool = await connect(made.admin_url), Pool(made.application_url)
+    try:
+        on = Stage(system, pool, made.application_url, admin, http or _no_client)
+        await on.at(BEGIN)
+        yield on
+    finally:
+        await pool.close()
+        await admin.close()
+        databases.drop(made)
+
+
+def _render(problem: Problem, command_id: UUID) -> bytes:
+    return json.dumps({"code": problem.code, "detail": problem.detail}).encode()
+
+
+def _found(record: Record) -> Found:
+    return Found(record.id, record.state, record.version, dict(record.values))
+
+
+def _no_client(*_: Any) -> None:
+    """Effects that call nothing by HTTP need no client."""
