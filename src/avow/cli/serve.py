@@ -8,10 +8,9 @@ import os
 
 import click
 
-from avow.api.app import Application
 from avow.api.serving import listen, serve, url_of
 from avow.cli import output
-from avow.cli.settings import read_settings
+from avow.cli.application import application
 from avow.cli.target import load_target
 from avow.cli.workers import Workers
 
@@ -37,7 +36,7 @@ def command(target: str, host: str, port: int, workers: int, as_json: bool) -> N
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     system = load_target(target)
-    settings = read_settings(os.environ)
+    app = application(system, os.environ)
     listening = listen(host, port)
 
     def announce() -> None:
@@ -49,5 +48,4 @@ def command(target: str, host: str, port: int, workers: int, as_json: bool) -> N
     if workers > 1:
         asyncio.run(Workers(target, listening, workers, announce).run())
     else:
-        app = Application(system, settings.database_url, settings.secret, settings.trust)
         serve(app, listening, announce)

@@ -225,7 +225,7 @@ class EntityBuilder:
             parameters.extend(taken)
         else:
             parameters = self._told(name, w, trigger, [*parameters, *taken])
-        if w.by is None and trigger is None:
+        if w.by is None and trigger is None and w.on is None:
             mend = f"Write {name} = transition(..., by=...); by=everybody if it is meant."
             self.note(w.place, "policy-missing", f"nobody is said to be allowed to {name}", mend)
         if w.command is not None and (not _NAME.fullmatch(w.command) or w.command in RESERVED):

@@ -138,14 +138,14 @@ def _found(
     field = entity.fields.get(trigger.match or "")
     wanted = "uuid" if field is None else word_of(field.type)
     if not reader.faults and told != UNKNOWN and not fits(told, wanted):
-        detail = f"{where}: a {wanted} is never equal to a {told}"
+        detail = f"{where}: {wanted} is never equal to {told}"
         yield at(transition.place, "comparison-mixed", detail, "Compare values of one type.")
     for fault in reader.faults:
         yield at(transition.place, fault.code, f"{where}: {fault.detail}", fault.mend)
     if field is None:
         return
     if wanted.split()[0] not in _MATCHING:
-        detail = f"{where}: no record is found by a {wanted}"
+        detail = f"{where}: no record is found by its {wanted}"
         yield at(transition.place, "match-unreadable", detail, _MEND)
     elif not any(rule.fields == (field.name,) and not rule.states for rule in entity.uniques):
         detail = f"{where}: several records may have the same `{field.name}`"

@@ -10,7 +10,7 @@ from typing import Any
 from avow.declare import surface as word
 from avow.declare.annotation import Unreadable, annotations_of, read_type
 from avow.declare.body import source_hash
-from avow.declare.effect import TIMEOUT_S_MAX, EffectWord
+from avow.declare.effect import TIMEOUT_S_MAX, EffectWord, OutcomeWord
 from avow.declare.field import Notes
 from avow.declare.hearing import read_event
 from avow.declare.sender import EventWord
@@ -50,6 +50,10 @@ def read_trigger(notes: Notes, name: str, w: word.Transition) -> Trigger | None:
         notes.note(w.place, "trigger-twice", detail, "Keep one; write a transition for each of them.")
     if w.match is not None and not isinstance(w.on, EventWord):
         notes.note(w.place, "match-unreadable", f"`{name}` matches, but no event", "Write on=EVENT as well.")
+    if w.on is not None and not isinstance(w.on, EventWord | OutcomeWord):
+        mend = "Write on=EFFECT.done, or on=SENDER.event(...)."
+        notes.note(w.place, "trigger-unreadable", f"`{name}` waits for something that isn't known", mend)
+        return None
     if w.creation or w.by is not None or not given:
         return None
     if isinstance(w.on, EventWord):
