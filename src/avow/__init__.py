@@ -23,6 +23,7 @@ from avow.declare.expression import (
     role,
 )
 from avow.declare.saga import nothing, parallel, saga, step
+from avow.declare.sender import hmac_signature, sender, standard_webhooks, stripe_signature
 from avow.declare.surface import (
     Entity,
     State,
@@ -71,6 +72,7 @@ __all__ = [
     "field",
     "forever",
     "given",
+    "hmac_signature",
     "hours",
     "in_state",
     "internal",
@@ -92,7 +94,10 @@ __all__ = [
     "role",
     "saga",
     "seconds",
+    "sender",
+    "standard_webhooks",
     "step",
+    "stripe_signature",
     "system",
     "transition",
     "unique",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from avow.declare.hearing import hearing_mistakes
 from avow.declare.machine import at, machine_mistakes
 from avow.declare.naming import UNKNOWN_NAME
 from avow.declare.overlap import can_both_hold
@@ -30,6 +31,7 @@ def check_entities(entities: Mapping[str, Entity], unsure: set[str]) -> list[Mis
         if entity.name not in unsure:
             found.extend(machine_mistakes(entity))
             found.extend(waiting_mistakes(entity, entities))
+            found.extend(hearing_mistakes(entity, entities))
         faulty = set[str]()
         found.extend(_conditions(entity, entities, faulty))
         found.extend(_assigned(entity, entities))

@@ -16,6 +16,7 @@ from avow.declare.field import read_field
 from avow.declare.naming import UNKNOWN_NAME, Names
 from avow.declare.parameter import read_parameters
 from avow.declare.saga import Saga
+from avow.declare.sender import EventWord, SenderWord
 from avow.declare.trigger import parameters_of, read_effects, read_trigger
 from avow.errors import Mistake
 from avow.model import expression as ast
@@ -33,7 +34,7 @@ from avow.model.entity import (
     Unique,
 )
 from avow.model.place import Place
-from avow.model.trigger import OnOutcome, Trigger
+from avow.model.trigger import OnEvent, OnOutcome, Trigger
 
 RESERVED = frozenset(
     {
@@ -53,7 +54,7 @@ RESERVED = frozenset(
 )
 SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 """What PostgreSQL calls columns of its own, in every table."""
-PAGES = frozenset({"healthz", "readyz"})
+PAGES = frozenset({"events", "healthz", "readyz"})
 """Addresses at which the server itself answers."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 _MADE = re.compile(r"[a-z][a-z0-9_]{0,149}", re.ASCII)
@@ -130,6 +131,14 @@ class EntityBuilder:
             self.annotations |= held.annotations
             self._made_by_sagas |= found.keys() - self.words.keys()
         self.words = found
+
+    def senders(self) -> list[SenderWord]:
+        """Whose events the entity's transitions listen to."""
+        return [w.on.sender for w in self._transition_words() if isinstance(w.on, EventWord)]
+
+    def _transition_words(self) -> list[word.Transition]:
+        words = (held.word if isinstance(held, word.Command) else held for held in self.words.values())
+        return [w for w in words if isinstance(w, word.Transition)]
 
     def _words(self, kind: Any) -> list[tuple[str, Any]]:
         return [(name, held) for name, held in self.words.items() if isinstance(held, kind)]
@@ -243,7 +252,7 @@ class EntityBuilder:
             parameters.extend(taken)
         else:
             parameters = self._told(name, w, trigger, [*parameters, *taken])
-        if w.by is None and trigger is None:
+        if w.by is None and trigger is None and w.on is None:
             mend = f"Write {name} = transition(..., by=...); by=everybody if it is meant."
             self.note(w.place, "policy-missing", f"nobody is said to be allowed to {name}", mend)
         if w.command is not None and (not _NAME.fullmatch(w.command) or w.command in RESERVED):
@@ -254,7 +263,7 @@ class EntityBuilder:
             self.note(w.place, "state-undeclared", f"`{name}` leaves no state", "Name the states it leaves.")
         made = Transition(
             name=name,
-            command=str(trigger) if isinstance(trigger, OnOutcome) else w.command or name,
+            command=str(trigger) if isinstance(trigger, OnOutcome | OnEvent) else w.command or name,
             sources=tuple(dict.fromkeys(self._state_names(w.sources, w.place))),
             target=next(iter(self._state_names((w.target,), w.place)), UNKNOWN_NAME),
             by=self._by(w, trigger),
@@ -286,7 +295,7 @@ class EntityBuilder:
         self, name: str, w: word.Transition, trigger: Trigger, wanted: list[Parameter]
     ) -> list[Parameter]:
         """The arguments that a trigger comes with; a body or sets= may take some of them."""
-        told = parameters_of(trigger, self.effects) if isinstance(trigger, OnOutcome) else ()
+        told = parameters_of(trigger, self.effects)
         known = {parameter.name: parameter.type for parameter in told}
         for parameter in wanted:
             kind = known.get(parameter.name)

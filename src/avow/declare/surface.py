@@ -17,6 +17,7 @@ from uuid import UUID
 from avow.declare.effect import EffectWord, OutcomeWord
 from avow.declare.expression import Condition, Policy, Term
 from avow.declare.place import Token, declaring_frame, here, misuse, remember, take_words, token_of
+from avow.declare.sender import EventWord
 from avow.model import expression as ast
 from avow.model.actor import Actor
 from avow.model.draft import BodyFault, Draft, Refusal
@@ -203,7 +204,8 @@ class Transition(Named):
         mapped = isinstance(sets, Mapping)
         self.assigns: dict[Any, Any] = dict(cast("Mapping[Any, Any]", sets)) if mapped else {}
         self.sets: tuple[Any, ...] = () if mapped else several(sets)
-        self.on: OutcomeWord | None = rest.get("on")
+        self.on: OutcomeWord | EventWord | None = rest.get("on")
+        self.match: Any = rest.get("match")
         self.after: Delay | timedelta | None = rest.get("after")
         self.every: Delay | timedelta | None = rest.get("every")
         self.at: Any = rest.get("at")
@@ -228,7 +230,8 @@ def transition(
     *,
     to: State,
     by: Condition | None = None,
-    on: OutcomeWord | None = None,
+    on: OutcomeWord | EventWord | None = None,
+    match: Any = None,
     after: Delay | timedelta | None = None,
     every: Delay | timedelta | None = None,
     at: Any = None,
@@ -242,7 +245,9 @@ def transition(
 
     sources: the states it leaves. to: the state it enters.
     by:      who may, for a command. A transition has exactly one trigger: this, or one of the next four.
-    on:      the outcome of the call that its states invoke: `capture.done`.
+    on:      the outcome of the call that its states invoke: `capture.done`; or an event: `paid`.
+    match:   which record an event is about: `reference == paid.data.reference`, a field that is unique;
+             or `paid.data.order`, the record's id.
     after:   a length of time since the state was entered. every: the same, again and again.
     at:      an instant: a field, or one with a length of time added or taken away; none while it is missing.
     when:    what must hold as well (the guard). A timer whose guard doesn't hold passes without effect.
@@ -254,8 +259,8 @@ def transition(
     precondition: callers must name the version they have seen (If-Match).
     """
     return Transition(
-        several(sources), to, by, on=on, after=after, every=every, at=at, when=when, uses=uses, sets=sets,
-        command=command, precondition=precondition,
+        several(sources), to, by, on=on, match=match, after=after, every=every, at=at, when=when, uses=uses,
+        sets=sets, command=command, precondition=precondition,
     )  # fmt: skip
 
 

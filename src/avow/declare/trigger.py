@@ -10,15 +10,17 @@ from typing import Any
 from avow.declare import surface as word
 from avow.declare.annotation import Unreadable, annotations_of, read_type
 from avow.declare.body import source_hash
-from avow.declare.effect import TIMEOUT_S_MAX, EffectWord
+from avow.declare.effect import TIMEOUT_S_MAX, EffectWord, OutcomeWord
 from avow.declare.field import Notes
+from avow.declare.hearing import read_event
+from avow.declare.sender import EventWord
 from avow.declare.typing import Unbuilt
 from avow.model import types as kinds
 from avow.model.calendar import Exact
 from avow.model.effect import DONE, Effect
 from avow.model.entity import Parameter
 from avow.model.times import DURATION_MAX
-from avow.model.trigger import Delay, OnOutcome, OnTime, Trigger
+from avow.model.trigger import DATA, EVENTS, Delay, OnEvent, OnOutcome, OnTime, Trigger
 
 REASON_LENGTH_MAX = 1_000
 
@@ -31,8 +33,17 @@ def read_trigger(notes: Notes, name: str, w: word.Transition) -> Trigger | None:
     if len(given) > 1:
         detail = f"`{name}` has {len(given)} triggers: {', '.join(f'{kind}=' for kind in given)}"
         notes.note(w.place, "trigger-twice", detail, "Keep one; write a transition for each of them.")
+    if w.match is not None and not isinstance(w.on, EventWord):
+        notes.note(w.place, "match-unreadable", f"`{name}` matches, but no event", "Write on=EVENT as well.")
+    on: Any = w.on
+    if on is not None and not isinstance(on, EventWord | OutcomeWord):
+        mend = "Write on=EFFECT.done, or on=SENDER.event(...)."
+        notes.note(w.place, "trigger-unreadable", f"`{name}` waits for something that isn't known", mend)
+        return None
     if w.creation or w.by is not None or not given:
         return None
+    if isinstance(w.on, EventWord):
+        return read_event(notes, name, w)
     if w.on is not None:
         return OnOutcome(w.on.effect.name, w.on.outcome)
     if w.at is not None:
@@ -51,8 +62,12 @@ def _delay(notes: Notes, name: str, w: word.Transition, given: Any) -> Delay:
     return Exact(timedelta(days=1))
 
 
-def parameters_of(trigger: OnOutcome, effects: Mapping[str, Effect]) -> tuple[Parameter, ...]:
-    """What the transition of an outcome is told: the result and the call's key, or why it wasn't done."""
+def parameters_of(trigger: Trigger, effects: Mapping[str, Effect]) -> tuple[Parameter, ...]:
+    """What a transition is told: the data of an event, a call's result and key, or why it wasn't done."""
+    if isinstance(trigger, OnTime):
+        return ()
+    if isinstance(trigger, OnEvent):
+        return (Parameter(DATA, trigger.data),)
     effect = effects.get(trigger.effect)
     if trigger.outcome == DONE:
         result = None if effect is None else effect.result
@@ -78,6 +93,10 @@ def read_effects(notes: Notes, states: Mapping[str, word.State]) -> dict[str, Ef
 
 
 def _effect(notes: Notes, w: EffectWord) -> Effect:
+    if (w.rest["destination"] or w.name) == EVENTS:
+        notes.note(
+            w.place, "name-reserved", f"`{EVENTS}` is kept for the engine", "Name another destination."
+        )
     for fault, mend in _faults(w):
         notes.note(w.place, "effect-bounds", f"effect {w.name}: {fault}", mend)
     rest, ordered = w.rest, w.rest["ordered_by"]

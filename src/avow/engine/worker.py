@@ -18,6 +18,7 @@ from uuid import UUID, uuid5
 from avow.engine.breaker import Breaker
 from avow.engine.calls import Call, Caller, DontKnow, Ending, No, NotYet, Result
 from avow.engine.execute import Engine, Outrun, Reply, Request
+from avow.engine.hearing import Hearing
 from avow.engine.leases import LEASE_S, Leases
 from avow.errors import Problem, ProblemError
 from avow.kernel.command import Record
@@ -27,13 +28,14 @@ from avow.model.draft import BodyFault
 from avow.model.effect import DONE, FAILED, UNKNOWN, Effect
 from avow.model.entity import Entity, State
 from avow.model.system import System
-from avow.model.trigger import OnOutcome, OnTime
+from avow.model.trigger import EVENTS, OnOutcome, OnTime
 from avow.model.types import Reference, Value
 from avow.model.values import Subject
 from avow.store import driver
 from avow.store.loading import Loaded, LoadPlan, Loads, plan_record
 from avow.store.pool import Pool
 from avow.store.queue import Queue, Work
+from avow.store.reads import Reads
 
 TAKEN_MAX = 64
 """How much a process does at once."""
@@ -62,6 +64,7 @@ class Worker:
         self.counts = Counter[str]()
         self._system, self._engine, self._http = system, engine, http
         self._queue, self._loads, self._leases = Queue(system, pool), Loads(pool), Leases(url)
+        self._hearing = Hearing(system, engine, Reads(system, pool), self._queue)
         self._caller, self._breaker = Caller(), Breaker()
         self._woken, self._ending = asyncio.Event(), False
         self._running = set[asyncio.Task[None]]()
@@ -145,6 +148,8 @@ class Worker:
                 await self._stick(work, "unknown-entity", "This process doesn't know the entity.")
             elif (effect := entity.effects.get(work.name)) is not None:
                 await self._call(work, entity, effect)
+            elif work.destination == EVENTS and entity.of_command(work.name):
+                self.counts[await self._hearing.again(work)] += 1
             elif work.name in entity.transitions:
                 await self._let_time_come(work)
             else:

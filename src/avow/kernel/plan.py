@@ -15,7 +15,7 @@ from avow.model.effect import Effect
 from avow.model.entity import Entity, Invariant, Transition
 from avow.model.expression import ActorSubject, Expression, Meaning, Path, meaning, paths
 from avow.model.system import System
-from avow.model.trigger import Delay, OnOutcome, OnTime
+from avow.model.trigger import Delay, OnEvent, OnOutcome, OnTime
 from avow.model.types import ListOf, Reference, Value, ValueType
 
 Plans: TypeAlias = Mapping[str, "EntityPlan"]
@@ -82,12 +82,16 @@ class CommandPlan:
     """One command: the transitions that it may mean, in declared order, which all take the same arguments.
 
     references: the arguments that refer to records, and the entities of these.
+    event:      what it is told by, where it is an event.
+    ahead:      the states from which the record can still reach one that takes it.
     """
 
     candidates: tuple[TransitionPlan, ...]
     arguments: tuple[Argument, ...]
     references: tuple[tuple[str, str], ...]
     precondition: bool
+    event: OnEvent | None
+    ahead: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,7 +187,20 @@ def _command_plan(entity: Entity, word: str, transitions: Mapping[str, Transitio
         ),
         references=tuple((p.name, p.type.entity) for p in parameters if isinstance(p.type, Reference)),
         precondition=any(t.declared.precondition for t in candidates),
+        event=trigger if isinstance(trigger := candidates[0].declared.trigger, OnEvent) else None,
+        ahead=_before(entity, {source for t in candidates for source in t.declared.sources}),
     )
+
+
+def _before(entity: Entity, states: set[str]) -> frozenset[str]:
+    """The states from which one of these can be reached."""
+    found = set[str]()
+    fresh = states
+    while fresh:
+        found |= fresh
+        entering = (t.sources for t in entity.transitions.values() if t.target in fresh)
+        fresh = {source for sources in entering for source in sources} - found
+    return frozenset(found)
 
 
 def _meaning(condition: Expression | None) -> Meaning | None:
