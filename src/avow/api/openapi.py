@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
+from avow.api import openapi_events
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
 from avow.api.json_schema import Schema, closed_object, described, nullable, schema_of
@@ -57,6 +58,7 @@ def document(system: System, root_path: str = "") -> dict[str, Any]:
         "tags": [
             *(_tag(entity) for entity in system.entities.values()),
             *([TASK_TAG] if asks(system) else []),
+            *([openapi_events.TAG] if system.senders else []),
             _SERVER_TAG,
         ],
         "paths": paths,
@@ -85,6 +87,8 @@ class _Writer:
         """One operation."""
         if route.operation in TASK_ACTS or route.operation is Operation.TASKS:
             return task_operation(route.operation, self._system, self._answers)
+        if route.sender is not None:
+            return openapi_events.operation(self._system, route.sender, self._answers)
         if route.entity is None:
             return self._page(route)
         writers = {
@@ -111,6 +115,8 @@ class _Writer:
         if asks(self._system):
             schemas |= task_schemas()
             schemas |= {"avow.inbox": _page_of(_ref("schemas", "avow.task"))}
+        if self._system.senders:
+            schemas[openapi_events.OUTCOME_NAME] = openapi_events.OUTCOME
         collected = self._answers.components()
         return {
             "schemas": {**schemas, **collected["schemas"]},

@@ -17,6 +17,7 @@ from uuid import UUID
 from avow.api.reach import possible
 from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Transition
+from avow.model.sender import Sender
 from avow.model.system import System, asks
 
 
@@ -35,6 +36,7 @@ class Operation(StrEnum):
     DELEGATE = "delegate"
     FOLLOW_UP = "follow-up"
     OPENAPI = "openapi"
+    EVENT = "event"
     PROBLEM = "problem"
     HEALTH = "health"
     READY = "ready"
@@ -45,7 +47,7 @@ class Route:
     """One method on one path; each is itself alone, and so a key.
 
     template:    the path as OpenAPI writes it: `/enrollments/{id}/submit`.
-    entity:      None for tasks and the server's own pages.
+    entity:      None for tasks, events, and the server's own pages.
     transitions: those that the command may mean, in declared order; empty unless it is a POST.
     """
 
@@ -54,6 +56,7 @@ class Route:
     operation: Operation
     entity: Entity | None = None
     transitions: tuple[Transition, ...] = ()
+    sender: Sender | None = None
 
     @property
     def transition(self) -> Transition:
@@ -186,6 +189,8 @@ def _routes(system: System) -> Iterator[Route]:
         yield Route("GET", _TASKS, Operation.TASKS)
         for act in TASK_ACTS:
             yield Route("POST", f"{_TASKS}/{{id}}/{act.value}", act)
+    for sender in system.senders.values():
+        yield Route("POST", f"/events/{sender.name}", Operation.EVENT, sender=sender)
     for template, operation in _PAGES:
         yield Route("GET", template, operation)
 

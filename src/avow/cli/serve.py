@@ -8,10 +8,9 @@ import os
 
 import click
 
-from avow.api.app import Application
 from avow.api.serving import listen, serve, url_of
 from avow.cli import output
-from avow.cli.settings import read_settings
+from avow.cli.application import application
 from avow.cli.target import load_target
 from avow.cli.workers import Workers
 
@@ -43,7 +42,7 @@ def command(target: str, host: str, port: int, workers: int, work: bool, as_json
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     system = load_target(target)
-    settings = read_settings(os.environ)
+    app = application(system, os.environ, works=work)
     listening = listen(host, port)
 
     def announce() -> None:
@@ -55,8 +54,4 @@ def command(target: str, host: str, port: int, workers: int, work: bool, as_json
     if workers > 1:
         asyncio.run(Workers(target, listening, workers, announce, work).run())
     else:
-        app = Application(
-            system, settings.database_url, settings.secret, settings.trust,
-            destinations=settings.destinations, works=work,
-        )  # fmt: skip
         serve(app, listening, announce)

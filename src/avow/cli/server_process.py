@@ -14,9 +14,8 @@ import socket
 import sys
 import threading
 
-from avow.api.app import Application
 from avow.api.serving import serve
-from avow.cli.settings import read_settings
+from avow.cli.application import application
 from avow.cli.target import load_target
 from avow.errors import AvowError
 
@@ -35,11 +34,7 @@ def main(arguments: list[str]) -> int:
     _end_with_parent()
     try:
         system = load_target(target)
-        settings = read_settings(os.environ, development=mode == "development")
-        app = Application(
-            system, settings.database_url, settings.secret, settings.trust,
-            destinations=settings.destinations, works="idle" not in rest,
-        )  # fmt: skip
+        app = application(system, os.environ, development=mode == "development", works="idle" not in rest)
         serve(app, socket.socket(fileno=int(number)), _say_ready)
     except AvowError as error:
         sys.stderr.write(f"{error}\n")
