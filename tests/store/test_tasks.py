@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,6 +37,10 @@ BEA, BOB, BORIS = person("bea", "boss"), person("bob", "boss"), person("boris", 
 DORA = person("dora", "board")
 
 
+def _no_client(*_: object) -> None:
+    """Nothing here is called."""
+
+
 class Office:
     """A database of expenses, its engine, and its inbox."""
 
@@ -44,7 +48,7 @@ class Office:
         self.system, self.admin, self.pool = system, admin, Pool(url)
         self.engine = Engine(system, self.pool, lambda problem, _: problem.code.encode())
         self.inbox = Inbox(system, self.pool)
-        self.worker = Worker(system, self.engine, self.pool, url, lambda *_: None)
+        self.worker = Worker(system, self.engine, self.pool, url, _no_client)
 
     async def do(self, actor: Actor, command: str, record: UUID | None = None, **given: Any) -> Reply:
         key = str(uuid4())
@@ -99,7 +103,7 @@ MakeOffice = Callable[..., Any]
 @pytest.fixture
 def office(database: MakeDatabase) -> MakeOffice:
     @asynccontextmanager
-    async def make(**options: Any) -> AsyncIterator[Office]:
+    async def make(**options: Any) -> AsyncGenerator[Office]:
         system = expenses(**options)
         made = database(system)
         admin = await connect(made.admin_url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from avow.declare.asking import people_mistakes
 from avow.declare.hearing import hearing_mistakes
 from avow.declare.machine import at, machine_mistakes
 from avow.declare.naming import UNKNOWN_NAME
@@ -31,6 +32,7 @@ def check_entities(entities: Mapping[str, Entity], unsure: set[str]) -> list[Mis
         if entity.name not in unsure:
             found.extend(machine_mistakes(entity))
             found.extend(waiting_mistakes(entity, entities))
+            found.extend(people_mistakes(entity, entities))
             found.extend(hearing_mistakes(entity, entities))
         faulty = set[str]()
         found.extend(_conditions(entity, entities, faulty))
@@ -66,7 +68,7 @@ def _stated(entity: Entity) -> Iterator[tuple[Place, str, Expression, Transition
     for place, what, policy in _policies_of(entity):
         yield place, what, policy, None
     for t in entity.transitions.values():
-        if t.when is not None:
+        if t.when is not None and not t.counts:
             yield t.place, f"{entity.name}.{t.name}: when", t.when, t
 
 
@@ -91,7 +93,8 @@ def _policies_of(entity: Entity) -> Iterator[tuple[Place, str, Expression]]:
         if field.read is not None:
             yield field.place, f"{entity.name}.{field.name}: read", field.read
     for t in entity.transitions.values():
-        yield t.place, f"{entity.name}.{t.name}: by", t.by
+        if not t.counts:  # else it is that of its step
+            yield t.place, f"{entity.name}.{t.name}: by", t.by
 
 
 def _policies(entity: Entity) -> Iterator[Mistake]:
@@ -106,7 +109,7 @@ def _policies(entity: Entity) -> Iterator[Mistake]:
             detail = f"{what}: who may can't depend on an argument of the command"
             yield at(place, "policy-argument", detail, "Move that part into when=.")
     for t in entity.transitions.values():
-        if opaque(t.when):
+        if opaque(t.when) and not t.counts:
             detail = f"{entity.name}.{t.name} has a guard in free Python; no tool can see into it"
             yield at(
                 t.place, "guard-opaque", detail, "Write it as an expression where you can.", warning=True
@@ -118,7 +121,7 @@ def _overlaps(entity: Entity, faulty: set[str]) -> Iterator[Mistake]:
     transitions = list(entity.transitions.values())
     for index, one in enumerate(transitions):
         for other in transitions[index + 1 :]:
-            if one.command == other.command:
+            if one.command == other.command and one.step != other.step:
                 yield from _shared_command(entity, one, other, faulty)
 
 

@@ -11,6 +11,7 @@ import avow
 from avow.errors import DeclarationError
 from tests.unit.declare.declarations import SOUND, course, mistakes_of
 from tests.unit.declare.hearing_cases import HEARING
+from tests.unit.declare.people_cases import PEOPLE
 from tests.unit.declare.waiting_cases import WAITING
 
 CASES: dict[str, str] = {
@@ -369,6 +370,7 @@ class Seat(Entity):
         "d: float = field()  # <- type-unreadable",
     ),
     **WAITING,
+    **PEOPLE,
     **HEARING,
 }
 
