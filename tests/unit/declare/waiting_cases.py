@@ -32,7 +32,6 @@ async def sell(course: Course, call: Call) -> None: ...
         "begins: datetime | None = field()",
         "twice = transition(open, to=closed, by=dean, after=timedelta(1))  # <- trigger-twice",
         "odd = transition(open, to=closed, after=5)  # <- delay-unreadable",
-        "once = transition(open, to=closed, every=timedelta(1))  # <- every-leaves",
         "when_paid = transition(open, to=closed, at=paid)  # <- time-unreadable",
         "good = transition(open, to=closed, at=begins - timedelta(hours=1))",
     )
