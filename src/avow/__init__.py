@@ -22,6 +22,7 @@ from avow.declare.expression import (
     opaque,
     role,
 )
+from avow.declare.saga import nothing, parallel, saga, step
 from avow.declare.surface import (
     Entity,
     State,
@@ -78,16 +79,20 @@ __all__ = [
     "minutes",
     "missing",
     "not_",
+    "nothing",
     "now",
     "one_of",
     "opaque",
+    "parallel",
     "performed",
     "quota",
     "read",
     "ref",
     "refuse",
     "role",
+    "saga",
     "seconds",
+    "step",
     "system",
     "transition",
     "unique",

@@ -55,11 +55,12 @@ def _delay(notes: Notes, name: str, w: word.Transition, given: Any) -> Delay:
 
 
 def parameters_of(trigger: OnOutcome, effects: Mapping[str, Effect]) -> tuple[Parameter, ...]:
-    """What the transition of an outcome is told: the result, or why it wasn't done."""
+    """What the transition of an outcome is told: the result and the call's key, or why it wasn't done."""
     effect = effects.get(trigger.effect)
     if trigger.outcome == DONE:
         result = None if effect is None else effect.result
-        return () if result is None else (Parameter("result", result, True),)
+        results = () if result is None else (Parameter("result", result, True),)
+        return (*results, Parameter("key", kinds.UuidType(), True))
     return (
         Parameter("code", kinds.Text(100), True),
         Parameter("reason", kinds.Text(REASON_LENGTH_MAX), True),
@@ -69,13 +70,10 @@ def parameters_of(trigger: OnOutcome, effects: Mapping[str, Effect]) -> tuple[Pa
 def read_effects(notes: Notes, states: Mapping[str, word.State]) -> dict[str, Effect]:
     """The effects that the states of an entity invoke, by name."""
     found = dict[str, EffectWord]()
-    for name, state in states.items():
-        invoked: Any = state.invoke
-        if invoked is None:
-            continue
+    for name, invoked in ((name, invoked) for name, state in states.items() for invoked in state.invoke):
         if not isinstance(invoked, EffectWord):
             mend = "Write @effect() above the function, and invoke=FUNCTION."
-            notes.note(state.place, "effect-unknown", f"what `{name}` invokes isn't an effect", mend)
+            notes.note(states[name].place, "effect-unknown", f"what `{name}` invokes isn't an effect", mend)
         elif found.setdefault(invoked.name, invoked) is not invoked:
             detail = f"two effects are called {invoked.name}"
             notes.note(invoked.place, "declared-twice", detail, "Rename one of them.")

@@ -47,7 +47,7 @@ class TransitionPlan:
     assigns: fields that take the value of an expression over the arguments.
     own:  the arguments that its body takes, with their types where it sees them otherwise than stored.
     tracked: who performs it is kept.
-    hears: it is the outcome of a call. again: it is a time that comes again.
+    hears: the effect whose outcome it is, if it is one. again: it is a time that comes again.
     """
 
     declared: Transition
@@ -58,7 +58,7 @@ class TransitionPlan:
     assigns: tuple[tuple[str, Meaning], ...]
     own: tuple[tuple[str, ValueType | None], ...]
     tracked: bool
-    hears: bool
+    hears: str | None
     again: bool
 
 
@@ -71,9 +71,9 @@ class Alarm(NamedTuple):
 
 
 class StatePlan(NamedTuple):
-    """What a record in one state waits for: the outcome of a call, and times."""
+    """What a record in one state waits for: the outcomes of calls, and times."""
 
-    effect: Effect | None
+    effects: Mapping[str, Effect]
     alarms: tuple[Alarm, ...]
 
 
@@ -130,7 +130,7 @@ def _entity_plan(entity: Entity) -> EntityPlan:
         declared=entity,
         transitions=transitions,
         states=states,
-        waits=any(plan.effect is not None or plan.alarms for plan in states.values()),
+        waits=any(plan.effects or plan.alarms for plan in states.values()),
         commands={word: _command_plan(entity, word, transitions) for word in words},
         may_read=meaning(entity.read),
         read_paths=frozenset(paths(entity.read)),
@@ -146,12 +146,11 @@ def _entity_plan(entity: Entity) -> EntityPlan:
 
 
 def _state_plan(entity: Entity, name: str) -> StatePlan:
-    invoked = entity.states[name].invoke
     timed = (t for t in entity.transitions.values() if name in t.sources and isinstance(t.trigger, OnTime))
     alarms = tuple(
         Alarm(t.name, t.trigger.delay, _meaning(t.trigger.at)) for t in timed if isinstance(t.trigger, OnTime)
     )
-    return StatePlan(None if invoked is None else entity.effects[invoked], alarms)
+    return StatePlan({invoked: entity.effects[invoked] for invoked in entity.states[name].invoke}, alarms)
 
 
 def _transition_plan(entity: Entity, transition: Transition) -> TransitionPlan:
@@ -169,7 +168,7 @@ def _transition_plan(entity: Entity, transition: Transition) -> TransitionPlan:
             if p.name not in transition.sets and (transition.takes is None or p.name in transition.takes)
         ),
         tracked=transition.name in entity.tracked,
-        hears=isinstance(transition.trigger, OnOutcome),
+        hears=transition.trigger.effect if isinstance(transition.trigger, OnOutcome) else None,
         again=isinstance(transition.trigger, OnTime) and transition.trigger.again,
     )
 

@@ -23,11 +23,12 @@ async def demand_calls(connection: Connection, system: System, entity: Entity, k
     """Refuse a change under which records would wait for a call that nobody makes, or nobody hears of."""
     for name, state in entity.states.items():
         before = known["states"].get(name)
-        if state.invoke is None or before is None or before.get("invoke") == state.invoke:
+        new = [] if before is None else sorted(set(state.invoke) - set(before.get("invoke", ())))
+        if not new:
             continue
         query = named("install.sql")["count_in_state"].substitute(table=table_of(system, entity))
         count = await connection.fetchval(query, name)
-        detail = f"are in {entity.name}.{name}, which didn't call {state.invoke} when they came there"
+        detail = f"are in {entity.name}.{name}, which didn't call {new[0]} when they came there"
         _demand_none(count, "records", detail, "Give the call a state of its own.")
     for effect in sorted(set(known.get("effects", {})) - set(entity.effects)):
         count = await connection.fetchval(text("waits.sql", "calls_under_way"), entity.name, effect)
