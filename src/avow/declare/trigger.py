@@ -53,9 +53,12 @@ def read_trigger(notes: Notes, name: str, w: word.Transition) -> Trigger | None:
 
 
 def _delay(notes: Notes, name: str, w: word.Transition, given: Any) -> Delay:
+    if w.every is not None and given == timedelta():
+        mend = "Write every=minutes(1), or after=seconds(0) for what comes once, at once."
+        notes.note(w.place, "delay-bounds", f"`{name}` would come again without a pause", mend)
     if hasattr(given, "due") and hasattr(given, "describe"):
         return given
-    if isinstance(given, timedelta) and timedelta() < given <= DURATION_MAX:
+    if isinstance(given, timedelta) and timedelta() <= given <= DURATION_MAX:
         return Exact(given)
     mend = "Write days(14), hours(2), or calendar(...).working_days(3)."
     notes.note(w.place, "delay-unreadable", f"`{name}` waits for {given!r:.40}", mend)
