@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +17,7 @@ UNDONE_BY = {"release": "reserve", "return_gift": "gift", "free_van": "van", "fr
 
 
 async def _nothing_happens() -> None:
-    """What happens at a point at which nothing is to happen."""
-    await asyncio.sleep(0)
+    """What happens where nothing is to happen."""
 
 
 @dataclass
