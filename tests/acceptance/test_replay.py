@@ -18,12 +18,13 @@ import asyncpg
 import pytest
 
 from avow.store import cluster
-from bench.replay_enrollment.__main__ import data_file
+from bench.replay.clients import Clients
+from bench.replay.sending import CLIENTS, Tally
+from bench.replay_enrollment.__main__ import DATA
 from bench.replay_enrollment.account import settle
-from bench.replay_enrollment.clients import Clients
 from bench.replay_enrollment.expected import end_states
 from bench.replay_enrollment.registrations import read_registrations
-from bench.replay_enrollment.replay import CLIENTS, Replay, Tally
+from bench.replay_enrollment.replay import Replay
 from bench.replay_enrollment.run import FAULTS, TARGET, replay_rows
 from examples.demo.declared import Declared
 
@@ -76,7 +77,7 @@ def test_a_full_course_refuses_until_a_place_is_given_back(tmp_path: Path) -> No
     assert end_states(path, 1)["B-J", "50"] == "approved"
 
 
-@pytest.mark.skipif(not data_file().is_file(), reason=f"{data_file()} isn't there: set AVOW_DATA")
+@pytest.mark.skipif(not DATA.is_file(), reason=f"{DATA} isn't there: set AVOW_DATA")
 def test_two_thousand_real_registrations_survive_copies_and_crashes(tmp_path: Path) -> None:
     result = tmp_path / "result.json"
     said = subprocess.run(
@@ -90,7 +91,7 @@ def test_two_thousand_real_registrations_survive_copies_and_crashes(tmp_path: Pa
             str(result),
         ],
         cwd=ROOT,
-        env=os.environ | {"AVOW_DATA": str(data_file().parents[1])},
+        env=os.environ | {"AVOW_DATA": str(DATA.parents[1])},
         capture_output=True,
         text=True,
         timeout=RUN_TIMEOUT_S,
