@@ -33,7 +33,8 @@ class Replay:
     async def _let_rooms(self, rooms: Iterator[Room]) -> None:
         for room in rooms:
             body = {"number": room.name, "beds": BEDS}
-            added = await self.sender.step("Room", "add", "/rooms", self._desk, f"{room.name}/add", body)
+            key = f"{room.name}/add".replace(" ", "-")
+            added = await self.sender.step("Room", "add", "/rooms", self._desk, key, body)
             await self._let(json.loads(added.body)["id"], room.steps)
 
     async def _let(self, room: str, steps: Sequence[tuple[Command, Booking]]) -> None:
