@@ -54,18 +54,22 @@ async def open_database(url: str) -> Connection:
 
 async def check_entries(
     connection: Connection,
+    system: System,
     account: Entries,
     accepted: Iterable[Step],
     expected: Mapping[tuple[str, str], int],
 ) -> None:
-    """Compare the log with each accepted step, and its entries with those expected by (kind, transition)."""
+    """Compare the log with each accepted step, and its entries with those expected by (kind, command)."""
     rows = await connection.fetch(ENTRIES)
-    held = {Step(row["kind"], row["id"], row["version"], row["transition"]) for row in rows}
+    command = {(e.name, t.name): t.command for e in system.entities.values() for t in e.transitions.values()}
+    held = {
+        Step(row["kind"], row["id"], row["version"], command[row["kind"], row["transition"]]) for row in rows
+    }
     for step in accepted:
         if step not in held:
             account.lost += 1
             account.note(f"acknowledged and not in the log: {step}")
-    found = Counter((row["kind"], row["transition"]) for row in rows)
+    found = Counter((row["kind"], command[row["kind"], row["transition"]]) for row in rows)
     for kind in sorted(found.keys() | expected.keys()):
         difference = found[kind] - expected.get(kind, 0)
         account.doubled += max(difference, 0)

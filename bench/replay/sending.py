@@ -36,12 +36,12 @@ Token = Callable[..., str]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An acknowledged step: the record as the answer names it."""
+    """An acknowledged step: the record as the answer names it, and the command that was given."""
 
     kind: str
     id: UUID
     version: int
-    transition: str
+    command: str
 
 
 @dataclass

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from avow.model.system import System
 from avow.store.driver import Connection
 from bench.replay.account import Entries, check_entries, compare_ends, open_database
 from bench.replay.sending import Step, Tally
@@ -54,23 +55,23 @@ class Account(Entries):
 
 
 def entries_expected(accepted: list[Step]) -> Counter[tuple[str, str]]:
-    """How many audit entries the acknowledged steps make, by (kind, transition)."""
-    expected = Counter((step.kind, step.transition) for step in accepted)
+    """How many audit entries the acknowledged steps make, by (kind, command)."""
+    expected = Counter((step.kind, step.command) for step in accepted)
     for step in accepted:
-        if step.transition in CAUSED:
-            expected["Course", CAUSED[step.transition]] += 1
+        if step.command in CAUSED:
+            expected["Course", CAUSED[step.command]] += 1
     return expected
 
 
 async def settle(
-    admin_url: str, tally: Tally, ends: Mapping[tuple[str, str], str]
+    admin_url: str, system: System, tally: Tally, ends: Mapping[tuple[str, str], str]
 ) -> tuple[Account, Counter[str]]:
     """The account, and the count of applications in each state."""
     connection = await open_database(admin_url)
     try:
         account = Account()
         states = await _check_ends(connection, account, ends)
-        await check_entries(connection, account, tally.accepted, entries_expected(tally.accepted))
+        await check_entries(connection, system, account, tally.accepted, entries_expected(tally.accepted))
         for row in await connection.fetch(OVERSOLD):
             account.oversold += 1
             account.note(f"oversold or miscounted: {dict(row)}")

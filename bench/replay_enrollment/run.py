@@ -49,7 +49,7 @@ def _run(declared: Declared, data: Path, every: int, kills: int) -> Run:
     declared.start()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sent, tally, seconds, killed = runner.run(replay_rows(declared, data, every, kills))
-        account, states = runner.run(settle(declared.admin_url, tally, ends))
+        account, states = runner.run(settle(declared.admin_url, declared.system, tally, ends))
         versions = runner.run(report.versions(declared.admin_url))
     verified, refusals = report.verify(declared), tally.refusals()
     result: dict[str, Any] = {

@@ -70,8 +70,8 @@ async def settle(
     connection, account = await shared.open_database(admin_url), Account()
     try:
         states = await _check_ends(connection, account, expected)
-        demanded = Counter((step.kind, step.transition) for step in tally.accepted)
-        await shared.check_entries(connection, account, tally.accepted, demanded)
+        demanded = Counter((step.kind, step.command) for step in tally.accepted)
+        await shared.check_entries(connection, system, account, tally.accepted, demanded)
         account.early = await connection.fetchval(BY_TIME)
         account.left_waiting = await connection.fetchval(WAITING)
         account.undeclared = await shared.undeclared(connection, system)

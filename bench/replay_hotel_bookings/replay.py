@@ -41,8 +41,7 @@ class Replay:
         """One room's steps. What is refused was held by nobody, and has no further step."""
         places = dict[int, str]()
         for command, booking in steps:
-            guest = guest_of(booking.number)
-            token = self._token(guest) if command in BY_THE_GUEST else self._desk
+            token = self._token(guest_of(booking.number)) if command in BY_THE_GUEST else self._desk
             key = f"{booking.number}/{command}"
             if command != "hold":
                 await self.sender.step("Booking", command, f"{places[booking.number]}/{command}", token, key)

@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from avow.model.system import System
 from avow.store import cluster
 from bench.replay.clients import Clients
 from bench.replay.sending import CLIENTS, Tally
@@ -151,6 +152,7 @@ class Replayed:
     """A finished replay whose database is still there."""
 
     admin_url: str
+    system: System
     tally: Tally
     ends: dict[tuple[str, str], str]
 
@@ -168,7 +170,7 @@ def replayed(small_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Gene
     try:
         declared.start()
         _, tally, _, _ = asyncio.run(replay_rows(declared, small_file, 1, kills=1))
-        yield Replayed(declared.admin_url, tally, end_states(small_file, 1))
+        yield Replayed(declared.admin_url, declared.system, tally, end_states(small_file, 1))
     finally:
         declared.stop()
         cluster.destroy(home)
@@ -186,19 +188,19 @@ SELECT tenant, kind, id, version + 1, header, hash FROM avow.audit WHERE entry =
 
 def test_the_account_finds_what_does_not_add_up(replayed: Replayed) -> None:
     """Planted one after the other: a forged entry, a removed one, a moved record, a place too many."""
-    account, _ = asyncio.run(settle(replayed.admin_url, replayed.tally, replayed.ends))
+    account, _ = asyncio.run(settle(replayed.admin_url, replayed.system, replayed.tally, replayed.ends))
     assert account.adds_up, account.examples
 
     async def plant() -> None:
         await replayed.execute(FORGED)
-        account, _ = await settle(replayed.admin_url, replayed.tally, replayed.ends)
+        account, _ = await settle(replayed.admin_url, replayed.system, replayed.tally, replayed.ends)
         assert (account.doubled, account.lost) == (1, 0)
         await replayed.execute(f"DELETE FROM avow.audit WHERE entry = {LAST_APPROVAL}")
         await replayed.execute(f"DELETE FROM avow.audit WHERE entry = {LAST_APPROVAL}")
-        account, _ = await settle(replayed.admin_url, replayed.tally, replayed.ends)
+        account, _ = await settle(replayed.admin_url, replayed.system, replayed.tally, replayed.ends)
         assert (account.missing, account.lost) == (1, 1)
         await replayed.execute("UPDATE enrollment.enrollments SET state = 'approved' WHERE state = 'draft'")
-        account, _ = await settle(replayed.admin_url, replayed.tally, replayed.ends)
+        account, _ = await settle(replayed.admin_url, replayed.system, replayed.tally, replayed.ends)
         assert (account.wrong_ends, account.oversold) == (1, 1)
 
     asyncio.run(plant())
