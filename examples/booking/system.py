@@ -50,6 +50,7 @@ class Booking(Entity):
     cancel = transition([held, confirmed], to=cancelled, by=(actor == guest) | desk)
     check_in = transition(confirmed, to=staying, by=desk, when=now < leaves)
     miss = transition(confirmed, to=missed, at=arrives + days(1))
+    note_absence = transition(confirmed, to=missed, by=desk)
     check_out = transition(staying, to=departed, by=desk)
 
 
@@ -105,7 +106,7 @@ class Party(Entity):
         self.turn = self.tour.asked
 
     its_turn = turn <= tour.places + tour.given_back
-    step_up = transition(waiting, to=held, after=seconds(1), when=its_turn, uses=tour)
+    step_up = transition(waiting, to=held, after=seconds(0), when=its_turn, uses=tour)
     move_up = transition(waiting, to=held, every=minutes(1), when=its_turn, uses=tour)
     confirm = transition(held, to=coming, by=actor == leader)
     check = transition(coming, to=came, by=desk)

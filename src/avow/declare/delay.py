@@ -11,7 +11,7 @@ from avow.model.calendar import WEEKDAYS, Calendar, CalendarDays, Exact, Working
 from avow.model.times import DURATION_DAYS_MAX
 
 _DAY_S = 86_400
-_COUNT = "Write a whole number from 1 to {:,}."
+_COUNT = "Write a whole number from 0 to {:,}."
 
 
 def seconds(n: int) -> Exact:
@@ -92,7 +92,7 @@ _CALENDAR = 'Write calendar("office", zone="Europe/Berlin", workdays="Mon-Fri", 
 
 def _exact(word: str, n: int, size_s: int) -> Exact:
     most = DURATION_DAYS_MAX * _DAY_S // size_s
-    if type(n) is int and 1 <= n <= most:
+    if type(n) is int and 0 <= n <= most:
         return Exact(timedelta(seconds=n * size_s))
     misuse("delay-bounds", f"{word}({n!r:.40}) is no length of time to wait for", _COUNT.format(most))
     return Exact(timedelta(seconds=size_s))

@@ -50,6 +50,9 @@ def read_trigger(notes: Notes, name: str, w: word.Transition) -> Trigger | None:
     if w.at is not None:
         return OnTime(at=notes.named(w.at, w.place))
     delay = w.after if w.after is not None else w.every
+    if w.every is not None and delay == timedelta():
+        mend = "Write every=minutes(1), or after=seconds(0) for what comes once, at once."
+        notes.note(w.place, "delay-bounds", f"`{name}` would come again without a pause", mend)
     return OnTime(read_delay(notes, name, w.place, delay), again=w.every is not None)
 
 
@@ -57,7 +60,7 @@ def read_delay(notes: Notes, name: str, place: Place, given: Any) -> Delay:
     """A length of time; what isn't one is reported."""
     if hasattr(given, "due") and hasattr(given, "describe"):
         return given
-    if isinstance(given, timedelta) and timedelta() < given <= DURATION_MAX:
+    if isinstance(given, timedelta) and timedelta() <= given <= DURATION_MAX:
         return Exact(given)
     mend = "Write days(14), hours(2), or calendar(...).working_days(3)."
     notes.note(place, "delay-unreadable", f"`{name}` waits for {given!r:.40}", mend)

@@ -13,7 +13,18 @@ from typing import Any, NamedTuple, TypeAlias
 from avow.canonical import JsonValue
 from avow.model.effect import Effect
 from avow.model.entity import Entity, Invariant, Transition
-from avow.model.expression import ActorSubject, Expression, Meaning, Path, delegated, meaning, paths
+from avow.model.expression import (
+    ActorSubject,
+    Expression,
+    Meaning,
+    Now,
+    Opaque,
+    Path,
+    delegated,
+    meaning,
+    paths,
+    walk,
+)
 from avow.model.system import System
 from avow.model.task import Task
 from avow.model.trigger import Delay, OnEvent, OnOutcome, OnTime
@@ -111,6 +122,7 @@ class EntityPlan:
     """One entity.
 
     may_read:   who may know a record. read_paths: what that looks at.
+    shown_timed: whether what is seen of a record may differ from one time to another.
     shown:      how each field is shown. open: all of them, to whoever may know the record.
     plain:      the fields whose values bodies see as they are stored.
     defaults:   the fields that start with a value, in declared order, and what gives it.
@@ -125,6 +137,7 @@ class EntityPlan:
     commands: Mapping[str, CommandPlan]
     may_read: Meaning
     read_paths: frozenset[Path]
+    shown_timed: bool
     shown: Mapping[str, Shown]
     open: tuple[str, ...] | None
     plain: frozenset[str]
@@ -152,6 +165,7 @@ def _entity_plan(entity: Entity) -> EntityPlan:
         commands={word: _command_plan(entity, word, transitions) for word in words},
         may_read=meaning(entity.read),
         read_paths=frozenset(paths(entity.read)),
+        shown_timed=any(map(_looks_at_the_time, (entity.read, *(f.read for f in fields)))),
         shown={f.name: Shown(_meaning(f.read), f.type.dump) for f in fields},
         open=None if any(f.read is not None for f in fields) else tuple(entity.fields),
         plain=frozenset(f.name for f in fields if is_plain(f.type)),
@@ -227,6 +241,11 @@ def _before(entity: Entity, states: set[str]) -> frozenset[str]:
 
 def _meaning(condition: Expression | None) -> Meaning | None:
     return None if condition is None else meaning(condition)
+
+
+def _looks_at_the_time(condition: Expression | None) -> bool:
+    """Whether a condition may; what nobody can see into may."""
+    return condition is not None and any(isinstance(part, Now | Opaque) for part in walk(condition))
 
 
 def is_plain(kind: ValueType) -> bool:

@@ -25,7 +25,7 @@ _UNITS = ((86_400, "days"), (3_600, "hours"), (60, "minutes"), (1, "seconds"))
 
 
 class Exact(timedelta):
-    """An exact length of time above zero, whatever clocks on walls do in it.
+    """An exact length of time, whatever clocks on walls do in it; none at all is "at once".
 
     It is a timedelta: it compares and calculates like one, and what is calculated with it is a plain one.
     """
@@ -33,9 +33,9 @@ class Exact(timedelta):
     __slots__ = ()
 
     def __new__(cls, length: timedelta) -> Exact:
-        """Raises ValueError where it isn't above zero, or more than a duration may be."""
-        if not timedelta() < length <= DURATION_MAX:
-            raise ValueError(f"a delay is longer than nothing, and at most {DURATION_DAYS_MAX:,} days")
+        """Raises ValueError where it is below nothing, or more than a duration may be."""
+        if not timedelta() <= length <= DURATION_MAX:
+            raise ValueError(f"a delay isn't below nothing, and at most {DURATION_DAYS_MAX:,} days")
         return super().__new__(cls, length.days, length.seconds, length.microseconds)
 
     def __reduce__(self) -> tuple[type[Exact], tuple[timedelta]]:
@@ -58,6 +58,8 @@ class Exact(timedelta):
         seconds = self.days * 86_400 + self.seconds
         if self.microseconds:
             return f"timedelta(seconds={seconds}, microseconds={self.microseconds})"
+        if not self:
+            return "seconds(0)"
         return next(f"{unit}({seconds // size})" for size, unit in _UNITS if seconds % size == 0)
 
     __repr__ = __str__

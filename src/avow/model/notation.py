@@ -103,7 +103,7 @@ def _render_value(value: Value) -> str:
             return repr(str(value)) if isinstance(value, str) and not isinstance(value, Enum) else str(value)
         case Enum():
             return f"{type(value).__name__}.{value.name}"
-        case timedelta() if timedelta() < value <= DURATION_MAX:
+        case timedelta() if timedelta() <= value <= DURATION_MAX:
             return str(Exact(value))
         case _:
             return str(value)
