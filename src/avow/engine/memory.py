@@ -46,7 +46,7 @@ class Memory:
 
 
 def _asks(entity: Entity) -> bool:
-    """Whether people hold tasks about its records: what they do with one leaves the record's version alone."""
+    """Whether people hold tasks about its records: what they do with one leaves its version alone."""
     return any(t.task is not None for t in entity.transitions.values())
 
 
