@@ -182,7 +182,17 @@ async def test_what_changes_no_content_voids_nothing(office: MakeOffice) -> None
 async def test_of_two_claims_at_once_one_wins(office: MakeOffice) -> None:
     async with office() as o:
         await o.checked()
-        task = (await o.task())["task"]
+        task, tasks = (await o.task())["task"], o.inbox._tasks  # pyright: ignore[reportPrivateUsage]
+        act, together, met = tasks.act, asyncio.Barrier(3), set[UUID]()
+
+        async def act_together(tenant: str, key: Any, *rest: Any) -> str:
+            """Everybody has decided before anybody is written down."""
+            if key.id not in met:
+                met.add(key.id)
+                await together.wait()
+            return await act(tenant, key, *rest)
+
+        tasks.act = act_together  # type: ignore[method-assign]
         claims = [Intent("claim", task, who, "k", b"", "r") for who in (BEA, BOB, BORIS)]
         outcomes = await asyncio.gather(*map(o.inbox.act, claims), return_exceptions=True)
         refusals = [out.problem.code for out in outcomes if isinstance(out, ProblemError)]
