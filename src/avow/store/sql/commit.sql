@@ -135,6 +135,7 @@ DECLARE
     by_hash boolean;
     again   boolean;
     waiting boolean;
+    asking  boolean;
     written integer;
 BEGIN
     WITH given AS MATERIALIZED (
@@ -163,8 +164,8 @@ BEGIN
            bool_and(sound IS TRUE),
            bool_and(abs(extract(epoch FROM p_now - (entry ->> 'at')::timestamptz)) <= 60),
            bool_or(entry ?| ARRAY['changes_sha256', 'input_sha256']),
-           count(DISTINCT (entry ->> 'kind', entry ->> 'id')) < count(*), bool_or(entry ? 'waits')
-    INTO entries, leaves, kinds, sound, recent, by_hash, again, waiting
+           count(DISTINCT (entry ->> 'kind', entry ->> 'id')) < count(*), bool_or(entry ? 'waits'), bool_or(entry ? 'tasks')
+    INTO entries, leaves, kinds, sound, recent, by_hash, again, waiting, asking
     FROM judged;
     IF entries IS NULL THEN
         RETURN p_now;
@@ -190,6 +191,9 @@ BEGIN
     END IF;
     IF waiting THEN
         written := avow.put_work(p_tenant, entries, p_now);
+    END IF;
+    IF asking THEN
+        written := avow.put_tasks(p_tenant, entries, p_now);
     END IF;
     IF kinds && ARRAY[@{hearing}]::text[] THEN
         written := avow.wake_events(p_tenant, entries, p_now);
