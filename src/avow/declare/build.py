@@ -37,7 +37,8 @@ def build(name: str, *entities: type[word.Entity]) -> tuple[System, tuple[Mistak
     builders = [EntityBuilder(entity, namespace, mistakes) for entity in namespace.values()]
     built = {builder.declared.__name__: builder.build() for builder in builders}
     unsure = {builder.declared.__name__ for builder in builders if builder.machine_unsure}
-    mistakes += check_entities(built, unsure)
+    written = {builder.declared.__name__: builder.written for builder in builders}
+    mistakes += check_entities(built, unsure, written)
     found = sorted(set(mistakes))
     if any(not mistake.warning for mistake in found):
         raise DeclarationError(found)
