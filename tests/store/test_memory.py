@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from avow import Entity, State, authenticated, create, field, now, read, system, transition
 from avow.engine.execute import Engine, Reply
 from avow.store import clock
 from avow.store.driver import Connection
 from avow.store.pool import connect
-from tests.fix_database import Database
+from tests.fix_database import Database, MakeDatabase
 from tests.store.company import engine, request
 from tests.store.theatre import theatre
 from tests.store.wire import proxied
+
+
+class Offer(Entity):
+    """An offer that ends."""
+
+    ends: datetime = field()
+    visible = read(by=authenticated)
+    open = State(initial=True)
+    gone = State(final=True)
+    make = create(open, by=authenticated, sets=[ends])
+    take = transition(open, to=open, by=authenticated, when=ends > now)
+    drop = transition(open, to=gone, by=authenticated)
+
+
+offers = system("offers", Offer)
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +106,20 @@ async def test_a_creation_that_refers_to_nothing_takes_one_round_trip(
         wire.counted.clear()
         assert (await one.execute(request("Hall", "found", None, {}))).status == 201
         assert wire.counted == {"B": 1, "E": 1, "S": 1, "commit": 1}
+
+
+async def test_what_looks_at_the_time_is_decided_at_the_time_of_a_load(database: MakeDatabase) -> None:
+    made = database(offers)
+    admin = await connect(made.admin_url)
+    async with proxied(made.application_url) as (wire, url), engine(offers, url, size=1) as one:
+        await know_the_clock(one, admin)
+        ends = datetime(9000, 1, 1, tzinfo=UTC)
+        offer = (await one.execute(request("Offer", "make", None, {"ends": ends}))).record
+        for command, trips in (("take", 2), ("drop", 1)):
+            wire.counted.clear()
+            assert (await one.execute(request("Offer", command, offer, {}))).status == 200
+            assert wire.counted["S"] == trips, command
+    await admin.close()
 
 
 async def test_what_another_process_wrote_meanwhile_counts(
