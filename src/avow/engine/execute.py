@@ -35,7 +35,7 @@ from avow.model.draft import BodyFault
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.model.types import Reference, Value
-from avow.store.driver import Lost, Retryable
+from avow.store.driver import Id, Lost, Retryable
 from avow.store.loading import KnownAnswer, Loaded, LoadPlan, plan_command
 from avow.store.pool import Pool
 from avow.store.sharing import SHARED, Bounds
@@ -449,9 +449,7 @@ def _nobody() -> None:
 def _key(request: Request) -> IdempotencyKey:
     """A key belongs to one tenant, one subject and one operation: nobody meets another's."""
     scope = [request.actor.tenant, str(request.actor.subject), request.entity, request.command, request.key]
-    return IdempotencyKey(
-        UUID(bytes=canonical.digest(canonical.encode_trusted(scope))[:16]), request.fingerprint
-    )
+    return IdempotencyKey(Id(canonical.digest(canonical.encode_trusted(scope))[:16]), request.fingerprint)
 
 
 _encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
