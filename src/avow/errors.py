@@ -64,6 +64,7 @@ PROBLEMS: Mapping[str, ProblemType] = _table(
     # Framing and syntax: nothing was looked at yet.
     ProblemType("bad-request", 400, "The request is malformed", "Correct the request and send it again."),
     ProblemType("host-invalid", 400, "The Host header is missing or stands twice", "Send exactly one Host header."),
+    ProblemType("event-invalid", 400, "The event cannot be read", "Send what the declaration reads of this event: see `errors`; nothing was executed."),
     ProblemType("json-invalid", 400, "The body is not strict JSON", "Send one UTF-8 JSON document: no duplicate members, no NaN, no lone surrogates."),
     ProblemType("credential-in-query", 400, "A credential stands in the query string", "Send it in the Authorization header, and replace the credential: the URL may have been logged."),
     ProblemType("cursor-invalid", 400, "The cursor is not valid here", "Start again without a cursor; a cursor belongs to one filter, one order and one tenant."),
@@ -72,6 +73,7 @@ PROBLEMS: Mapping[str, ProblemType] = _table(
     ProblemType("idempotency-key-invalid", 400, "The Idempotency-Key cannot be read", "Send one key of 1 to 255 visible ASCII characters, quoted or bare."),
     # Who are you, and may you call this at all?
     ProblemType("unauthenticated", 401, "No valid credential", "Send a valid, unexpired bearer token or API key in the Authorization header."),
+    ProblemType("signature-invalid", 401, "The message is not signed by its sender", "Sign the body as it is sent, with a secret in force and the current time; `reason` says what is wrong."),
     ProblemType("forbidden", 403, "Not allowed", "Ask the owner of this boundary for the role that the policy names."),
     ProblemType("four-eyes", 403, "A second person is required", "Let somebody do this who has not done the step that the policy names."),
     ProblemType("not-found", 404, "Nothing here", "Check the address; what you may not know of is answered in the same way."),
@@ -80,6 +82,8 @@ PROBLEMS: Mapping[str, ProblemType] = _table(
     ProblemType("request-timeout", 408, "The request arrived too slowly", "Send the identical request again on a new connection.", _AGAIN),
     # The state of things is against it.
     ProblemType("state-conflict", 409, "The transition is not declared from the current state", "Use one of the transitions listed in `allowed`."),
+    ProblemType("event-early", 409, "The event came too early", "Nothing: it is kept until the record can take it, unless its declaration refuses early events."),
+    ProblemType("event-late", 409, "The event came too late", "Settle by hand what it tells of: the record cannot reach a state any more that takes it."),
     ProblemType("guard-failed", 409, "A guard does not hold", "Change what the guard names, then send a new command with a new key."),
     ProblemType("invariant-violated", 409, "An invariant would be broken", "Change the command so that the invariant named in `rule` still holds."),
     ProblemType("unique-violated", 409, "Another record already has these values", "Use other values, or work with the record that exists."),
@@ -89,6 +93,7 @@ PROBLEMS: Mapping[str, ProblemType] = _table(
     ProblemType("body-too-large", 413, "The body is too large", "Send a smaller body; the limit is in `limit_bytes`."),
     ProblemType("uri-too-long", 414, "The address is too long", "Send a shorter address."),
     ProblemType("media-type-unsupported", 415, "The media type is not supported", "Send the body as application/json in UTF-8 without Content-Encoding."),
+    ProblemType("event-unknown", 422, "Nothing listens to this event", "Send only events that the declaration names."),
     ProblemType("input-invalid", 422, "The input does not fit the declaration", "Correct each place named in `errors`; nothing was executed."),
     ProblemType("idempotency-key-reused", 422, "The Idempotency-Key was used for another request", "Use a fresh key for a new request; repeat a key only with the identical request."),
     ProblemType("precondition-required", 428, "If-Match is required", "Read the record and send its ETag in If-Match."),

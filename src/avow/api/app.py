@@ -11,17 +11,19 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from avow.api import problems
 from avow.api.authentication import NOBODY, Authenticator, Trust
 from avow.api.commands import Command
 from avow.api.deadline import TimeLimit, running_task
+from avow.api.events import Door, Secrets
 from avow.api.exchange import JSON_LINE, Exchange, Response, body_limit
 from avow.api.openapi import document_bytes
 from avow.api.queries import Queries
 from avow.api.routes import METHODS, Match, Operation, Resource, Route, Routes
 from avow.engine.execute import Engine
+from avow.engine.hearing import Hearing
 from avow.engine.identifier import new_id_text
 from avow.engine.outside import Destination
 from avow.engine.work_inside import WorkInside
@@ -29,6 +31,7 @@ from avow.errors import EnvironmentFault, Problem, ProblemError, reject
 from avow.model.system import System, waits
 from avow.store.faults import fault_of
 from avow.store.pool import Pool
+from avow.store.queue import Queue
 from avow.store.reads import Reads
 from avow.store.retention import keep_forgetting
 from avow.store.rights import demand_fit
@@ -38,6 +41,8 @@ REQUEST_S_MAX = 30.0
 
 KNOWN_METHODS = METHODS | {"DELETE", "PATCH", "PUT", "QUERY", "TRACE"}
 """Methods that are refused with what is allowed instead (405); any other is unknown (501)."""
+
+NO_SENDERS: Final[Mapping[str, Secrets]] = {}
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -53,12 +58,14 @@ class Application:
     secret: at least 32 bytes that all processes share; seals cursors.
     trust:  whose credentials are believed.
     destinations: where calls to the outside go, by name, with their credentials.
+    senders: the secrets of those who send events, by their names.
     works:  whether calls are made and times come here; elsewhere by `avow work`, or by another server.
     """
 
     def __init__(
         self, system: System, url: str, secret: bytes, trust: Trust, *,
-        destinations: Mapping[str, Destination] | None = None, works: bool = True,
+        destinations: Mapping[str, Destination] | None = None,
+        senders: Mapping[str, Secrets] = NO_SENDERS, works: bool = True,
     ) -> None:  # fmt: skip
         self.system = system
         self._url, self._pool = url, Pool(url)
@@ -74,6 +81,11 @@ class Application:
         self._authenticator = Authenticator(trust, self._reads)
         self._limit, self._body_limit = TimeLimit(REQUEST_S_MAX), body_limit()
         self._handlers = self._make_handlers(hmac.digest(secret, b"avow cursors", "sha256"))
+        hearing = Hearing(system, self._engine, self._reads, Queue(system, self._pool))
+        for route in self._routes:
+            if route.sender is not None:
+                secrets = senders.get(route.sender.name, {})
+                self._handlers[route] = Door(route.sender, secrets, hearing).answer
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one connection's worth of ASGI: a request, or the server's own start and end."""
@@ -176,7 +188,8 @@ class Application:
             exchange.demand_media_type()
         if not self._started:
             await self.start()
-        exchange.actor = await self._authenticator.identify(exchange.headers)
+        if route.sender is None:  # a sender's message is known by its signature
+            exchange.actor = await self._authenticator.identify(exchange.headers)
         return await handler(exchange)
 
     async def _page(self, exchange: Exchange, match: Match, route: Route) -> Response:

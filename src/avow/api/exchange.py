@@ -86,9 +86,10 @@ class Exchange:
 
         Raises `json-invalid`, `body-too-large` and `request-timeout`.
         """
-        return json_text.loads(await self._body()) if self.has_body else {}
+        return json_text.loads(await self.body()) if self.has_body else {}
 
-    async def _body(self) -> bytes:
+    async def body(self) -> bytes:
+        """The body, byte for byte. Raises `body-too-large` and `request-timeout`."""
         parts, size = list[bytes](), 0
         try:
             with self._body_limit.span(self.task):

@@ -55,6 +55,12 @@ class Headers:
             raise _refusal(code, name, "twice", "stands more than once")
         return value.strip(_SPACE)
 
+    def lines(self) -> list[tuple[bytes, bytes]]:
+        """Every line, names in lower case: for whoever has to see that a header stands twice."""
+        if self._repeated is None:
+            return list(self._lines.items())
+        return [(name, value) for name, values in self._repeated.items() for value in values]
+
     def joined(self, name: bytes) -> bytes | None:
         """The value of a list header: all its lines, joined by commas (RFC 9110, section 5.3)."""
         value = self._lines.get(name)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
+from avow.api import openapi_events
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
 from avow.api.json_schema import Schema, closed_object, described, nullable, schema_of
@@ -53,7 +54,11 @@ def document(system: System, root_path: str = "") -> dict[str, Any]:
             "description": _INTRODUCTION,
         },
         "servers": [{"url": root_path or "/"}],
-        "tags": [*(_tag(entity) for entity in system.entities.values()), _SERVER_TAG],
+        "tags": [
+            *(_tag(entity) for entity in system.entities.values()),
+            *([openapi_events.TAG] if system.senders else []),
+            _SERVER_TAG,
+        ],
         "paths": paths,
         "components": writer.components(),
         "x-avow-fingerprint": system.fingerprint.hex(),
@@ -78,6 +83,8 @@ class _Writer:
 
     def operation(self, route: Route) -> dict[str, Any]:
         """One operation."""
+        if route.sender is not None:
+            return openapi_events.operation(self._system, route.sender, self._answers)
         if route.entity is None:
             return self._page(route)
         writers = {
@@ -101,6 +108,8 @@ class _Writer:
                 schemas[_input_name(route)] = _input(route.entity, route.transition)
         schemas |= {"avow.entry": _ENTRY, "avow.history": _page_of(_ref("schemas", "avow.entry"))}
         schemas |= {"avow.provenance": _PROVENANCE}
+        if self._system.senders:
+            schemas[openapi_events.OUTCOME_NAME] = openapi_events.OUTCOME
         collected = self._answers.components()
         return {
             "schemas": {**schemas, **collected["schemas"]},

@@ -17,6 +17,7 @@ from uuid import UUID
 from avow.api.reach import possible
 from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Transition
+from avow.model.sender import Sender
 from avow.model.system import System
 from avow.store.driver import Id
 
@@ -31,6 +32,7 @@ class Operation(StrEnum):
     CREATE = "create"
     COMMAND = "command"
     OPENAPI = "openapi"
+    EVENT = "event"
     PROBLEM = "problem"
     HEALTH = "health"
     READY = "ready"
@@ -41,7 +43,7 @@ class Route:
     """One method on one path; each is itself alone, and so a key.
 
     template:    the path as OpenAPI writes it: `/enrollments/{id}/submit`.
-    entity:      None for the server's own pages.
+    entity:      None for the server's own pages, and for events.
     transitions: those that the command may mean, in declared order; empty unless it is a POST.
     """
 
@@ -50,6 +52,7 @@ class Route:
     operation: Operation
     entity: Entity | None = None
     transitions: tuple[Transition, ...] = ()
+    sender: Sender | None = None
 
     @property
     def transition(self) -> Transition:
@@ -173,6 +176,8 @@ def is_public(transition: Transition) -> bool:
 def _routes(system: System) -> Iterator[Route]:
     for entity in system.entities.values():
         yield from _routes_of(entity)
+    for sender in system.senders.values():
+        yield Route("POST", f"/events/{sender.name}", Operation.EVENT, sender=sender)
     for template, operation in _PAGES:
         yield Route("GET", template, operation)
 

@@ -152,10 +152,18 @@ class _Supervisor:
     def _announce(self) -> None:
         url, tokens = url_of(self.listening), self.surroundings.tokens(self.system)
         shown = {"url": url, "tokens": tokens, "console": None, "database": self.surroundings.admin_url}
+        secrets = self.surroundings.sender_secrets(self.system)
+        if secrets:
+            shown["senders"] = secrets
         if self.as_json:
             output.document(shown)
             return
         lines = [f"  {self.system.name} is served at {url}", "", "  Tokens for development:"]
         lines += [f"    {name:<12} {token}" for name, token in tokens.items()]
+        if secrets:
+            lines += ["", "  Senders of events, and the secrets that they sign with:"]
+            lines += [
+                f"    {name:<12} POST {url}/events/{name}  {secret}" for name, secret in secrets.items()
+            ]
         lines += ["", f"  Database  {self.surroundings.admin_url}", "  Stop with Ctrl-C.", ""]
         output.data("\n".join(lines))

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from avow.api.authentication import DEFAULT_TENANT, DEVELOPMENT_ISSUER
 from avow.api.bearer import development_token
+from avow.cli.settings import sender_secrets
 from avow.errors import EnvironmentFault
 from avow.model.system import System
 from avow.store import cluster
@@ -52,6 +53,11 @@ class Surroundings:
         """One token for each role that a policy names, and one for a user without roles."""
         found = {role: self.token(f"dev-{role}", frozenset({role})) for role in system.roles}
         return {**found, PLAIN_USER: self.token(f"dev-{PLAIN_USER}", frozenset())}
+
+    def sender_secrets(self, system: System) -> dict[str, str]:
+        """The secret that each sender of events signs with here, where no setting gives it another."""
+        secrets = sender_secrets(system, self.environment(), development=True)
+        return {name: next(iter(by_tenant.values()))[0] for name, by_tenant in secrets.items()}
 
     def token(self, subject: str, roles: frozenset[str], tenant: str = DEFAULT_TENANT) -> str:
         """A development token for a subject with roles."""

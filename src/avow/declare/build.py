@@ -9,6 +9,7 @@ from dataclasses import replace
 from avow.declare import surface as word
 from avow.declare.check import check_entities
 from avow.declare.entity import EntityBuilder
+from avow.declare.hearing import read_senders
 from avow.declare.loads import loads_of
 from avow.declare.place import here, take_misuses
 from avow.errors import DeclarationError, Mistake
@@ -37,11 +38,12 @@ def build(name: str, *entities: type[word.Entity]) -> tuple[System, tuple[Mistak
     builders = [EntityBuilder(entity, namespace, mistakes) for entity in namespace.values()]
     built = {builder.declared.__name__: builder.build() for builder in builders}
     unsure = {builder.declared.__name__ for builder in builders if builder.machine_unsure}
+    senders = read_senders((s for builder in builders for s in builder.senders()), mistakes)
     mistakes += check_entities(built, unsure)
     found = sorted(set(mistakes))
     if any(not mistake.warning for mistake in found):
         raise DeclarationError(found)
-    return System(name, {n: _with_loads(e, built) for n, e in built.items()}), tuple(found)
+    return System(name, {n: _with_loads(e, built) for n, e in built.items()}, senders), tuple(found)
 
 
 def _name_mistakes(name: str, entities: tuple[type[word.Entity], ...], place: Place) -> list[Mistake]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from avow.declare.hearing import hearing_mistakes
 from avow.declare.machine import at, machine_mistakes
 from avow.declare.naming import UNKNOWN_NAME
 from avow.declare.overlap import can_both_hold
@@ -30,6 +31,7 @@ def check_entities(entities: Mapping[str, Entity], unsure: set[str]) -> list[Mis
         if entity.name not in unsure:
             found.extend(machine_mistakes(entity))
             found.extend(waiting_mistakes(entity, entities))
+            found.extend(hearing_mistakes(entity, entities))
         faulty = set[str]()
         found.extend(_conditions(entity, entities, faulty))
         found.extend(_assigned(entity, entities))
@@ -72,6 +74,8 @@ def _assigned(entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Mistak
     """What sets= gives to a field is a value of its type."""
     for t in entity.transitions.values():
         for name, value in t.assigns:
+            if value == ast.Const(None) and name in entity.fields and entity.fields[name].optional:
+                continue  # the field is emptied
             reader, where = Reader(entity, entities, t), f"{entity.name}.{t.name}: sets"
             kind, wanted = reader.type_of(value), reader.type_of(ast.FieldOf((name,)))
             for fault in reader.faults:

@@ -17,6 +17,7 @@ from uuid import UUID
 from avow.declare.effect import EffectWord, OutcomeWord
 from avow.declare.expression import Condition, Policy, Term
 from avow.declare.place import Token, declaring_frame, here, misuse, remember, take_words, token_of
+from avow.declare.sender import EventWord
 from avow.model import expression as ast
 from avow.model.actor import Actor
 from avow.model.draft import BodyFault, Draft, Refusal
@@ -156,18 +157,23 @@ class State(Named):
     """Declare a state.
 
     initial: creations may end in it. final: nothing has to follow.
-    invoke:  an effect; a record in this state waits for its outcome. Going from one state to another that
-             invokes the same effect, the same call is waited for.
+    invoke:  an effect, or several at once; a record in this state waits for the outcome of each. Going from
+             one state to another that invokes the same effect, the same call is waited for.
     withdraw: where the call hasn't begun when this state is entered, it isn't made any more; that counts
              as `failed`.
+    owed:    the call has to be done, so `failed` leads nowhere: it waits for a person, as `unknown` does.
+    undoes:  a field that holds the key of an earlier call, `sets={card_key: authorize.key}`: the effect's
+             function is told it as `call.undoes`.
     """
 
     def __init__(
-        self, *, initial: bool = False, final: bool = False, invoke: EffectWord | None = None,
-        withdraw: bool = False,
+        self, *, initial: bool = False, final: bool = False, invoke: EffectWord | Iterable[EffectWord] = (),
+        withdraw: bool = False, owed: bool = False, undoes: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.initial, self.final, self.invoke, self.withdraw = initial, final, invoke, withdraw
+        self.initial, self.final, self.withdraw, self.owed = initial, final, withdraw, owed
+        self.invoke: tuple[Any, ...] = several(invoke)
+        self.undoes = undoes
 
 
 class Command(Generic[P]):
@@ -198,7 +204,8 @@ class Transition(Named):
         mapped = isinstance(sets, Mapping)
         self.assigns: dict[Any, Any] = dict(cast("Mapping[Any, Any]", sets)) if mapped else {}
         self.sets: tuple[Any, ...] = () if mapped else several(sets)
-        self.on: OutcomeWord | None = rest.get("on")
+        self.on: OutcomeWord | EventWord | None = rest.get("on")
+        self.match: Any = rest.get("match")
         self.after: Delay | timedelta | None = rest.get("after")
         self.every: Delay | timedelta | None = rest.get("every")
         self.at: Any = rest.get("at")
@@ -223,7 +230,8 @@ def transition(
     *,
     to: State,
     by: Condition | None = None,
-    on: OutcomeWord | None = None,
+    on: OutcomeWord | EventWord | None = None,
+    match: Any = None,
     after: Delay | timedelta | None = None,
     every: Delay | timedelta | None = None,
     at: Any = None,
@@ -237,7 +245,9 @@ def transition(
 
     sources: the states it leaves. to: the state it enters.
     by:      who may, for a command. A transition has exactly one trigger: this, or one of the next four.
-    on:      the outcome of the call that its states invoke: `capture.done`.
+    on:      the outcome of the call that its states invoke: `capture.done`; or an event: `paid`.
+    match:   which record an event is about: `reference == paid.data.reference`, a field that is unique;
+             or `paid.data.order`, the record's id.
     after:   a length of time since the state was entered. every: the same, again and again.
     at:      an instant: a field, or one with a length of time added or taken away; none while it is missing.
     when:    what must hold as well (the guard). A timer whose guard doesn't hold passes without effect.
@@ -249,8 +259,8 @@ def transition(
     precondition: callers must name the version they have seen (If-Match).
     """
     return Transition(
-        several(sources), to, by, on=on, after=after, every=every, at=at, when=when, uses=uses, sets=sets,
-        command=command, precondition=precondition,
+        several(sources), to, by, on=on, match=match, after=after, every=every, at=at, when=when, uses=uses,
+        sets=sets, command=command, precondition=precondition,
     )  # fmt: skip
 
 

@@ -80,7 +80,8 @@ class Request:
     fingerprint:     digest of everything that makes it the same request again.
     dry_run:         decide everything, the database's rules included, and keep nothing.
     settles:         the thing to be done that it does, and the taking of it, where no actor asks for it
-                     but the outcome of a call or a time has come.
+                     but the outcome of a call, an event or a time has come.
+    internal:        no actor asks for it, also where it settles nothing: a sender told of an event.
     """
 
     entity: str
@@ -94,6 +95,7 @@ class Request:
     expected_version: int | None = None
     dry_run: bool = False
     settles: tuple[int, int] | None = None
+    internal: bool = False
 
     def with_input(self, values: Mapping[str, Value], *, dry_run: bool = False) -> Request:
         """The same request with its typed arguments."""
@@ -178,6 +180,19 @@ class Engine:
         attempt = _Attempt(self.system, self._plans[request.entity, request.command], request, self._render)
         loaded = await self._transactions.load(attempt.plan, attempt.tenant, attempt.wanted)
         return None if loaded.answer is None else attempt.replay(loaded, loaded.answer)
+
+    async def refuse(self, request: Request, problem: Problem) -> Reply:
+        """Refuse, under its key, what no record has to be looked at for; an answer that it has already stays.
+
+        Raises Outrun where what it settles is no longer the caller's to settle.
+        """
+        answer = Answer(problem.status, self._render(problem, new_id()), request.entity, request.record)
+        refusal = _refusal(request, problem.code, problem.extra)
+        write = Write(answer=answer, refusal=refusal, settles=request.settles)
+        outcome = await self._transactions.commit(request.actor.tenant, _key(request), write)
+        if isinstance(outcome, Settled):
+            raise Outrun
+        return Reply(answer.status, answer.body, replayed=isinstance(outcome, Replay))
 
     async def _settle(self, attempt: _Attempt) -> Reply:
         tenant, key = attempt.request.actor.tenant, attempt.key
@@ -285,7 +300,7 @@ class _Attempt:
         self.record_id = request.record or new_id()
         self.command = Command(
             request.entity, request.command, self.record_id, request.input, request.actor, new_id(),
-            request.expected_version, request.settles is not None,
+            request.expected_version, request.internal or request.settles is not None,
         )  # fmt: skip
         key_id = None if self.key is None else self.key.id
         self.tenant = request.actor.tenant
@@ -372,20 +387,14 @@ class _Attempt:
         """What a refusal commits: its answer, and that it was refused. Raises _Answered if it isn't kept."""
         problem = Problem(rejection.code, rejection.detail, rejection.extra)
         self.successor = None
-        if not rejection.recorded or self.request.dry_run or self.request.settles is not None:
+        # Without a key nothing keeps the answer: what is to be done stays, and says why.
+        unkept = self.request.settles is not None and self.key is None
+        if not rejection.recorded or self.request.dry_run or unkept:
             raise _Answered(Reply(problem.status, problem=problem))
         body = self.render(problem, self.command.command_id)
         self.answer = Answer(problem.status, body, self.request.entity, self.request.record)
-        refusal = {
-            "subject": str(self.request.actor.subject),
-            "kind": self.request.entity,
-            "record": None if self.request.record is None else str(self.request.record),
-            "command": self.request.command,
-            "code": rejection.code,
-            "rule": str(rejection.extra.get("rule", "")),
-            "request": self.request.request_id,
-        }
-        return Write(answer=self.answer, refusal=refusal)
+        refusal = _refusal(self.request, rejection.code, rejection.extra)
+        return Write(answer=self.answer, refusal=refusal, settles=self.request.settles)
 
     def turns(self) -> list[Hashable]:
         """What the command takes turns for, in order: its record, or else its key; and what it wrote last.
@@ -444,6 +453,19 @@ class _Attempt:
 
 def _nobody() -> None:
     """Nobody here does the work; others find it."""
+
+
+def _refusal(request: Request, code: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What is remembered of a refusal: nothing of the request's data."""
+    return {
+        "subject": str(request.actor.subject),
+        "kind": request.entity,
+        "record": None if request.record is None else str(request.record),
+        "command": request.command,
+        "code": code,
+        "rule": str(extra.get("rule", "")),
+        "request": request.request_id,
+    }
 
 
 def _key(request: Request) -> IdempotencyKey:

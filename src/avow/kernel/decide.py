@@ -23,6 +23,7 @@ from avow.kernel.waiting import waits_of
 from avow.model.draft import BodyFault, Refusal
 from avow.model.expression import render
 from avow.model.system import System
+from avow.model.trigger import REFUSE, OnEvent
 from avow.model.types import Flaw, Misfit, Value
 from avow.model.values import EXACT
 
@@ -181,11 +182,28 @@ class _Decider:
 
     def _wrong_state(self, record: Record) -> Rejected:
         where = f"{self.command.entity}.{self.command.name}"
+        if self.plan.event is not None:
+            return self._untimely(self.plan.event, where, record)
         return _reject(
             "state-conflict",
             f"{where} isn't declared from the state {record.state}.",
             current_state=record.state,
             allowed=allowed(self.pool, record),
+        )
+
+    def _untimely(self, event: OnEvent, where: str, record: Record) -> Rejected:
+        """An event that the record can't take now: too early, where it can still reach a state that does.
+
+        It is an answer for good only where the declaration refuses it.
+        """
+        early = record.state in self.plan.ahead
+        again = "it can still reach one" if early else "it can't reach one any more"
+        return _reject(
+            "event-early" if early else "event-late",
+            f"No transition takes {where} from the state {record.state}; {again}.",
+            recorded=(event.early if early else event.late) == REFUSE,
+            current_state=record.state,
+            rule=where,
         )
 
     def _create(self, plan: TransitionPlan, key: Key, arguments: dict[str, Value]) -> None:

@@ -25,7 +25,7 @@ from avow.model.expression import (
     walk,
 )
 from avow.model.system import System
-from avow.model.trigger import Delay, OnOutcome, OnTime
+from avow.model.trigger import Delay, OnEvent, OnOutcome, OnTime
 from avow.model.types import ListOf, Reference, Value, ValueType
 
 Plans: TypeAlias = Mapping[str, "EntityPlan"]
@@ -57,7 +57,7 @@ class TransitionPlan:
     assigns: fields that take the value of an expression over the arguments.
     own:  the arguments that its body takes, with their types where it sees them otherwise than stored.
     tracked: who performs it is kept.
-    hears: it is the outcome of a call. again: it is a time that comes again.
+    hears: the effect whose outcome it is, if it is one. again: it is a time that comes again.
     """
 
     declared: Transition
@@ -68,7 +68,7 @@ class TransitionPlan:
     assigns: tuple[tuple[str, Meaning], ...]
     own: tuple[tuple[str, ValueType | None], ...]
     tracked: bool
-    hears: bool
+    hears: str | None
     again: bool
 
 
@@ -81,9 +81,9 @@ class Alarm(NamedTuple):
 
 
 class StatePlan(NamedTuple):
-    """What a record in one state waits for: the outcome of a call, and times."""
+    """What a record in one state waits for: the outcomes of calls, and times."""
 
-    effect: Effect | None
+    effects: Mapping[str, Effect]
     alarms: tuple[Alarm, ...]
 
 
@@ -92,12 +92,16 @@ class CommandPlan:
     """One command: the transitions that it may mean, in declared order, which all take the same arguments.
 
     references: the arguments that refer to records, and the entities of these.
+    event:      what it is told by, where it is an event.
+    ahead:      the states from which the record can still reach one that takes it.
     """
 
     candidates: tuple[TransitionPlan, ...]
     arguments: tuple[Argument, ...]
     references: tuple[tuple[str, str], ...]
     precondition: bool
+    event: OnEvent | None
+    ahead: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +146,7 @@ def _entity_plan(entity: Entity) -> EntityPlan:
         declared=entity,
         transitions=transitions,
         states=states,
-        waits=any(plan.effect is not None or plan.alarms for plan in states.values()),
+        waits=any(plan.effects or plan.alarms for plan in states.values()),
         commands={word: _command_plan(entity, word, transitions) for word in words},
         may_read=meaning(entity.read),
         read_paths=frozenset(paths(entity.read)),
@@ -159,12 +163,11 @@ def _entity_plan(entity: Entity) -> EntityPlan:
 
 
 def _state_plan(entity: Entity, name: str) -> StatePlan:
-    invoked = entity.states[name].invoke
     timed = (t for t in entity.transitions.values() if name in t.sources and isinstance(t.trigger, OnTime))
     alarms = tuple(
         Alarm(t.name, t.trigger.delay, _meaning(t.trigger.at)) for t in timed if isinstance(t.trigger, OnTime)
     )
-    return StatePlan(None if invoked is None else entity.effects[invoked], alarms)
+    return StatePlan({invoked: entity.effects[invoked] for invoked in entity.states[name].invoke}, alarms)
 
 
 def _transition_plan(entity: Entity, transition: Transition) -> TransitionPlan:
@@ -182,7 +185,7 @@ def _transition_plan(entity: Entity, transition: Transition) -> TransitionPlan:
             if p.name not in transition.sets and (transition.takes is None or p.name in transition.takes)
         ),
         tracked=transition.name in entity.tracked,
-        hears=isinstance(transition.trigger, OnOutcome),
+        hears=transition.trigger.effect if isinstance(transition.trigger, OnOutcome) else None,
         again=isinstance(transition.trigger, OnTime) and transition.trigger.again,
     )
 
@@ -197,7 +200,20 @@ def _command_plan(entity: Entity, word: str, transitions: Mapping[str, Transitio
         ),
         references=tuple((p.name, p.type.entity) for p in parameters if isinstance(p.type, Reference)),
         precondition=any(t.declared.precondition for t in candidates),
+        event=trigger if isinstance(trigger := candidates[0].declared.trigger, OnEvent) else None,
+        ahead=_before(entity, {source for t in candidates for source in t.declared.sources}),
     )
+
+
+def _before(entity: Entity, states: set[str]) -> frozenset[str]:
+    """The states from which one of these can be reached."""
+    found = set[str]()
+    fresh = states
+    while fresh:
+        found |= fresh
+        entering = (t.sources for t in entity.transitions.values() if t.target in fresh)
+        fresh = {source for sources in entering for source in sources} - found
+    return frozenset(found)
 
 
 def _meaning(condition: Expression | None) -> Meaning | None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from avow import canonical
 from avow.model.entity import Entity, State, Transition
 from avow.model.expression import Expression, HasRole, describe, describe_value, walk
+from avow.model.sender import Sender
 from avow.model.types import Reference
 
 FORMAT = 1
@@ -18,10 +19,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """All entities of an application, by name. `name` is the application's own."""
+    """All entities of an application, by name, and who sends them events. `name` is the application's own."""
 
     name: str
     entities: Mapping[str, Entity]
+    senders: Mapping[str, Sender] = field(default_factory=dict[str, Sender])
     description: bytes = field(init=False, repr=False)
     fingerprint: bytes = field(init=False)
     _derived: dict[Any, Any] = field(default_factory=dict[Any, Any], init=False, repr=False, compare=False)
@@ -55,7 +57,7 @@ class System:
 
 
 def waits(system: System) -> bool:
-    """Whether anything happens by itself: calls to the outside, or times that come."""
+    """Whether anything happens by itself: calls to the outside, events, or times that come."""
     return any(t.trigger is not None for e in system.entities.values() for t in e.transitions.values())
 
 
@@ -71,6 +73,7 @@ def describe_system(system: System) -> dict[str, Any]:
         "format": FORMAT,
         "name": system.name,
         "entities": {name: _describe_entity(entity) for name, entity in system.entities.items()},
+        **({"senders": {s.name: s.describe() for s in system.senders.values()}} if system.senders else {}),
     }
 
 
@@ -110,8 +113,11 @@ def _describe_entity(entity: Entity) -> dict[str, Any]:
 
 
 def _describe_state(state: State) -> dict[str, Any]:
-    invoked = {} if state.invoke is None else {"invoke": state.invoke, "withdraw": state.withdraw}
-    return {"initial": state.initial, "final": state.final, **invoked}
+    described: dict[str, Any] = {"initial": state.initial, "final": state.final}
+    if state.invoke:
+        described |= {"invoke": list(state.invoke), "withdraw": state.withdraw}
+        described |= {"owed": state.owed, "undoes": state.undoes}
+    return described
 
 
 def _describe_transition(transition: Transition) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What makes a transition happen by itself: the outcome of a call, or time. All others are commands."""
+"""What makes a transition happen by itself: a call's outcome, an event, or time. All others are commands."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
+from avow.model.flaw import ValueType
 from avow.model.node import Expression
 from avow.model.notation import describe, render
 
@@ -59,4 +60,42 @@ class OnTime:
         return {"after": delay, "at": describe(self.at), "again": self.again}
 
 
-Trigger: TypeAlias = OnOutcome | OnTime
+DATA = "data"
+"""The one argument of a transition that an event makes: what is read of it."""
+EVENTS = "events"
+"""Where events that came too early wait, beside the destinations of calls."""
+PARK, REFUSE, STICK = "park", "refuse", "stick"
+"""What is done about an event that came too early or too late: kept, refused, left to a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnEvent:
+    """A sender has told us of an event.
+
+    data:     the type of what is read of it.
+    match:    the field that names the record; None: what is read is the record's id.
+    told:     the member of the data that has that value.
+    early:    `park` or `refuse`: the record isn't there yet, or can still reach a state that takes the event.
+    late:     `refuse` or `stick`: it can't any more.
+    parked_s: how long an early event is kept, in seconds, before a person has to look at it.
+    """
+
+    sender: str
+    event: str
+    data: ValueType
+    match: str | None
+    told: str
+    early: str
+    late: str
+    parked_s: float
+
+    def __str__(self) -> str:
+        return f"{self.sender}:{self.event}"
+
+    def describe(self) -> dict[str, Any]:
+        """As canonical plain data."""
+        how = {"early": self.early, "late": self.late, "parked_ms": round(self.parked_s * 1_000)}
+        return {"event": [self.sender, self.event], "match": [self.match, self.told], **how}
+
+
+Trigger: TypeAlias = OnOutcome | OnTime | OnEvent

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from avow.model.effect import Effect
 from avow.model.system import System
+from avow.model.trigger import EVENTS
 from avow.store.driver import Connection
 from avow.store.pool import Pool
 from avow.store.statements import text
@@ -20,7 +21,9 @@ TIMES = ""
 """The destination of what goes nowhere: times that come."""
 DETAIL_LENGTH_MAX = 1_000
 
-_TAKE, _KEEP, _GIVE_BACK = (text("queue.sql", name) for name in ("take", "keep", "give_back"))
+_TAKE, _KEEP, _GIVE_BACK, _PARK, _PARK_AGAIN = (
+    text("queue.sql", name) for name in ("take", "keep", "give_back", "park", "park_again")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Work:
     fence:   the number of this taking; whoever settles or gives back has to name it.
     attempt: how often it has been taken. unclear: whether an earlier attempt may have been carried out.
     request: the id of the request that asked for it.
+    topic, given: of an event that came too early, what it waits for, and what it says. taken_at: now.
     """
 
     work: int
@@ -47,6 +51,10 @@ class Work:
     attempt: int
     unclear: bool
     request: str
+    destination: str
+    topic: str
+    given: str | None
+    taken_at: datetime
 
 
 class Queue:
@@ -57,10 +65,12 @@ class Queue:
         effects = [effect for entity in system.entities.values() for effect in entity.effects.values()]
         self._limits = {effect.destination: _limits(effect.destination, effects) for effect in effects}
         self._limits[TIMES] = (None, None)
+        if system.senders:
+            self._limits[EVENTS] = (None, None)
 
     @property
     def destinations(self) -> Collection[str]:
-        """Every destination of this system's calls, and TIMES."""
+        """Every destination of this system's calls, TIMES, and EVENTS where there are any."""
         return self._limits.keys()
 
     async def take(self, destinations: Sequence[str], lease_s: float, most: int) -> list[Work]:
@@ -86,6 +96,41 @@ class Queue:
                 _GIVE_BACK, work.work, work.fence, outcome, detail[:DETAIL_LENGTH_MAX], pause_ms, stuck,
                 unclear, again,
             )  # fmt: skip
+
+    async def park(self, event: Parked) -> bool:
+        """Keep an event that came too early, or that a person has to look at. False: it is kept already."""
+        async with self._pool.borrow() as connection:
+            return await connection.fetchval(
+                _PARK, event.tenant, event.kind, event.id, event.name, event.topic, event.given,
+                event.request, round(event.for_s * 1_000), event.stuck,
+            )  # fmt: skip
+
+    async def park_again(self, work: Work, topic: str, pause_s: float) -> bool:
+        """Give back an event that still came too early. False: it was the caller's no longer."""
+        async with self._pool.borrow() as connection:
+            return await connection.fetchval(
+                _PARK_AGAIN, work.work, work.fence, topic, round(pause_s * 1_000)
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An event that is to be kept.
+
+    id:    made of everything that makes it this event. name: the command that it gives.
+    topic: the record that it waits for. given: what it says, as JSON. for_s: how long it may wait.
+    stuck: where it waits for a person and not for its record, why.
+    """
+
+    tenant: str
+    kind: str
+    id: UUID
+    name: str
+    topic: str
+    given: str
+    request: str
+    for_s: float
+    stuck: str | None = None
 
 
 async def keep(connection: Connection, held: Collection[tuple[int, int]], lease_s: float) -> set[int]:

@@ -91,6 +91,12 @@ class Reads:
             tuple(found[: listing.limit]), len(found) > listing.limit, rows[0][0] if rows else NO_TIME
         )
 
+    async def find(self, entity: Entity, tenant: str, field: str, value: Value) -> UUID | None:
+        """The record that has this value in a field that no two records of a tenant share."""
+        sql = named("reads.sql")["find"].substitute(table=table_of(self._system, entity), field=quote(field))
+        async with self._pool.borrow() as connection:
+            return await connection.fetchval(sql, tenant, plain(entity, field, value))
+
     async def entries(self, tenant: str, kind: str, record: UUID, after: int = 0) -> list[StoredEntry]:
         """The audit entries of one record from the version after `after` on, at most ENTRIES_MAX of them."""
         async with self._pool.borrow() as connection:

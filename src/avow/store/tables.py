@@ -13,6 +13,7 @@ from avow.model import types as kinds
 from avow.model.entity import Entity, Exclusion, Field, Quota, Unique
 from avow.model.expression import Const
 from avow.model.system import System
+from avow.model.trigger import EVENTS, OnEvent
 from avow.model.types import Value, ValueType
 from avow.store.canonical_columns import canonical_column, is_json
 from avow.store.columns import column_type, from_json, performers_column, sql_type
@@ -274,6 +275,8 @@ def functions(system: System) -> list[str]:
     counted = {
         name for e in entities for q in e.quotas for name in (e.name, system.referred(e, q.anchor).name)
     }
+    heard = listening(system)
+    matched = sorted({f"{entity.name}/{event.match}" for entity, event in heard if event.match})
     parts = named("entity.sql")
     lock = "\n".join(_branch(system, e, "lock_branch") for e in entities)
     apply = "\n".join(_apply_branch(system, e) for e in entities)
@@ -283,10 +286,14 @@ def functions(system: System) -> list[str]:
         parts["apply_entries"].substitute(branches=apply),
         parts["demand_quotas"].substitute(branches=quotas),
         whole("work.sql").substitute(Roles.of(system).quoted()),
+        whole("events.sql").substitute(
+            Roles.of(system).quoted(), events=literal(EVENTS), matched=", ".join(map(literal, matched))
+        ),
         whole("commit.sql").substitute(
             Roles.of(system).quoted(),
             name=literal(system.name),
             counted=", ".join(map(literal, sorted(counted))),
+            hearing=", ".join(map(literal, sorted({entity.name for entity, _ in heard}))),
             lock_wait_ms=SHARED_LOCK_WAIT_MS,
         ),
         whole("retention.sql").substitute(Roles.of(system).quoted(), days=KEY_RETENTION_DAYS),
@@ -384,5 +391,13 @@ def edges(system: System) -> list[tuple[str, str, str, str]]:
 
 
 def destinations(system: System) -> list[str]:
-    """Where calls of this system go, sorted."""
-    return sorted({effect.destination for e in system.entities.values() for effect in e.effects.values()})
+    """Where calls of this system go, and where its early events wait, sorted."""
+    called = {effect.destination for e in system.entities.values() for effect in e.effects.values()}
+    return sorted({*called, *([EVENTS] if system.senders else [])})
+
+
+def listening(system: System) -> list[tuple[Entity, OnEvent]]:
+    """Every entity with each event that it listens to, once."""
+    triggers = ((e, t.trigger) for e in system.entities.values() for t in e.transitions.values())
+    found = {(e.name, str(t)): (e, t) for e, t in triggers if isinstance(t, OnEvent)}
+    return list(found.values())

@@ -10,6 +10,8 @@ import pytest
 import avow
 from avow.errors import DeclarationError
 from tests.unit.declare.declarations import SOUND, course, mistakes_of
+from tests.unit.declare.hearing_cases import HEARING
+from tests.unit.declare.saga_cases import SAGAS
 from tests.unit.declare.waiting_cases import WAITING
 
 CASES: dict[str, str] = {
@@ -368,6 +370,8 @@ class Seat(Entity):
         "d: float = field()  # <- type-unreadable",
     ),
     **WAITING,
+    **HEARING,
+    **SAGAS,
 }
 
 

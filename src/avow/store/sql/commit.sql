@@ -191,6 +191,9 @@ BEGIN
     IF waiting THEN
         written := avow.put_work(p_tenant, entries, p_now);
     END IF;
+    IF kinds && ARRAY[@{hearing}]::text[] THEN
+        written := avow.wake_events(p_tenant, entries, p_now);
+    END IF;
     IF by_hash OR cardinality(p_payloads) > 0 THEN
         PERFORM avow.demand_payloads(p_tenant, entries, ARRAY(
             SELECT p.data FROM unnest(p_payload_of, p_payloads) AS p (place, data) WHERE p.place <> ALL (p_dropped)));

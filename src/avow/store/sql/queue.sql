@@ -2,12 +2,21 @@
 
 -- name: take
 -- Take what is ready.
-SELECT work, tenant, kind, id, name, version, key, generation, due, fence, attempt, unclear, request
+SELECT work, tenant, kind, id, name, version, key, generation, due, fence, attempt, unclear, request, destination, topic,
+    given, avow.now()
 FROM avow.take_work($1, $2, $3, $4, $5)
 
 -- name: keep
 -- Keep what is being done for longer.
 SELECT avow.keep_work($1, $2, $3)
+
+-- name: park
+-- Park an event that came too early.
+SELECT avow.park_event($1, $2, $3, $4, $5, $6, $7, $8, $9)
+
+-- name: park_again
+-- Park it again.
+SELECT avow.park_again($1, $2, $3, $4)
 
 -- name: give_back
 -- Give back what wasn't settled.

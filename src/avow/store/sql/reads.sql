@@ -40,6 +40,11 @@ CROSS JOIN LATERAL (
 -- A JSON array as an array of one type, in its order.
 coalesce((SELECT array_agg(@{item} ORDER BY place) FROM jsonb_array_elements_text(@{source}) WITH ORDINALITY AS t(item, place)), '{}')
 
+-- name: find
+-- The record that has this value in a field that no two records share.
+SELECT r.id FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
+CROSS JOIN LATERAL (SELECT t.id FROM @{table} AS t WHERE t.tenant = s.tenant AND t.@{field} = $2 LIMIT 1) AS r
+
 -- name: entries
 -- The next audit entries of one record. Their headers aren't looked into: one may have been edited by hand.
 SELECT e.entry, e.kind, e.id, e.version, e.header, e.hash

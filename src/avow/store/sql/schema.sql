@@ -98,6 +98,7 @@ CREATE TABLE avow.refusal (
 -- name: the effect or transition; key: of all attempts of one call, with `generation` once that was used up.
 -- ready_at: when it may be taken next; a taken one comes back then, if it wasn't settled (its lease). Infinity:
 -- it waits for a person. fence: counts takings; whoever settles it has to name the one in force.
+-- topic, given: of an event that came too early, a hash of the record that it waits for, and what it says.
 CREATE TABLE avow.work (
     work        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant      text NOT NULL,
@@ -119,11 +120,14 @@ CREATE TABLE avow.work (
     detail      text NOT NULL DEFAULT '',
     request     text NOT NULL,
     since       timestamptz NOT NULL,
+    topic       text NOT NULL DEFAULT '',
+    given       jsonb,
     -- The record first: plans made while the table is empty would use any index that begins with the tenant.
     UNIQUE (id, name, kind, tenant)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
 CREATE INDEX work_ready ON avow.work (destination, ready_at);
 CREATE INDEX work_line ON avow.work (destination, line, work) WHERE line <> '';
+CREATE INDEX work_topic ON avow.work (topic) WHERE topic <> '';
 CREATE INDEX work_stuck ON avow.work (tenant, destination) WHERE stuck IS NOT NULL;
 
 -- Limits that all workers share: pauses, and how many calls may begin now.
@@ -182,6 +186,7 @@ CREATE POLICY owner_forgets ON avow.idempotency FOR DELETE TO @{owner} USING (cu
 -- Workers take what is ready of all tenants together; see work.sql.
 CREATE POLICY owner_works ON avow.work FOR UPDATE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_ends ON avow.work FOR DELETE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
+CREATE POLICY owner_begins ON avow.work FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_tries ON avow.attempt FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 
 GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.destination TO @{application};

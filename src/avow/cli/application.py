@@ -1,0 +1,24 @@
+"""The application as the command line serves it: with its settings, and with the worker inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from avow.api.app import Application
+from avow.cli.settings import read_settings, sender_secrets
+from avow.model.system import System
+
+
+def application(
+    system: System, environment: Mapping[str, str], *, development: bool = False, works: bool = True
+) -> Application:
+    """The application of a system; `works`: whether it does its own work, too.
+
+    Raises UsageError for a setting that is missing or wrong.
+    """
+    settings = read_settings(environment, development=development)
+    return Application(
+        system, settings.database_url, settings.secret, settings.trust,
+        destinations=settings.destinations,
+        senders=sender_secrets(system, environment, development=development), works=works,
+    )  # fmt: skip
