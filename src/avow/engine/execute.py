@@ -244,7 +244,7 @@ class Engine:
     def _recalled(self, attempt: _Attempt) -> Loaded | None:
         """What a load would bring, as far as is known here; None where it has to be loaded."""
         request = attempt.request
-        if not attempt.plan.alone or request.dry_run or request.settles is not None:
+        if not attempt.plan.alone or request.dry_run or attempt.command.internal:
             return None
         now = self._transactions.clock.now(time.monotonic())
         if now is None:
