@@ -5,14 +5,14 @@
 (SELECT jsonb_agg(to_jsonb(k.*))::text FROM avow.task k
  WHERE k.tenant = @{alias}.tenant AND k.kind = @{kind} AND k.id = @{alias}.id)
 
--- name: find
+-- name: find_task
 -- The answer that a key has already, and what a task is about. $1: tenant, $2: key, $3: task.
 SELECT i.fingerprint, i.status, i.body, i.kind, i.record, i.version, k.kind AS task_kind, k.id AS task_record, k.step
 FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
 LEFT JOIN LATERAL (SELECT * FROM avow.idempotency i WHERE i.tenant = s.tenant AND i.id = $2::uuid LIMIT 1) AS i ON true
 LEFT JOIN LATERAL (SELECT * FROM avow.task k WHERE k.tenant = s.tenant AND k.task = $3::uuid LIMIT 1) AS k ON true
 
--- name: page
+-- name: task_page
 -- The next tasks that stand in the inboxes of these roles, or are this subject's, the one due first coming first.
 -- $1: tenant, $2: subject, $3: roles, $4: only the subject's own, $5: kinds, $6: only those overdue,
 -- $7 and $8: due and task of the last one of the page before, $9: at most so many.
