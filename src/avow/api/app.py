@@ -61,7 +61,9 @@ class Application:
         self.system = system
         self._url, self._pool = url, Pool(url)
         self._engine = Engine(system, self._pool, problem_body)
-        self._work = None if http is None or not waits(system) else WorkInside(system, self._engine, url, http)
+        self._work = (
+            None if http is None or not waits(system) else WorkInside(system, self._engine, url, http)
+        )
         self._routes = Routes(system)
         self._started = False
         self._starting: asyncio.Task[None] | None = None

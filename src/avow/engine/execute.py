@@ -74,6 +74,7 @@ class Request:
     dry_run:         decide everything, the database's rules included, and keep nothing.
     settles:         the thing to be done that it does, and the taking of it, where no actor asks for it
                      but the outcome of a call or a time has come.
+    intervention:    what an operator says who settles it by hand.
     """
 
     entity: str
@@ -87,6 +88,7 @@ class Request:
     expected_version: int | None = None
     dry_run: bool = False
     settles: tuple[int, int] | None = None
+    intervention: Mapping[str, str] | None = None
 
     def with_input(self, values: Mapping[str, Value], *, dry_run: bool = False) -> Request:
         """The same request with its typed arguments."""
@@ -288,6 +290,7 @@ class _Attempt:
             headers=[entry.header for entry in entries],
             payloads=list({data for entry in entries for data in entry.payloads.values()}),
             settles=self.request.settles,
+            intervention=self.request.intervention,
         )
 
     def _anchors(self, decision: Decision) -> dict[Key, int | None]:

@@ -283,6 +283,7 @@ def functions(system: System) -> list[str]:
         parts["apply_entries"].substitute(branches=apply),
         parts["demand_quotas"].substitute(branches=quotas),
         whole("work.sql").substitute(Roles.of(system).quoted()),
+        whole("operate.sql").template,
         whole("commit.sql").substitute(
             Roles.of(system).quoted(),
             name=literal(system.name),

@@ -122,17 +122,25 @@ $function$;
 -- Leave out commands that settle what is no longer theirs to settle; what the others settle is gone. Owner only:
 -- avow.commit calls it, after the records are locked.
 CREATE OR REPLACE FUNCTION avow.settle_work(
-    p_tenant text, p_dropped integer[], p_settle_of integer[], p_works bigint[], p_fences bigint[]) RETURNS integer[]
+    p_tenant text, p_dropped integer[], p_settle_of integer[], p_works bigint[], p_fences bigint[],
+    p_interventions jsonb[]) RETURNS integer[]
     LANGUAGE plpgsql
     AS $function$
 DECLARE stale integer[];
 BEGIN
     WITH given AS (
-        SELECT g.command, g.work, g.fence FROM unnest(p_settle_of, p_works, p_fences) AS g (command, work, fence)
+        SELECT g.command, g.work, g.fence, g.said
+        FROM unnest(p_settle_of, p_works, p_fences, p_interventions) AS g (command, work, fence, said)
         WHERE g.command <> ALL (p_dropped)
     ), settled AS (
         DELETE FROM avow.work w USING given g
-        WHERE w.tenant = p_tenant AND w.work = g.work AND w.fence = g.fence RETURNING w.work
+        WHERE w.tenant = p_tenant AND w.work = g.work AND w.fence = g.fence RETURNING w.*, g.said
+    ), told AS (
+        INSERT INTO avow.intervention
+            (tenant, kind, id, name, destination, key, fence, action, subject, reason, evidence)
+        SELECT s.tenant, s.kind, s.id, s.name, s.destination, s.key, s.fence, s.said ->> 'action', s.said ->> 'subject',
+            s.said ->> 'reason', s.said ->> 'evidence'
+        FROM settled s WHERE s.said IS NOT NULL
     )
     SELECT coalesce(array_agg(g.command), '{}') INTO stale
     FROM given g WHERE NOT EXISTS (SELECT FROM settled s WHERE s.work = g.work);
@@ -177,7 +185,7 @@ REVOKE ALL ON FUNCTION
     avow.room_at(avow.destination, float8, integer, timestamptz, integer),
     avow.keep_work(bigint[], bigint[], integer),
     avow.give_back_work(bigint, bigint, text, text, bigint, text, boolean, boolean),
-    avow.settle_work(text, integer[], integer[], bigint[], bigint[]), avow.put_work(text, jsonb[], timestamptz)
+    avow.settle_work(text, integer[], integer[], bigint[], bigint[], jsonb[]), avow.put_work(text, jsonb[], timestamptz)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     avow.take_work(text[], float8[], integer[], integer, integer),
