@@ -82,6 +82,7 @@ class Request:
     settles:         the thing to be done that it does, and the taking of it, where no actor asks for it
                      but the outcome of a call, an event or a time has come.
     internal:        no actor asks for it, also where it settles nothing: a sender told of an event.
+    intervention:    what an operator says who settles it by hand.
     """
 
     entity: str
@@ -96,6 +97,7 @@ class Request:
     dry_run: bool = False
     settles: tuple[int, int] | None = None
     internal: bool = False
+    intervention: Mapping[str, str] | None = None
 
     def with_input(self, values: Mapping[str, Value], *, dry_run: bool = False) -> Request:
         """The same request with its typed arguments."""
@@ -362,6 +364,7 @@ class _Attempt:
             headers=[entry.header for entry in entries],
             payloads=list({data for entry in entries for data in entry.payloads.values()}),
             settles=self.request.settles,
+            intervention=self.request.intervention,
         )
 
     def _anchors(self, decision: Decision) -> dict[Key, int | None]:
