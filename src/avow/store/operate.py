@@ -67,9 +67,8 @@ class Operations:
         return await self._do("pause", destination, paused, by.subject, by.reason)
 
     async def _seen(self, name: str, *given: Any) -> list[dict[str, Any]]:
-        async with self._connection.transaction():
-            await self._connection.execute(text("effects.sql", "see_all"))
-            return [dict(row) for row in await self._connection.fetch(text("effects.sql", name), *given)]
+        await self._connection.execute(text("effects.sql", "see_all"))
+        return [dict(row) for row in await self._connection.fetch(text("effects.sql", name), *given)]
 
     async def _do(self, name: str, *given: Any) -> bool:
         return await self._connection.fetchval(text("effects.sql", name), *given)

@@ -2,7 +2,7 @@
 
 -- name: see_all
 -- Let the owner see the work of all tenants, in this transaction.
-SELECT set_config('avow.scope', 'all', true)
+SELECT set_config('avow.scope', 'all', false)
 
 -- name: list
 -- The work that fits a filter, oldest first. Each of $1 to $6 may be null, for any; $7: at most so many.
