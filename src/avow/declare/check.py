@@ -33,12 +33,12 @@ def check_entities(
     found = list[Mistake]()
     plurals = dict[str, Entity]()
     for entity in entities.values():
+        own = tuple(entity.transitions.values()) if written is None else written[entity.name]
         if entity.name not in unsure:
             found.extend(machine_mistakes(entity))
-            found.extend(waiting_mistakes(entity, entities))
             found.extend(hearing_mistakes(entity, entities))
+            found.extend(waiting_mistakes(entity, entities, own))
         faulty = set[str]()
-        own = tuple(entity.transitions.values()) if written is None else written[entity.name]
         found.extend(_conditions(entity, entities, own, faulty))
         found.extend(_assigned(entity, entities, own))
         found.extend(_overlaps(entity, faulty))

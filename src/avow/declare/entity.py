@@ -59,7 +59,7 @@ PAGES = frozenset({"events", "healthz", "readyz", "tasks"})
 """Addresses at which the server itself answers."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 _MADE = re.compile(r"[a-z][a-z0-9_]{0,149}", re.ASCII)
-"""What a saga makes is named for several effects."""
+"""The states and transitions of a saga are named for several effects."""
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]{0,47}", re.ASCII)
 _HANDLE = frozenset({"id", "version", "state", "now", "actor"})
 
@@ -181,7 +181,8 @@ class EntityBuilder:
         for name, held in self.words.items():
             inner = held.avow_word if isinstance(held, word.FieldTerm) else getattr(held, "word", held)
             if isinstance(inner, word.FieldWord | word.Named):
-                self._demand_name(name, inner.place, _MADE if name in self._made_by_sagas else _NAME)
+                made = name in self._made_by_sagas and not isinstance(inner, word.FieldWord)
+                self._demand_name(name, inner.place, _MADE if made else _NAME)
         for name in self.annotations:
             if name not in self.words and not name.startswith("avow_"):
                 mend = f"Write {name}: ... = field()."

@@ -103,7 +103,7 @@ class Saga(word.Named):
         self.states: tuple[word.State, ...] = ()
         self._machine: Machine | None = None
         if not self.faults:
-            plan = Plan(self._stages(), self._pivot(), start, done, failed, rest["cancel"], rest["reason"])
+            plan = Plan(self._stages(), self._pivot(), start, done, failed, **rest)
             self.faults = [(s.place, "saga-undo", *said) for s in self._flat() for said in _idle(s, plan)]
             self._machine = Machine(plan, self.place)
             self.states = (start, *self._machine.states.values())
@@ -123,7 +123,8 @@ class Saga(word.Named):
         sets = {} if plan.reason is None else {plan.reason: CANCELLED}
         by = everybody if plan.cancel is None else plan.cancel
         yield "", _part(self.place, plan.start, plan.done, by=by, sets=sets)
-        yield "", _part(self.place, plan.start, plan.failed, by=everybody)
+        ends = {"by": everybody} if plan.until is None else {"at": plan.until}
+        yield "", _part(self.place, plan.start, plan.failed, **ends)
         for task in (task for stage in plan.stages for task in stage):
             named, ways = f".{task.name}", (task.place, plan.start, plan.failed)
             yield named, _part(*ways, on=task.effect.done, sets=task.sets)
@@ -219,6 +220,7 @@ def saga(
     done: word.State,
     failed: word.State,
     cancel: Condition | None = None,
+    until: Any = None,
     reason: Any = None,
 ) -> Saga:
     """Declare steps to the outside that are all done, in order, or undone in reverse after a definite no.
@@ -227,12 +229,13 @@ def saga(
             everything done, or everything undone.
     cancel: who may give the command `cancel` until the pivot is done. A call that has begun is waited for,
             and undone where it was done; one that hasn't isn't made any more.
-    reason: a text field that takes the code of what failed, or `cancelled`.
+    until:  an instant, such as a field, at which it is given up in the same way unless the pivot is done.
+    reason: a text field that takes the code of what failed, or `cancelled`, or `expired`.
 
     What can't be undone, and a step after the pivot that is refused, waits for a person; the record stays in
     the state of that call. Every other state has the name of its effects: `ship`, `cancel_ship`, `undo_ship`.
     """
-    return Saga(steps, start, done, failed, cancel=cancel, reason=reason)
+    return Saga(steps, start, done, failed, cancel=cancel, until=until, reason=reason)
 
 
 def _task(s: Step) -> Task:

@@ -1,7 +1,7 @@
 -- How operators look at what is to be done later, and call the functions of operate.sql.
 
 -- name: see_all
--- Let the owner see the work of all tenants, in this transaction.
+-- Let the owner see the work of all tenants, on this connection.
 SELECT set_config('avow.scope', 'all', false)
 
 -- name: list
