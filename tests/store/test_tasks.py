@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,6 +37,10 @@ BEA, BOB, BORIS = person("bea", "boss"), person("bob", "boss"), person("boris", 
 DORA = person("dora", "board")
 
 
+def _no_client(*_: object) -> None:
+    """Nothing here is called."""
+
+
 class Office:
     """A database of expenses, its engine, and its inbox."""
 
@@ -44,7 +48,7 @@ class Office:
         self.system, self.admin, self.pool = system, admin, Pool(url)
         self.engine = Engine(system, self.pool, lambda problem, _: problem.code.encode())
         self.inbox = Inbox(system, self.pool)
-        self.worker = Worker(system, self.engine, self.pool, url, lambda *_: None)
+        self.worker = Worker(system, self.engine, self.pool, url, _no_client)
 
     async def do(self, actor: Actor, command: str, record: UUID | None = None, **given: Any) -> Reply:
         key = str(uuid4())
@@ -99,7 +103,7 @@ MakeOffice = Callable[..., Any]
 @pytest.fixture
 def office(database: MakeDatabase) -> MakeOffice:
     @asynccontextmanager
-    async def make(**options: Any) -> AsyncIterator[Office]:
+    async def make(**options: Any) -> AsyncGenerator[Office]:
         system = expenses(**options)
         made = database(system)
         admin = await connect(made.admin_url)
@@ -178,7 +182,17 @@ async def test_what_changes_no_content_voids_nothing(office: MakeOffice) -> None
 async def test_of_two_claims_at_once_one_wins(office: MakeOffice) -> None:
     async with office() as o:
         await o.checked()
-        task = (await o.task())["task"]
+        task, tasks = (await o.task())["task"], o.inbox._tasks  # pyright: ignore[reportPrivateUsage]
+        act, together, met = tasks.act, asyncio.Barrier(3), set[UUID]()
+
+        async def act_together(tenant: str, key: Any, *rest: Any) -> str:
+            """Everybody has decided before anybody is written down."""
+            if key.id not in met:
+                met.add(key.id)
+                await together.wait()
+            return await act(tenant, key, *rest)
+
+        tasks.act = act_together  # type: ignore[method-assign]
         claims = [Intent("claim", task, who, "k", b"", "r") for who in (BEA, BOB, BORIS)]
         outcomes = await asyncio.gather(*map(o.inbox.act, claims), return_exceptions=True)
         refusals = [out.problem.code for out in outcomes if isinstance(out, ProblemError)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from avow.declare.asking import people_mistakes
 from avow.declare.hearing import hearing_mistakes
 from avow.declare.machine import at, machine_mistakes
 from avow.declare.naming import UNKNOWN_NAME
@@ -36,6 +37,7 @@ def check_entities(
         own = tuple(entity.transitions.values()) if written is None else written[entity.name]
         if entity.name not in unsure:
             found.extend(machine_mistakes(entity))
+            found.extend(people_mistakes(entity, entities))
             found.extend(hearing_mistakes(entity, entities))
             found.extend(waiting_mistakes(entity, entities, own))
         faulty = set[str]()
@@ -76,7 +78,7 @@ def _stated(
     for place, what, policy in _policies_of(entity, written):
         yield place, what, policy, None
     for t in written:
-        if t.when is not None:
+        if t.when is not None and not t.counts:
             yield t.place, f"{entity.name}.{t.name}: when", t.when, t
 
 
@@ -103,7 +105,8 @@ def _policies_of(entity: Entity, written: Sequence[Transition]) -> Iterator[tupl
         if field.read is not None:
             yield field.place, f"{entity.name}.{field.name}: read", field.read
     for t in written:
-        yield t.place, f"{entity.name}.{t.name}: by", t.by
+        if not t.counts:  # else it is that of its step
+            yield t.place, f"{entity.name}.{t.name}: by", t.by
 
 
 def _policies(entity: Entity, written: Sequence[Transition]) -> Iterator[Mistake]:
@@ -118,7 +121,7 @@ def _policies(entity: Entity, written: Sequence[Transition]) -> Iterator[Mistake
             detail = f"{what}: who may can't depend on an argument of the command"
             yield at(place, "policy-argument", detail, "Move that part into when=.")
     for t in written:
-        if opaque(t.when):
+        if opaque(t.when) and not t.counts:
             detail = f"{entity.name}.{t.name} has a guard in free Python; no tool can see into it"
             yield at(
                 t.place, "guard-opaque", detail, "Write it as an expression where you can.", warning=True
@@ -130,7 +133,7 @@ def _overlaps(entity: Entity, faulty: set[str]) -> Iterator[Mistake]:
     transitions = list(entity.transitions.values())
     for index, one in enumerate(transitions):
         for other in transitions[index + 1 :]:
-            if one.command == other.command:
+            if one.command == other.command and one.step != other.step:
                 yield from _shared_command(entity, one, other, faulty)
 
 

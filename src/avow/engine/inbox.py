@@ -105,6 +105,15 @@ class Inbox:
         last = places[limit - 1] if len(places) > limit else None
         return InboxPage([i for i in items if i is not None], None if last is None else (last.due, last.task))
 
+    async def task(self, actor: Actor, task: UUID) -> dict[str, Any] | None:
+        """One task as the actor sees it; None where there is none for them."""
+        found = await self._tasks.find(actor.tenant, task, task)
+        if found.about is None:
+            return None
+        kind, record, step = found.about
+        loaded = await self._load(actor, kind, record)
+        return self._item(actor, Place(loaded.now, task, kind, record, step, ""), loaded)
+
     async def act(self, intent: Intent) -> Reply:
         """Do something with a task, or replay the answer.
 

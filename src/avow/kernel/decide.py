@@ -300,7 +300,7 @@ class _Decider:
         asking = NOBODY_ASKED
         if pool.plans[step.key[0]].asks:
             asking = tasks_of(pool, step.plan, source, after)
-            pool.records[step.key] = after = after._replace(tasks=left_of(after.tasks, asking))
+            pool.records[step.key] = after = after._replace(tasks=left_of(after.tasks, asking, pool.now))
         pool.steps[step.place] = Step(
             transition, source, after, step.arguments, changes, step.cause, waits, asking
         )

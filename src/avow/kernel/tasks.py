@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from avow.kernel.command import NOBODY_ASKED, Acted, Asking, Begun, Moved, OpenTask, Record, Rejection
 from avow.kernel.draft import Pool, RecordScope
@@ -31,21 +32,42 @@ def tasks_of(pool: Pool, plan: TransitionPlan, before: Record | None, after: Rec
     """What becomes of the tasks of a record with one transition, by step."""
     states, own = pool.plans[after.entity].states, plan.declared.step
     known = None if before is None else before.tasks.get(own)
+    acts = 0 if known is None else known.acts
     if before is not None and before.state == after.state:
         found = _moved(pool, states[after.state].tasks, before, after)
-        return found if known is None else {**found, own: Acted(known.acts, ends=False)}
+        asked = any(asked.step == own for asked in states[after.state].tasks)
+        return {**found, own: Acted(acts, ends=False)} if asked else found
     found = dict[str, Asking]()
     for asked in () if before is None else states[before.state].tasks:
-        seen = known if asked.step == own else None
-        found[asked.step] = None if seen is None else Acted(seen.acts, ends=True)
+        found[asked.step] = Acted(acts, ends=True) if asked.step == own else None
     for asked in states[after.state].tasks:
         found[asked.step] = _begun(pool, asked, after)
     return found or NOBODY_ASKED
 
 
-def left_of(tasks: Mapping[str, OpenTask], asking: Mapping[str, Asking]) -> Mapping[str, OpenTask]:
-    """The tasks that later steps of the same command still find as they were."""
-    return {step: task for step, task in tasks.items() if step not in asking} if asking else tasks
+def left_of(
+    tasks: Mapping[str, OpenTask], asking: Mapping[str, Asking], now: datetime
+) -> Mapping[str, OpenTask]:
+    """The tasks as later steps of the same command find them."""
+    if not asking:
+        return tasks
+    left = dict(tasks)
+    for step, what in asking.items():
+        task = left.pop(step, None)
+        match what:
+            case Begun(role, due, _, _, claim_ms):
+                left[step] = OpenTask(_UNNAMED, step, role, due, now, "", claim_ms, 0)
+            case Acted(acts, False) if task is not None:
+                left[step] = task._replace(acts=acts + 1, holder=None, held_until=None)
+            case Moved(due) if task is not None:
+                left[step] = task._replace(acts=task.acts + 1, due=due)
+            case _:
+                pass
+    return left
+
+
+_UNNAMED: Final = UUID(int=0)
+"""The id of a task that isn't kept yet."""
 
 
 def _begun(pool: Pool, asked: Asked, record: Record) -> Begun:

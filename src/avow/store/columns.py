@@ -88,7 +88,8 @@ def select_list(entity: Entity, alias: str) -> str:
     columns = ", ".join(f"{alias}.{quote(name)}" for name in columns_of(entity))
     if not asks(entity):
         return columns
-    return f"{columns}, {named('tasks.sql')['of_record'].substitute(alias=alias, kind=literal(entity.name))}"
+    tasks = named("tasks.sql")["tasks_of_record"].substitute(alias=alias, kind=literal(entity.name))
+    return f"{columns}, {tasks}"
 
 
 def asks(entity: Entity) -> bool:

@@ -27,7 +27,8 @@ ACTS_MAX = 1_000
 """How many acts of a record one read gives back."""
 
 _FIND, _PAGE, _ACT, _ADVANCE, _ACTS = (
-    text("tasks.sql", name) for name in ("find_task", "task_page", "act", "advance", "acts")
+    text("tasks.sql", name)
+    for name in ("find_task", "inbox_page", "act_on_task", "advance_tasks", "acts_of_record")
 )
 
 

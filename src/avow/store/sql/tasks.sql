@@ -1,6 +1,6 @@
 -- How tasks are read and acted on; see task.sql for the functions.
 
--- name: of_record
+-- name: tasks_of_record
 -- The open tasks of a record, as one JSON text.
 (SELECT jsonb_agg(to_jsonb(k.*))::text FROM avow.task k
  WHERE k.tenant = @{alias}.tenant AND k.kind = @{kind} AND k.id = @{alias}.id)
@@ -12,7 +12,7 @@ FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
 LEFT JOIN LATERAL (SELECT * FROM avow.idempotency i WHERE i.tenant = s.tenant AND i.id = $2::uuid LIMIT 1) AS i ON true
 LEFT JOIN LATERAL (SELECT * FROM avow.task k WHERE k.tenant = s.tenant AND k.task = $3::uuid LIMIT 1) AS k ON true
 
--- name: task_page
+-- name: inbox_page
 -- The next tasks that stand in the inboxes of these roles, or are this subject's, the one due first coming first.
 -- $1: tenant, $2: subject, $3: roles, $4: only the subject's own, $5: kinds, $6: only those overdue,
 -- $7 and $8: due and task of the last one of the page before, $9: at most so many.
@@ -27,15 +27,15 @@ CROSS JOIN LATERAL (
     ORDER BY coalesce(k.due, 'infinity'), k.task LIMIT $9::integer
 ) AS k
 
--- name: act
+-- name: act_on_task
 -- Do something with a task other than doing it.
 SELECT avow.act_on_task($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 
--- name: advance
+-- name: advance_tasks
 -- Whatever about tasks happens by itself and is due.
 SELECT avow.advance_tasks($1)
 
--- name: acts
+-- name: acts_of_record
 -- What was done with the tasks of a record, oldest first.
 SELECT a.task, a.step, a.number, a.at, a.subject, a.word, a.told::text AS told, a.reason, a.request
 FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
