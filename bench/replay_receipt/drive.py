@@ -55,6 +55,7 @@ class Drive:
         self.tally = Tally()
         self.left_behind, self.leases, self.kills = 0, 0, 0
         self._engine, self._admin, self._workers, self._finished = engine, admin, workers, finished
+        self._killed_in_between = False
         self._records = dict[tuple[str, str], UUID]()
         self._now = datetime.min.replace(tzinfo=UTC)
 
@@ -106,9 +107,10 @@ class Drive:
             self._kill(worker)
 
     async def _come_back(self) -> None:
-        """The first worker comes back and is killed in the middle of catching up; then both do."""
+        """Both workers come back; every other time, the first one has been killed while it caught up."""
         first, waiting = self._workers[0], await self._admin.fetchrow(DUE)
-        if waiting["works"]:
+        self._killed_in_between = not self._killed_in_between
+        if waiting["works"] and self._killed_in_between:
             await asyncio.to_thread(first.start)
             left = waiting
             while left == waiting:
