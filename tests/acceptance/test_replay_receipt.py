@@ -39,8 +39,8 @@ def case(name: str, deadline: float, ended: float | None, *activities: tuple[str
 
 OUTAGES = [Outage(day(10), day(20))]
 CASES = [
-    case("in-time", 5, 4, ("T02", 1), ("T04", 2), ("T05", 3)),
     case("late", 5, 30, ("T06", 1), ("T08", 2), ("T07-1", 3), ("T09-1", 4), ("T06", 5), ("T10", 6)),
+    case("in-time", 5, 4, ("T02", 1), ("T04", 2), ("T05", 3)),
     case("due-in-the-outage", 12, None),
     case("closed-in-the-outage", 12, 15),
     case("due-before-the-receipt", -30, None),
