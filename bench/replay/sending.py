@@ -153,7 +153,7 @@ def _is_first(answer: Answer) -> bool:
 
 
 def _essence(answer: Answer) -> object:
-    """What copies agree in. What was never decided is refused anew each time, under a request id of its own."""
+    """What copies agree in. Invalid input is refused anew each time, under a request id of its own."""
     if answer.status != INPUT_INVALID:
         return answer.essence
     problem: dict[str, Any] = json.loads(answer.body)
