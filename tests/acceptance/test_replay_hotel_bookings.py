@@ -5,20 +5,14 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import json
-import os
-import subprocess
-import sys
 import zipfile
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from avow.model.system import System
-from avow.store import cluster
 from bench.replay.sending import Tally
 from bench.replay_hotel_bookings.__main__ import DATA
 from bench.replay_hotel_bookings.account import Account, settle
@@ -26,11 +20,9 @@ from bench.replay_hotel_bookings.bookings import read_bookings
 from bench.replay_hotel_bookings.expected import Expected, expect
 from bench.replay_hotel_bookings.lanes import lanes_of
 from bench.replay_hotel_bookings.run import FAULTS, TARGET, replay_rows
-from examples.demo.declared import Declared
+from tests.acceptance.replays import needs, plant, replay, set_up
 
-ROOT = Path(__file__).parents[2]
 EVERY_200TH = 200
-RUN_TIMEOUT_S = 240
 
 # Days before the arrival, day and month of it, nights, people, status and its date; all want the one room.
 ROWS = [
@@ -110,21 +102,10 @@ def test_what_is_sent_ends_as_the_calendars_say(small_file: Path) -> None:
     assert sum(command == "hold" for room in lanes for command, _ in room.steps) == len(ROWS)
 
 
-@pytest.mark.skipif(not DATA.is_file(), reason=f"{DATA} isn't there: set AVOW_DATA")
+@needs(DATA)
 def test_six_hundred_real_bookings_survive_copies_and_crashes(tmp_path: Path) -> None:
-    result = tmp_path / "result.json"
-    arguments = ("--every", str(EVERY_200TH), "--kills", "2", "--result", str(result))
-    said = subprocess.run(
-        [sys.executable, "-m", "bench.replay_hotel_bookings", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"AVOW_DATA": str(DATA.parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=RUN_TIMEOUT_S,
-        check=False,
-    )
-    assert said.returncode == 0, said.stdout + said.stderr
-    found = json.loads(result.read_text())
+    options = ("--every", str(EVERY_200TH), "--kills", "2")
+    found = replay("replay_hotel_bookings", DATA, tmp_path / "result.json", *options)
     assert {name: found[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)
     assert found["cases"] == found["done"] + found["compensated"] + sum(found["refused"].values())
     assert found["cases"] == 597
@@ -146,25 +127,14 @@ class Replayed:
         return asyncio.run(settle(self.admin_url, self.system, self.tally, self.expected))[0]
 
     def plant(self, statement: str) -> None:
-        async def execute() -> None:
-            connection = await asyncpg.connect(self.admin_url)
-            await connection.execute("SET session_replication_role = replica")
-            await connection.execute(statement)
-            await connection.close()
-
-        asyncio.run(execute())
+        plant(self.admin_url, statement)
 
 
 @pytest.fixture
 def replayed(small_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Replayed]:
-    home = tmp_path_factory.mktemp("replayed")
-    declared = Declared.set_up(TARGET, home, lambda _: None)
-    try:
+    with set_up(TARGET, tmp_path_factory.mktemp("replayed")) as declared:
         _, tally, _, _ = asyncio.run(replay_rows(declared, small_file, 1, kills=1))
         yield Replayed(declared.admin_url, declared.system, tally, expect(small_file, 1))
-    finally:
-        declared.stop()
-        cluster.destroy(home)
 
 
 ABSENCE = "(SELECT * FROM avow.audit WHERE position('\"note_absence\"' IN convert_from(header, 'UTF8')) > 0)"

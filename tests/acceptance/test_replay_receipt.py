@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from avow.model.system import System
-from avow.store import cluster
 from bench.replay_receipt.__main__ import DATA
 from bench.replay_receipt.account import Account, settle
 from bench.replay_receipt.drive import Drive
@@ -24,11 +18,9 @@ from bench.replay_receipt.expected import Expected, expect
 from bench.replay_receipt.log import RECEIPT, Activity, Case
 from bench.replay_receipt.outages import Outage
 from bench.replay_receipt.run import FAULTS, TARGET, replay_cases
-from examples.demo.declared import Declared
+from tests.acceptance.replays import needs, plant, replay, set_up
 
-ROOT = Path(__file__).parents[2]
 EVERY_40TH = 40
-RUN_TIMEOUT_S = 240
 BEGIN = datetime(2011, 1, 1, 9, tzinfo=UTC)
 
 
@@ -47,8 +39,8 @@ def case(name: str, deadline: float, ended: float | None, *activities: tuple[str
 
 OUTAGES = [Outage(day(10), day(20))]
 CASES = [
-    case("in-time", 5, 4, ("T02", 1), ("T04", 2), ("T05", 3)),
     case("late", 5, 30, ("T06", 1), ("T08", 2), ("T07-1", 3), ("T09-1", 4), ("T06", 5), ("T10", 6)),
+    case("in-time", 5, 4, ("T02", 1), ("T04", 2), ("T05", 3)),
     case("due-in-the-outage", 12, None),
     case("closed-in-the-outage", 12, 15),
     case("due-before-the-receipt", -30, None),
@@ -82,21 +74,10 @@ def test_what_is_refused_follows_from_the_order() -> None:
     assert found.ends["closed-in-the-outage", "permit"] == "closed"
 
 
-@pytest.mark.skipif(not DATA.is_file(), reason=f"{DATA} isn't there: set AVOW_DATA")
+@needs(DATA)
 def test_every_deadline_of_real_applications_comes_once_and_never_early(tmp_path: Path) -> None:
-    result = tmp_path / "result.json"
-    arguments = ("--every", str(EVERY_40TH), "--kills", "2", "--result", str(result))
-    said = subprocess.run(
-        [sys.executable, "-m", "bench.replay_receipt", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"AVOW_DATA": str(DATA.parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=RUN_TIMEOUT_S,
-        check=False,
-    )
-    assert said.returncode == 0, said.stdout + said.stderr
-    found = json.loads(result.read_text())
+    options = ("--every", str(EVERY_40TH), "--kills", "2")
+    found = replay("replay_receipt", DATA, tmp_path / "result.json", *options)
     assert {name: found[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)
     assert found["cases"] == 36
     assert found["deadlines"] > 0
@@ -117,25 +98,14 @@ class Replayed:
         return asyncio.run(settle(self.admin_url, self.system, self.drive, self.expected))[0]
 
     def plant(self, statement: str) -> None:
-        async def execute() -> None:
-            connection = await asyncpg.connect(self.admin_url)
-            await connection.execute("SET session_replication_role = replica")
-            await connection.execute(statement)
-            await connection.close()
-
-        asyncio.run(execute())
+        plant(self.admin_url, statement)
 
 
 @pytest.fixture
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> Generator[Replayed]:
-    home = tmp_path_factory.mktemp("replayed")
-    declared = Declared.set_up(TARGET, home, lambda _: None)
-    try:
+    with set_up(TARGET, tmp_path_factory.mktemp("replayed")) as declared:
         drive, _ = asyncio.run(replay_cases(declared, CASES, OUTAGES))
         yield Replayed(declared.admin_url, declared.system, drive, expect(CASES, OUTAGES))
-    finally:
-        declared.stop()
-        cluster.destroy(home)
 
 
 ESCALATION = """(
