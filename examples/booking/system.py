@@ -50,6 +50,7 @@ class Booking(Entity):
     cancel = transition([held, confirmed], to=cancelled, by=(actor == guest) | desk)
     check_in = transition(confirmed, to=staying, by=desk, when=now < leaves)
     miss = transition(confirmed, to=missed, at=arrives + days(1))
+    note_absence = transition(confirmed, to=missed, by=desk)
     check_out = transition(staying, to=departed, by=desk)
 
 
