@@ -106,7 +106,7 @@ class Party(Entity):
         self.turn = self.tour.asked
 
     its_turn = turn <= tour.places + tour.given_back
-    step_up = transition(waiting, to=held, after=seconds(1), when=its_turn, uses=tour)
+    step_up = transition(waiting, to=held, after=seconds(0), when=its_turn, uses=tour)
     move_up = transition(waiting, to=held, every=minutes(1), when=its_turn, uses=tour)
     confirm = transition(held, to=coming, by=actor == leader)
     check = transition(coming, to=came, by=desk)

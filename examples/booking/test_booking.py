@@ -89,7 +89,7 @@ async def _tour(s: Stage, places: int) -> UUID:
 
 async def _ask(s: Stage, tour: UUID, leader: str, people: int) -> UUID:
     party = await s.as_(leader).do("Party.ask", tour=tour, people=people)
-    await s.advance(seconds=1)
+    await s.work()
     return party
 
 

@@ -17,7 +17,7 @@ UNDONE_BY = {"release": "reserve", "return_gift": "gift", "free_van": "van", "fr
 
 
 async def _nothing_happens() -> None:
-    """What happens at a point at which nothing is to happen."""
+    """What happens where nothing is to happen."""
 
 
 @dataclass

@@ -250,16 +250,16 @@ async def test_after_the_pivot_nothing_can_be_cancelled(bench: Bench) -> None:
 
 
 async def test_a_second_run_undoes_what_it_did_itself_and_nothing_of_the_first(bench: Bench) -> None:
-    """The first run charged the gift; the second leaves it out, and fails."""
-    first = await bench.run()
-    kept = dict(first.outside.done)
-    await bench.do("again", first.id, present=0)
-    first.outside.faults = {"capture": ["declined"]}
-    await bench.settle(first)
-    assert first.row["state"] == "cancelled"
-    assert not any(undoes in kept for _, undoes in first.outside.done.values())
-    assert len(first.outside.keys("return_gift")) == 0
-    assert len(first.outside.keys("free_van")) == 1
+    """The first run did everything; the second leaves the gift out, or fails with the van."""
+    for present, fails, undone in ((0, "capture", ["van", "crew"]), (1, "van", ["gift", "crew"])):
+        first = await bench.run()
+        kept = dict(first.outside.done)
+        await bench.do("again", first.id, present=present)
+        first.outside.faults = {fails: ["declined"]}
+        await bench.settle(first)
+        assert first.row["state"] == "cancelled"
+        assert not any(undoes in kept for _, undoes in first.outside.done.values())
+        assert [step for undo, step in UNDONE_BY.items() if first.outside.keys(undo)] == ["reserve", *undone]
 
 
 async def test_two_runs_of_two_records_never_touch_each_other(bench: Bench) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from avow.declare.machine import at
 from avow.declare.naming import UNKNOWN_NAME
-from avow.declare.typing import UNKNOWN, Reader
+from avow.declare.typing import UNKNOWN, Reader, Unbuilt
 from avow.errors import Mistake
 from avow.model.effect import DONE, FAILED
 from avow.model.entity import Entity, State, Transition
 from avow.model.expression import paths
 from avow.model.trigger import OnOutcome, OnTime
+from avow.model.types import UuidType
 
 
 def waiting_mistakes(entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Mistake]:
@@ -47,6 +48,10 @@ def _invoking(entity: Entity, state: State) -> Iterator[Mistake]:
             yield at(state.place, "outcome-missing", detail, mend)
     for t in leaving:
         yield from _leaving(entity, state, t)
+    undone = None if state.undoes is None else entity.fields.get(state.undoes)
+    if undone is not None and not isinstance(undone.type, UuidType | Unbuilt):
+        mend = f"Write {undone.name}: UUID | None = field(), and sets={{{undone.name}: EFFECT.key}}."
+        yield at(state.place, "undoes-unreadable", f"{where}: `{undone.name}` doesn't hold a key", mend)
 
 
 def _leaving(entity: Entity, state: State, t: Transition) -> Iterator[Mistake]:
