@@ -9,7 +9,20 @@ from typing import Any
 from uuid import UUID
 
 from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, actor, authenticated, create, days
-from avow import effect, field, forever, in_state, internal, invariant, missing, not_, now, quota, read
+from avow import (
+    effect,
+    field,
+    forever,
+    in_state,
+    internal,
+    invariant,
+    missing,
+    not_,
+    nothing,
+    now,
+    quota,
+    read,
+)
 from avow import ref, refuse, role, saga, seconds, sender, standard_webhooks, step, system, transition
 
 shopkeeper = role("shopkeeper")
@@ -268,20 +281,19 @@ class Order(Entity):
         self.later = True
 
     announce = saga(
-        step(announce_transfer, undo=void_payment, sets={payment: announce_transfer.result.id}),
+        step(announce_transfer, undo=nothing, sets={payment: announce_transfer.result.id}),
         start=announced, done=awaiting, failed=undone, cancel=actor == buyer, reason=problem,
     )  # fmt: skip
     pay = transition(awaiting, to=placed, on=arrived, match=arrived.data.reference)
     reject = transition(awaiting, to=undone, on=rejected, match=rejected.data.reference)
-    lapse = transition(awaiting, to=withdrawing, after=UNPAID)
-    give_up = transition(awaiting, to=withdrawing, by=actor == buyer, command="cancel")
-    withdrawn = transition(withdrawing, to=undone, on=void_payment.done)
+    lapse = transition(awaiting, to=undone, after=UNPAID)
+    give_up = transition(awaiting, to=undone, by=actor == buyer, command="cancel")
 
     fulfil = saga(
         step(reserve_stock, undo=release_stock),
         step(authorize_card, undo=void_payment, when=not_(later) & (card_cents > 0),
              sets={payment: authorize_card.result.id}),
-        step(confirm_transfer, undo=void_payment, when=later),
+        step(confirm_transfer, undo=nothing, when=later),
         step(authorize_second, undo=void_second, when=second_cents > 0,
              sets={second_payment: authorize_second.result.id}),
         step(capture_payment, pivot=True, when=card_cents > 0),
@@ -290,7 +302,11 @@ class Order(Entity):
         start=placed, done=completed, failed=undone, cancel=actor == buyer, reason=problem,
     )  # fmt: skip
 
-    @transition(undone, to=cancelled, after=seconds(0), uses=[coupon, gift_card])
+    transferred = later & not_(missing(payment))
+    withdraw = transition(undone, to=withdrawing, after=seconds(0), when=transferred)
+    withdrawn = transition(withdrawing, to=undone, on=void_payment.done, sets={payment: None})
+
+    @transition(undone, to=cancelled, after=seconds(0), when=not_(transferred), uses=[coupon, gift_card])
     def give_back(self) -> None:
         """The coupon may be used again, and the gift card has its money back."""
         if self.coupon is not None:
