@@ -17,6 +17,8 @@ from bench.replay_olist.expected import CARRIED_OUT, GIVEN_UP, RETURNED, SOLD_OU
 
 ON_PURPOSE = {"payment.authorize": 2, "payment.void": 2, "payment.capture": 2, "payment.refund": 2}
 """An order may have two cards; the sums tell whether it has."""
+ENDS = dict.fromkeys(("None", "cancelled", "withdrawn"), GIVEN_UP) | {"sold_out": SOLD_OUT}
+"""How a cancelled order ended, by its `problem`."""
 ORDERS = """
 SELECT o.id, o.buyer, o.state, o.problem, o.quantity, o.card_cents + o.second_cents AS on_cards, o.gift_cents,
     coalesce(sum(r.on_first + r.on_second) FILTER (WHERE r.state = 'returned'), 0)::bigint AS refunded,
@@ -90,9 +92,7 @@ def _end(row: Any) -> str:
         back = row["refunded"] + row["credited"]
         return RETURNED if back and back == row["on_cards"] + row["gift_cents"] else CARRIED_OUT
     if row["state"] == "cancelled":
-        return {None: GIVEN_UP, "cancelled": GIVEN_UP, "sold_out": SOLD_OUT}.get(
-            row["problem"], row["problem"]
-        )
+        return ENDS.get(str(row["problem"]), str(row["problem"]))
     return str(row["state"])
 
 
