@@ -296,7 +296,7 @@ async def test_each_part_goes_back_to_where_it_came_from(b: Shop) -> None:
     await b.refund(order, "ask_second", on_second=1_500)
     await b.refund(order, "credit", on_gift=600)
     for command, cents in (("ask", "on_first"), ("ask_second", "on_second"), ("credit", "on_gift")):
-        with pytest.raises(Refused, match="invariant-violated: of_"):
+        with pytest.raises(Refused, match="invariant-violated"):
             await b.refund(order, command, **{cents: 2_900})
     await b.settle()
     assert (await b.s.look(card)).balance == 1_000
