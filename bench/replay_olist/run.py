@@ -56,24 +56,36 @@ def run(data: Path, every: int, kills: int) -> Run:
     no database, server or worker can be started.
     """
     with own_home(ROOT / ".avow", "replay-olist") as home, Provider(seed=1) as outside:
-        where = {name: {"url": outside.url, "allow_private": True} for name in SERVICES}
-        destinations = home / "destinations.json"
-        destinations.write_text(json.dumps(where))
-        os.environ["AVOW_DESTINATIONS"] = str(destinations)
-        declared = Declared.set_up(TARGET, home, report.say)
+        declared = set_up(home, outside)
         try:
             return _run(declared, outside, data.parent, every, kills)
         finally:
             declared.stop()
 
 
+def set_up(home: Path, outside: Provider) -> Declared:
+    """The backend with its database below `home`, calling the provider, which behaves as on a bad day."""
+    where = {name: {"url": outside.url, "allow_private": True} for name in SERVICES}
+    destinations = home / "destinations.json"
+    destinations.write_text(json.dumps(where))
+    os.environ["AVOW_DESTINATIONS"] = str(destinations)
+    declared = Declared.set_up(TARGET, home, report.say)
+    for name in SERVICES:
+        outside.behave(name, chance=CHANCES)
+    outside.behave("webhooks", chance=REPEATED_WEBHOOKS)
+    secret = declared.surroundings.sender_secrets(declared.system)["psp"]
+    outside.send_webhooks_to(
+        f"{declared.url}/events/psp", service="payment", secret=secret, retries_s=WEBHOOK_RETRIES_S
+    )
+    return declared
+
+
 def _run(declared: Declared, outside: Provider, folder: Path, every: int, kills: int) -> Run:
     orders, expected = read_orders(folder, every), expect(folder, every)
-    _misbehave(declared, outside)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sent, tally, seconds, killed = runner.run(replay_orders(declared, outside, orders, kills))
         report.say("the account")
-        ledger, sold = outside.ledger(), {o.name: sum(o.vouchers) for o in orders if o.price and o.vouchers}
+        ledger, sold = outside.ledger(), sold_to(orders)
         settled = runner.run(settle(declared.admin_url, declared.system, tally, ledger, sold, expected))
         versions = runner.run(report.versions(declared.admin_url))
     account, ends, stuck = settled
@@ -111,15 +123,9 @@ def _run(declared: Declared, outside: Provider, folder: Path, every: int, kills:
     return Run(result, complete and _holds(account, tally, verified), _lines(result))
 
 
-def _misbehave(declared: Declared, outside: Provider) -> None:
-    """As services do on a bad day, all day long."""
-    for name in SERVICES:
-        outside.behave(name, chance=CHANCES)
-    outside.behave("webhooks", chance=REPEATED_WEBHOOKS)
-    secret = declared.surroundings.sender_secrets(declared.system)["psp"]
-    outside.send_webhooks_to(
-        f"{declared.url}/events/psp", service="payment", secret=secret, retries_s=WEBHOOK_RETRIES_S
-    )
+def sold_to(orders: Sequence[Order]) -> dict[str, int]:
+    """What gift cards each buyer was sold, in cents."""
+    return {order.name: sum(order.vouchers) for order in orders if order.vouchers}
 
 
 def _provider(outside: Provider, ledger: Ledger) -> dict[str, Any]:
