@@ -19,6 +19,7 @@ from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Transition
 from avow.model.sender import Sender
 from avow.model.system import System, asks
+from avow.store.driver import Id
 
 
 class Operation(StrEnum):
@@ -148,9 +149,7 @@ class Routes:
                 resource = self._records.get(segments[1])
             else:
                 resource = self._below.get((segments[1], segments[3]))
-            return (
-                None if resource is None else Match(resource, UUID(int=int(segments[2].replace("-", ""), 16)))
-            )
+            return None if resource is None else Match(resource, Id(segments[2]))
         if count == 3 and segments[1] == "problems" and segments[2] in PROBLEMS:
             return Match(self._problem, None, segments[2])
         # A fixed path gets here only if it was percent-encoded; templates were written by quote() too.

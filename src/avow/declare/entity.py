@@ -59,7 +59,7 @@ PAGES = frozenset({"events", "healthz", "readyz", "tasks"})
 """Addresses at which the server itself answers."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 _MADE = re.compile(r"[a-z][a-z0-9_]{0,149}", re.ASCII)
-"""What a saga makes is named for several effects."""
+"""The states and transitions of a saga are named for several effects."""
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]{0,47}", re.ASCII)
 _HANDLE = frozenset({"id", "version", "state", "now", "actor"})
 
@@ -67,6 +67,7 @@ _HANDLE = frozenset({"id", "version", "state", "now", "actor"})
 class EntityBuilder:
     """Builds one entity, once.
 
+    written: the transitions as their owner wrote them; a saga's stand for their parts, without their ends.
     machine_unsure: a state or transition couldn't be read, so that what is wrong with the machine as
     a whole can't be told.
     """
@@ -81,7 +82,9 @@ class EntityBuilder:
         self.machine_unsure = False
         self.effects: dict[str, Effect] = {}
         self.plural = declared.avow_plural or f"{_snake(declared.__name__)}s"
+        self.written: list[Transition] = []
         self._made_by_sagas = set[str]()
+        self._quiet = False
         self._expand_sagas()
 
     def build(self) -> Entity:
@@ -148,6 +151,8 @@ class EntityBuilder:
 
     def note(self, place: Place, code: str, detail: str, mend: str) -> None:
         """Remember a mistake of this entity."""
+        if self._quiet:
+            return
         detail = f"{self.declared.__name__}: {detail}"
         self.mistakes.append(Mistake(place.file, place.line, code, detail, mend))
 
@@ -176,7 +181,8 @@ class EntityBuilder:
         for name, held in self.words.items():
             inner = held.avow_word if isinstance(held, word.FieldTerm) else getattr(held, "word", held)
             if isinstance(inner, word.FieldWord | word.Named):
-                self._demand_name(name, inner.place, _MADE if name in self._made_by_sagas else _NAME)
+                made = name in self._made_by_sagas and not isinstance(inner, word.FieldWord)
+                self._demand_name(name, inner.place, _MADE if made else _NAME)
         for name in self.annotations:
             if name not in self.words and not name.startswith("avow_"):
                 mend = f"Write {name}: ... = field()."
@@ -237,10 +243,15 @@ class EntityBuilder:
     def _transitions(self, fields: Mapping[str, Field]) -> dict[str, Transition]:
         found = dict[str, Transition]()
         for name, held in self.words.items():
+            self._quiet = name in self._made_by_sagas  # what is wrong is told of the saga's own lines
             if isinstance(held, word.Transition):
                 self._place(found, name, held, None, fields)
             elif isinstance(held, word.Command):
                 self._place(found, name, held.word, held.body, fields)
+        self._quiet = False
+        self.written = [t for name, t in found.items() if name not in self._made_by_sagas]
+        for name, saga in self._words(Saga):
+            self.written += [self._transition(f"{name}{part}", w, None, fields) for part, w in saga.written()]
         return found
 
     def _place(

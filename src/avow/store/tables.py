@@ -290,6 +290,7 @@ def functions(system: System) -> list[str]:
         whole("events.sql").substitute(
             Roles.of(system).quoted(), events=literal(EVENTS), matched=", ".join(map(literal, matched))
         ),
+        whole("operate.sql").template,
         whole("commit.sql").substitute(
             Roles.of(system).quoted(),
             name=literal(system.name),

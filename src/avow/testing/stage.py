@@ -20,6 +20,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from avow.engine.execute import Engine, Reply, Request
+from avow.engine.hearing import Hearing, Message, Outcome
 from avow.engine.worker import OpenHttp, Worker
 from avow.errors import Problem, ProblemError
 from avow.kernel.command import Record
@@ -30,6 +31,8 @@ from avow.store import trial
 from avow.store.driver import Connection
 from avow.store.loading import Loads, plan_record
 from avow.store.pool import Pool, connect
+from avow.store.queue import Queue
+from avow.store.reads import Reads
 from avow.testing.databases import own_databases
 
 BEGIN = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -91,7 +94,10 @@ class Stage:
         self.engine = Engine(system, pool, _render)
         self.worker = Worker(system, self.engine, pool, url, http)
         self.now = BEGIN
-        self._loads = Loads(pool)
+        self._loads, self._hearing = (
+            Loads(pool),
+            Hearing(system, self.engine, Reads(system, pool), Queue(system, pool)),
+        )
         self._plans = {e.name: plan_record(system, e, ()) for e in system.entities.values()}
 
     def as_(self, subject: str, *roles: str, tenant: str = "main") -> Person:
@@ -115,6 +121,17 @@ class Stage:
             for held in loaded.records.values():
                 return _found(held)
         raise LookupError(record)
+
+    async def hear(
+        self, sender: str, kind: str, data: Any, message: str = "", tenant: str = "main"
+    ) -> Outcome:
+        """Let a sender tell of an event of this kind, as if its signature had been found right.
+
+        data: as it stands in the message. message: its id; a new one unless given.
+        """
+        told = Message(self.system.senders[sender], tenant, message or str(uuid4()), kind, "stage")
+        read = [type_.parse(data, "#") for type_ in self._hearing.reads_of(sender, kind)]
+        return (await self._hearing.hear(told, read))[0]
 
     async def at(self, moment: datetime) -> None:
         """Set the clock on, to a later time, and do what is due by then."""

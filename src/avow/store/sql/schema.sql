@@ -205,6 +205,31 @@ CREATE TABLE avow.task_act (
 );
 CREATE INDEX task_act_of ON avow.task_act (tenant, kind, id);
 
+-- What operators did about what is to be done later, written together with the change. Nobody changes or removes
+-- a row. tenant, kind, id, name, key, fence: of the work; null for what was done to a whole destination.
+CREATE TABLE avow.intervention (
+    intervention bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant       text,
+    kind         text,
+    id           uuid,
+    name         text,
+    destination  text NOT NULL,
+    key          uuid,
+    fence        bigint,
+    at           timestamptz NOT NULL DEFAULT avow.now(),
+    action       text NOT NULL,
+    subject      text NOT NULL CHECK (subject <> ''),
+    reason       text NOT NULL CHECK (reason <> ''),
+    evidence     text NOT NULL DEFAULT ''
+);
+CREATE INDEX intervention_of ON avow.intervention (tenant, kind, id);
+ALTER TABLE avow.intervention ENABLE ROW LEVEL SECURITY;
+ALTER TABLE avow.intervention FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON avow.intervention FOR SELECT USING (tenant = avow.tenant());
+CREATE POLICY owner_reads_all ON avow.intervention FOR SELECT TO @{owner} USING (current_setting('avow.scope', true) = 'all');
+CREATE POLICY owner_intervenes ON avow.intervention FOR INSERT TO @{owner}
+    WITH CHECK (tenant = avow.tenant() OR current_setting('avow.scope', true) = 'all');
+
 -- API keys: only a keyed hash of each secret. Two secrets may be live while one replaces the other.
 CREATE TABLE avow.api_key (
     id          text PRIMARY KEY,
@@ -245,8 +270,8 @@ CREATE POLICY owner_moves ON avow.task FOR UPDATE TO @{owner} USING (current_set
 CREATE POLICY owner_notes ON avow.task_act FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 
 GRANT SELECT ON avow.task, avow.task_act TO @{application}, @{reader};
-GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.destination TO @{application};
-GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.destination TO @{reader};
+GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination TO @{application};
+GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination TO @{reader};
 
 -- An API key by its public id; the application never sees the table.
 CREATE FUNCTION avow.find_api_key(p_id text)

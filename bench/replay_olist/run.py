@@ -1,0 +1,200 @@
+"""One whole run: a fresh database, the provider, a server, two workers and their crashes, the account."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from avow.cli.output import Progress
+from avow.testing import Fault, Ledger, Provider
+from bench.replay import report
+from bench.replay.account import open_database
+from bench.replay.clients import Clients
+from bench.replay.crashes import Crashes, Worker, while_crashing
+from bench.replay.report import Run
+from bench.replay.root import ROOT
+from bench.replay.sending import CLIENTS, DISAGREEMENTS_SHOWN_MAX, Tally
+from bench.replay_olist.account import Account, settle
+from bench.replay_olist.expected import CARRIED_OUT, GIVEN_UP, RETURNED, SOLD_OUT, expect
+from bench.replay_olist.orders import Order, read_orders
+from bench.replay_olist.replay import Replay
+from examples.demo.declared import Declared
+from examples.demo.home import own_home
+
+TARGET = ROOT / "examples" / "checkout"
+FAULTS = (
+    *("lost", "missing", "doubled", "undeclared", "ledger_difference_cents", "file_difference_cents"),
+    *("gift_difference_cents", "left_behind", "wrong_ends", "wrong_refusals", "stuck"),
+    *("copies_that_disagree", "executed_twice"),
+)
+"""The figures of a result that are zero when everything adds up."""
+WORKERS = 2
+SERVICES = ("stock", "payment", "shipping")
+CHANCES: dict[str | Fault, float] = {
+    "lose_reply": 0.02,
+    "duplicate": 0.01,
+    "fail_before": 0.005,
+    "fail_after": 0.005,
+}
+REPEATED_WEBHOOKS: dict[str | Fault, float] = {"repeat": 0.01}
+WEBHOOK_RETRIES_S = (0.2, 1.0, 2.0, 5.0, 10.0, 20.0)
+
+
+def run(data: Path, every: int, kills: int) -> Run:
+    """Replay every `every`-th order and settle the account. kills: of the server, and of a worker.
+
+    The database is made below `.avow` for this run and removed afterwards. Raises EnvironmentFault where
+    no database, server or worker can be started.
+    """
+    with own_home(ROOT / ".avow", "replay-olist") as home, Provider(seed=1) as outside:
+        declared = set_up(home, outside)
+        try:
+            return _run(declared, outside, data.parent, every, kills)
+        finally:
+            declared.stop()
+
+
+def set_up(home: Path, outside: Provider) -> Declared:
+    """The backend with its database below `home`, calling the provider, which behaves as on a bad day."""
+    where = {name: {"url": outside.url, "allow_private": True} for name in SERVICES}
+    destinations = home / "destinations.json"
+    destinations.write_text(json.dumps(where))
+    os.environ["AVOW_DESTINATIONS"] = str(destinations)
+    declared = Declared.set_up(TARGET, home, report.say)
+    for name in SERVICES:
+        outside.behave(name, chance=CHANCES)
+    outside.behave("webhooks", chance=REPEATED_WEBHOOKS)
+    secret = declared.surroundings.sender_secrets(declared.system)["psp"]
+    outside.send_webhooks_to(
+        f"{declared.url}/events/psp", service="payment", secret=secret, retries_s=WEBHOOK_RETRIES_S
+    )
+    return declared
+
+
+def _run(declared: Declared, outside: Provider, folder: Path, every: int, kills: int) -> Run:
+    orders, expected = read_orders(folder, every), expect(folder, every)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sent, tally, seconds, killed = runner.run(replay_orders(declared, outside, orders, kills))
+        report.say("the account")
+        ledger, sold = outside.ledger(), sold_to(orders)
+        settled = runner.run(settle(declared.admin_url, declared.system, tally, ledger, sold, expected))
+        versions = runner.run(report.versions(declared.admin_url))
+    account, ends, stuck = settled
+    verified, refusals = report.verify(declared), tally.refusals()
+    result: dict[str, Any] = {
+        "cases": len(orders),
+        "payments": sum(len(order.vouchers) + len(order.cards) for order in orders),
+        "done": ends[CARRIED_OUT],
+        "compensated": ends[SOLD_OUT] + ends[GIVEN_UP] + ends[RETURNED],
+        "stuck": sum(stuck.values()),
+        "stuck_by_reason": stuck,
+        "refused": {code: sum(commands.values()) for code, commands in refusals.items()},
+        "refused_by_command": refusals,
+        "states": dict(sorted(ends.items())),
+        "provider": _provider(outside, ledger),
+        **vars(account),
+        "sent": sent,
+        "keys": tally.keys,
+        "accepted": len(tally.accepted),
+        "copies_that_disagree": len(tally.disagreements),
+        "executed_twice": len(tally.executed_twice),
+        "answers_lost": tally.answers_lost,
+        "tried_again": dict(sorted(tally.tried_again.items())),
+        "kills": sum(killed.values()),
+        "killed": dict(killed),
+        "verify": verified["held"],
+        "verification": verified,
+        "seconds": round(seconds, 1),
+        "requests_per_second": round(sent / seconds),
+        "machine": report.machine(),
+        "versions": versions,
+    }
+    result["examples"] += [text[:500] for text in tally.disagreements[:DISAGREEMENTS_SHOWN_MAX]]
+    complete = killed == Counter(server=kills, worker=kills) and not stuck
+    return Run(result, complete and _holds(account, tally, verified), _lines(result))
+
+
+def sold_to(orders: Sequence[Order]) -> dict[str, int]:
+    """What gift cards each buyer was sold, in cents."""
+    return {order.name: sum(order.vouchers) for order in orders if order.vouchers}
+
+
+def _provider(outside: Provider, ledger: Ledger) -> dict[str, Any]:
+    """What it was asked, what went wrong there, and what it did."""
+    requests = outside.requests()
+    return {
+        "requests": len(requests),
+        "faults": dict(sorted(Counter(fault for one in requests for fault in one["faults"]).items())),
+        "done": dict(sorted(Counter(f"{entry.service}.{entry.operation}" for entry in ledger).items())),
+        "balance_cents": ledger.balance(),
+        "webhooks": len(outside.sent_webhooks()),
+    }
+
+
+def _holds(account: Account, tally: Tally, verified: Mapping[str, Any]) -> bool:
+    return account.adds_up and not tally.disagreements and not tally.executed_twice and verified["held"]
+
+
+async def replay_orders(
+    declared: Declared, outside: Provider, orders: Sequence[Order], kills: int
+) -> tuple[int, Tally, float, Counter[str]]:
+    """Send everything: how many requests were sent, what came back, seconds, what was killed how often."""
+    arguments = ("-m", "avow.cli", "work", str(declared.target))
+    workers = [Worker(arguments, declared.surroundings.environment()) for _ in range(WORKERS)]
+    killed, total = Counter[str](), 2 * len(orders)
+
+    def strike(number: int) -> None:
+        """Commands, calls and webhooks are under way."""
+        struck = declared if number % 2 == 0 else workers[number // 2 % WORKERS]
+        struck.kill()
+        struck.start()
+        killed["server" if struck is declared else "worker"] += 1
+
+    crashes, progress = Crashes(total, 2 * kills, strike), Progress(sys.stderr, "steps", total)
+    open_orders = len(orders)
+
+    def advance() -> None:
+        progress.advance()
+        crashes.advance()
+
+    def ended(still_open: int) -> None:
+        """Orders that have ended since the last look count like commands."""
+        nonlocal open_orders
+        for _ in range(open_orders - still_open):
+            advance()
+        open_orders = min(open_orders, still_open)
+
+    clients, database = Clients(declared.url, CLIENTS), await open_database(declared.admin_url)
+    replay = Replay(clients, declared.token, outside, database, advance, ended)
+    try:
+        for process in (declared, *workers):
+            await asyncio.to_thread(process.start)
+        started = time.monotonic()
+        with progress:
+            await while_crashing(replay.run(orders), crashes)
+    finally:
+        await clients.close()
+        await database.close()
+        for worker in workers:
+            worker.stop()
+    return clients.sent, replay.sender.tally, time.monotonic() - started, killed
+
+
+def _lines(result: Mapping[str, Any]) -> list[str]:
+    """What was refused and why, where the orders ended, and how it went."""
+    calls, faults = result["provider"]["requests"], sum(result["provider"]["faults"].values())
+    return [
+        *report.refused_table(result["refused_by_command"]),
+        *report.states_table("orders that ended as", result["states"]),
+        *report.pace(result),
+        f"  {calls:,} calls at the provider, {faults:,} times something went wrong with one",
+    ]

@@ -1,0 +1,1 @@
+"""Orders: stock, coupons, gift cards, payment, shipment and refunds."""
