@@ -133,7 +133,7 @@ class Reservation(avow.Entity):
     visible = avow.read(by=avow.everybody)
     held, collected, given_up = avow.State(initial=True), avow.State(final=True), avow.State(final=True)
     hold = avow.create(held, by=avow.everybody)
-    collect = avow.transition(held, to=collected, by=avow.everybody)
+    collect = avow.transition(held, to=collected, by=avow.everybody, task=avow.task(avow.role("desk")))
     give_up = avow.transition(held, to=given_up, after=timedelta(days=2))
 
 

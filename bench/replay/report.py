@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from importlib.metadata import version
 from typing import Any
 
 from bench.replay.account import open_database
-from bench.replay.root import ROOT
+from bench.replay.sending import DISAGREEMENTS_SHOWN_MAX, Tally
+from bench.revision import revision
 from examples.demo.declared import Declared
 
 RULE = "  " + "-" * 57
@@ -59,19 +59,33 @@ async def versions(admin_url: str) -> dict[str, str | None]:
         "avow": version("avow"),
         "python": platform.python_version(),
         "postgresql": database,
-        "commit": _commit(),
+        "commit": revision(),
     }
 
 
-def _commit() -> str | None:
-    """The revision that ran; None outside a clone."""
-    try:
-        said = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return said.stdout.strip()
+def sending(tally: Tally, sent: int, seconds: float) -> dict[str, Any]:
+    """What was sent over HTTP, what came back, and how fast."""
+    return {
+        "keys": tally.keys,
+        "sent": sent,
+        "accepted": len(tally.accepted),
+        "copies_that_disagree": len(tally.disagreements),
+        "executed_twice": len(tally.executed_twice),
+        "disagreements": [text[:500] for text in tally.disagreements[:DISAGREEMENTS_SHOWN_MAX]],
+        "answers_lost": tally.answers_lost,
+        "tried_again": dict(sorted(tally.tried_again.items())),
+        "seconds": round(seconds, 1),
+        "requests_per_second": round(sent / seconds),
+    }
+
+
+def refused(tally: Tally, by: str) -> dict[str, Any]:
+    """Refusals by code, and by what was refused."""
+    refusals = tally.refusals()
+    return {
+        "refused": {code: sum(named.values()) for code, named in refusals.items()},
+        f"refused_by_{by}": refusals,
+    }
 
 
 def refused_table(refusals: Mapping[str, Mapping[str, int]]) -> list[str]:
@@ -104,7 +118,7 @@ def sentence(run: Run, faults: Sequence[str]) -> str:
         *run.lines,
         "  " + ", ".join(f"{name.replace('_', ' ')} {run.result[name]}" for name in faults),
         f"  verify {verified}; {run.result['entries']:,} audit entries",
-        *(f"    {example}" for example in run.result["examples"]),
+        *(f"    {example}" for example in run.result["examples"] + run.result.get("disagreements", [])),
         "  everything adds up" if run.holds else "  IT DOES NOT ADD UP",
     ]
     return "\n".join(lines)

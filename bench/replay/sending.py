@@ -134,7 +134,7 @@ class Sender:
             self._repeats.task_done()
 
     def _compare(self, key: str, one: Answer, other: Answer) -> None:
-        if one.essence != other.essence:
+        if _essence(one) != _essence(other):
             self.tally.disagreements.append(f"{key}: {one.essence!r} and {other.essence!r}")
 
     def _count(self, kind: str, command: str, key: str, answer: Answer) -> None:
@@ -150,6 +150,14 @@ class Sender:
 def _is_first(answer: Answer) -> bool:
     """Whether it claims that its request was executed, or decided, just now. Invalid input isn't decided."""
     return "idempotency-replayed" not in answer.headers and answer.status != INPUT_INVALID
+
+
+def _essence(answer: Answer) -> object:
+    """What copies agree in. Invalid input is refused anew each time, under a request id of its own."""
+    if answer.status != INPUT_INVALID:
+        return answer.essence
+    problem: dict[str, Any] = json.loads(answer.body)
+    return {name: said for name, said in problem.items() if name not in ("instance", "request_id")}
 
 
 def _code(answer: Answer) -> str:

@@ -13,17 +13,17 @@ import uvloop
 
 from avow.cli.output import Progress
 from bench.replay import report
+from bench.replay.backend import backend
 from bench.replay.clients import Clients
 from bench.replay.crashes import Crashes, while_crashing
 from bench.replay.report import Run
 from bench.replay.root import ROOT
-from bench.replay.sending import CLIENTS, DISAGREEMENTS_SHOWN_MAX, Tally
+from bench.replay.sending import CLIENTS, Tally
 from bench.replay_enrollment.account import Account, settle
 from bench.replay_enrollment.expected import end_states
 from bench.replay_enrollment.registrations import read_registrations
 from bench.replay_enrollment.replay import Replay, keys_at_least
 from examples.demo.declared import Declared
-from examples.demo.home import own_home
 
 TARGET = ROOT / "examples" / "enrollment"
 FAULTS = ("lost", "missing", "doubled", "oversold", "wrong_ends", "copies_that_disagree", "executed_twice")
@@ -36,12 +36,8 @@ def run(data: Path, every: int, kills: int) -> Run:
     The database is made below `.avow` for this run and removed afterwards. Raises EnvironmentFault where
     no database or server can be started.
     """
-    with own_home(ROOT / ".avow", "replay") as home:
-        declared = Declared.set_up(TARGET, home, report.say)
-        try:
-            return _run(declared, data, every, kills)
-        finally:
-            declared.stop()
+    with backend(TARGET, "replay-enrollment") as declared:
+        return _run(declared, data, every, kills)
 
 
 def _run(declared: Declared, data: Path, every: int, kills: int) -> Run:
@@ -51,30 +47,20 @@ def _run(declared: Declared, data: Path, every: int, kills: int) -> Run:
         sent, tally, seconds, killed = runner.run(replay_rows(declared, data, every, kills))
         account, states = runner.run(settle(declared.admin_url, declared.system, tally, ends))
         versions = runner.run(report.versions(declared.admin_url))
-    verified, refusals = report.verify(declared), tally.refusals()
+    verified = report.verify(declared)
     result: dict[str, Any] = {
         "rows": len(ends),
-        "sent": sent,
-        "keys": tally.keys,
-        "accepted": len(tally.accepted),
-        "refused": {code: sum(commands.values()) for code, commands in refusals.items()},
-        "refused_by_command": refusals,
+        **report.refused(tally, "command"),
         "states": dict(sorted(states.items())),
         "states_agree_with_the_file": account.wrong_ends == 0,
         **account.figures(),
-        "copies_that_disagree": len(tally.disagreements),
-        "executed_twice": len(tally.executed_twice),
-        "answers_lost": tally.answers_lost,
-        "tried_again": dict(sorted(tally.tried_again.items())),
+        **report.sending(tally, sent, seconds),
         "kills": killed,
         "verify": verified["held"],
         "verification": verified,
-        "seconds": round(seconds, 1),
-        "requests_per_second": round(sent / seconds),
         "machine": report.machine(),
         "versions": versions,
     }
-    result["examples"] += [text[:500] for text in tally.disagreements[:DISAGREEMENTS_SHOWN_MAX]]
     return Run(result, _holds(account, tally, verified, killed == kills), _lines(result))
 
 

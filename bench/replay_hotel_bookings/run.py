@@ -14,18 +14,18 @@ import uvloop
 
 from avow.cli.output import Progress
 from bench.replay import report
+from bench.replay.backend import backend
 from bench.replay.clients import Clients
 from bench.replay.crashes import Crashes, Worker, while_crashing
 from bench.replay.report import Run
 from bench.replay.root import ROOT
-from bench.replay.sending import CLIENTS, DISAGREEMENTS_SHOWN_MAX, Tally
+from bench.replay.sending import CLIENTS, Tally
 from bench.replay_hotel_bookings.account import Account, settle
 from bench.replay_hotel_bookings.bookings import read_bookings
 from bench.replay_hotel_bookings.expected import expect
 from bench.replay_hotel_bookings.lanes import lanes_of
 from bench.replay_hotel_bookings.replay import Replay
 from examples.demo.declared import Declared
-from examples.demo.home import own_home
 
 TARGET = ROOT / "examples" / "booking"
 FAULTS = (
@@ -42,12 +42,8 @@ def run(data: Path, every: int, kills: int) -> Run:
     The database is made below `.avow` for this run and removed afterwards. Raises EnvironmentFault where
     no database, server or worker can be started.
     """
-    with own_home(ROOT / ".avow", "replay-hotel") as home:
-        declared = Declared.set_up(TARGET, home, report.say)
-        try:
-            return _run(declared, data, every, kills)
-        finally:
-            declared.stop()
+    with backend(TARGET, "replay-hotel-bookings") as declared:
+        return _run(declared, data, every, kills)
 
 
 def _run(declared: Declared, data: Path, every: int, kills: int) -> Run:
@@ -59,35 +55,26 @@ def _run(declared: Declared, data: Path, every: int, kills: int) -> Run:
         settled = runner.run(settle(declared.admin_url, declared.system, tally, expected))
         versions = runner.run(report.versions(declared.admin_url))
     account, states, stuck = settled
-    verified, refusals = report.verify(declared), tally.refusals()
+    verified = report.verify(declared)
     result: dict[str, Any] = {
+        "every": every,
         "cases": len(expected.ends) + expected.refused.total(),
         "done": states["departed"] + states["missed"],
         "compensated": states["cancelled"],
         "stuck": sum(stuck.values()),
         "stuck_by_reason": stuck,
-        "refused": {code: sum(commands.values()) for code, commands in refusals.items()},
-        "refused_by_command": refusals,
+        **report.refused(tally, "command"),
         "ledger_difference_cents": None,
         "states": dict(sorted(states.items())),
         **vars(account),
-        "sent": sent,
-        "keys": tally.keys,
-        "accepted": len(tally.accepted),
-        "copies_that_disagree": len(tally.disagreements),
-        "executed_twice": len(tally.executed_twice),
-        "answers_lost": tally.answers_lost,
-        "tried_again": dict(sorted(tally.tried_again.items())),
+        **report.sending(tally, sent, seconds),
         "kills": sum(killed.values()),
         "killed": dict(killed),
         "verify": verified["held"],
         "verification": verified,
-        "seconds": round(seconds, 1),
-        "requests_per_second": round(sent / seconds),
         "machine": report.machine(),
         "versions": versions,
     }
-    result["examples"] += [text[:500] for text in tally.disagreements[:DISAGREEMENTS_SHOWN_MAX]]
     complete = killed == Counter(server=kills, worker=kills) and not stuck
     return Run(result, complete and _holds(account, tally, verified), _lines(result))
 

@@ -12,10 +12,11 @@ second. The rest of the log's activities are given at their times, by their reso
 refuses goes into the result, by activity and code.
 
 Whose time it is. The database's clock stands still, and is set on from moment to moment of the log: each
-activity, each closing, each deadline. At each moment everything that is due is done before the next comes.
+activity, each closing, each deadline. At each moment everything that is due is done before the next comes;
+a millisecond before the deadlines of every tenth case it stands until the workers have looked for work.
 The commands go through an engine of this process; the deadlines come by two worker processes. Several times
-on the way both are killed with -9 and stay away for ten days of the log; then one is started, killed again
-while it catches up, and both go on, what the killed one had begun once its lease has ended.
+on the way both are killed with -9 and stay away for ten days of the log. Every other time the first to come
+back is killed again while it catches up, and what it had begun is taken over when its lease has ended.
 
 What is checked. `expected.py` computes from the file alone when which deadline must come, how each permit,
 letter and assessment ends, and what is refused. By SQL: each deadline came once, never early, late only

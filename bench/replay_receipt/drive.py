@@ -9,11 +9,12 @@ import asyncio
 import json
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from avow.engine.execute import Engine, Reply, Request
+from avow.engine.worker import POLL_S
 from avow.errors import ProblemError
 from avow.model.actor import Actor
 from avow.model.values import Subject
@@ -21,7 +22,7 @@ from avow.store import trial
 from avow.store.driver import Connection
 from bench.replay.crashes import Worker
 from bench.replay.sending import ONE_IN, Step, Tally
-from bench.replay_receipt.log import CLOSING, MEANS, RECEIPT, STOP, Activity, Case
+from bench.replay_receipt.log import CLOSING, MEANS, RECEIPT, STOP, Activity, Case, Means
 from bench.replay_receipt.outages import Outage
 from bench.replay_receipt.system import ESCALATION, Kind
 
@@ -38,8 +39,12 @@ SELECT count(*) FILTER (WHERE ready_at <= avow.now()) AS ready,
 FROM avow.work WHERE due <= avow.now() AND stuck IS NULL
 """
 
+WATCHED_ONE_IN = 10
+"""Of every how manyeth case the clock stands just before its deadlines, for workers that are too eager."""
+JUST_BEFORE = timedelta(milliseconds=1)
+
 _Moment = tuple[datetime, int, int, Callable[[], Awaitable[None]]]
-_OUTAGE_BEGINS, _OUTAGE_ENDS, _DEADLINE, _ACTIVITY, _CLOSING = range(5)
+_OUTAGE_BEGINS, _OUTAGE_ENDS, _ALMOST, _DEADLINE, _ACTIVITY, _CLOSING = range(6)
 
 
 class Drive:
@@ -55,6 +60,7 @@ class Drive:
         self.tally = Tally()
         self.left_behind, self.leases, self.kills = 0, 0, 0
         self._engine, self._admin, self._workers, self._finished = engine, admin, workers, finished
+        self._killed_in_between = False
         self._records = dict[tuple[str, str], UUID]()
         self._now = datetime.min.replace(tzinfo=UTC)
 
@@ -74,6 +80,8 @@ class Drive:
             for due in (case.deadline, case.planned_end + ESCALATION):
                 if due > case.received:
                     yield due, _DEADLINE, number, _nothing
+                    if number % WATCHED_ONE_IN == 0 and (case.closing is None or due <= case.closing):
+                        yield due - JUST_BEFORE, _ALMOST, number, self._watch
             for place, activity in enumerate(case.activities):
                 yield activity.at, _ACTIVITY, number, self._activity(case, place, activity)
             if case.closing is not None:
@@ -101,14 +109,20 @@ class Drive:
                 raise TimeoutError(f"{found['works']} deadlines don't come, at {self._now}")
             await asyncio.sleep(LOOK_EVERY_S)
 
+    async def _watch(self) -> None:
+        """Long enough for each living worker to look for what is ready."""
+        if any(worker.alive for worker in self._workers):
+            await asyncio.sleep(2 * POLL_S)
+
     async def _kill_both(self) -> None:
         for worker in self._workers:
             self._kill(worker)
 
     async def _come_back(self) -> None:
-        """The first worker comes back and is killed in the middle of catching up; then both do."""
+        """Both workers come back; every other time, the first one has been killed while it caught up."""
         first, waiting = self._workers[0], await self._admin.fetchrow(DUE)
-        if waiting["works"]:
+        self._killed_in_between = not self._killed_in_between
+        if waiting["works"] and self._killed_in_between:
             await asyncio.to_thread(first.start)
             left = waiting
             while left == waiting:
@@ -126,33 +140,27 @@ class Drive:
         async def happen() -> None:
             if activity.name == RECEIPT:
                 await self._receive(case, activity)
-            means = MEANS[activity.name]
+            means, key = MEANS[activity.name], f"{case.name}/{place}"
             held = self._records.get((case.name, means.about))
-            begins = means.begins and (held is None or means.again is None)
-            if held is None and not begins:
+            if means.begins and (held is None or means.again is None):
+                await self._begin(case, activity, means, key)
+            elif held is None:
                 self.tally.refused[activity.name, NEVER_BEGUN] += 1
-                return
-            given: dict[str, Any] = {}
-            if begins:
-                given = {"permit": self._records[case.name, "permit"]}
-                given |= {} if means.about == STOP else {"kind": Kind(means.about)}
-            elif means.number is not None:
-                given = {"aspect" if means.command == "advise" else "party": means.number}
-            command = means.command if begins or means.again is None else means.again
-            entity = "Assessment" if means.about == STOP else "Letter"
-            record = await self._give(
-                f"{case.name}/{place}",
-                activity.name,
-                entity,
-                command,
-                None if begins else held,
-                activity.by,
-                given,
-            )
-            if begins and record is not None:
-                self._records[case.name, means.about] = record
+            else:
+                given = {} if means.number is None else {_NUMBERED[means.command]: means.number}
+                kind, command = _kind(means), means.again or means.command
+                await self._give(key, activity.name, kind, command, held, activity.by, given)
 
         return happen
+
+    async def _begin(self, case: Case, activity: Activity, means: Means, key: str) -> None:
+        """The activity by which a letter or the assessment comes into being."""
+        given: dict[str, Any] = {"permit": self._records[case.name, "permit"]}
+        if means.about != STOP:
+            given["kind"] = Kind(means.about)
+        record = await self._give(key, activity.name, _kind(means), means.command, None, activity.by, given)
+        if record is not None:
+            self._records[case.name, means.about] = record
 
     async def _receive(self, case: Case, activity: Activity) -> None:
         given = {
@@ -204,6 +212,14 @@ class Drive:
             return await self._engine.execute(request)
         except ProblemError as error:
             return Reply(error.problem.status, problem=error.problem)
+
+
+_NUMBERED = {"advise": "aspect", "hear": "party"}
+"""What the number of an activity says, by its command."""
+
+
+def _kind(means: Means) -> str:
+    return "Assessment" if means.about == STOP else "Letter"
 
 
 async def _nothing() -> None:

@@ -17,6 +17,7 @@ from avow.engine.execute import Engine
 from avow.store.pool import Pool
 from bench.replay import report
 from bench.replay.account import open_database
+from bench.replay.backend import backend
 from bench.replay.crashes import Worker
 from bench.replay.report import Run
 from bench.replay.root import ROOT
@@ -27,7 +28,6 @@ from bench.replay_receipt.log import Case, read_cases
 from bench.replay_receipt.outages import Outage, plan
 from bench.replay_receipt.system import app
 from examples.demo.declared import Declared
-from examples.demo.home import own_home
 
 TARGET = ROOT / "bench" / "replay_receipt"
 FAULTS = (
@@ -45,12 +45,8 @@ def run(data: Path, every: int, outages: int) -> Run:
     The database is made below `.avow` for this run and removed afterwards. Raises EnvironmentFault where
     no database or worker can be started.
     """
-    with own_home(ROOT / ".avow", "replay-receipt") as home:
-        declared = Declared.set_up(TARGET, home, report.say)
-        try:
-            return _run(declared, data, every, outages)
-        finally:
-            declared.stop()
+    with backend(TARGET, "replay-receipt") as declared:
+        return _run(declared, data, every, outages)
 
 
 def _run(declared: Declared, data: Path, every: int, count: int) -> Run:
@@ -62,16 +58,15 @@ def _run(declared: Declared, data: Path, every: int, count: int) -> Run:
         account, states, stuck = runner.run(settle(declared.admin_url, declared.system, drive, expected))
         versions = runner.run(report.versions(declared.admin_url))
     verified, tally = report.verify(declared), drive.tally
-    refusals = tally.refusals()
     result: dict[str, Any] = {
+        "every": every,
         "cases": len(cases),
         "activities": sum(len(case.activities) for case in cases),
         "done": states["closed"],
         "compensated": None,
         "stuck": sum(stuck.values()),
         "stuck_by_reason": stuck,
-        "refused": {code: sum(activities.values()) for code, activities in refusals.items()},
-        "refused_by_activity": refusals,
+        **report.refused(tally, "activity"),
         "ledger_difference_cents": None,
         "states": dict(sorted(states.items())),
         **vars(account),

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from avow.store.driver import Connection
+from bench.revision import revision
 from bench.speed.database import settings
 from bench.speed.run import Pace
-from bench.speed.stage import ROOT
 
 PACKAGES = (
     "avow",
@@ -46,7 +45,7 @@ async def surroundings(connection: Connection, pace: Pace, postgres: str) -> dic
         "versions": {
             "python": platform.python_version(),
             "postgresql": postgres,
-            "commit": _commit(),
+            "commit": revision(),
             **{name: _version(name) for name in PACKAGES},
         },
     }
@@ -65,14 +64,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _commit() -> str | None:
-    """The revision that ran, with a mark where files were changed since; None outside a clone."""
-    try:
-        said = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return said.stdout.strip()

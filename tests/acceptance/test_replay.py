@@ -5,33 +5,26 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from avow.model.system import System
-from avow.store import cluster
 from bench.replay.clients import Clients
 from bench.replay.sending import CLIENTS, Tally
 from bench.replay_enrollment.__main__ import DATA
-from bench.replay_enrollment.account import settle
+from bench.replay_enrollment.account import Account, settle
 from bench.replay_enrollment.expected import end_states
 from bench.replay_enrollment.registrations import read_registrations
 from bench.replay_enrollment.replay import Replay
 from bench.replay_enrollment.run import FAULTS, TARGET, replay_rows
-from examples.demo.declared import Declared
+from tests.acceptance.replays import needs, plant, replay, set_up
 
-ROOT = Path(__file__).parents[2]
 EVERY_16TH = 16
-RUN_TIMEOUT_S = 240
 
 HEAD = '"code_module","code_presentation","id_student","date_registration","date_unregistration"'
 CROWD = [f'"AAA","2013J","{100 + number}","-{50 - number}",""' for number in range(16)]
@@ -78,28 +71,9 @@ def test_a_full_course_refuses_until_a_place_is_given_back(tmp_path: Path) -> No
     assert end_states(path, 1)["B-J", "50"] == "approved"
 
 
-@pytest.mark.skipif(not DATA.is_file(), reason=f"{DATA} isn't there: set AVOW_DATA")
+@needs(DATA)
 def test_two_thousand_real_registrations_survive_copies_and_crashes(tmp_path: Path) -> None:
-    result = tmp_path / "result.json"
-    said = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "bench.replay_enrollment",
-            "--every",
-            str(EVERY_16TH),
-            "--result",
-            str(result),
-        ],
-        cwd=ROOT,
-        env=os.environ | {"AVOW_DATA": str(DATA.parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=RUN_TIMEOUT_S,
-        check=False,
-    )
-    assert said.returncode == 0, said.stdout + said.stderr
-    found = json.loads(result.read_text())
+    found = replay("replay_enrollment", DATA, tmp_path / "result.json", "--every", str(EVERY_16TH))
     assert {name: found[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)
     assert found["rows"] > 2_000
     assert found["sent"] > 2 * found["keys"]
@@ -156,24 +130,16 @@ class Replayed:
     tally: Tally
     ends: dict[tuple[str, str], str]
 
-    async def execute(self, statement: str) -> None:
-        connection = await asyncpg.connect(self.admin_url)
-        await connection.execute("SET session_replication_role = replica")
-        await connection.execute(statement)
-        await connection.close()
+    def account(self) -> Account:
+        return asyncio.run(settle(self.admin_url, self.system, self.tally, self.ends))[0]
 
 
 @pytest.fixture
 def replayed(small_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Replayed]:
-    home = tmp_path_factory.mktemp("replayed")
-    declared = Declared.set_up(TARGET, home, lambda _: None)
-    try:
+    with set_up(TARGET, tmp_path_factory.mktemp("replayed")) as declared:
         declared.start()
         _, tally, _, _ = asyncio.run(replay_rows(declared, small_file, 1, kills=1))
         yield Replayed(declared.admin_url, declared.system, tally, end_states(small_file, 1))
-    finally:
-        declared.stop()
-        cluster.destroy(home)
 
 
 LAST_APPROVAL = """(
@@ -188,19 +154,15 @@ SELECT tenant, kind, id, version + 1, header, hash FROM avow.audit WHERE entry =
 
 def test_the_account_finds_what_does_not_add_up(replayed: Replayed) -> None:
     """Planted one after the other: a forged entry, a removed one, a moved record, a place too many."""
-    account, _ = asyncio.run(settle(replayed.admin_url, replayed.system, replayed.tally, replayed.ends))
+    account = replayed.account()
     assert account.adds_up, account.examples
-
-    async def plant() -> None:
-        await replayed.execute(FORGED)
-        account, _ = await settle(replayed.admin_url, replayed.system, replayed.tally, replayed.ends)
-        assert (account.doubled, account.lost) == (1, 0)
-        await replayed.execute(f"DELETE FROM avow.audit WHERE entry = {LAST_APPROVAL}")
-        await replayed.execute(f"DELETE FROM avow.audit WHERE entry = {LAST_APPROVAL}")
-        account, _ = await settle(replayed.admin_url, replayed.system, replayed.tally, replayed.ends)
-        assert (account.missing, account.lost) == (1, 1)
-        await replayed.execute("UPDATE enrollment.enrollments SET state = 'approved' WHERE state = 'draft'")
-        account, _ = await settle(replayed.admin_url, replayed.system, replayed.tally, replayed.ends)
-        assert (account.wrong_ends, account.oversold) == (1, 1)
-
-    asyncio.run(plant())
+    plant(replayed.admin_url, FORGED)
+    account = replayed.account()
+    assert (account.doubled, account.lost) == (1, 0)
+    plant(replayed.admin_url, f"DELETE FROM avow.audit WHERE entry = {LAST_APPROVAL}")
+    plant(replayed.admin_url, f"DELETE FROM avow.audit WHERE entry = {LAST_APPROVAL}")
+    account = replayed.account()
+    assert (account.missing, account.lost) == (1, 1)
+    plant(replayed.admin_url, "UPDATE enrollment.enrollments SET state = 'approved' WHERE state = 'draft'")
+    account = replayed.account()
+    assert (account.wrong_ends, account.oversold) == (1, 1)

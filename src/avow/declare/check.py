@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from avow.declare.asking import people_mistakes
 from avow.declare.hearing import hearing_mistakes
 from avow.declare.machine import at, machine_mistakes
 from avow.declare.naming import UNKNOWN_NAME
@@ -19,24 +20,31 @@ from avow.model.expression import Expression, opaque, walk
 from avow.model.place import Place
 
 
-def check_entities(entities: Mapping[str, Entity], unsure: set[str]) -> list[Mistake]:
+def check_entities(
+    entities: Mapping[str, Entity],
+    unsure: set[str],
+    written: Mapping[str, Sequence[Transition]] | None = None,
+) -> list[Mistake]:
     """Every mistake and warning of the built entities, in no order.
 
+    written: the transitions as their owner wrote them, where some were made of a saga's steps.
     unsure: entities with a transition or state that couldn't be read; what that would do to the
     machine as a whole isn't guessed, so that one mistake isn't reported as many.
     """
     found = list[Mistake]()
     plurals = dict[str, Entity]()
     for entity in entities.values():
+        own = tuple(entity.transitions.values()) if written is None else written[entity.name]
         if entity.name not in unsure:
             found.extend(machine_mistakes(entity))
-            found.extend(waiting_mistakes(entity, entities))
+            found.extend(people_mistakes(entity, entities))
             found.extend(hearing_mistakes(entity, entities))
+            found.extend(waiting_mistakes(entity, entities, own))
         faulty = set[str]()
-        found.extend(_conditions(entity, entities, faulty))
-        found.extend(_assigned(entity, entities))
+        found.extend(_conditions(entity, entities, own, faulty))
+        found.extend(_assigned(entity, entities, own))
         found.extend(_overlaps(entity, faulty))
-        found.extend(_policies(entity))
+        found.extend(_policies(entity, own))
         found.extend(rule_mistakes(entity, entities))
         found.extend(_fields(entity, entities))
         if other := plurals.get(entity.plural):
@@ -48,9 +56,11 @@ def check_entities(entities: Mapping[str, Entity], unsure: set[str]) -> list[Mis
     return found
 
 
-def _conditions(entity: Entity, entities: Mapping[str, Entity], faulty: set[str]) -> Iterator[Mistake]:
+def _conditions(
+    entity: Entity, entities: Mapping[str, Entity], written: Sequence[Transition], faulty: set[str]
+) -> Iterator[Mistake]:
     """Every condition names fields, states and transitions that exist, and compares like with like."""
-    for place, what, condition, transition in _stated(entity):
+    for place, what, condition, transition in _stated(entity, written):
         for fault in condition_faults(condition, entity, entities, transition):
             if transition is not None:
                 faulty.add(transition.name)
@@ -62,17 +72,21 @@ def _conditions(entity: Entity, entities: Mapping[str, Entity], faulty: set[str]
             yield at(field.place, "field-read-remote", detail, mend)
 
 
-def _stated(entity: Entity) -> Iterator[tuple[Place, str, Expression, Transition | None]]:
-    for place, what, policy in _policies_of(entity):
+def _stated(
+    entity: Entity, written: Sequence[Transition]
+) -> Iterator[tuple[Place, str, Expression, Transition | None]]:
+    for place, what, policy in _policies_of(entity, written):
         yield place, what, policy, None
-    for t in entity.transitions.values():
-        if t.when is not None:
+    for t in written:
+        if t.when is not None and not t.counts:
             yield t.place, f"{entity.name}.{t.name}: when", t.when, t
 
 
-def _assigned(entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Mistake]:
+def _assigned(
+    entity: Entity, entities: Mapping[str, Entity], written: Sequence[Transition]
+) -> Iterator[Mistake]:
     """What sets= gives to a field is a value of its type."""
-    for t in entity.transitions.values():
+    for t in written:
         for name, value in t.assigns:
             if value == ast.Const(None) and name in entity.fields and entity.fields[name].optional:
                 continue  # the field is emptied
@@ -85,17 +99,18 @@ def _assigned(entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Mistak
                 yield at(t.place, "comparison-mixed", detail, "Give it a value of its own type.")
 
 
-def _policies_of(entity: Entity) -> Iterator[tuple[Place, str, Expression]]:
+def _policies_of(entity: Entity, written: Sequence[Transition]) -> Iterator[tuple[Place, str, Expression]]:
     yield entity.place, f"{entity.name}: read", entity.read
     for field in entity.fields.values():
         if field.read is not None:
             yield field.place, f"{entity.name}.{field.name}: read", field.read
-    for t in entity.transitions.values():
-        yield t.place, f"{entity.name}.{t.name}: by", t.by
+    for t in written:
+        if not t.counts:  # else it is that of its step
+            yield t.place, f"{entity.name}.{t.name}: by", t.by
 
 
-def _policies(entity: Entity) -> Iterator[Mistake]:
-    for place, what, policy in _policies_of(entity):
+def _policies(entity: Entity, written: Sequence[Transition]) -> Iterator[Mistake]:
+    for place, what, policy in _policies_of(entity, written):
         nodes = list(walk(policy))
         if any(isinstance(node, ast.Opaque) for node in nodes):
             mend = (
@@ -105,8 +120,8 @@ def _policies(entity: Entity) -> Iterator[Mistake]:
         if any(isinstance(node, ast.Argument) for node in nodes):
             detail = f"{what}: who may can't depend on an argument of the command"
             yield at(place, "policy-argument", detail, "Move that part into when=.")
-    for t in entity.transitions.values():
-        if opaque(t.when):
+    for t in written:
+        if opaque(t.when) and not t.counts:
             detail = f"{entity.name}.{t.name} has a guard in free Python; no tool can see into it"
             yield at(
                 t.place, "guard-opaque", detail, "Write it as an expression where you can.", warning=True
@@ -118,7 +133,7 @@ def _overlaps(entity: Entity, faulty: set[str]) -> Iterator[Mistake]:
     transitions = list(entity.transitions.values())
     for index, one in enumerate(transitions):
         for other in transitions[index + 1 :]:
-            if one.command == other.command:
+            if one.command == other.command and one.step != other.step:
                 yield from _shared_command(entity, one, other, faulty)
 
 

@@ -84,3 +84,8 @@ def _closure(seeds: set[str], edges: Edges) -> set[str]:
         fresh = {end for start, end in edges if start in fresh} - reached
         reached |= fresh
     return reached
+
+
+def reached_from(entity: Entity, state: str) -> set[str]:
+    """The states that a record in one state may be in later, that one included."""
+    return _closure({state}, [(s, t.target) for t in entity.transitions.values() for s in t.sources])

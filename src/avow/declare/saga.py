@@ -21,9 +21,9 @@ from uuid import UUID
 
 from avow.declare import surface as word
 from avow.declare.effect import FOREVER, EffectWord
-from avow.declare.expression import Condition, Symbolic
+from avow.declare.expression import Condition, Symbolic, everybody
 from avow.declare.place import here
-from avow.declare.saga_machine import Machine, Plan, Stage, Task, undone_by
+from avow.declare.saga_machine import CANCELLED, Machine, Plan, Stage, Task, undone_by
 from avow.model.effect import Backoff
 from avow.model.place import Place
 
@@ -103,7 +103,7 @@ class Saga(word.Named):
         self.states: tuple[word.State, ...] = ()
         self._machine: Machine | None = None
         if not self.faults:
-            plan = Plan(self._stages(), self._pivot(), start, done, failed, rest["cancel"], rest["reason"])
+            plan = Plan(self._stages(), self._pivot(), start, done, failed, **rest)
             self.faults = [(s.place, "saga-undo", *said) for s in self._flat() for said in _idle(s, plan)]
             self._machine = Machine(plan, self.place)
             self.states = (start, *self._machine.states.values())
@@ -114,6 +114,22 @@ class Saga(word.Named):
         annotations: the types of the entity's fields.
         """
         return {} if self._machine is None else self._machine.words(annotations)
+
+    def written(self) -> Iterator[tuple[str, word.Transition]]:
+        """What its owner wrote, each part once, as a transition by which its mistakes are found."""
+        if self._machine is None:
+            return
+        plan = self._machine.plan
+        sets = {} if plan.reason is None else {plan.reason: CANCELLED}
+        by = everybody if plan.cancel is None else plan.cancel
+        yield "", _part(self.place, plan.start, plan.done, by=by, sets=sets)
+        ends = {"by": everybody} if plan.until is None else {"at": plan.until}
+        yield "", _part(self.place, plan.start, plan.failed, **ends)
+        for task in (task for stage in plan.stages for task in stage):
+            named, ways = f".{task.name}", (task.place, plan.start, plan.failed)
+            yield named, _part(*ways, on=task.effect.done, sets=task.sets)
+            if task.when is not None:
+                yield named, _part(*ways, by=everybody, when=task.when)
 
     @property
     def annotations(self) -> dict[str, Any]:
@@ -204,6 +220,7 @@ def saga(
     done: word.State,
     failed: word.State,
     cancel: Condition | None = None,
+    until: Any = None,
     reason: Any = None,
 ) -> Saga:
     """Declare steps to the outside that are all done, in order, or undone in reverse after a definite no.
@@ -212,18 +229,27 @@ def saga(
             everything done, or everything undone.
     cancel: who may give the command `cancel` until the pivot is done. A call that has begun is waited for,
             and undone where it was done; one that hasn't isn't made any more.
-    reason: a text field that takes the code of what failed, or `cancelled`.
+    until:  an instant, such as a field, at which it is given up in the same way unless the pivot is done.
+    reason: a text field that takes the code of what failed, or `cancelled`, or `expired`.
 
     What can't be undone, and a step after the pivot that is refused, waits for a person; the record stays in
     the state of that call. Every other state has the name of its effects: `ship`, `cancel_ship`, `undo_ship`.
     """
-    return Saga(steps, start, done, failed, cancel=cancel, reason=reason)
+    return Saga(steps, start, done, failed, cancel=cancel, until=until, reason=reason)
 
 
 def _task(s: Step) -> Task:
     effect = s.effect if s.retry is None else s.effect.tried(s.retry)
     undo = s.undo if isinstance(s.undo, EffectWord) else None
     return Task(effect, undo, s.when, s.sets, s.place)
+
+
+def _part(
+    place: Place, source: word.State, target: word.State, *, by: Condition | None = None, **rest: Any
+) -> word.Transition:
+    made = word.Transition((source,), target, by, **rest)
+    made.place = place
+    return made
 
 
 def _first_group(steps: tuple[Any, ...]) -> tuple[Any, ...]:

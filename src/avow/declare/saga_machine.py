@@ -27,6 +27,8 @@ CANCEL = "cancel"
 """The command that gives a saga up."""
 CANCELLED = "cancelled"
 """The reason of a saga that was given up."""
+EXPIRED = "expired"
+"""The reason of a saga whose time was over."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +60,13 @@ class Plan:
     done: word.State
     failed: word.State
     cancel: Condition | None
+    until: Any
     reason: Any
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether it may be given up though nothing has failed."""
+        return self.cancel is not None or self.until is not None
 
     @property
     def last_open(self) -> int:
@@ -70,7 +78,7 @@ def undone_by(plan: Plan) -> dict[str, Task]:
     """The steps that may have to be undone, by name."""
     found = dict[str, Task]()
     for index, stage in enumerate(plan.stages[: plan.last_open + 1]):
-        late = plan.cancel is not None and index != plan.pivot
+        late = plan.may_stop and index != plan.pivot
         if index < plan.last_open or len(stage) > 1 or late:
             found |= {task.name: task for task in stage if task.undo is not None}
     return found
@@ -78,7 +86,7 @@ def undone_by(plan: Plan) -> dict[str, Task]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edge:
-    """One way from one state to another. on: None for a cancel."""
+    """One way from one state to another: by an outcome, by a time, or else by a cancel."""
 
     name: str
     source: word.State
@@ -87,6 +95,11 @@ class Edge:
     when: Expression | None
     sets: Mapping[Any, Any]
     place: Place
+    at: Any = None
+
+    @property
+    def asked(self) -> bool:
+        return self.on is None and self.at is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +127,7 @@ class Machine:
                 if index or len(open_) < len(stage):
                     self._state("", open_, owed=self._owed(index))
                 whole = len(open_) == len(stage)
-                if not self._owed(index) and (plan.cancel is not None or not whole):
+                if not self._owed(index) and (plan.may_stop or not whole):
                     self._state("cancel_", open_, withdraw=True)
         for task in self._undone.values():
             self._state("undo_", (task,), owed=True)
@@ -144,9 +157,9 @@ class Machine:
         for edge in edges:
             name = edge.name if alike[edge.name] == 1 else f"{edge.name}_to_{edge.target.name}"
             found[name] = made = word.Transition(
-                (edge.source,), edge.target, self.plan.cancel if edge.on is None else None, on=edge.on,
+                (edge.source,), edge.target, self.plan.cancel if edge.asked else None, on=edge.on, at=edge.at,
                 when=None if edge.when is None else Policy(edge.when), sets=edge.sets,
-                command=CANCEL if edge.on is None else None,
+                command=CANCEL if edge.asked else None,
             )  # fmt: skip
             made.name, made.place = name, edge.place
         return found
@@ -188,10 +201,18 @@ class Machine:
             ways = [Way(waiting)] if waiting is not None else list(self._back(index, others, sure=True))
             yield from self._all(f"{task.name}_failed", state, ways, task.effect.failed, sets, task)
         withdrawing = self._withdrawing(open_)
-        if self.plan.cancel is not None and withdrawing is not None:
-            # Until the pivot has failed nobody knows whether it comes to that.
-            sets = self._because(ast.Const(CANCELLED)) if index != self.plan.pivot else {}
-            yield Edge(f"{state.name}_cancelled", state, withdrawing, None, None, sets, self.place)
+        if withdrawing is not None:
+            yield from self._given_up(index, state, withdrawing)
+
+    def _given_up(self, index: int, state: word.State, withdrawing: word.State) -> Iterator[Edge]:
+        """What happens when somebody gives it up, or its time is over."""
+        plan = self.plan
+        stops = [(plan.cancel, None, CANCELLED), (plan.until, plan.until, EXPIRED)]
+        for given, at, why in stops:
+            if given is not None:
+                # Until the pivot has failed nobody knows whether it comes to that.
+                sets = self._because(ast.Const(why)) if index != plan.pivot else {}
+                yield Edge(f"{state.name}_{why}", state, withdrawing, None, None, sets, self.place, at)
 
     def _late(self, index: int, open_: Stage, state: word.State) -> Iterator[Edge]:
         """What happens after something has gone wrong, while calls are still under way."""

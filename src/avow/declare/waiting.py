@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from avow.declare.machine import at
 from avow.declare.naming import UNKNOWN_NAME
@@ -15,14 +15,17 @@ from avow.model.trigger import OnOutcome, OnTime
 from avow.model.types import UuidType
 
 
-def waiting_mistakes(entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Mistake]:
+def waiting_mistakes(
+    entity: Entity, entities: Mapping[str, Entity], written: Sequence[Transition]
+) -> Iterator[Mistake]:
     """Every call whose outcome would be lost, and every time that can't come."""
     for state in entity.states.values():
         yield from _invoking(entity, state)
     for transition in entity.transitions.values():
         if isinstance(transition.trigger, OnOutcome):
             yield from _outcome(entity, transition, transition.trigger)
-        elif isinstance(transition.trigger, OnTime):
+    for transition in written:
+        if isinstance(transition.trigger, OnTime):
             yield from _time(entity, entities, transition, transition.trigger)
 
 

@@ -23,7 +23,7 @@ class Memory:
     """Records by tenant and key, each at the version that this process committed."""
 
     def __init__(self, system: System) -> None:
-        self._narrow = frozenset(e.name for e in system.entities.values() if _is_narrow(e))
+        self._kept = frozenset(e.name for e in system.entities.values() if _is_narrow(e) and not _asks(e))
         self._held = dict[tuple[str, Key], Record]()
 
     def find(self, tenant: str, key: Key) -> Record | None:
@@ -35,7 +35,7 @@ class Memory:
         place = tenant, record.key
         self._held.pop(place, None)  # so that the oldest stands first
         performers = sum(map(len, record.performers.values()))
-        if record.entity in self._narrow and performers <= PERFORMERS_MAX:
+        if record.entity in self._kept and performers <= PERFORMERS_MAX:
             self._held[place] = record
             if len(self._held) > RECORDS_MAX:
                 del self._held[next(iter(self._held))]
@@ -43,6 +43,11 @@ class Memory:
     def forget(self, tenant: str, key: Key) -> None:
         """Forget a record that has been overtaken."""
         self._held.pop((tenant, key), None)
+
+
+def _asks(entity: Entity) -> bool:
+    """Whether people hold tasks about its records: what they do with one leaves its version alone."""
+    return any(t.task is not None for t in entity.transitions.values())
 
 
 def _is_narrow(entity: Entity) -> bool:

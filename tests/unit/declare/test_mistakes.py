@@ -11,6 +11,7 @@ import avow
 from avow.errors import DeclarationError
 from tests.unit.declare.declarations import SOUND, course, mistakes_of
 from tests.unit.declare.hearing_cases import HEARING
+from tests.unit.declare.people_cases import PEOPLE
 from tests.unit.declare.saga_cases import SAGAS
 from tests.unit.declare.waiting_cases import WAITING
 
@@ -370,6 +371,7 @@ class Seat(Entity):
         "d: float = field()  # <- type-unreadable",
     ),
     **WAITING,
+    **PEOPLE,
     **HEARING,
     **SAGAS,
 }

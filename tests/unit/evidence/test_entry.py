@@ -88,9 +88,11 @@ commands = st.builds(
 )
 performers = st.dictionaries(st.sampled_from(["move", "verify"]), st.lists(texts, max_size=2).map(tuple))
 waits = st.dictionaries(st.sampled_from(["capture", "lapse"]), st.none() | st.tuples(instants, texts, texts))
+asked = st.none() | st.fixed_dictionaries({"acts": st.integers(0, 9), "ends": st.booleans(), "role": texts})
+tasks = st.dictionaries(st.sampled_from(["approve", "check"]), asked)
 steps = st.builds(
     Step, references, st.just(MOVE), st.none() | st.just("open"), values, values,
-    st.none() | performers, st.none() | references, waits,
+    st.none() | performers, st.none() | references, waits, tasks,
 )  # fmt: skip
 
 
@@ -126,6 +128,8 @@ def members_of(command: Command, step: Step, prev: bytes, inline: int) -> dict[s
         header["performers"] = {name: list(subjects) for name, subjects in step.performers.items()}
     if step.waits:
         header["waits"] = {name: waited(wait) for name, wait in step.waits.items()}
+    if step.tasks:
+        header["tasks"] = dict(step.tasks)
     return header
 
 
