@@ -46,7 +46,7 @@ CHANCES: dict[str | Fault, float] = {
     "fail_after": 0.005,
 }
 REPEATED_WEBHOOKS: dict[str | Fault, float] = {"repeat": 0.01}
-WEBHOOK_RETRIES_S = (0.2, 1.0, 2.0, 5.0, 10.0, 20.0)
+WEBHOOK_RETRIES_S = (0.2, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 
 
 def run(data: Path, every: int, kills: int) -> Run:

@@ -42,10 +42,15 @@ class Shop:
 
     async def announce(self, buyer: str = "ann", **given: Any) -> UUID:
         """The same, paid by transfer, which the provider expects now."""
+        order = await self.place_by_transfer(buyer, **given)
+        await self.settle()
+        return order
+
+    async def place_by_transfer(self, buyer: str = "ann", **given: Any) -> UUID:
+        """The same, of which the provider hasn't been told yet."""
         wanted = {"sku": "chair", "quantity": 1, "price": PRICE} | given
         order = await self.s.as_(buyer).do("Order.place_by_transfer", **wanted)
         self.orders.append(order)
-        await self.settle()
         return order
 
     async def coupon(self, limit: int = 1) -> UUID:

@@ -258,7 +258,8 @@ class Order(Entity):
     on_card = invariant((card_cents == 0) | later | ~missing(card), "The rest has to be paid by card.")
     visible = read(by=(actor == buyer) | shopkeeper)
 
-    placed, announced = State(initial=True), State(initial=True)
+    placed, announced = State(initial=True), State(initial=True, invoke=announce_transfer)
+    calling_off = State(invoke=announce_transfer, withdraw=True)
     awaiting, undone = State(), State()
     withdrawing = State(invoke=void_payment, owed=True)
     completed, cancelled = State(final=True), State(final=True)
@@ -280,10 +281,14 @@ class Order(Entity):
         take(self)
         self.later = True
 
-    announce = saga(
-        step(announce_transfer, undo=nothing, sets={payment: announce_transfer.result.id}),
-        start=announced, done=awaiting, failed=undone, cancel=actor == buyer, reason=problem,
-    )  # fmt: skip
+    announce = transition(
+        announced, to=awaiting, on=announce_transfer.done, sets={payment: announce_transfer.result.id}
+    )
+    call_off = transition(announced, to=calling_off, by=actor == buyer, command="cancel")
+    called_off = transition(
+        calling_off, to=undone, on=announce_transfer.done, sets={payment: announce_transfer.result.id}
+    )
+    not_announced = transition([announced, calling_off], to=undone, on=announce_transfer.failed)
     pay = transition(awaiting, to=placed, on=arrived, match=arrived.data.reference)
     reject = transition(awaiting, to=undone, on=rejected, match=rejected.data.reference)
     lapse = transition(awaiting, to=undone, after=UNPAID)

@@ -206,6 +206,20 @@ async def test_a_transfer_that_arrives_carries_the_order_out_however_often_it_is
     await b.check()
 
 
+@pytest.mark.parametrize("point", ["arrival", "reply"])
+async def test_a_transfer_that_is_called_off_while_it_is_announced_is_let_go(b: Shop, point: str) -> None:
+    await b.ask(b.outside.behave, "payment", "authorize", script=[Fault("hold", at=point)])
+    order = await b.place_by_transfer()
+    working = asyncio.create_task(b.s.work())
+    await b.ask(b.outside.wait_held)
+    await b.cancel(order)
+    await b.ask(b.outside.release)
+    await working
+    await b.settle()
+    assert await b.state(order) == "cancelled"
+    await b.check()
+
+
 async def test_a_message_without_a_transfer_carries_nothing_out(b: Shop) -> None:
     order = await b.announce()
     await _tell(b, order)
