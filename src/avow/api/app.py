@@ -22,13 +22,15 @@ from avow.api.exchange import JSON_LINE, Exchange, Response, body_limit
 from avow.api.openapi import document_bytes
 from avow.api.queries import Queries
 from avow.api.routes import METHODS, Match, Operation, Resource, Route, Routes
+from avow.api.subscriptions import Subscribers
 from avow.engine.execute import Engine
 from avow.engine.hearing import Hearing
 from avow.engine.identifier import new_id_text
+from avow.engine.publishing import Telling
 from avow.engine.work_inside import WorkInside
 from avow.engine.worker import OpenHttp
 from avow.errors import EnvironmentFault, Problem, ProblemError, reject
-from avow.model.system import System, waits
+from avow.model.system import System, publishes, waits
 from avow.store.faults import fault_of
 from avow.store.pool import Pool, connect
 from avow.store.queue import Queue
@@ -59,18 +61,20 @@ class Application:
     trust:  whose credentials are believed.
     http:   makes the clients of calls to the outside; None: no work is done here, but by `avow work`.
     senders: the secrets of those who send events, by their names.
+    private_subscribers: whether those who are told of events may be in a private network.
     """
 
     def __init__(
         self, system: System, url: str, secret: bytes, trust: Trust, http: OpenHttp | None = None,
-        senders: Mapping[str, Secrets] = NO_SENDERS,
+        senders: Mapping[str, Secrets] = NO_SENDERS, private_subscribers: bool = False,
     ) -> None:  # fmt: skip
         self.system = system
         self._url, self._pool = url, Pool(url)
         self._engine = Engine(system, self._pool, problem_body)
         self._work: WorkInside | None = None
-        if http is not None and waits(system):
-            self._work = WorkInside(system, self._engine, url, http)
+        telling = Telling(hmac.digest(secret, b"avow subscriptions", "sha256"), private_subscribers)
+        if http is not None and (waits(system) or publishes(system)):
+            self._work = WorkInside(system, self._engine, url, http, telling)
         self._routes = Routes(system)
         self._started = False
         self._starting: asyncio.Task[None] | None = None
@@ -79,11 +83,14 @@ class Application:
         self._authenticator = Authenticator(trust, self._reads)
         self._limit, self._body_limit = TimeLimit(REQUEST_S_MAX), body_limit()
         self._handlers = self._make_handlers(hmac.digest(secret, b"avow cursors", "sha256"))
+        subscribers = Subscribers(system, self._pool, telling)
         hearing = Hearing(system, self._engine, self._reads, Queue(system, self._pool))
         for route in self._routes:
             if route.sender is not None:
                 secrets = senders.get(route.sender.name, {})
                 self._handlers[route] = Door(route.sender, secrets, hearing).answer
+            elif route.operation is Operation.SUBSCRIPTION:
+                self._handlers[route] = subscribers.handler(route)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one connection's worth of ASGI: a request, or the server's own start and end."""
@@ -188,7 +195,7 @@ class Application:
             return await self._page(exchange, match, route)
         exchange.record = match.id
         exchange.demand_framing()
-        if route.transitions:
+        if route.transitions or (route.operation is Operation.SUBSCRIPTION and route.method == "POST"):
             exchange.demand_media_type()
         if not self._started:
             await self.start()

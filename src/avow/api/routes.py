@@ -18,7 +18,7 @@ from avow.api.reach import possible
 from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Transition
 from avow.model.sender import Sender
-from avow.model.system import System
+from avow.model.system import System, publishes
 
 
 class Operation(StrEnum):
@@ -32,6 +32,7 @@ class Operation(StrEnum):
     COMMAND = "command"
     OPENAPI = "openapi"
     EVENT = "event"
+    SUBSCRIPTION = "subscription"
     PROBLEM = "problem"
     HEALTH = "health"
     READY = "ready"
@@ -89,6 +90,14 @@ _PAGES: Final = (
     ("/readyz", Operation.READY),
 )
 _PROBLEM: Final = "/problems/{code}"
+VERBS: Final = ("pause", "resume", "rotate", "replay", "delete")
+"""What can be done with a subscription, each by a POST to its own address."""
+_SUBSCRIPTIONS: Final = (
+    Route("GET", "/subscriptions", Operation.SUBSCRIPTION),
+    Route("POST", "/subscriptions", Operation.SUBSCRIPTION),
+    Route("GET", "/subscriptions/{id}", Operation.SUBSCRIPTION),
+    *(Route("POST", f"/subscriptions/{{id}}/{verb}", Operation.SUBSCRIPTION) for verb in VERBS),
+)
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
@@ -154,7 +163,7 @@ class Routes:
             self._fixed[resource.template] = resource
             return
         entity = next(iter(resource.routes.values())).entity
-        plural = "" if entity is None else entity.plural
+        plural = resource.template.split("/")[1] if entity is None else entity.plural
         verb = resource.template.partition("{id}")[2]
         if not verb:
             self._records[plural] = resource
@@ -179,6 +188,8 @@ def _routes(system: System) -> Iterator[Route]:
         yield from _routes_of(entity)
     for sender in system.senders.values():
         yield Route("POST", f"/events/{sender.name}", Operation.EVENT, sender=sender)
+    if publishes(system):
+        yield from _SUBSCRIPTIONS
     for template, operation in _PAGES:
         yield Route("GET", template, operation)
 

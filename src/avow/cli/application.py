@@ -22,4 +22,5 @@ def application(system: System, environment: Mapping[str, str], *, development: 
     def http(effect: Effect, work: Work, key: str) -> Http:
         return outside.http(key=key, deadline=time.monotonic() + effect.timeout_s)
 
-    return Application(system, settings.database_url, settings.secret, settings.trust, http, secrets)
+    private = development or environment.get("AVOW_PRIVATE_SUBSCRIBERS") == "1"
+    return Application(system, settings.database_url, settings.secret, settings.trust, http, secrets, private)

@@ -8,6 +8,7 @@ from avow.declare.hearing import hearing_mistakes
 from avow.declare.machine import at, machine_mistakes
 from avow.declare.naming import UNKNOWN_NAME
 from avow.declare.overlap import can_both_hold
+from avow.declare.publishing import publishing_mistakes
 from avow.declare.rules import rule_mistakes
 from avow.declare.typing import Reader, Unbuilt, condition_faults, fits
 from avow.declare.waiting import waiting_mistakes
@@ -32,6 +33,7 @@ def check_entities(entities: Mapping[str, Entity], unsure: set[str]) -> list[Mis
             found.extend(machine_mistakes(entity))
             found.extend(waiting_mistakes(entity, entities))
             found.extend(hearing_mistakes(entity, entities))
+        found.extend(publishing_mistakes(entity))
         faulty = set[str]()
         found.extend(_conditions(entity, entities, faulty))
         found.extend(_assigned(entity, entities))

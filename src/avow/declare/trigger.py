@@ -50,7 +50,8 @@ def read_trigger(notes: Notes, name: str, w: word.Transition) -> Trigger | None:
         notes.note(w.place, "trigger-twice", detail, "Keep one; write a transition for each of them.")
     if w.match is not None and not isinstance(w.on, EventWord):
         notes.note(w.place, "match-unreadable", f"`{name}` matches, but no event", "Write on=EVENT as well.")
-    if w.on is not None and not isinstance(w.on, EventWord | OutcomeWord):
+    on: Any = w.on
+    if on is not None and not isinstance(on, EventWord | OutcomeWord):
         mend = "Write on=EFFECT.done, or on=SENDER.event(...)."
         notes.note(w.place, "trigger-unreadable", f"`{name}` waits for something that isn't known", mend)
         return None

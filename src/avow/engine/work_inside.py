@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from avow.engine.execute import Engine
+from avow.engine.publishing import Telling
 from avow.engine.worker import OpenHttp, Worker
 from avow.model.system import System
 from avow.store.pool import Pool
@@ -16,7 +17,10 @@ CONNECTIONS_MAX = 2
 class WorkInside:
     """A worker on a running event loop, from `start` to `close`."""
 
-    def __init__(self, system: System, engine: Engine, url: str, http: OpenHttp) -> None:
+    def __init__(
+        self, system: System, engine: Engine, url: str, http: OpenHttp, telling: Telling | None = None
+    ) -> None:
+        self._telling = telling
         self._system, self._engine, self._url, self._http = system, engine, url, http
         self._pool = Pool(url, CONNECTIONS_MAX)
         self.worker: Worker | None = None
@@ -24,7 +28,7 @@ class WorkInside:
 
     def start(self) -> None:
         """Begin to work."""
-        self.worker = Worker(self._system, self._engine, self._pool, self._url, self._http)
+        self.worker = Worker(self._system, self._engine, self._pool, self._url, self._http, self._telling)
         self._engine.when_work = self.worker.wake
         self._running = asyncio.create_task(self.worker.run())
 

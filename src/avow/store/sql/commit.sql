@@ -191,6 +191,9 @@ BEGIN
     IF waiting THEN
         written := avow.put_work(p_tenant, entries, p_now);
     END IF;
+    IF kinds && ARRAY[@{publishing}]::text[] THEN
+        written := avow.put_deliveries(p_tenant, entries, p_now);
+    END IF;
     IF kinds && ARRAY[@{hearing}]::text[] THEN
         written := avow.wake_events(p_tenant, entries, p_now);
     END IF;

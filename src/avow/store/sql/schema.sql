@@ -130,6 +130,23 @@ CREATE INDEX work_line ON avow.work (destination, line, work) WHERE line <> '';
 CREATE INDEX work_topic ON avow.work (topic) WHERE topic <> '';
 CREATE INDEX work_stuck ON avow.work (tenant, destination) WHERE stuck IS NOT NULL;
 
+-- Who is told of what happens. Secrets aren't kept: each follows from the service's own, the id and the generation;
+-- the generation before signs as well until previous_until. rotated_by: the request that made the last one.
+CREATE TABLE avow.subscription (
+    id             uuid PRIMARY KEY,
+    tenant         text NOT NULL,
+    subject        text NOT NULL,
+    url            text NOT NULL,
+    types          text[] NOT NULL,
+    state          text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'paused', 'disabled')),
+    reason         text NOT NULL DEFAULT '',
+    generation     integer NOT NULL DEFAULT 1,
+    previous_until timestamptz,
+    rotated_by     uuid,
+    created_at     timestamptz NOT NULL DEFAULT avow.now()
+);
+CREATE INDEX subscription_of ON avow.subscription (tenant, id);
+
 -- Limits that all workers share: pauses, and how many calls may begin now.
 CREATE TABLE avow.destination (
     destination text PRIMARY KEY,
@@ -170,7 +187,7 @@ CREATE TABLE avow.api_key (
 DO $$
 DECLARE relation text;
 BEGIN
-    FOREACH relation IN ARRAY ARRAY['audit', 'payload', 'idempotency', 'refusal', 'work', 'attempt'] LOOP
+    FOREACH relation IN ARRAY ARRAY['audit', 'payload', 'idempotency', 'refusal', 'work', 'attempt', 'subscription'] LOOP
         EXECUTE format('ALTER TABLE avow.%I ENABLE ROW LEVEL SECURITY', relation);
         EXECUTE format('ALTER TABLE avow.%I FORCE ROW LEVEL SECURITY', relation);
         EXECUTE format('CREATE POLICY tenant ON avow.%I USING (tenant = avow.tenant())', relation);
@@ -188,8 +205,8 @@ CREATE POLICY owner_works ON avow.work FOR UPDATE TO @{owner} USING (current_set
 CREATE POLICY owner_ends ON avow.work FOR DELETE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_tries ON avow.attempt FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 
-GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.destination TO @{application};
-GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.destination TO @{reader};
+GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.destination, avow.subscription TO @{application};
+GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.destination, avow.subscription TO @{reader};
 
 -- An API key by its public id; the application never sees the table.
 CREATE FUNCTION avow.find_api_key(p_id text)
