@@ -11,6 +11,7 @@ import avow
 from avow.errors import DeclarationError
 from tests.unit.declare.declarations import SOUND, course, mistakes_of
 from tests.unit.declare.hearing_cases import HEARING
+from tests.unit.declare.publishing_cases import PUBLISHING
 from tests.unit.declare.waiting_cases import WAITING
 
 CASES: dict[str, str] = {
@@ -370,6 +371,7 @@ class Seat(Entity):
     ),
     **WAITING,
     **HEARING,
+    **PUBLISHING,
 }
 
 

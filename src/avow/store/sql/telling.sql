@@ -16,11 +16,11 @@ SELECT id, tenant, subject, url, types, state, reason, generation, previous_unti
 FROM avow.rotate_subscription($1, $2, $3, $4)
 
 -- name: drop
--- End it.
+-- End a subscription, with what is still to be told.
 SELECT avow.drop_subscription($1, $2)
 
 -- name: replay
--- Tell it again.
+-- Tell a subscription again of everything since an instant.
 SELECT avow.replay_subscription($1, $2, $3, $4)
 
 -- name: deliverable
