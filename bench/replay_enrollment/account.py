@@ -1,29 +1,22 @@
-"""Settling the account: what was acknowledged against what the database holds, asked of it by SQL.
-
-It must never ask through the product: a fault there would vouch for itself.
-"""
+"""Settling the account of the replay: ends, places, audit entries."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
-from avow.store.driver import Connection, connect
-from bench.replay_enrollment.replay import Step, Tally
+from avow.model.system import System
+from avow.store.driver import Connection
+from bench.replay.account import Entries, check_entries, compare_ends, open_database
+from bench.replay.sending import Step, Tally
 
 CAUSED = {"approve": "take_seat", "leave": "give_back_seat"}
 """Which steps of a course an accepted step of an enrollment brings with it."""
-SHOWN_MAX = 10
-CONNECT_S_MAX = 10.0
-STATEMENT_S_MAX = 120.0
 
 STATES = """
 SELECT course.title, enrollment.applicant, enrollment.state
 FROM enrollment.enrollments enrollment JOIN enrollment.courses course ON course.id = enrollment.course
-"""
-ENTRIES = """
-SELECT kind, id, version, convert_from(header, 'UTF8')::jsonb ->> 'transition' AS transition FROM avow.audit
 """
 OVERSOLD = """
 WITH approved AS (
@@ -41,24 +34,15 @@ WHERE course.taken > course.seats OR approved.places > course.seats OR highest.t
 
 
 @dataclass
-class Account:
+class Account(Entries):
     """What doesn't add up, by its sort; all of it is zero or empty when it does.
 
-    lost:       acknowledged steps that the audit log doesn't hold.
-    missing:    audit entries fewer than the acknowledged steps make.
-    doubled:    audit entries more than the acknowledged steps make.
     oversold:   courses that had, at any time, more places taken than seats, or whose count is wrong.
     wrong_ends: applications that aren't in the state that the file demands, or aren't there at all.
     """
 
-    lost: int = 0
-    missing: int = 0
-    doubled: int = 0
     oversold: int = 0
     wrong_ends: int = 0
-    entries: int = 0
-    entries_expected: int = 0
-    examples: list[str] = field(default_factory=list[str])
 
     @property
     def adds_up(self) -> bool:
@@ -69,35 +53,25 @@ class Account:
         """Everything, for the result."""
         return asdict(self)
 
-    def note(self, text: str) -> None:
-        """Keep an example of what is wrong, if there aren't enough."""
-        if len(self.examples) < SHOWN_MAX:
-            self.examples.append(text)
-
 
 def entries_expected(accepted: list[Step]) -> Counter[tuple[str, str]]:
-    """How many audit entries the acknowledged steps make, by (kind, transition)."""
-    expected = Counter((step.kind, step.transition) for step in accepted)
+    """How many audit entries the acknowledged steps make, by (kind, command)."""
+    expected = Counter((step.kind, step.command) for step in accepted)
     for step in accepted:
-        if step.transition in CAUSED:
-            expected["Course", CAUSED[step.transition]] += 1
+        if step.command in CAUSED:
+            expected["Course", CAUSED[step.command]] += 1
     return expected
 
 
-async def open_database(url: str) -> Connection:
-    """A connection that may take its time."""
-    return await connect(url, timeout_s=CONNECT_S_MAX, statement_s=STATEMENT_S_MAX, settings={})
-
-
 async def settle(
-    admin_url: str, tally: Tally, ends: Mapping[tuple[str, str], str]
+    admin_url: str, system: System, tally: Tally, ends: Mapping[tuple[str, str], str]
 ) -> tuple[Account, Counter[str]]:
     """The account, and the count of applications in each state."""
     connection = await open_database(admin_url)
     try:
         account = Account()
         states = await _check_ends(connection, account, ends)
-        await _check_entries(connection, account, tally)
+        await check_entries(connection, system, account, tally.accepted, entries_expected(tally.accepted))
         for row in await connection.fetch(OVERSOLD):
             account.oversold += 1
             account.note(f"oversold or miscounted: {dict(row)}")
@@ -111,27 +85,5 @@ async def _check_ends(
 ) -> Counter[str]:
     rows = await connection.fetch(STATES)
     found = {(row["title"], row["applicant"]): row["state"] for row in rows}
-    for name in found.keys() | ends.keys():
-        if found.get(name) != ends.get(name):
-            account.wrong_ends += 1
-            account.note(f"{'/'.join(name)} is {found.get(name)}, and the file demands {ends.get(name)}")
-    account.wrong_ends += len(rows) - len(found)
+    account.wrong_ends = compare_ends(account, found, ends) + len(rows) - len(found)
     return Counter(row["state"] for row in rows)
-
-
-async def _check_entries(connection: Connection, account: Account, tally: Tally) -> None:
-    rows = await connection.fetch(ENTRIES)
-    held = {Step(row["kind"], row["id"], row["version"], row["transition"]) for row in rows}
-    for step in tally.accepted:
-        if step not in held:
-            account.lost += 1
-            account.note(f"acknowledged and not in the log: {step}")
-    found = Counter((row["kind"], row["transition"]) for row in rows)
-    expected = entries_expected(tally.accepted)
-    for kind in found.keys() | expected.keys():
-        difference = found[kind] - expected[kind]
-        account.doubled += max(difference, 0)
-        account.missing += max(-difference, 0)
-        if difference:
-            account.note(f"{found[kind]} entries of {'.'.join(kind)}, and {expected[kind]} were acknowledged")
-    account.entries, account.entries_expected = len(rows), expected.total()

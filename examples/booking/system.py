@@ -1,13 +1,13 @@
 """A booking backend: rooms that are let to one party at a time, and tours with a waiting list."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from avow import Entity, State, Subject, actor, authenticated, create, exclude, field, internal, invariant
-from avow import now, quota, read, ref, role, system, transition
+from avow import Entity, State, Subject, actor, authenticated, create, days, exclude, field, internal
+from avow import invariant, minutes, now, quota, read, ref, role, seconds, system, transition
 
 desk = role("desk")
 
-HOLD = timedelta(minutes=30)
+HOLD = minutes(30)
 """How long a room or a place is kept for somebody who hasn't confirmed."""
 
 
@@ -49,7 +49,8 @@ class Booking(Entity):
     lapse = transition(held, to=lapsed, after=HOLD)
     cancel = transition([held, confirmed], to=cancelled, by=(actor == guest) | desk)
     check_in = transition(confirmed, to=staying, by=desk, when=now < leaves)
-    miss = transition(confirmed, to=missed, at=arrives + timedelta(days=1))
+    miss = transition(confirmed, to=missed, at=arrives + days(1))
+    note_absence = transition(confirmed, to=missed, by=desk)
     check_out = transition(staying, to=departed, by=desk)
 
 
@@ -70,7 +71,7 @@ class Tour(Entity):
     open, over = State(initial=True), State(final=True)
 
     offer = create(open, by=desk, sets=[title, places, starts])
-    end = transition(open, to=over, at=starts + timedelta(days=1))
+    end = transition(open, to=over, at=starts + days(1))
 
     @transition(open, to=open, by=internal)
     def line_up(self, people: int) -> None:
@@ -105,8 +106,8 @@ class Party(Entity):
         self.turn = self.tour.asked
 
     its_turn = turn <= tour.places + tour.given_back
-    step_up = transition(waiting, to=held, after=timedelta(0), when=its_turn, uses=tour)
-    move_up = transition(waiting, to=held, every=timedelta(minutes=1), when=its_turn, uses=tour)
+    step_up = transition(waiting, to=held, after=seconds(0), when=its_turn, uses=tour)
+    move_up = transition(waiting, to=held, every=minutes(1), when=its_turn, uses=tour)
     confirm = transition(held, to=coming, by=actor == leader)
     check = transition(coming, to=came, by=desk)
 

@@ -63,6 +63,17 @@ async def test_who_does_not_come_is_missed_a_day_later_and_who_came_is_not(s: St
     assert (await _state(s, here), await _state(s, away)) == ("staying", "missed")
 
 
+async def test_the_desk_may_know_sooner_that_nobody_comes_and_lets_the_room_again(s: Stage) -> None:
+    room = await _room(s)
+    away = await _held(s, room, "ann", 1, 3)
+    await s.as_("ann").do("Booking.confirm", away)
+    await s.as_("dan", "desk").do("Booking.note_absence", away)
+    await _held(s, room, "bob", 2, 2)
+    await s.advance(days=2)
+    assert await _state(s, away) == "missed"
+    assert not [work for work in await s.waiting() if work["id"] == away], "the time has nothing left to do"
+
+
 async def test_a_party_larger_than_the_beds_is_refused(s: Stage) -> None:
     room = await _room(s)
     with pytest.raises(Refused, match="guard-failed"):

@@ -6,6 +6,7 @@ These are the words of a declaration; see docs/reference/declaration.md for each
 from __future__ import annotations
 
 from avow.declare.build import system
+from avow.declare.delay import calendar, days, hours, minutes, seconds, weeks
 from avow.declare.effect import Call, backoff, effect, forever
 from avow.declare.expression import (
     Policy,
@@ -21,6 +22,7 @@ from avow.declare.expression import (
     opaque,
     role,
 )
+from avow.declare.saga import nothing, parallel, saga, step
 from avow.declare.sender import hmac_signature, sender, standard_webhooks, stripe_signature
 from avow.declare.surface import (
     Entity,
@@ -62,7 +64,9 @@ __all__ = [
     "actor",
     "authenticated",
     "backoff",
+    "calendar",
     "create",
+    "days",
     "effect",
     "everybody",
     "exclude",
@@ -70,15 +74,19 @@ __all__ = [
     "forever",
     "given",
     "hmac_signature",
+    "hours",
     "in_state",
     "internal",
     "invariant",
     "limits",
+    "minutes",
     "missing",
     "not_",
+    "nothing",
     "now",
     "one_of",
     "opaque",
+    "parallel",
     "performed",
     "publish",
     "quota",
@@ -86,10 +94,14 @@ __all__ = [
     "ref",
     "refuse",
     "role",
+    "saga",
+    "seconds",
     "sender",
     "standard_webhooks",
+    "step",
     "stripe_signature",
     "system",
     "transition",
     "unique",
+    "weeks",
 ]

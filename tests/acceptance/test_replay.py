@@ -17,13 +17,15 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from avow.model.system import System
 from avow.store import cluster
-from bench.replay_enrollment.__main__ import data_file
+from bench.replay.clients import Clients
+from bench.replay.sending import CLIENTS, Tally
+from bench.replay_enrollment.__main__ import DATA
 from bench.replay_enrollment.account import settle
-from bench.replay_enrollment.clients import Clients
 from bench.replay_enrollment.expected import end_states
 from bench.replay_enrollment.registrations import read_registrations
-from bench.replay_enrollment.replay import CLIENTS, Replay, Tally
+from bench.replay_enrollment.replay import Replay
 from bench.replay_enrollment.run import FAULTS, TARGET, replay_rows
 from examples.demo.declared import Declared
 
@@ -76,7 +78,7 @@ def test_a_full_course_refuses_until_a_place_is_given_back(tmp_path: Path) -> No
     assert end_states(path, 1)["B-J", "50"] == "approved"
 
 
-@pytest.mark.skipif(not data_file().is_file(), reason=f"{data_file()} isn't there: set AVOW_DATA")
+@pytest.mark.skipif(not DATA.is_file(), reason=f"{DATA} isn't there: set AVOW_DATA")
 def test_two_thousand_real_registrations_survive_copies_and_crashes(tmp_path: Path) -> None:
     result = tmp_path / "result.json"
     said = subprocess.run(
@@ -90,7 +92,7 @@ def test_two_thousand_real_registrations_survive_copies_and_crashes(tmp_path: Pa
             str(result),
         ],
         cwd=ROOT,
-        env=os.environ | {"AVOW_DATA": str(data_file().parents[1])},
+        env=os.environ | {"AVOW_DATA": str(DATA.parents[1])},
         capture_output=True,
         text=True,
         timeout=RUN_TIMEOUT_S,
@@ -150,6 +152,7 @@ class Replayed:
     """A finished replay whose database is still there."""
 
     admin_url: str
+    system: System
     tally: Tally
     ends: dict[tuple[str, str], str]
 
@@ -167,7 +170,7 @@ def replayed(small_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Gene
     try:
         declared.start()
         _, tally, _, _ = asyncio.run(replay_rows(declared, small_file, 1, kills=1))
-        yield Replayed(declared.admin_url, tally, end_states(small_file, 1))
+        yield Replayed(declared.admin_url, declared.system, tally, end_states(small_file, 1))
     finally:
         declared.stop()
         cluster.destroy(home)
@@ -185,19 +188,19 @@ SELECT tenant, kind, id, version + 1, header, hash FROM avow.audit WHERE entry =
 
 def test_the_account_finds_what_does_not_add_up(replayed: Replayed) -> None:
     """Planted one after the other: a forged entry, a removed one, a moved record, a place too many."""
-    account, _ = asyncio.run(settle(replayed.admin_url, replayed.tally, replayed.ends))
+    account, _ = asyncio.run(settle(replayed.admin_url, replayed.system, replayed.tally, replayed.ends))
     assert account.adds_up, account.examples
 
     async def plant() -> None:
         await replayed.execute(FORGED)
-        account, _ = await settle(replayed.admin_url, replayed.tally, replayed.ends)
+        account, _ = await settle(replayed.admin_url, replayed.system, replayed.tally, replayed.ends)
         assert (account.doubled, account.lost) == (1, 0)
         await replayed.execute(f"DELETE FROM avow.audit WHERE entry = {LAST_APPROVAL}")
         await replayed.execute(f"DELETE FROM avow.audit WHERE entry = {LAST_APPROVAL}")
-        account, _ = await settle(replayed.admin_url, replayed.tally, replayed.ends)
+        account, _ = await settle(replayed.admin_url, replayed.system, replayed.tally, replayed.ends)
         assert (account.missing, account.lost) == (1, 1)
         await replayed.execute("UPDATE enrollment.enrollments SET state = 'approved' WHERE state = 'draft'")
-        account, _ = await settle(replayed.admin_url, replayed.tally, replayed.ends)
+        account, _ = await settle(replayed.admin_url, replayed.system, replayed.tally, replayed.ends)
         assert (account.wrong_ends, account.oversold) == (1, 1)
 
     asyncio.run(plant())

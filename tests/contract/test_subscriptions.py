@@ -140,9 +140,9 @@ def test_only_whom_the_declaration_lets_sees_or_makes_subscriptions(office: Tena
     assert code_of(office.nobody.get("/subscriptions")) == "unauthenticated"
 
 
-def test_a_neighbours_subscription_is_not_there(office: Tenancy, partner: Caller, _office: Server) -> None:
+def test_a_neighbours_subscription_is_not_there(office: Tenancy, partner: Caller) -> None:
     made = _subscribe(partner)
-    neighbour = _office.tenancy().actor("partner", "integrator")
+    neighbour = office.server.tenancy().actor("partner", "integrator")
     assert neighbour.get("/subscriptions").json() == {"items": []}
     assert code_of(neighbour.get(f"/subscriptions/{made['id']}")) == "not-found"
     for verb in ("pause", "resume", "rotate", "delete"):

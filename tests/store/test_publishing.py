@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -26,8 +27,10 @@ from tests.acceptance.polling import until
 from tests.fix_database import MakeDatabase
 from tests.receiver import Receiver, receiving
 from tests.store.invoice import invoices
+from tests.waiting import WAITS
 
 ROOT = b"r" * 32
+WAITING = f"SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND {WAITS}"
 ALL = ("Invoice.send", "Invoice.correct", "Invoice.pay")
 
 
@@ -35,9 +38,9 @@ class Office:
     """A database of invoices, with subscribers, and a worker that is stepped by hand."""
 
     def __init__(
-        self, system: System, url: str, admin: Connection, receiver: Receiver, private: bool
+        self, system: System, url: str, admin_url: str, admin: Connection, receiver: Receiver, private: bool
     ) -> None:
-        self.admin, self.receiver = admin, receiver
+        self.admin, self.receiver, self.url = admin, receiver, admin_url
         self.pool = Pool(url)
         self.engine = Engine(system, self.pool, lambda problem, command_id: b"{}")
         self.queue = Queue(system, self.pool)
@@ -106,7 +109,7 @@ def office(database: MakeDatabase) -> MakeOffice:
         async with AsyncExitStack() as stack:
             receiver = await stack.enter_async_context(receiving())
             admin = await connect(made.admin_url)
-            office = Office(system, made.application_url, admin, receiver, private)
+            office = Office(system, made.application_url, made.admin_url, admin, receiver, private)
             try:
                 yield office
             finally:
@@ -270,6 +273,29 @@ async def test_nothing_is_lost_or_out_of_order_while_commands_and_replays_run_at
         await o.settle()
         for record in records:
             assert o.of(record) == [2, 3, 4, 5]
+
+
+async def test_a_replay_comes_before_or_after_a_command_and_never_between(office: MakeOffice) -> None:
+    """What a command under way has to tell is told after what the replay tells of the same record."""
+    async with office() as o:
+        which = await o.subscribe()
+        record = await o.sent()
+        entry = {"kind": "Invoice", "transition": "pay", "id": str(record), "ver": 3, "request": "r"}
+        command = await connect(o.url)
+        await command.execute("BEGIN")
+        await command.execute(
+            "SELECT avow.put_deliveries('main', ARRAY[$1]::jsonb[], now())", json.dumps(entry)
+        )
+        replay = asyncio.create_task(o.subscriptions.replay("main", which, datetime(2020, 1, 1, tzinfo=UTC)))
+
+        async def waits_or_is_done() -> bool | None:
+            return replay.done() or await o.admin.fetchval(WAITING) or None
+
+        await until(waits_or_is_done, "the replay has met the command")
+        await command.execute("COMMIT")
+        await command.close()
+        await replay
+        assert [work["version"] for work in await o.work()] == [2, 3]
 
 
 async def test_two_secrets_sign_while_one_replaces_the_other(office: MakeOffice) -> None:

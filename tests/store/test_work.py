@@ -173,6 +173,22 @@ async def test_a_stale_worker_changes_nothing(shop: MakeShop, outside: Outside) 
         assert (row["receipt"], row["version"]) == ("first", 3)
 
 
+async def test_a_worker_whose_lease_has_ended_settles_nothing_while_another_one_is_at_it(
+    shop: MakeShop, outside: Outside
+) -> None:
+    async with shop() as s:
+        outside.answers = [Receipt("late", 5), Receipt("second", 5)]
+        record = await s.capturing()
+        slow, quick = s.another(), s.another()
+        (taken,) = await slow._queue.take(["capture"], 15.0, 10)  # pyright: ignore[reportPrivateUsage]
+        await s.admin.execute("UPDATE avow.work SET ready_at = now()")
+        (again,) = await quick._queue.take(["capture"], 15.0, 10)  # pyright: ignore[reportPrivateUsage]
+        await slow._do(taken)  # pyright: ignore[reportPrivateUsage]
+        assert (slow.counts["stale"], (await s.row(record))["state"]) == (1, "capturing")
+        await quick._do(again)  # pyright: ignore[reportPrivateUsage]
+        assert (await s.row(record))["receipt"] == "second"
+
+
 async def test_a_cancelled_call_that_has_not_begun_is_not_made(shop: MakeShop, outside: Outside) -> None:
     async with shop() as s:
         record = await s.capturing()

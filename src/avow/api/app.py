@@ -26,17 +26,17 @@ from avow.api.subscriptions import Subscribers
 from avow.engine.execute import Engine
 from avow.engine.hearing import Hearing
 from avow.engine.identifier import new_id_text
-from avow.engine.publishing import Telling
+from avow.engine.outside import Destination
+from avow.engine.publishing import telling_of
 from avow.engine.work_inside import WorkInside
-from avow.engine.worker import OpenHttp
 from avow.errors import EnvironmentFault, Problem, ProblemError, reject
 from avow.model.system import System, publishes, waits
 from avow.store.faults import fault_of
-from avow.store.pool import Pool, connect
+from avow.store.pool import Pool
 from avow.store.queue import Queue
 from avow.store.reads import Reads
 from avow.store.retention import keep_forgetting
-from avow.store.rights import demand_application_rights, demand_boundary, demand_running_clock
+from avow.store.rights import demand_fit
 
 REQUEST_S_MAX = 30.0
 """How long one request may take, its body included."""
@@ -59,22 +59,24 @@ class Application:
     system: what is served. url: the database, with a login of the application role.
     secret: at least 32 bytes that all processes share; seals cursors.
     trust:  whose credentials are believed.
-    http:   makes the clients of calls to the outside; None: no work is done here, but by `avow work`.
+    destinations: where calls to the outside go, by name, with their credentials.
     senders: the secrets of those who send events, by their names.
+    works:  whether calls are made and times come here; elsewhere by `avow work`, or by another server.
     private_subscribers: whether those who are told of events may be in a private network.
     """
 
     def __init__(
-        self, system: System, url: str, secret: bytes, trust: Trust, http: OpenHttp | None = None,
-        senders: Mapping[str, Secrets] = NO_SENDERS, private_subscribers: bool = False,
+        self, system: System, url: str, secret: bytes, trust: Trust, *,
+        destinations: Mapping[str, Destination] | None = None,
+        senders: Mapping[str, Secrets] = NO_SENDERS, works: bool = True, private_subscribers: bool = False,
     ) -> None:  # fmt: skip
         self.system = system
         self._url, self._pool = url, Pool(url)
         self._engine = Engine(system, self._pool, problem_body)
         self._work: WorkInside | None = None
-        telling = Telling(hmac.digest(secret, b"avow subscriptions", "sha256"), private_subscribers)
-        if http is not None and (waits(system) or publishes(system)):
-            self._work = WorkInside(system, self._engine, url, http, telling)
+        telling = telling_of(secret, private=private_subscribers)
+        if works and (waits(system) or publishes(system)):
+            self._work = WorkInside(system, self._engine, url, destinations or {}, telling)
         self._routes = Routes(system)
         self._started = False
         self._starting: asyncio.Task[None] | None = None
@@ -139,13 +141,7 @@ class Application:
         return made
 
     async def _start(self) -> None:
-        connection = await connect(self._url)
-        try:
-            await demand_application_rights(connection, self.system)
-            await demand_boundary(connection, self.system)
-            await demand_running_clock(connection)
-        finally:
-            await connection.close()
+        await demand_fit(self._url, self.system)
         self._housekeeping = asyncio.create_task(keep_forgetting(self._pool))
         if self._work is not None:
             self._work.start()

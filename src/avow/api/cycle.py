@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable
-from types import CoroutineType
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -37,12 +36,17 @@ class Cycle(RequestResponseCycle):
         problem = Problem("internal-error", "The server failed to answer.")
         await send_answer(problems.answer(problem, request_id, self.scope["root_path"]), self.send)
 
-    def receive(self) -> CoroutineType[Any, Any, Any]:
+    async def receive(self) -> Any:
         """What comes next of the request. Who reads on after the head of its answer has sent that head."""
         if self._head:
             self.transport.write(self._head)
             self._head = b""
-        return super().receive()
+        ended = self.response_complete or self.disconnected or not self.message_event.is_set()
+        if ended or self.more_body or self.waiting_for_100_continue:
+            return await super().receive()
+        self.message_event.clear()  # all of the request is here, as nearly always: nobody has to wait
+        body, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(self, message: Any) -> None:
         """Take one message of the application; the head waits for the first of the body, as ASGI asks."""

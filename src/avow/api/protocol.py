@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 import httptools
 from uvicorn import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from avow.api import headers, problems
@@ -56,6 +57,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     limits: ClassVar[WireLimits] = WireLimits()
     app: Any
+    url: bytes
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -68,6 +70,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._discarded_bytes = 0
         self._deaf = False  # nothing more is read from this connection
         self._refusal: Problem | None = None
+        self._idle_since_s: float | None = None  # nothing is asked and nothing owed since then
+        self._idle_timer: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._discard_timer: asyncio.TimerHandle | None = None
@@ -88,7 +92,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        self._unset_keepalive_if_required()
+        self._idle_since_s = None
         self._crossed_in_this_read = False
         try:
             self._live_parser().feed_data(data)
@@ -124,7 +128,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._header_bytes = 0
 
     def on_url(self, url: bytes) -> None:
-        super().on_url(url)
+        self.url += url
         if len(self.url) > self.limits.url_bytes_max:
             raise reject("uri-too-long", "The address is too long.", limit_bytes=self.limits.url_bytes_max)
 
@@ -191,21 +195,27 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
-        if self.cycle.response_complete:
+        cycle = self.cycle
+        if cycle.response_complete:
             self._discarded_bytes += len(body)
             if self._discarded_bytes > self.limits.discard_bytes_max:
                 self._close()
             return
-        super().on_body(body)
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         self._in_head = True
         self._begun = False
         self._crossed_in_this_read = True
-        if self.cycle.response_complete:
+        cycle = self.cycle
+        if cycle.response_complete:
             self._close()
             return
-        super().on_message_complete()
+        cycle.more_body = False
+        cycle.message_event.set()
 
     # --- the application's answers --------------------------------------------------------------
 
@@ -213,17 +223,37 @@ class StrictHttpProtocol(HttpToolsProtocol):
         limit = self.limits.concurrency_max
         if limit is not None and len(self.tasks) >= limit:
             app = busy
-        super()._start_asgi_task(cycle, app)
+        task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle_since_s = self.loop.time()
+            if self._idle_timer is None:
+                self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._idle_is_over)
         if self._refusal is not None and self._idle():
             self._write_refusal(self._refusal)
         elif self.cycle.response_complete and self.cycle.more_body:
-            self._unset_keepalive_if_required()
+            self._idle_since_s = None
             self._discard_timer = self.loop.call_later(self.limits.discard_timeout_s, self._close)
+
+    def _idle_is_over(self) -> None:
+        """Close, if nothing was asked for long enough. One timer serves all of a connection's pauses."""
+        self._idle_timer = None
+        if self._idle_since_s is None:
+            return
+        left_s = self._idle_since_s + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._idle_timer = self.loop.call_later(left_s, self._idle_is_over)
+        else:
+            self._close()
 
     # --- refusing -------------------------------------------------------------------------------
 
@@ -277,7 +307,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self.transport.write(status_line + head + b"\r\n" + answer.body)
         # What the client still sends is read and thrown away for a moment: closing with unread bytes
         # would reset the connection, and the client might never see the answer.
-        self._unset_keepalive_if_required()
+        self._idle_since_s = None
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._discard_timer = self.loop.call_later(self.limits.discard_timeout_s, self._close)
@@ -297,7 +327,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _bound_unfinished_head(self, received_bytes: int) -> None:
         if self._deaf:
             return
-        # Whatever came, even a lone CR LF, has ended uvicorn's keep-alive timer: ours takes over.
+        # Whatever came, even a lone CR LF, has ended the pause between requests: this timer takes over.
         self._start_head_timer()
         if not self._crossed_in_this_read:
             self._head_bytes += received_bytes
@@ -321,6 +351,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         )
 
     def _stop_timers(self) -> None:
+        self._idle_timer = _cancel(self._idle_timer)
         self._head_timer = _cancel(self._head_timer)
         self._write_timer = _cancel(self._write_timer)
         self._discard_timer = _cancel(self._discard_timer)

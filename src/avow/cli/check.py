@@ -76,7 +76,7 @@ def _entity_json(entity: Entity) -> dict[str, Any]:
                 "name": s.name,
                 "initial": s.initial,
                 "final": s.final,
-                **({"invoke": s.invoke} if s.invoke else {}),
+                **({"invoke": list(s.invoke)} if s.invoke else {}),
             }
             for s in entity.states.values()
         ],
@@ -116,7 +116,7 @@ def _entity_text(entity: Entity) -> str:
         f"{entity.name} (/{entity.plural})",
         f"  states      {states}    (* initial, . final)",
         f"  who reads   {render(entity.read)}",
-        *(f"  calls       {s.name}: {s.invoke}" for s in entity.states.values() if s.invoke is not None),
+        *(f"  calls       {s.name}: {', '.join(s.invoke)}" for s in entity.states.values() if s.invoke),
         *(f"  invariant   {i.name}: {render(i.condition)}" for i in entity.invariants),
         *(f"  unique      {u.name}: {', '.join(u.fields)}" for u in entity.uniques),
         *(

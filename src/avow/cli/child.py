@@ -18,11 +18,11 @@ END_S_MAX: Final = 15
 class Child:
     """One `avow.cli.server_process`, started and ended as often as its parent wants.
 
-    mode: `development` or `production`, as that process takes it.
+    mode: `development` or `production`, and `idle`, as that process takes it.
     """
 
     def __init__(
-        self, target: str, listening: socket.socket, environment: Mapping[str, str], mode: str
+        self, target: str, listening: socket.socket, environment: Mapping[str, str], *mode: str
     ) -> None:
         self._target, self._listening, self._mode = target, listening, mode
         self._environment = dict(environment)
@@ -32,7 +32,7 @@ class Child:
         """Start it, and wait until it accepts requests. Raises EnvironmentFault where it doesn't."""
         number = self._listening.fileno()
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "avow.cli.server_process", self._target, str(number), self._mode,
+            sys.executable, "-m", "avow.cli.server_process", self._target, str(number), *self._mode,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, pass_fds=[number],
             env=self._environment, start_new_session=True,
         )  # fmt: skip

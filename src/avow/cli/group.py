@@ -26,6 +26,7 @@ VERBS: Final[Mapping[str, str]] = {
     "init": "Make a new application.",
     "dev": "Run an application with a database of its own, for development.",
     "serve": "Serve an application on a PostgreSQL of yours.",
+    "work": "Do an application's work beside its servers: calls to the outside, and times that come.",
     "check": "Report every mistake in a declaration.",
     "diagram": "Draw the state machines.",
     "why": "Say why a record looks the way it does.",

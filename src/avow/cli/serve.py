@@ -28,15 +28,21 @@ WORKERS_MAX = 64
     type=click.IntRange(1, WORKERS_MAX),
     help="How many server processes share the port.",
 )
+@click.option(
+    "--work/--no-work",
+    default=True,
+    show_default=True,
+    help="Make calls to the outside and let times come; without it `avow work` does.",
+)
 @output.json_option
-def command(target: str, host: str, port: int, workers: int, as_json: bool) -> None:
+def command(target: str, host: str, port: int, workers: int, work: bool, as_json: bool) -> None:
     """Serve TARGET on the database of AVOW_DATABASE_URL, with a login that has the application's rights only.
 
     Development tokens are refused. Ends cleanly on SIGTERM: requests under way are answered.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     system = load_target(target)
-    app = application(system, os.environ)
+    app = application(system, os.environ, works=work)
     listening = listen(host, port)
 
     def announce() -> None:
@@ -46,6 +52,6 @@ def command(target: str, host: str, port: int, workers: int, as_json: bool) -> N
             output.data(f"{system.name} is served at {url_of(listening)}")
 
     if workers > 1:
-        asyncio.run(Workers(target, listening, workers, announce).run())
+        asyncio.run(Workers(target, listening, workers, announce, work).run())
     else:
         serve(app, listening, announce)

@@ -1,8 +1,8 @@
 """One server process of `avow dev` or `avow serve --workers`, on a socket that its parent has opened.
 
-It ends with its parent. Arguments: the target, the number of the inherited socket, and `development` or
-`production` (development where nothing is said): in production no development token is believed. Prints
-`ready` when it accepts requests.
+It ends with its parent. Arguments: the target, the number of the inherited socket, `development` or
+`production` (development where nothing is said): in production no development token is believed; and `idle`
+where the application's work is left to others. Prints `ready` when it accepts requests.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ _LOGGING = {
 
 def main(arguments: list[str]) -> int:
     """Serve until told to end; the exit code tells the parent why."""
-    target, number, mode = (*arguments, "development")[:3]
+    target, number, *rest = arguments
+    mode = rest[0] if rest else "development"
     level, layout = _LOGGING[mode]
     logging.basicConfig(level=level, format=layout)
     _end_with_parent()
     try:
         system = load_target(target)
-        app = application(system, os.environ, development=mode == "development")
+        app = application(system, os.environ, development=mode == "development", works="idle" not in rest)
         serve(app, socket.socket(fileno=int(number)), _say_ready)
     except AvowError as error:
         sys.stderr.write(f"{error}\n")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hmac
+import json
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from avow.api.authentication import DEFAULT_TENANT, Trust
 from avow.api.bearer import ALGORITHMS, Issuer
 from avow.api.jwks import KeySet
 from avow.api.jwks_fetch import fetch
+from avow.engine.outside import Destination
 from avow.errors import UsageError
 from avow.model.signature import check_secret
 from avow.model.system import System
@@ -23,11 +27,15 @@ class Settings:
     """What a server needs to know.
 
     database_url: a login of the application role. secret: shared by all processes of one service.
+    destinations: where calls to the outside go, by name.
+    private_subscribers: whether those who are told of events may be in a private network.
     """
 
     database_url: str
     secret: bytes
     trust: Trust
+    destinations: Mapping[str, Destination]
+    private_subscribers: bool
 
 
 def read_settings(environment: Mapping[str, str], *, development: bool = False) -> Settings:
@@ -53,12 +61,34 @@ def read_settings(environment: Mapping[str, str], *, development: bool = False) 
         pepper=pepper_of(secret.encode()),
         development_secret=bytes.fromhex(development_secret) if development_secret else None,
     )
-    return Settings(url, secret.encode(), trust)
+    private = development or environment.get("AVOW_PRIVATE_SUBSCRIBERS") == "1"
+    return Settings(url, secret.encode(), trust, _destinations(environment), private)
 
 
 def pepper_of(secret: bytes) -> bytes:
     """The secret under which API keys are stored, derived from the service's own."""
     return hmac.digest(secret, b"avow api keys", "sha256")
+
+
+def _destinations(environment: Mapping[str, str]) -> dict[str, Destination]:
+    """Where calls to the outside go: a JSON object by name, in a file that only the service may read."""
+    place = environment.get("AVOW_DESTINATIONS")
+    if not place:
+        return {}
+    mend = 'Write {"NAME": {"url": "https://...", "headers": {...}, "allow_private": false}}.'
+    try:
+        given: dict[str, dict[str, Any]] = json.loads(Path(place).read_bytes())
+        return {name: _destination(name, **told) for name, told in given.items()}
+    except OSError as error:
+        raise UsageError(f"AVOW_DESTINATIONS can't be read: {error.strerror}", "Name a file.") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"AVOW_DESTINATIONS doesn't fit: {error}", mend) from None
+
+
+def _destination(
+    name: str, *, url: str, headers: Mapping[str, str] | None = None, allow_private: bool = False
+) -> Destination:
+    return Destination(name, url, headers or {}, allow_private)
 
 
 def sender_secrets(

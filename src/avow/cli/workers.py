@@ -25,10 +25,16 @@ STEADY_S: Final = 10.0
 
 
 class Workers:
-    """`count` processes that serve a target in production; `ready` is called once all accept requests."""
+    """`count` processes that serve a target in production; `ready` is called once all accept requests.
 
-    def __init__(self, target: str, listening: socket.socket, count: int, ready: Callable[[], None]) -> None:
-        self._children = [Child(target, listening, os.environ, "production") for _ in range(count)]
+    works: whether they do the application's work, too.
+    """
+
+    def __init__(
+        self, target: str, listening: socket.socket, count: int, ready: Callable[[], None], works: bool
+    ) -> None:
+        mode = ("production",) if works else ("production", "idle")
+        self._children = [Child(target, listening, os.environ, *mode) for _ in range(count)]
         self._ready = ready
         self._hasty_deaths = 0
 

@@ -76,6 +76,8 @@ def _assigned(entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Mistak
     """What sets= gives to a field is a value of its type."""
     for t in entity.transitions.values():
         for name, value in t.assigns:
+            if value == ast.Const(None) and name in entity.fields and entity.fields[name].optional:
+                continue  # the field is emptied
             reader, where = Reader(entity, entities, t), f"{entity.name}.{t.name}: sets"
             kind, wanted = reader.type_of(value), reader.type_of(ast.FieldOf((name,)))
             for fault in reader.faults:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
@@ -54,6 +55,11 @@ class Call(Protocol):
         ...
 
     @property
+    def undoes(self) -> str | None:
+        """The key of the earlier call that this one is to undo; None where it undoes nothing."""
+        ...
+
+    @property
     def http(self) -> Any:
         """A client for this call's destination: it sends the key along, and keeps within the timeout."""
         ...
@@ -93,6 +99,17 @@ class EffectWord:
     def result(self) -> Any:
         """The result of the call, or a member of it: `capture.result.id`."""
         return Formula(ast.Argument("result"))
+
+    @property
+    def key(self) -> Any:
+        """The key under which the call was done, in the `sets=` and guards of `done`."""
+        return Formula(ast.Argument("key"))
+
+    def tried(self, retry: Backoff) -> EffectWord:
+        """The same effect under the same name, tried again in another way."""
+        other = copy(self)
+        other.rest = {**self.rest, "retry": retry}
+        return other
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself, as a test of it does."""

@@ -16,6 +16,7 @@ from avow.declare.field import read_field
 from avow.declare.naming import UNKNOWN_NAME, Names
 from avow.declare.parameter import read_parameters
 from avow.declare.publishing import read_publication
+from avow.declare.saga import Saga
 from avow.declare.sender import EventWord, SenderWord
 from avow.declare.trigger import parameters_of, read_effects, read_trigger
 from avow.errors import Mistake
@@ -58,6 +59,8 @@ SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 PAGES = frozenset({"events", "healthz", "readyz", "subscriptions"})
 """Addresses at which the server itself answers."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
+_MADE = re.compile(r"[a-z][a-z0-9_]{0,149}", re.ASCII)
+"""What a saga makes is named for several effects."""
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]{0,47}", re.ASCII)
 _HANDLE = frozenset({"id", "version", "state", "now", "actor"})
 
@@ -73,12 +76,14 @@ class EntityBuilder:
         self, declared: type[word.Entity], namespace: Mapping[str, Any], mistakes: list[Mistake]
     ) -> None:
         self.declared, self.mistakes = declared, mistakes
-        self.words = declared.avow_words
+        self.words: Mapping[str, Any] = declared.avow_words
         self.namespace = {**declared.avow_locals, **namespace}
         self.annotations = annotations_of(declared, self.namespace, declared.avow_globals)
         self.machine_unsure = False
         self.effects: dict[str, Effect] = {}
         self.plural = declared.avow_plural or f"{_snake(declared.__name__)}s"
+        self._made_by_sagas = set[str]()
+        self._expand_sagas()
 
     def build(self) -> Entity:
         """The entity; mistakes went into the list that was given."""
@@ -108,6 +113,27 @@ class EntityBuilder:
             bind=declared,
             place=place,
         )
+
+    def _expand_sagas(self) -> None:
+        """Put what each saga stands for in its place, under names that nothing else has."""
+        found = dict[str, Any]()
+        for name, held in self.words.items():
+            found[name] = held
+            if not isinstance(held, Saga):
+                continue
+            self.machine_unsure = self.machine_unsure or bool(held.faults)
+            for fault in held.faults:
+                self.note(*fault)
+            for made, w in held.words(self.annotations).items():
+                if made in self.words or made in found:
+                    place: Place = w.avow_word.place if isinstance(w, word.FieldTerm) else w.place
+                    detail = f"`{made}` is declared twice: by itself, and by the saga {name}"
+                    self.note(place, "declared-twice", detail, "Rename the effect, or the other one.")
+                    self.machine_unsure = True
+                found[made] = w
+            self.annotations |= held.annotations
+            self._made_by_sagas |= found.keys() - self.words.keys()
+        self.words = found
 
     def senders(self) -> list[SenderWord]:
         """Whose events the entity's transitions listen to."""
@@ -150,14 +176,14 @@ class EntityBuilder:
         for name, held in self.words.items():
             inner = held.avow_word if isinstance(held, word.FieldTerm) else getattr(held, "word", held)
             if isinstance(inner, word.FieldWord | word.Named):
-                self._demand_name(name, inner.place)
+                self._demand_name(name, inner.place, _MADE if name in self._made_by_sagas else _NAME)
         for name in self.annotations:
             if name not in self.words and not name.startswith("avow_"):
                 mend = f"Write {name}: ... = field()."
                 self.note(place, "field-without-word", f"`{name}` has a type but isn't declared", mend)
 
-    def _demand_name(self, name: str, place: Place) -> None:
-        if not _NAME.fullmatch(name):
+    def _demand_name(self, name: str, place: Place, shape: re.Pattern[str]) -> None:
+        if not shape.fullmatch(name):
             mend = "Use lower-case ASCII words joined by _, at most 48 characters."
             self.note(place, "name-invalid", f"`{name}` isn't a usable name", mend)
         elif name in RESERVED or name.startswith(("avow_", "by_")):
@@ -187,8 +213,9 @@ class EntityBuilder:
         return self.named(condition, place)
 
     def _state(self, name: str, w: word.State) -> State:
-        invoke = w.invoke.name if isinstance(w.invoke, EffectWord) else None
-        return State(name, w.initial, w.final, invoke, w.withdraw, w.place)
+        invoke = tuple(dict.fromkeys(held.name for held in w.invoke if isinstance(held, EffectWord)))
+        undoes = None if w.undoes is None else next(iter(self.field_names((w.undoes,), w.place)), None)
+        return State(name, w.initial, w.final, invoke, w.withdraw, w.owed, undoes, w.place)
 
     def _field(self, name: str, w: word.FieldWord) -> Field:
         return read_field(self, name, w, self.annotations)

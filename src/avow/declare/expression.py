@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias, cast
 
 from avow.declare.body import source_hash
 from avow.declare.place import in_class_body, misuse
 from avow.model import expression as ast
+from avow.model.calendar import CalendarDays, Exact, WorkingDays
 from avow.model.values import Subject
 
 _MEND = "Write & for and, | for or, ~ or not_() for not, one_of() for in, and each comparison on its own."
@@ -25,6 +26,7 @@ _TEXT = "Write the text out; a field's value isn't known yet."
 _ARITHMETIC = (
     "Use +, - and *, which PostgreSQL calculates alike; compute the rest in the body of a transition."
 )
+_EXACT = "Write it in after= or every=; days(n) is an exact length of time."
 UNKNOWN = ast.FieldOf(("?",))
 """Stands for what can't be recorded; it has been reported where it was written."""
 
@@ -236,7 +238,7 @@ def one_of(value: Any, *options: Any) -> Policy:
     if not options:
         mend = 'Name the constants: one_of(kind, "small", "large").'
         misuse("condition-constant", "`one_of()` without a constant is never true", mend)
-    return Policy(ast.OneOf(node_of(value), options))
+    return Policy(ast.OneOf(node_of(value), tuple(map(_constant, options))))
 
 
 def opaque(guard: Callable[[Any], bool]) -> Policy:
@@ -249,7 +251,15 @@ def opaque(guard: Callable[[Any], bool]) -> Policy:
 
 def node_of(value: object) -> ast.Expression:
     """The expression behind a name in a class body; anything else is a constant."""
-    return value.avow_node if isinstance(value, Symbolic) else ast.Const(value)
+    return value.avow_node if isinstance(value, Symbolic) else ast.Const(_constant(value))
+
+
+def _constant(value: object) -> object:
+    """A constant as it is kept: an exact delay is a plain length of time, and one by a calendar is none."""
+    if isinstance(value, CalendarDays | WorkingDays):
+        misuse("delay-by-calendar", f"`{value}` can't be calculated or compared with", _EXACT)
+        return timedelta(days=1)
+    return value.length if isinstance(value, Exact) else value
 
 
 def _condition(node: ast.Expression) -> bool:

@@ -157,18 +157,23 @@ class State(Named):
     """Declare a state.
 
     initial: creations may end in it. final: nothing has to follow.
-    invoke:  an effect; a record in this state waits for its outcome. Going from one state to another that
-             invokes the same effect, the same call is waited for.
+    invoke:  an effect, or several at once; a record in this state waits for the outcome of each. Going from
+             one state to another that invokes the same effect, the same call is waited for.
     withdraw: where the call hasn't begun when this state is entered, it isn't made any more; that counts
              as `failed`.
+    owed:    the call has to be done, so `failed` leads nowhere: it waits for a person, as `unknown` does.
+    undoes:  a field that holds the key of an earlier call, `sets={card_key: authorize.key}`: the effect's
+             function is told it as `call.undoes`.
     """
 
     def __init__(
-        self, *, initial: bool = False, final: bool = False, invoke: EffectWord | None = None,
-        withdraw: bool = False,
+        self, *, initial: bool = False, final: bool = False, invoke: EffectWord | Iterable[EffectWord] = (),
+        withdraw: bool = False, owed: bool = False, undoes: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.initial, self.final, self.invoke, self.withdraw = initial, final, invoke, withdraw
+        self.initial, self.final, self.withdraw, self.owed = initial, final, withdraw, owed
+        self.invoke: tuple[Any, ...] = several(invoke)
+        self.undoes = undoes
 
 
 class Command(Generic[P]):

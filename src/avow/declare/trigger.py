@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from avow.declare import surface as word
@@ -16,30 +16,15 @@ from avow.declare.hearing import read_event
 from avow.declare.sender import EventWord
 from avow.declare.typing import Unbuilt
 from avow.model import types as kinds
+from avow.model.calendar import Exact
 from avow.model.effect import DONE, Effect
 from avow.model.entity import Parameter
+from avow.model.times import DURATION_MAX
 from avow.model.trigger import DATA, EVENTS, Delay, OnEvent, OnOutcome, OnTime, Trigger
 
 REASON_LENGTH_MAX = 1_000
 
 _TRIGGERS = ("by", "on", "after", "every", "at")
-
-
-class Exactly:
-    """An exact length of time."""
-
-    def __init__(self, length: timedelta) -> None:
-        self._length = length
-
-    def due(self, start: datetime) -> datetime:
-        return start + self._length
-
-    def describe(self) -> dict[str, Any]:
-        return {"micros": self._length // timedelta(microseconds=1)}
-
-    def __str__(self) -> str:
-        """As in ISO 8601, and as durations are written on the wire."""
-        return str(kinds.DurationType().dump(self._length))
 
 
 def read_trigger(notes: Notes, name: str, w: word.Transition) -> Trigger | None:
@@ -68,17 +53,20 @@ def read_trigger(notes: Notes, name: str, w: word.Transition) -> Trigger | None:
 
 
 def _delay(notes: Notes, name: str, w: word.Transition, given: Any) -> Delay:
-    if isinstance(given, timedelta):
-        given = Exactly(given)
-    if not hasattr(given, "due") or not hasattr(given, "describe"):
-        mend = "Write days(14), hours(2), or calendar(...).working_days(3)."
-        notes.note(w.place, "delay-unreadable", f"`{name}` waits for {given!r:.40}", mend)
-        return Exactly(timedelta(days=1))
-    return given
+    if w.every is not None and given == timedelta():
+        mend = "Write every=minutes(1), or after=seconds(0) for what comes once, at once."
+        notes.note(w.place, "delay-bounds", f"`{name}` would come again without a pause", mend)
+    if hasattr(given, "due") and hasattr(given, "describe"):
+        return given
+    if isinstance(given, timedelta) and timedelta() <= given <= DURATION_MAX:
+        return Exact(given)
+    mend = "Write days(14), hours(2), or calendar(...).working_days(3)."
+    notes.note(w.place, "delay-unreadable", f"`{name}` waits for {given!r:.40}", mend)
+    return Exact(timedelta(days=1))
 
 
 def parameters_of(trigger: Trigger, effects: Mapping[str, Effect]) -> tuple[Parameter, ...]:
-    """What a transition is told: the data of an event, the result of a call, or why it wasn't done."""
+    """What a transition is told: the data of an event, a call's result and key, or why it wasn't done."""
     if isinstance(trigger, OnTime):
         return ()
     if isinstance(trigger, OnEvent):
@@ -86,7 +74,8 @@ def parameters_of(trigger: Trigger, effects: Mapping[str, Effect]) -> tuple[Para
     effect = effects.get(trigger.effect)
     if trigger.outcome == DONE:
         result = None if effect is None else effect.result
-        return () if result is None else (Parameter("result", result, True),)
+        results = () if result is None else (Parameter("result", result, True),)
+        return (*results, Parameter("key", kinds.UuidType(), True))
     return (
         Parameter("code", kinds.Text(100), True),
         Parameter("reason", kinds.Text(REASON_LENGTH_MAX), True),
@@ -96,13 +85,10 @@ def parameters_of(trigger: Trigger, effects: Mapping[str, Effect]) -> tuple[Para
 def read_effects(notes: Notes, states: Mapping[str, word.State]) -> dict[str, Effect]:
     """The effects that the states of an entity invoke, by name."""
     found = dict[str, EffectWord]()
-    for name, state in states.items():
-        invoked: Any = state.invoke
-        if invoked is None:
-            continue
+    for name, invoked in ((name, invoked) for name, state in states.items() for invoked in state.invoke):
         if not isinstance(invoked, EffectWord):
             mend = "Write @effect() above the function, and invoke=FUNCTION."
-            notes.note(state.place, "effect-unknown", f"what `{name}` invokes isn't an effect", mend)
+            notes.note(states[name].place, "effect-unknown", f"what `{name}` invokes isn't an effect", mend)
         elif found.setdefault(invoked.name, invoked) is not invoked:
             detail = f"two effects are called {invoked.name}"
             notes.note(invoked.place, "declared-twice", detail, "Rename one of them.")

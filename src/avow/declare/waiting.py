@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from avow.declare.machine import at
 from avow.declare.naming import UNKNOWN_NAME
-from avow.declare.typing import UNKNOWN, Reader
+from avow.declare.typing import UNKNOWN, Reader, Unbuilt
 from avow.errors import Mistake
 from avow.model.effect import DONE, FAILED
 from avow.model.entity import Entity, State, Transition
 from avow.model.expression import paths
 from avow.model.trigger import OnOutcome, OnTime
+from avow.model.types import UuidType
 
 
 def waiting_mistakes(entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Mistake]:
@@ -28,37 +29,53 @@ def waiting_mistakes(entity: Entity, entities: Mapping[str, Entity]) -> Iterator
 def _invoking(entity: Entity, state: State) -> Iterator[Mistake]:
     """A call that was begun is waited for: whoever leaves has heard its outcome, or goes on waiting."""
     where = f"{entity.name}.{state.name}"
-    if state.invoke is None:
-        if state.withdraw:
-            mend = "Write invoke= as well, or drop withdraw=True."
-            yield at(state.place, "withdraw-nothing", f"{where} invokes nothing to withdraw", mend)
+    if not state.invoke:
+        if state.withdraw or state.owed or state.undoes:
+            mend = "Write invoke= as well, or drop withdraw=, owed= and undoes=."
+            yield at(state.place, "withdraw-nothing", f"{where} invokes nothing", mend)
         return
     if state.final:
-        detail = f"{where} is final, and would never hear of {state.invoke}"
+        detail = f"{where} is final, and would never hear of {', '.join(state.invoke)}"
         yield at(state.place, "effect-abandoned", detail, "Let a state before it invoke the effect.")
         return
     leaving = [t for t in entity.transitions.values() if state.name in t.sources]
-    heard = {t.trigger.outcome for t in leaving if isinstance(t.trigger, OnOutcome)}
-    for outcome in (DONE, FAILED):
-        if outcome not in heard:
-            mend = f"Write NAME = transition({state.name}, to=..., on={state.invoke}.{outcome})."
-            detail = f"{where} says nothing for the outcome {state.invoke}.{outcome}"
+    heard = {(t.trigger.effect, t.trigger.outcome) for t in leaving if isinstance(t.trigger, OnOutcome)}
+    wanted = (DONE,) if state.owed else (DONE, FAILED)
+    for effect, outcome in ((effect, outcome) for effect in state.invoke for outcome in wanted):
+        if (effect, outcome) not in heard:
+            mend = f"Write NAME = transition({state.name}, to=..., on={effect}.{outcome})."
+            detail = f"{where} says nothing for the outcome {effect}.{outcome}"
             yield at(state.place, "outcome-missing", detail, mend)
     for t in leaving:
-        target = entity.states.get(t.target)
-        if isinstance(t.trigger, OnOutcome) or target is None or target.invoke == state.invoke:
-            continue
-        detail = f"{entity.name}.{t.name} leaves {state.name} while {state.invoke} is under way"
-        mend = f"Lead it to a state that waits on: State(invoke={state.invoke}, withdraw=True)."
-        yield at(t.place, "effect-abandoned", detail, mend)
+        yield from _leaving(entity, state, t)
+    undone = None if state.undoes is None else entity.fields.get(state.undoes)
+    if undone is not None and not isinstance(undone.type, UuidType | Unbuilt):
+        mend = f"Write {undone.name}: UUID | None = field(), and sets={{{undone.name}: EFFECT.key}}."
+        yield at(state.place, "undoes-unreadable", f"{where}: `{undone.name}` doesn't hold a key", mend)
+
+
+def _leaving(entity: Entity, state: State, t: Transition) -> Iterator[Mistake]:
+    """Whatever is under way when a state is left, and hasn't just ended, is waited for in the next."""
+    target = entity.states.get(t.target)
+    ended = t.trigger.effect if isinstance(t.trigger, OnOutcome) else None
+    if target is None:
+        return
+    for effect in state.invoke:
+        if effect not in (ended, *target.invoke):
+            detail = f"{entity.name}.{t.name} leaves {state.name} while {effect} is under way"
+            mend = f"Lead it to a state that waits on: State(invoke={effect}, withdraw=True)."
+            yield at(t.place, "effect-abandoned", detail, mend)
 
 
 def _outcome(entity: Entity, transition: Transition, trigger: OnOutcome) -> Iterator[Mistake]:
-    for name in transition.sources:
-        state = entity.states.get(name)
-        if state is not None and state.invoke != trigger.effect:
-            detail = f"{entity.name}.{transition.name}: {name} doesn't invoke {trigger.effect}"
+    for state in (entity.states[name] for name in transition.sources if name in entity.states):
+        where = f"{entity.name}.{transition.name}: {state.name}"
+        if trigger.effect not in state.invoke:
+            detail = f"{where} doesn't invoke {trigger.effect}"
             yield at(transition.place, "outcome-never", detail, f"Write State(invoke={trigger.effect}).")
+        elif state.owed and trigger.outcome == FAILED:
+            detail = f"{where} is owed, so that {trigger.effect}.{FAILED} waits for a person"
+            yield at(transition.place, "outcome-never", detail, "Drop it, or owed=True.")
 
 
 def _time(

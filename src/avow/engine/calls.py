@@ -60,12 +60,14 @@ class Call:
     """What an effect's function is given beside the record.
 
     key:     the idempotency key of this call, the same in each of its attempts. attempt: from 1.
-    tenant:  whose record it is. http: a client for this call's destination, which sends the key along.
+    tenant:  whose record it is. undoes: the key of the earlier call that this one undoes, where it does.
+    http:    a client for this call's destination, which sends the key along.
     """
 
     key: str
     attempt: int
     tenant: str
+    undoes: str | None
     http: Any = field(repr=False)
 
 

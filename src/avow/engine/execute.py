@@ -3,6 +3,9 @@
 Load what the decision rests on, let the kernel decide, commit decision, audit entries and answer
 together. A decision that was overtaken is made again; a lost connection is settled by deciding again
 under the same key, which finds the first attempt's answer if there is one.
+
+A command that rests on nothing but a record which this process wrote last, and not on the time, is
+decided on what is remembered of it, if that permits it. Nothing is refused on what is remembered.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,13 +22,16 @@ from uuid import UUID
 from avow import canonical
 from avow.engine.entries import entries_of
 from avow.engine.identifier import new_id
+from avow.engine.memory import Memory
 from avow.engine.turns import Turns
-from avow.errors import Problem, reject
+from avow.errors import Problem, ProblemError, reject
 from avow.evidence.entry import HEADER_BYTES_MAX, HeaderTooLong
-from avow.kernel.command import Command, Decision, Key, Rejection
+from avow.kernel.command import Command, Decision, Key, Record, Rejection
 from avow.kernel.decide import decide
+from avow.kernel.plan import plans_of
 from avow.kernel.view import represent, seen_by
 from avow.model.actor import Actor
+from avow.model.draft import BodyFault
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.model.types import Reference, Value
@@ -138,6 +145,7 @@ class Engine:
         self._render = render
         self.when_work: Callable[[], None] = _nobody
         self._turns = Turns()
+        self._memory = Memory(system)
         self._contended = dict[UUID, float]()
         self._plans = {
             (entity.name, t.command): plan_command(system, entity, t.command)
@@ -190,13 +198,8 @@ class Engine:
         tenant, key = attempt.request.actor.tenant, attempt.key
         for _ in range(self._optimistic_attempts(attempt)):
             async with self._turns.of(attempt.turns()):
-                loaded = await self._transactions.load(attempt.plan, attempt.tenant, attempt.wanted)
-                write = attempt.decide(loaded)
                 try:
-                    if attempt.request.dry_run:
-                        outcome = await self._transactions.rehearse(tenant, write)
-                    else:
-                        outcome = await self._transactions.commit(tenant, key, write)
+                    outcome = await self._decide_and_commit(attempt)
                 except Retryable:
                     attempt.met_rivals = True
                     continue
@@ -222,6 +225,35 @@ class Engine:
                 return reply
         raise reject("contention")
 
+    async def _decide_and_commit(self, attempt: _Attempt) -> Outcome:
+        """Decide without locks, and commit that: one round trip on what is remembered, or else two."""
+        tenant, key = attempt.request.actor.tenant, attempt.key
+        recalled = self._recalled(attempt)
+        write = None if recalled is None else attempt.decide_recalled(recalled)
+        if write is not None:
+            outcome = await self._transactions.commit(tenant, key, write)
+            if not isinstance(outcome, Stale):
+                return outcome
+            self._memory.forget(tenant, (attempt.request.entity, attempt.record_id))
+        loaded = await self._transactions.load(attempt.plan, tenant, attempt.wanted)
+        write = attempt.decide(loaded)
+        if attempt.request.dry_run:
+            return await self._transactions.rehearse(tenant, write)
+        return await self._transactions.commit(tenant, key, write)
+
+    def _recalled(self, attempt: _Attempt) -> Loaded | None:
+        """What a load would bring, as far as is known here; None where it has to be loaded."""
+        request = attempt.request
+        if not attempt.plan.alone or request.dry_run or request.settles is not None:
+            return None
+        now = self._transactions.clock.now(time.monotonic())
+        if now is None:
+            return None
+        if request.record is None:
+            return Loaded(now, None, {})
+        record = self._memory.find(attempt.tenant, (request.entity, request.record))
+        return None if record is None else Loaded(now, None, {record.key: record})
+
     def _optimistic_attempts(self, attempt: _Attempt) -> int:
         """How often to decide without locks: not at all on a record that others are moving right now."""
         until = self._contended.get(attempt.record_id)
@@ -238,6 +270,8 @@ class Engine:
         """The reply to an outcome; None where it has to be decided again."""
         match outcome:
             case Done():
+                if attempt.successor is not None and not attempt.request.dry_run:
+                    self._memory.keep(attempt.tenant, attempt.successor)
                 if attempt.begins_work():
                     self.when_work()
                 return attempt.reply()
@@ -274,6 +308,7 @@ class _Attempt:
         self.answer = Answer(0, b"", request.entity)
         self.loaded: Loaded | None = None
         self.decision: Decision | None = None
+        self.successor: Record | None = None  # the command's record, as the write leaves it
         self.met_rivals = False
 
     def decide(self, loaded: Loaded) -> Write:
@@ -287,6 +322,27 @@ class _Attempt:
         decided = decide(self.system, loaded.records, self.command, loaded.now)
         if isinstance(decided, Rejection):
             return self.refuse(decided)
+        return self._write(loaded, decided)
+
+    def decide_recalled(self, recalled: Loaded) -> Write | None:
+        """Decide on what is remembered; None unless that permits it, whatever the time is.
+
+        avow.commit will have the record at the version that is remembered, and the key unanswered, or
+        write nothing. A refusal would have no such witness: it is never made here.
+        """
+        if self.system.derived(plans_of)[self.request.entity].shown_timed:
+            return None
+        try:
+            decided = decide(self.system, recalled.records, self.command, recalled.now)
+            if isinstance(decided, Rejection) or decided.timed:
+                return None
+            write = self._write(recalled, decided)
+        except (BodyFault, ProblemError):
+            return None
+        self.loaded = recalled
+        return write
+
+    def _write(self, loaded: Loaded, decided: Decision) -> Write:
         self.decision = decided
         self.answer = self._accept(loaded, decided)
         try:
@@ -295,6 +351,9 @@ class _Attempt:
             detail = f"changes more than one audit entry holds: {HEADER_BYTES_MAX} bytes"
             errors = [{"pointer": "#", "code": "too-large", "detail": detail}]
             raise reject("input-invalid", "The command changes too much at once.", errors=errors) from None
+        heads = {step.after.key: entry for step, entry in zip(decided.steps, entries, strict=True)}
+        result = decided.result
+        self.successor = result._replace(head=heads[result.key].hash)
         anchors = self._anchors(decided)
         return Write(
             answer=self.answer,
@@ -327,6 +386,7 @@ class _Attempt:
     def refuse(self, rejection: Rejection) -> Write:
         """What a refusal commits: its answer, and that it was refused. Raises _Answered if it isn't kept."""
         problem = Problem(rejection.code, rejection.detail, rejection.extra)
+        self.successor = None
         # Without a key nothing keeps the answer: what is to be done stays, and says why.
         unkept = self.request.settles is not None and self.key is None
         if not rejection.recorded or self.request.dry_run or unkept:

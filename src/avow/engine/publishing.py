@@ -49,6 +49,11 @@ class Telling:
     private: bool = False
 
 
+def telling_of(secret: bytes, *, private: bool) -> Telling:
+    """From the service's own secret."""
+    return Telling(hmac.digest(secret, b"avow subscriptions", "sha256"), private)
+
+
 def subscription_secret(root: bytes, subscription: UUID, generation: int) -> str:
     """A secret of a subscription, as Standard Webhooks writes it. It is kept nowhere."""
     digest = hmac.digest(root, f"{subscription}/{generation}".encode(), "sha256")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
+from avow.engine.clients import Clients
 from avow.engine.execute import Engine
+from avow.engine.outside import Destination
 from avow.engine.publishing import Telling
-from avow.engine.worker import OpenHttp, Worker
+from avow.engine.worker import Worker
 from avow.model.system import System
 from avow.store.pool import Pool
 
@@ -18,17 +21,20 @@ class WorkInside:
     """A worker on a running event loop, from `start` to `close`."""
 
     def __init__(
-        self, system: System, engine: Engine, url: str, http: OpenHttp, telling: Telling | None = None
-    ) -> None:
-        self._telling = telling
-        self._system, self._engine, self._url, self._http = system, engine, url, http
+        self, system: System, engine: Engine, url: str, destinations: Mapping[str, Destination],
+        telling: Telling | None = None,
+    ) -> None:  # fmt: skip
+        self._system, self._engine, self._url = system, engine, url
+        self._clients, self._telling = Clients(destinations), telling
         self._pool = Pool(url, CONNECTIONS_MAX)
         self.worker: Worker | None = None
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to work."""
-        self.worker = Worker(self._system, self._engine, self._pool, self._url, self._http, self._telling)
+        self.worker = Worker(
+            self._system, self._engine, self._pool, self._url, self._clients.open, self._telling
+        )
         self._engine.when_work = self.worker.wake
         self._running = asyncio.create_task(self.worker.run())
 
@@ -37,4 +43,5 @@ class WorkInside:
         if self.worker is not None and self._running is not None:
             self.worker.stop()
             await self._running
+        await self._clients.aclose()
         await self._pool.close()

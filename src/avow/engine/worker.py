@@ -13,7 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from avow.engine.breaker import Breaker
 from avow.engine.calls import Call, Caller, DontKnow, Ending, No, NotYet, Result
@@ -27,7 +27,7 @@ from avow.kernel.view import reading_handle
 from avow.model.actor import Actor
 from avow.model.draft import BodyFault
 from avow.model.effect import DONE, FAILED, UNKNOWN, Effect
-from avow.model.entity import Entity
+from avow.model.entity import Entity, State
 from avow.model.system import System, publishes
 from avow.model.trigger import EVENTS, OnOutcome, OnTime
 from avow.model.types import Reference, Value
@@ -206,18 +206,19 @@ class Worker:
 
     async def _call(self, work: Work, entity: Entity, effect: Effect) -> None:
         loaded, record = await self._load(work)
-        if record is None or entity.states[record.state].invoke != effect.name:
+        if record is None or effect.name not in (state := entity.states[record.state]).invoke:
             self.counts["stale"] += 1  # the record has gone on, and with it this work
             return
-        if entity.states[record.state].withdraw and not work.unclear:
-            await self._conclude(work, effect, No("withdrawn", "It was withdrawn before it was made."))
+        if state.withdraw and not work.unclear:
+            await self._conclude(work, effect, state, No("withdrawn", "It was withdrawn before it was made."))
             return
         actor = Actor(ENGINE, work.tenant)
         handle = reading_handle(self._system, record, actor, loaded.now, loaded.records)
         self._leases.hold(work, 2 * effect.timeout_s + GRACE_S)
         try:
-            ending = await self._attempt(work, effect, handle)
-            await self._conclude(work, effect, ending)
+            undone = None if state.undoes is None else record.values[state.undoes]
+            ending = await self._attempt(work, effect, handle, None if undone is None else str(undone))
+            await self._conclude(work, effect, state, ending)
         finally:
             self._leases.let_go(work)
 
@@ -226,10 +227,10 @@ class Worker:
         loaded = await self._loads.load(plan, work.tenant, plan.wanted(None, work.id, {}))
         return loaded, loaded.records.get((work.kind, work.id))
 
-    async def _attempt(self, work: Work, effect: Effect, handle: Any) -> Ending:
+    async def _attempt(self, work: Work, effect: Effect, handle: Any, undoes: str | None) -> Ending:
         """One attempt, and what a lookup says of it where it ended unclear and isn't sent again."""
         key = call_key(work)
-        call = Call(key, work.attempt, work.tenant, self._http(effect, work, key))
+        call = Call(key, work.attempt, work.tenant, undoes, self._http(effect, work, key))
         if work.unclear and not effect.keyed:
             ending: Ending = DontKnow("an earlier attempt ended without an answer")
         else:
@@ -252,27 +253,29 @@ class Worker:
         kept = effect.keeps_faults and isinstance(ending, DontKnow) and ending.answered
         return effect.keyed and not kept and _attempts_left(work, effect)
 
-    async def _conclude(self, work: Work, effect: Effect, ending: Ending) -> None:
+    async def _conclude(self, work: Work, effect: Effect, state: State, ending: Ending) -> None:
         """What is done about how an attempt ended."""
         match ending:
             case Result(value):
-                given = {} if effect.result is None else {"result": value}
+                given: dict[str, Value] = {"key": UUID(call_key(work))}
+                given |= {} if effect.result is None else {"result": value}
                 await self._hear(work, effect, DONE, given)
-            case No(code, reason):
-                await self._settle(
-                    work, f"{effect.name}.{FAILED}", {"code": code[:100], "reason": reason[:1_000]}
-                )
+            case No(code, reason) if state.owed:
+                await self._stick(work, code[:100], reason)
                 self.counts[FAILED] += 1
+            case No(code, reason):
+                told = {"code": code[:100], "reason": reason[:1_000]}
+                await self._hear(work, effect, FAILED, told)
             case NotYet(reason, retry_after_s):
                 if _attempts_left(work, effect):
                     await self._try_again(work, effect, ending, reason, retry_after_s or 0.0)
                 else:
-                    await self._conclude(work, effect, No("attempts-exhausted", reason))
+                    await self._conclude(work, effect, state, No("attempts-exhausted", reason))
             case DontKnow(reason):
                 if self._sent_again(work, effect, ending):
                     await self._try_again(work, effect, ending, reason, 0.0)
                 else:
-                    await self._leave_unknown(work, effect, reason)
+                    await self._leave_unknown(work, effect, state, reason)
 
     async def _try_again(
         self, work: Work, effect: Effect, ending: Ending, reason: str, least_s: float
@@ -287,11 +290,11 @@ class Worker:
         )
         self.counts["again"] += 1
 
-    async def _leave_unknown(self, work: Work, effect: Effect, reason: str) -> None:
+    async def _leave_unknown(self, work: Work, effect: Effect, state: State, reason: str) -> None:
         """Nobody can tell. That is what the declared transition is told, or else a person."""
-        entity = self._system.entities[work.kind]
+        declared = self._system.entities[work.kind].transitions.values()
         trigger = OnOutcome(effect.name, UNKNOWN)
-        if any(t.trigger == trigger for t in entity.transitions.values()):
+        if any(t.trigger == trigger and state.name in t.sources for t in declared):
             await self._hear(work, effect, UNKNOWN, {"code": UNKNOWN, "reason": reason[:1_000]})
         else:
             await self._stick(work, UNKNOWN, reason, unclear=True)

@@ -101,11 +101,15 @@ class Step(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """It may happen. `steps` starts with the command's own; `reads` are the versions it rests on."""
+    """It may happen. `steps` starts with the command's own; `reads` are the versions it rests on.
+
+    timed: it rests on the time, too: at another one it might be another decision.
+    """
 
     steps: tuple[Step, ...]
     reads: Mapping[Key, int]
     final: Mapping[Key, Record]
+    timed: bool = False
 
     @property
     def result(self) -> Record:

@@ -78,7 +78,7 @@ class _Decider:
         if steps[0].before is None:
             self._demand_values(steps[0], final)
         self._demand_invariants(final)
-        return Decision(steps, pool.reads, final)
+        return Decision(steps, pool.reads, final, pool.timed)
 
     def _arguments(self) -> dict[str, Value]:
         """The input in its stored form; a default stands where nothing was given."""

@@ -57,10 +57,12 @@ class Pool:
 
     records: as they are now in this decision. loaded: as they came. reads: versions it rests on.
     running: the open step of each record whose body runs. failure: what a body may not swallow.
+    timed:   whether something of this decision has looked at the time.
     """
 
     __slots__ = (
-        "actor", "failure", "loaded", "now", "plans", "reads", "records", "running", "steps", "system",
+        "_now", "actor", "failure", "loaded", "plans", "reads", "records", "running", "steps", "system",
+        "timed",
     )  # fmt: skip
 
     def __init__(
@@ -71,13 +73,19 @@ class Pool:
         records: dict[Key, Record],
         loaded: Mapping[Key, Record],
     ) -> None:
-        self.system, self.actor, self.now = system, actor, now
+        self.system, self.actor, self._now, self.timed = system, actor, now, False
         self.plans: Plans = system.derived(plans_of)
         self.records, self.loaded = records, loaded
         self.reads: dict[Key, int] = {}
         self.steps: list[Step | None] = []
         self.running: dict[Key, OpenStep] = {}
         self.failure: Rejected | BodyFault | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The time of the decision; remembers that it rests on it."""
+        self.timed = True
+        return self._now
 
     def find(self, key: Key) -> Record | None:
         """The record as it is now in this decision; remembers that the decision rests on it."""

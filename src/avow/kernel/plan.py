@@ -13,7 +13,17 @@ from typing import Any, NamedTuple, TypeAlias
 from avow.canonical import JsonValue
 from avow.model.effect import Effect
 from avow.model.entity import Entity, Invariant, Transition
-from avow.model.expression import ActorSubject, Expression, Meaning, Path, meaning, paths
+from avow.model.expression import (
+    ActorSubject,
+    Expression,
+    Meaning,
+    Now,
+    Opaque,
+    Path,
+    meaning,
+    paths,
+    walk,
+)
 from avow.model.system import System
 from avow.model.trigger import Delay, OnEvent, OnOutcome, OnTime
 from avow.model.types import ListOf, Reference, Value, ValueType
@@ -47,7 +57,7 @@ class TransitionPlan:
     assigns: fields that take the value of an expression over the arguments.
     own:  the arguments that its body takes, with their types where it sees them otherwise than stored.
     tracked: who performs it is kept.
-    hears: it is the outcome of a call. again: it is a time that comes again.
+    hears: the effect whose outcome it is, if it is one. again: it is a time that comes again.
     """
 
     declared: Transition
@@ -58,7 +68,7 @@ class TransitionPlan:
     assigns: tuple[tuple[str, Meaning], ...]
     own: tuple[tuple[str, ValueType | None], ...]
     tracked: bool
-    hears: bool
+    hears: str | None
     again: bool
 
 
@@ -71,9 +81,9 @@ class Alarm(NamedTuple):
 
 
 class StatePlan(NamedTuple):
-    """What a record in one state waits for: the outcome of a call, and times."""
+    """What a record in one state waits for: the outcomes of calls, and times."""
 
-    effect: Effect | None
+    effects: Mapping[str, Effect]
     alarms: tuple[Alarm, ...]
 
 
@@ -99,6 +109,7 @@ class EntityPlan:
     """One entity.
 
     may_read:   who may know a record. read_paths: what that looks at.
+    shown_timed: whether what is seen of a record may differ from one time to another.
     shown:      how each field is shown. open: all of them, to whoever may know the record.
     plain:      the fields whose values bodies see as they are stored.
     defaults:   the fields that start with a value, in declared order, and what gives it.
@@ -112,6 +123,7 @@ class EntityPlan:
     commands: Mapping[str, CommandPlan]
     may_read: Meaning
     read_paths: frozenset[Path]
+    shown_timed: bool
     shown: Mapping[str, Shown]
     open: tuple[str, ...] | None
     plain: frozenset[str]
@@ -134,10 +146,11 @@ def _entity_plan(entity: Entity) -> EntityPlan:
         declared=entity,
         transitions=transitions,
         states=states,
-        waits=any(plan.effect is not None or plan.alarms for plan in states.values()),
+        waits=any(plan.effects or plan.alarms for plan in states.values()),
         commands={word: _command_plan(entity, word, transitions) for word in words},
         may_read=meaning(entity.read),
         read_paths=frozenset(paths(entity.read)),
+        shown_timed=any(map(_looks_at_the_time, (entity.read, *(f.read for f in fields)))),
         shown={f.name: Shown(_meaning(f.read), f.type.dump) for f in fields},
         open=None if any(f.read is not None for f in fields) else tuple(entity.fields),
         plain=frozenset(f.name for f in fields if is_plain(f.type)),
@@ -150,12 +163,11 @@ def _entity_plan(entity: Entity) -> EntityPlan:
 
 
 def _state_plan(entity: Entity, name: str) -> StatePlan:
-    invoked = entity.states[name].invoke
     timed = (t for t in entity.transitions.values() if name in t.sources and isinstance(t.trigger, OnTime))
     alarms = tuple(
         Alarm(t.name, t.trigger.delay, _meaning(t.trigger.at)) for t in timed if isinstance(t.trigger, OnTime)
     )
-    return StatePlan(None if invoked is None else entity.effects[invoked], alarms)
+    return StatePlan({invoked: entity.effects[invoked] for invoked in entity.states[name].invoke}, alarms)
 
 
 def _transition_plan(entity: Entity, transition: Transition) -> TransitionPlan:
@@ -173,7 +185,7 @@ def _transition_plan(entity: Entity, transition: Transition) -> TransitionPlan:
             if p.name not in transition.sets and (transition.takes is None or p.name in transition.takes)
         ),
         tracked=transition.name in entity.tracked,
-        hears=isinstance(transition.trigger, OnOutcome),
+        hears=transition.trigger.effect if isinstance(transition.trigger, OnOutcome) else None,
         again=isinstance(transition.trigger, OnTime) and transition.trigger.again,
     )
 
@@ -206,6 +218,11 @@ def _before(entity: Entity, states: set[str]) -> frozenset[str]:
 
 def _meaning(condition: Expression | None) -> Meaning | None:
     return None if condition is None else meaning(condition)
+
+
+def _looks_at_the_time(condition: Expression | None) -> bool:
+    """Whether a condition may; what nobody can see into may."""
+    return condition is not None and any(isinstance(part, Now | Opaque) for part in walk(condition))
 
 
 def is_plain(kind: ValueType) -> bool:

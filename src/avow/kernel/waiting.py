@@ -2,7 +2,7 @@
 
 A call belongs to the state that invokes it, and a deadline to the state that it stands in. Going from a state
 to itself begins and ends nothing, except that a time given by a field moves with the field. Going to another
-state that invokes the same effect goes on waiting for the same call.
+state that invokes the same effect goes on waiting for the same call, unless that has just ended.
 """
 
 from __future__ import annotations
@@ -23,22 +23,24 @@ def waits_of(
     """What begins (a Wait) and what ends (None), by the name of the effect or the transition."""
     states = pool.plans[after.entity].states
     here = states[after.state]
-    if before is not None and before.state == after.state and not plan.hears:
+    if before is not None and before.state == after.state and plan.hears is None:
         return _staying(pool, plan, here, before, after)
     left = NO_WAITS if before is None else states[before.state]
     found: dict[str, Wait | None] = {alarm.name: None for alarm in left.alarms}
-    if left.effect is not None and (plan.hears or left.effect is not here.effect):
-        found[left.effect.name] = None
+    for name in left.effects:
+        if name not in here.effects or name == plan.hears:
+            found[name] = None
     for alarm in here.alarms:
         due = _due(pool, alarm, after)
         if due is not None:
             found[alarm.name] = Wait(due)
-    if here.effect is not None and (plan.hears or left.effect is not here.effect):
-        found[here.effect.name] = _call(pool, here.effect, after)
+    for name, effect in here.effects.items():
+        if name not in left.effects or name == plan.hears:
+            found[name] = _call(pool, effect, after)
     return found
 
 
-NO_WAITS = StatePlan(None, ())
+NO_WAITS = StatePlan({}, ())
 
 
 def _staying(

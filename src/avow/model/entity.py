@@ -35,15 +35,19 @@ class Field:
 class State:
     """A named state. initial: creations may end in it. final: nothing has to follow.
 
-    invoke:   the effect whose outcome a record in this state waits for.
+    invoke:   the effects whose outcomes a record in this state waits for.
     withdraw: a call that hasn't begun isn't begun any more; its outcome is then `failed`.
+    owed:     the call has to be done: where it fails, a person is told, and the record stays.
+    undoes:   the field that holds the key of the earlier call which this one undoes.
     """
 
     name: str
     initial: bool = False
     final: bool = False
-    invoke: str | None = None
+    invoke: tuple[str, ...] = ()
     withdraw: bool = False
+    owed: bool = False
+    undoes: str | None = None
     place: Place = field(default=Place(), compare=False)
 
 

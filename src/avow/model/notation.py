@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import cast
 
 from avow.canonical import JsonValue
+from avow.model.calendar import Exact
 from avow.model.flaw import Value
 from avow.model.node import (
     ActorSubject,
@@ -32,7 +33,7 @@ from avow.model.node import (
     Opaque,
     Performed,
 )  # fmt: skip
-from avow.model.times import instant
+from avow.model.times import DURATION_MAX, instant
 from avow.model.values import Money, plain
 
 _TIGHTNESS = {"*": 5, "+": 4, "-": 4, "==": 0, "!=": 0, "<": 0, "<=": 0, ">": 0, ">=": 0}
@@ -99,6 +100,8 @@ def _render_value(value: Value) -> str:
             return repr(str(value)) if isinstance(value, str) and not isinstance(value, Enum) else str(value)
         case Enum():
             return f"{type(value).__name__}.{value.name}"
+        case timedelta() if timedelta() <= value <= DURATION_MAX:
+            return str(Exact(value))
         case _:
             return str(value)
 

@@ -119,8 +119,11 @@ def _describe_entity(entity: Entity) -> dict[str, Any]:
 
 
 def _describe_state(state: State) -> dict[str, Any]:
-    invoked = {} if state.invoke is None else {"invoke": state.invoke, "withdraw": state.withdraw}
-    return {"initial": state.initial, "final": state.final, **invoked}
+    described: dict[str, Any] = {"initial": state.initial, "final": state.final}
+    if state.invoke:
+        described |= {"invoke": list(state.invoke), "withdraw": state.withdraw}
+        described |= {"owed": state.owed, "undoes": state.undoes}
+    return described
 
 
 def _describe_transition(transition: Transition) -> dict[str, Any]:

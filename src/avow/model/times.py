@@ -21,9 +21,9 @@ _DURATION = re.compile(
     r"(-)?P(?:([0-9]{1,7})D)?"
     r"(?:T(?=[0-9])(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,12})(?:\.([0-9]{1,6}))?S)?)?"
 )
-_DURATION_MAX = timedelta(days=DURATION_DAYS_MAX)
+DURATION_MAX = timedelta(days=DURATION_DAYS_MAX)
 _INSTANT_MIN = datetime(1, 1, 2, tzinfo=UTC)
-_INSTANT_MAX = datetime(9999, 12, 30, tzinfo=UTC)
+INSTANT_MAX = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class DateTimeType:
     def fit(self, value: Any, at: str) -> datetime:
         if not isinstance(value, datetime) or value.utcoffset() is None:
             raise misfit(at, "not-an-instant", "must be a time with its offset from UTC")
-        if not _INSTANT_MIN <= value <= _INSTANT_MAX:
+        if not _INSTANT_MIN <= value <= INSTANT_MAX:
             raise misfit(at, "out-of-range", "must lie within the years 1 to 9999")
         return value.astimezone(UTC)
 
@@ -78,7 +78,8 @@ class DateTimeType:
 
 def instant(value: datetime) -> str:
     """Write an instant in UTC with six digits of a second: 2026-11-21T09:30:00.000000Z."""
-    return f"{value.astimezone(UTC).isoformat(timespec='microseconds')[:26]}Z"
+    in_utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return f"{in_utc.isoformat(timespec='microseconds')[:26]}Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class DurationType:
     def fit(self, value: Any, at: str) -> timedelta:
         if not isinstance(value, timedelta):
             raise misfit(at, "not-a-duration", "must be a duration")
-        if not -_DURATION_MAX <= value <= _DURATION_MAX:
+        if not -DURATION_MAX <= value <= DURATION_MAX:
             raise misfit(at, "out-of-range", f"must be at most {DURATION_DAYS_MAX:,} days")
         return value
 

@@ -32,6 +32,7 @@ from avow.store.tables import (
     sql_constant,
     table_of,
 )
+from avow.store.waits import bring_times, demand_calls
 
 LOCK_WAIT_MS = 5_000
 """How long a change waits for commands that hold its table; they wait behind it meanwhile."""
@@ -43,10 +44,10 @@ async def install(connection: Connection, system: System) -> bool:
     """Make everything that a declaration needs; True if something changed.
 
     On tables of an earlier declaration: adds entities, states, fields that may be missing or have a
-    constant default, and replaces constraints and functions. Servers of the earlier declaration go on
-    working. Raises EnvironmentFault, with nothing changed, for what could lose data or strand records:
-    a removed or retyped field, a removed entity, a removed state that records are in, a rule that
-    existing rows break.
+    constant default, replaces constraints and functions, and notes new times for the records that wait.
+    Servers of the earlier declaration go on working. Raises EnvironmentFault, with nothing changed, for
+    what could lose data or strand records: a removed or retyped field, a removed entity, a removed state
+    that records are in, a rule that existing rows break, a call that is new to records or under way.
     """
     demand_version(await connection.fetchval(text("install.sql", "server_version")))
     made = functions(system)
@@ -60,15 +61,17 @@ async def install(connection: Connection, system: System) -> bool:
             await _make_schema(connection, system)
         latest = await connection.fetchrow(text("install.sql", "latest_boundary"))
         same = latest is not None and latest["fingerprint"] == system.fingerprint
-        if same and await connection.fetchval(text("install.sql", "functions_made")) == digest:
-            return False
         await connection.execute(f"SET LOCAL ROLE {quote(Roles.of(system).owner)}")
         await connection.execute("SET LOCAL avow.scope = 'all'")
+        if same and await connection.fetchval(text("install.sql", "functions_made")) == digest:
+            await bring_times(connection, system)
+            return False
         await _Tables(connection, system, latest).bring_up()
         for statement in made:
             await connection.execute(statement)
         await connection.execute(f"COMMENT ON SCHEMA avow IS {literal(digest)}")
         await _record_boundary(connection, system)
+        await bring_times(connection, system)
         await connection.execute("RESET ROLE")
     return True
 
@@ -168,6 +171,7 @@ class _Tables:
             )
         await self._change_columns(entity, known["fields"])
         await self._demand_states(entity, known["states"])
+        await demand_calls(self.connection, self.system, entity, known)
         await self._add_columns(entity, known)
 
     async def _change_columns(self, entity: Entity, known: dict[str, Any]) -> None:

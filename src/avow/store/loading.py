@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from avow.model.entity import Entity, Transition
 from avow.model.expression import Path
 from avow.model.system import System
 from avow.model.types import Reference, Value
+from avow.store.clock import DatabaseClock
 from avow.store.columns import RecordReader, reader, select_list
 from avow.store.pool import Pool
 from avow.store.sharing import SHARED, Bounds, Member, Sharing
@@ -50,11 +52,13 @@ class LoadPlan:
     """The SELECT that loads one kind of command, any number of them at once, and how its rows are read.
 
     arguments: names of the input whose values follow key and id in what is wanted.
+    alone: a decision rests on no record but the command's own, and a creation on none.
     """
 
     sql: str
     arguments: tuple[str, ...]
     readers: tuple[RecordReader, ...]
+    alone: bool = False
 
     def wanted(self, key: UUID | None, record: UUID | None, given: Mapping[str, Value]) -> Wanted:
         """What one command wants loaded."""
@@ -83,6 +87,7 @@ class Loads:
     def __init__(self, pool: Pool, bounds: Bounds = SHARED) -> None:
         self._pool = pool
         self._sharing = Sharing[Wanted, Any](self._fetch, bounds)
+        self.clock = DatabaseClock()
 
     async def load(self, plan: LoadPlan, tenant: str, wanted: Wanted) -> Loaded:
         """What one command's decision rests on."""
@@ -91,7 +96,9 @@ class Loads:
     async def _fetch(self, lane: Any, members: list[Member[Wanted, Any]]) -> None:
         tenant, plan = lane
         async with self._pool.borrow() as connection:
+            asked_s = time.monotonic()
             rows = await connection.fetch(plan.sql, *plan.parameters(tenant, [m.item for m in members]))
+            self.clock.read(rows[0][0], asked_s, time.monotonic())
         for member, row in zip(members, rows, strict=True):
             member.settle(row)
 
@@ -104,13 +111,14 @@ def plan_command(system: System, entity: Entity, command: str) -> LoadPlan:
     """
     transitions = entity.of_command(command)
     builder = _Builder(system)
+    followed = {path for t in transitions for path in t.loads}
     if transitions[0].creation:
         builder.answered(entity, list(read_loads(entity, system.entities)))
     else:
-        builder.own(entity, sorted({path for t in transitions for path in t.loads}))
+        builder.own(entity, sorted(followed))
     for name, paths in _arguments(system, entity, transitions):
         builder.argument(name, system.entities[paths[0]], paths[1])
-    return builder.plan()
+    return builder.plan(alone=not followed and not builder.arguments)
 
 
 def plan_record(system: System, entity: Entity, paths: tuple[Path, ...]) -> LoadPlan:
@@ -171,7 +179,7 @@ class _Builder:
         self.readers.append(reader(entity))
         return alias
 
-    def plan(self) -> LoadPlan:
+    def plan(self, *, alone: bool = False) -> LoadPlan:
         selected = "".join(f", {columns}" for columns in self.selected)
         joins = "".join(f"\n{join}" for join in self.joins)
         places = range(1, len(self.arguments) + 1)
@@ -181,4 +189,4 @@ class _Builder:
             arguments="".join(f", ${3 + n}::uuid[]" for n in places),
             names="".join(f", argument{n}" for n in places),
         )
-        return LoadPlan(sql, tuple(self.arguments), tuple(self.readers))
+        return LoadPlan(sql, tuple(self.arguments), tuple(self.readers), alone)

@@ -5,10 +5,25 @@ from __future__ import annotations
 from avow.errors import EnvironmentFault
 from avow.model.system import System
 from avow.store.driver import Connection
+from avow.store.pool import connect
 from avow.store.statements import text
 from avow.store.tables import Roles
 
 VERSION_MIN = 150_000
+
+
+async def demand_fit(url: str, system: System) -> None:
+    """Refuse a database that a system can't be served on: its login, its tables, its clock.
+
+    Raises EnvironmentFault with what to do.
+    """
+    connection = await connect(url)
+    try:
+        await demand_application_rights(connection, system)
+        await demand_boundary(connection, system)
+        await demand_running_clock(connection)
+    finally:
+        await connection.close()
 
 
 async def demand_application_rights(connection: Connection, system: System) -> None:

@@ -134,6 +134,7 @@ class Transactions:
     def __init__(self, system: System, pool: Pool, bounds: Bounds = SHARED) -> None:
         self._pool = pool
         self._loads = Loads(pool, bounds)
+        self.clock = self._loads.clock
         self._sharing = Sharing[Commit, Outcome](self._share, bounds)
         self._alone = asyncio.Semaphore(ALONE_MAX)
         found = [c for entity in system.entities.values() for c in constraints_of(system, entity)]

@@ -203,6 +203,7 @@ CREATE POLICY owner_forgets ON avow.idempotency FOR DELETE TO @{owner} USING (cu
 -- Workers take what is ready of all tenants together; see work.sql.
 CREATE POLICY owner_works ON avow.work FOR UPDATE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_ends ON avow.work FOR DELETE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
+CREATE POLICY owner_begins ON avow.work FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_tries ON avow.attempt FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 
 GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.destination, avow.subscription TO @{application};

@@ -1,0 +1,168 @@
+"""What a process remembers saves it a round trip and decides nothing: others may have been there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from avow.engine.execute import Engine, Reply
+from avow.store import clock
+from avow.store.driver import Connection
+from avow.store.pool import connect
+from tests.fix_database import Database
+from tests.store.company import engine, request
+from tests.store.theatre import theatre
+from tests.store.wire import proxied
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, a reading of the clock counts until the end of a test."""
+    monkeypatch.setattr(clock, "TRIP_S_MAX", 60.0)
+    monkeypatch.setattr(clock, "FRESH_S", 600.0)
+
+
+@pytest.fixture
+async def one(made: Database, admin: Connection) -> AsyncIterator[Engine]:
+    """A process that has served for a while: it knows the database's clock."""
+    async with engine(theatre, made.application_url) as runner:
+        await know_the_clock(runner, admin)
+        yield runner
+
+
+@pytest.fixture
+async def two(made: Database) -> AsyncIterator[Engine]:
+    """Another process, which remembers nothing."""
+    async with engine(theatre, made.application_url) as runner:
+        yield runner
+
+
+async def know_the_clock(runner: Engine, admin: Connection) -> None:
+    """Two readings a second apart, as two loads would have brought them."""
+    known = clock_of(runner)
+    asked_s = time.monotonic()
+    shown = await admin.fetchval("SELECT avow.now()")
+    told_s = time.monotonic()
+    known.read(shown - timedelta(seconds=1), asked_s - 1, told_s - 1)
+    known.read(shown, asked_s, told_s)
+    assert known.now(told_s) is not None
+
+
+def clock_of(runner: Engine) -> clock.DatabaseClock:
+    return runner._transactions.clock  # pyright: ignore[reportPrivateUsage]
+
+
+async def ask(runner: Engine, command: str, ticket: UUID, *, key: str = "", **given: Any) -> Reply:
+    return await runner.execute(request("Ticket", command, ticket, given, key=key))
+
+
+async def paid(runner: Engine) -> UUID:
+    """A paid ticket, which the process that paid it remembers."""
+    hall = (await runner.execute(request("Hall", "found", None, {}))).record
+    ticket = (await runner.execute(request("Ticket", "reserve", None, {"hall": hall}))).record
+    assert ticket is not None
+    assert (await ask(runner, "pay", ticket)).status == 200
+    return ticket
+
+
+async def test_a_command_on_what_was_written_here_takes_one_round_trip(
+    made: Database, admin: Connection
+) -> None:
+    async with proxied(made.application_url) as (wire, url), engine(theatre, url, size=1) as one:
+        await know_the_clock(one, admin)
+        ticket = await paid(one)
+        wire.counted.clear()
+        assert (await ask(one, "check", ticket)).version == 3
+        assert wire.counted == {"B": 1, "E": 1, "S": 1, "commit": 1}
+
+
+async def test_a_creation_that_refers_to_nothing_takes_one_round_trip(
+    made: Database, admin: Connection
+) -> None:
+    async with proxied(made.application_url) as (wire, url), engine(theatre, url, size=1) as one:
+        await know_the_clock(one, admin)
+        await one.execute(request("Hall", "found", None, {}))
+        wire.counted.clear()
+        assert (await one.execute(request("Hall", "found", None, {}))).status == 201
+        assert wire.counted == {"B": 1, "E": 1, "S": 1, "commit": 1}
+
+
+async def test_what_another_process_wrote_meanwhile_counts(
+    one: Engine, two: Engine, admin: Connection
+) -> None:
+    ticket = await paid(one)
+    assert (await ask(two, "weigh", ticket, weight=5)).version == 3
+    reply = await ask(one, "check", ticket)
+    assert (reply.status, reply.version) == (200, 4)
+    assert await admin.fetchval("SELECT weight FROM theatre.tickets") == 5
+
+
+async def test_nothing_is_refused_because_of_what_was_true(one: Engine, two: Engine) -> None:
+    """One process remembers a ticket that isn't paid; the other has been paid for it."""
+    hall = (await one.execute(request("Hall", "found", None, {}))).record
+    ticket = (await one.execute(request("Ticket", "reserve", None, {"hall": hall}))).record
+    assert ticket is not None
+    assert (await ask(two, "pay", ticket)).status == 200
+    assert (await ask(one, "check", ticket)).status == 200
+
+
+async def test_nothing_is_permitted_because_of_what_was_true(one: Engine, two: Engine) -> None:
+    """One process remembers that nobody has checked the ticket; the other has seen it checked."""
+    ticket = await paid(one)
+    assert (await ask(two, "check", ticket)).status == 200
+    refused = await ask(one, "cancel", ticket)
+    assert refused.status == 403
+    assert refused.body.startswith(b"four-eyes")
+
+
+async def test_a_key_that_has_an_answer_is_replayed(one: Engine, two: Engine, admin: Connection) -> None:
+    ticket = await paid(one)
+    first = await ask(two, "check", ticket, key="the same")
+    await ask(one, "check", ticket)
+    again = await ask(one, "check", ticket, key="the same")
+    assert (again.replayed, again.version, again.body) == (True, first.version, first.body)
+    assert await admin.fetchval("SELECT version FROM theatre.tickets") == 4
+
+
+async def test_a_refusal_that_was_kept_is_replayed_even_if_it_would_be_permitted_now(one: Engine) -> None:
+    hall = (await one.execute(request("Hall", "found", None, {}))).record
+    ticket = (await one.execute(request("Ticket", "reserve", None, {"hall": hall}))).record
+    assert ticket is not None
+    refused = await ask(one, "check", ticket, key="too early")
+    assert refused.body.startswith(b"state-conflict")
+    await ask(one, "pay", ticket)
+    again = await ask(one, "check", ticket, key="too early")
+    assert (again.replayed, again.body) == (True, refused.body)
+
+
+async def test_an_entry_bears_a_time_that_the_database_has_shown(one: Engine, admin: Connection) -> None:
+    ticket = await paid(one)
+    for _ in range(5):
+        await ask(one, "check", ticket)
+    rows = await admin.fetch(
+        "SELECT (convert_from(header, 'UTF8')::jsonb ->> 'at')::timestamptz AS decided, at FROM avow.audit"
+        " WHERE kind = 'Ticket' ORDER BY version"
+    )
+    decided = [row["decided"] for row in rows]
+    assert decided == sorted(decided)
+    assert all(row["decided"] <= row["at"] for row in rows)
+
+
+async def test_a_clock_that_stands_still_is_read_each_time(made: Database) -> None:
+    admin = await connect(made.admin_url)
+    await admin.execute("INSERT INTO avow.clock VALUES (clock_timestamp())")
+    async with engine(theatre, made.application_url) as one:
+        known, now_s = clock_of(one), time.monotonic()
+        known.read(await admin.fetchval("SELECT avow.now()"), now_s - 121, now_s - 121)
+        ticket = await paid(one)
+        await ask(one, "check", ticket)
+        assert known.now(time.monotonic()) is None
+    assert await admin.fetchval(
+        "SELECT bool_and(t.changed_at = c.fixed) FROM theatre.tickets t, avow.clock c"
+    )
+    await admin.close()
