@@ -284,6 +284,10 @@ async def test_a_replay_comes_before_or_after_a_command_and_never_between(office
         command = await connect(o.url)
         await command.execute("BEGIN")
         await command.execute(
+            "INSERT INTO avow.audit (tenant, kind, id, version, header, hash) VALUES"
+            " ('main', 'Invoice', $1, 3, convert_to($2, 'UTF8'), '')", record, json.dumps(entry),
+        )  # fmt: skip
+        await command.execute(
             "SELECT avow.put_deliveries('main', ARRAY[$1]::jsonb[], now())", json.dumps(entry)
         )
         replay = asyncio.create_task(o.subscriptions.replay("main", which, datetime(2020, 1, 1, tzinfo=UTC)))
