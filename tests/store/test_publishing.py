@@ -23,6 +23,7 @@ from avow.store.driver import Connection
 from avow.store.pool import Pool, connect
 from avow.store.queue import DELIVERIES_AT_ONCE, Queue
 from avow.store.subscriptions import ACTIVE, DISABLED, PAUSED, Subscriptions
+from avow.store.transaction import WriteRefused
 from tests.acceptance.polling import until
 from tests.fix_database import MakeDatabase
 from tests.receiver import Receiver, receiving
@@ -347,10 +348,16 @@ async def test_one_subscriber_takes_no_more_than_its_share_of_a_worker(office: M
         assert len(o.receiver.came) == 2 * DELIVERIES_AT_ONCE
 
 
-async def test_what_publishes_nothing_writes_nothing_more(office: MakeOffice) -> None:
-    """Not one row of the tables of deliveries is looked at."""
+async def test_a_command_of_what_publishes_nothing_never_gets_to_the_deliveries(office: MakeOffice) -> None:
     async with office() as o:
         await o.subscribe()
+        await o.admin.execute(
+            "CREATE OR REPLACE FUNCTION avow.put_deliveries("
+            "p_tenant text, p_entries jsonb[], p_now timestamptz)"
+            " RETURNS integer LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'reached'; END$$"
+        )
         actor = Actor(Subject("alice"), "main")
-        await o.engine.execute(Request("Memo", "keep", None, {}, actor, str(uuid4()), b"", "r"))
-        assert await o.work() == []
+        reply = await o.engine.execute(Request("Memo", "keep", None, {}, actor, str(uuid4()), b"", "r"))
+        assert reply.status == 201
+        with pytest.raises(WriteRefused):
+            await o.sent()

@@ -50,36 +50,36 @@ class Subscriptions:
         self, tenant: str, which: UUID, subject: str, url: str, types: Sequence[str]
     ) -> Subscription:
         """Make a subscription; one that is there under this id already is given back as it is."""
-        found = await self._one("put", tenant, which, subject, url, list(types))
+        found = await self._one("put_subscription", tenant, which, subject, url, list(types))
         if found is None:
             raise ValueError("a subscription was neither made nor found")
         return found
 
     async def find(self, tenant: str, which: UUID) -> Subscription | None:
         """The subscription of a tenant with this id."""
-        return await self._one("one", tenant, which)
+        return await self._one("one_subscription", tenant, which)
 
     async def all(self, tenant: str) -> list[Subscription]:
         """The subscriptions of a tenant, oldest first."""
         async with self._pool.borrow() as connection:
-            rows = await connection.fetch(text("telling.sql", "all"), tenant, SUBSCRIPTIONS_MAX)
+            rows = await connection.fetch(text("telling.sql", "all_subscriptions"), tenant, SUBSCRIPTIONS_MAX)
         return [Subscription(*row) for row in rows]
 
     async def turn(self, tenant: str, which: UUID, state: str, reason: str = "") -> Subscription | None:
         """Make it active, paused or disabled; what waits for a disabled one is dropped."""
-        return await self._one("turn", tenant, which, state, reason)
+        return await self._one("turn_subscription", tenant, which, state, reason)
 
     async def rotate(self, tenant: str, which: UUID, request: UUID, both_s: float) -> Subscription | None:
         """Give it its next secret, once for a request; the one before it signs as well for a time."""
-        return await self._one("rotate", tenant, which, request, round(both_s * 1_000))
+        return await self._one("rotate_subscription", tenant, which, request, round(both_s * 1_000))
 
     async def drop(self, tenant: str, which: UUID) -> bool:
         """End it. False: it wasn't there."""
-        return await self._value("drop", tenant, which)
+        return await self._value("drop_subscription", tenant, which)
 
     async def replay(self, tenant: str, which: UUID, since: datetime) -> int | None:
         """Tell again of everything since then; how much that is. None: it is more than REPLAYED_MAX."""
-        return await self._value("replay", tenant, which, since, REPLAYED_MAX)
+        return await self._value("replay_subscription", tenant, which, since, REPLAYED_MAX)
 
     async def deliverable(self) -> list[str]:
         """The destinations, of all tenants, to which something can be told now."""
@@ -110,13 +110,15 @@ class Subscriptions:
         found = {name: header["changes"][name] for name in wanted & header["changes"].keys()}
         long: dict[str, str] = header.get("changes_sha256", {})
         for name in wanted & long.keys():
-            data = await self._value("payload", tenant, bytes.fromhex(long[name]))
+            data = await self._value("told_payload", tenant, bytes.fromhex(long[name]))
             found[name] = None if data is None else json.loads(data)
         return found
 
     async def _entries(self, tenant: str, kind: str, record: UUID, version: int, most: int) -> list[Any]:
         async with self._pool.borrow() as connection:
-            return await connection.fetch(text("telling.sql", "entries"), tenant, kind, record, version, most)
+            return await connection.fetch(
+                text("telling.sql", "told_entries"), tenant, kind, record, version, most
+            )
 
     async def _one(self, name: str, *parameters: Any) -> Subscription | None:
         async with self._pool.borrow() as connection:
