@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from avow.errors import AvowError
 from bench.replay.report import Run, sentence
@@ -29,6 +31,7 @@ def main(
     parser.add_argument("--kills", type=int, default=kills, help="how often processes are killed")
     parser.add_argument("--result", type=Path, default=None, help=f"where to write; all cases: {name}.json")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, _end)
     if not data.is_file():
         print(f"{data} is missing: set AVOW_DATA to the folder of real inputs", file=sys.stderr)
         return 3
@@ -43,3 +46,8 @@ def main(
         target.write_text(json.dumps(done.result, indent=2) + "\n")
     print(sentence(done, faults))
     return 0 if done.holds else 1
+
+
+def _end(number: int, _: object) -> NoReturn:
+    """Leave no process behind that was started here."""
+    sys.exit(128 + number)

@@ -61,6 +61,7 @@ def _run(declared: Declared, data: Path, every: int, kills: int) -> Run:
     account, states, stuck = settled
     verified, refusals = report.verify(declared), tally.refusals()
     result: dict[str, Any] = {
+        "every": every,
         "cases": len(expected.ends) + expected.refused.total(),
         "done": states["departed"] + states["missed"],
         "compensated": states["cancelled"],

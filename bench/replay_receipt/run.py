@@ -64,6 +64,7 @@ def _run(declared: Declared, data: Path, every: int, count: int) -> Run:
     verified, tally = report.verify(declared), drive.tally
     refusals = tally.refusals()
     result: dict[str, Any] = {
+        "every": every,
         "cases": len(cases),
         "activities": sum(len(case.activities) for case in cases),
         "done": states["closed"],

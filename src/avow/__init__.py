@@ -22,6 +22,7 @@ from avow.declare.expression import (
     opaque,
     role,
 )
+from avow.declare.people import task
 from avow.declare.saga import nothing, parallel, saga, step
 from avow.declare.sender import hmac_signature, sender, standard_webhooks, stripe_signature
 from avow.declare.surface import (
@@ -41,6 +42,7 @@ from avow.declare.surface import (
     refuse,
     transition,
     unique,
+    votes,
 )
 from avow.model.actor import Actor
 from avow.model.outcome import Declined, NotDone, Unclear
@@ -101,7 +103,9 @@ __all__ = [
     "step",
     "stripe_signature",
     "system",
+    "task",
     "transition",
     "unique",
+    "votes",
     "weeks",
 ]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from avow.store.driver import Connection
 from avow.store.pool import connect
 from tests.fix_database import Database, MakeDatabase
+from tests.store.payment import Outside, payments
+from tests.store.shop import MakeShop, Shop
 from tests.store.theatre import theatre
 
 
@@ -24,3 +28,28 @@ async def admin(made: Database) -> AsyncIterator[Connection]:
     connection = await connect(made.admin_url)
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+def outside() -> Outside:
+    """What stands in for the payments' provider."""
+    return Outside()
+
+
+@pytest.fixture
+def shop(database: MakeDatabase, outside: Outside) -> MakeShop:
+    """Makes a database of payments, with the options of its effect."""
+
+    @asynccontextmanager
+    async def make(**options: Any) -> AsyncIterator[Shop]:
+        system = payments(outside, **options)
+        made = database(system)
+        admin = await connect(made.admin_url)
+        shop = Shop(system, made.application_url, admin)
+        try:
+            yield shop
+        finally:
+            await shop.pool.close()
+            await admin.close()
+
+    return make

@@ -4,20 +4,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from avow import Entity, Money, State, authenticated, create, field, now, read, system, transition
 from avow.engine.execute import Engine, Reply
 from avow.store import clock
 from avow.store.driver import Connection
+from avow.store.loading import plan_command
 from avow.store.pool import connect
-from tests.fix_database import Database
+from tests.acting import TENANT
+from tests.fix_database import Database, MakeDatabase
 from tests.store.company import engine, request
 from tests.store.theatre import theatre
 from tests.store.wire import proxied
+
+
+class Offer(Entity):
+    """An offer that ends."""
+
+    ends: datetime = field()
+    visible = read(by=authenticated)
+    open = State(initial=True)
+    gone = State(final=True)
+    make = create(open, by=authenticated, sets=[ends])
+    take = transition(open, to=open, by=authenticated, when=ends > now)
+    drop = transition(open, to=gone, by=authenticated)
+
+
+offers = system("offers", Offer)
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +109,44 @@ async def test_a_creation_that_refers_to_nothing_takes_one_round_trip(
         wire.counted.clear()
         assert (await one.execute(request("Hall", "found", None, {}))).status == 201
         assert wire.counted == {"B": 1, "E": 1, "S": 1, "commit": 1}
+
+
+async def test_what_is_remembered_is_what_a_load_would_bring(one: Engine) -> None:
+    """Of every type of value, down to how it is written: another form would be another decision."""
+    west = timezone(timedelta(hours=-5))
+    given = {
+        "room": UUID(int=7), "label": "a \u00e9 'b'", "number": 3,
+        "first_day": date(2026, 11, 21), "last_day": None,
+        "begins": datetime(2026, 11, 21, 9, 30, tzinfo=west), "low": -1,
+        "price": Money(Decimal("12.5"), "EUR"),
+        "rate": Decimal("1.5"),
+    }  # fmt: skip
+    booking = (await one.execute(request("Booking", "ask", None, given))).record
+    assert booking is not None
+    ticket = await paid(one)
+    await ask(one, "check", ticket)
+    for entity, command, record in (("Booking", "leave", booking), ("Ticket", "check", ticket)):
+        held = one._memory.find(TENANT, (entity, record))  # pyright: ignore[reportPrivateUsage]
+        plan = plan_command(theatre, theatre.entities[entity], command)
+        transactions = one._transactions  # pyright: ignore[reportPrivateUsage]
+        loaded = await transactions.load(plan, TENANT, plan.wanted(None, record, {}))
+        assert held is not None
+        assert held == loaded.records[entity, record]
+        assert repr(dict(held.values)) == repr(dict(loaded.records[entity, record].values))
+
+
+async def test_what_looks_at_the_time_is_decided_at_the_time_of_a_load(database: MakeDatabase) -> None:
+    made = database(offers)
+    admin = await connect(made.admin_url)
+    async with proxied(made.application_url) as (wire, url), engine(offers, url, size=1) as one:
+        await know_the_clock(one, admin)
+        ends = datetime(9000, 1, 1, tzinfo=UTC)
+        offer = (await one.execute(request("Offer", "make", None, {"ends": ends}))).record
+        for command, trips in (("take", 2), ("drop", 1)):
+            wire.counted.clear()
+            assert (await one.execute(request("Offer", command, offer, {}))).status == 200
+            assert wire.counted["S"] == trips, command
+    await admin.close()
 
 
 async def test_what_another_process_wrote_meanwhile_counts(

@@ -2,87 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import UUID, uuid4
+from datetime import timedelta
 
-import pytest
-
-from avow.engine.execute import Engine, Reply, Request
-from avow.engine.worker import Worker
-from avow.model.actor import Actor
 from avow.model.outcome import Declined, NotDone, Unclear
-from avow.model.system import System
-from avow.model.values import Subject
-from avow.store.driver import Connection
-from avow.store.pool import Pool, connect
-from tests.fix_database import MakeDatabase
-from tests.store.payment import Outside, Receipt, payments
+from tests.store.payment import Outside, Receipt
+from tests.store.shop import NOON, MakeShop, Shop
 
 READY = "UPDATE avow.work SET ready_at = now() WHERE ready_at < 'infinity' AND destination <> ''"
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-ACTOR = Actor(Subject("alice"), "main")
-
-
-class Shop:
-    """A database of payments, with an engine, and workers that are stepped by hand."""
-
-    def __init__(self, system: System, url: str, admin: Connection) -> None:
-        self.system, self.url, self.admin = system, url, admin
-        self.pool = Pool(url)
-        self.engine = Engine(system, self.pool, lambda problem, command_id: b"{}")
-        self.worker = self.another()
-
-    def another(self) -> Worker:
-        return Worker(self.system, self.engine, self.pool, self.url, lambda *_: None)
-
-    async def do(self, command: str, record: UUID | None = None, **given: Any) -> Reply:
-        return await self.engine.execute(
-            Request("Payment", command, record, given, ACTOR, str(uuid4()), b"", "r")
-        )
-
-    async def capturing(self) -> UUID:
-        record = (await self.do("authorize", amount=5)).record
-        assert record is not None
-        await self.do("start", record)
-        return record
-
-    async def row(self, record: UUID) -> Any:
-        return await self.admin.fetchrow("SELECT * FROM payments.payments WHERE id = $1", record)
-
-    async def work(self) -> list[Any]:
-        return await self.admin.fetch("SELECT * FROM avow.work ORDER BY work")
-
-    async def at(self, moment: datetime) -> None:
-        await self.admin.execute("DELETE FROM avow.clock")
-        await self.admin.execute("INSERT INTO avow.clock (fixed) VALUES ($1)", moment)
-
-
-MakeShop = Callable[..., Any]
-
-
-@pytest.fixture
-def outside() -> Outside:
-    return Outside()
-
-
-@pytest.fixture
-def shop(database: MakeDatabase, outside: Outside) -> MakeShop:
-    @asynccontextmanager
-    async def make(**options: Any) -> AsyncIterator[Shop]:
-        system = payments(outside, **options)
-        made = database(system)
-        admin = await connect(made.admin_url)
-        shop = Shop(system, made.application_url, admin)
-        try:
-            yield shop
-        finally:
-            await shop.pool.close()
-            await admin.close()
-
-    return make
 
 
 async def test_a_call_is_made_once_and_its_result_is_a_transition(shop: MakeShop, outside: Outside) -> None:

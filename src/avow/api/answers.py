@@ -94,10 +94,13 @@ class Answers:
     ) -> list[str]:
         """The codes that a command can be refused with, beside a missing right."""
         codes = [*_COMMAND, "precondition-failed"]
+        asked = {t.step for t in entity.transitions.values() if t.task is not None}
         if not creation:
             codes.append("state-conflict")
         if any(t.precondition for t in transitions):
             codes.append("precondition-required")
+        if any(t.step in asked for t in transitions):
+            codes.append("task-claimed")
         if any(t.when is not None for t in transitions):
             codes.append("guard-failed")
         if entity.invariants or entity.quotas:
@@ -115,6 +118,10 @@ class Answers:
         if any(t.body is not None for t in transitions):
             codes += _BODY
         return codes
+
+    def codes_of_act(self) -> list[str]:
+        """The codes that anything done with a task can be refused with, beside a missing right."""
+        return [*_COMMAND]
 
     def _by_status(self, codes: list[str]) -> dict[str, Any]:
         statuses = sorted({PROBLEMS[code].status for code in codes})

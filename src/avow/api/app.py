@@ -21,16 +21,18 @@ from avow.api.events import Door, Secrets
 from avow.api.exchange import JSON_LINE, Exchange, Response, body_limit
 from avow.api.openapi import document_bytes
 from avow.api.queries import Queries
-from avow.api.routes import METHODS, Match, Operation, Resource, Route, Routes
+from avow.api.routes import METHODS, TASK_ACTS, Match, Operation, Resource, Route, Routes
 from avow.api.subscriptions import Subscribers
+from avow.api.tasks import TaskDesk
 from avow.engine.execute import Engine
 from avow.engine.hearing import Hearing
 from avow.engine.identifier import new_id_text
+from avow.engine.inbox import Inbox
 from avow.engine.outside import Destination
 from avow.engine.publishing import telling_of
 from avow.engine.work_inside import WorkInside
 from avow.errors import EnvironmentFault, Problem, ProblemError, reject
-from avow.model.system import System, publishes, waits
+from avow.model.system import System, asks, publishes, waits
 from avow.store.faults import fault_of
 from avow.store.pool import Pool
 from avow.store.queue import Queue
@@ -138,6 +140,10 @@ class Application:
                     made[route] = Command(route, entity, self._engine).answer
                 elif route.entity is entity:
                     made[route] = reads[route.operation]
+        if asks(self.system):
+            tasks = TaskDesk(Inbox(self.system, self._pool), cursor_key)
+            made.update((r, tasks.page) for r in self._routes if r.operation is Operation.TASKS)
+            made.update((r, tasks.acting(r.operation)) for r in self._routes if r.operation in TASK_ACTS)
         return made
 
     async def _start(self) -> None:
@@ -191,7 +197,8 @@ class Application:
             return await self._page(exchange, match, route)
         exchange.record = match.id
         exchange.demand_framing()
-        if route.transitions or (route.operation is Operation.SUBSCRIPTION and route.method == "POST"):
+        subscribes = route.operation is Operation.SUBSCRIPTION and route.method == "POST"
+        if route.transitions or subscribes or route.operation in TASK_ACTS:
             exchange.demand_media_type()
         if not self._started:
             await self.start()

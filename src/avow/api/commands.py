@@ -46,7 +46,7 @@ class Command:
         body = await exchange.json()
         request = Request(
             self._entity.name, self._command, exchange.record, {}, exchange.actor, key,
-            _fingerprint(exchange.record, body), exchange.request_id, expected_version,
+            fingerprint(exchange.record, body), exchange.request_id, expected_version,
         )  # fmt: skip
         answer = self._rehearse if dry_run else self._execute
         return await answer(exchange, request, body)
@@ -117,7 +117,7 @@ def _expected_version(exchange: Exchange) -> int | None:
     return versions.pop() if versions else NO_VERSION
 
 
-def _fingerprint(record: UUID | None, body: JsonValue) -> bytes:
+def fingerprint(record: UUID | None, body: JsonValue) -> bytes:
     """What makes a request the same again: its record and its body, however that is spelled."""
     return canonical.digest(_SAME.encode([str(record), body]).encode())
 

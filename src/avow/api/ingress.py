@@ -73,6 +73,17 @@ class WhyQuery:
     at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class TaskQuery:
+    """Which tasks are asked for: of one role or entity (None: any), only one's own, only overdue ones."""
+
+    page: Page
+    role: str | None
+    entity: str | None
+    mine: bool
+    overdue: bool
+
+
 class InputReader:
     """Reads the arguments of one command's transitions from JSON values that `json_text` gave."""
 
@@ -85,11 +96,7 @@ class InputReader:
 
         Raises `input-invalid` with every flaw.
         """
-        if not isinstance(body, dict):
-            raise input_invalid([Flaw("#", "not-an-object", "must be a JSON object of the arguments")])
-        values, flaws = parse_members(self._members, body, "#")  # pyright: ignore[reportUnknownArgumentType]
-        if flaws:
-            raise input_invalid(flaws)
+        values = read_members(self._members, body)
         for name, default in self._defaults.items():
             values.setdefault(name, default)
         return values
@@ -138,6 +145,33 @@ def read_history_query(raw: bytes) -> Page:
     page = _read_page(values, flaws)
     _demand_flawless(flaws)
     return page
+
+
+def read_task_query(entities: Collection[str], raw: bytes) -> TaskQuery:
+    """Read the query of the inbox: page, role, entity, and whether only one's own or overdue tasks."""
+    values, flaws = _read_query(raw, (*_PAGING, "role", "entity", "mine", "overdue"))
+    page = _read_page(values, flaws)
+    entity = values.get("entity")
+    if entity is not None and entity not in entities:
+        flaws.append(Flaw("entity", "not-an-option", f"must be one of {', '.join(entities)}"))
+    wanted = dict[str, bool]()
+    for name in ("mine", "overdue"):
+        text = values.get(name, "false")
+        if text not in _BOOLEANS:
+            flaws.append(Flaw(name, "not-a-boolean", "must be true or false"))
+        wanted[name] = _BOOLEANS.get(text, False)
+    _demand_flawless(flaws)
+    return TaskQuery(page, values.get("role"), entity, wanted["mine"], wanted["overdue"])
+
+
+def read_members(members: tuple[Member, ...], body: Any) -> dict[str, Value]:
+    """The members of a body, typed. Raises `input-invalid` with every flaw."""
+    if not isinstance(body, dict):
+        raise input_invalid([Flaw("#", "not-an-object", "must be a JSON object of the arguments")])
+    values, flaws = parse_members(members, body, "#")  # pyright: ignore[reportUnknownArgumentType]
+    if flaws:
+        raise input_invalid(flaws)
+    return values
 
 
 def read_why_query(entity: Entity, raw: bytes) -> WhyQuery:

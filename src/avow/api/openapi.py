@@ -16,11 +16,12 @@ from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
 from avow.api.json_schema import Schema, closed_object, described, nullable, schema_of
 from avow.api.reach import certain_for_authenticated, possible_for_anonymous
-from avow.api.routes import Operation, Route, Routes, is_public
+from avow.api.routes import TASK_ACTS, Operation, Route, Routes, is_public
+from avow.api.task_operations import TASK_TAG, task_operation, task_schemas
 from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Field, Parameter, Transition
 from avow.model.expression import AnyOf, Const, Expression, render
-from avow.model.system import System, publishes
+from avow.model.system import System, asks, publishes
 from avow.model.types import DateTimeType, Reference
 from avow.store.retention import KEY_RETENTION_DAYS
 
@@ -56,6 +57,7 @@ def document(system: System, root_path: str = "") -> dict[str, Any]:
         "servers": [{"url": root_path or "/"}],
         "tags": [
             *(_tag(entity) for entity in system.entities.values()),
+            *([TASK_TAG] if asks(system) else []),
             *([openapi_events.TAG] if system.senders else []),
             *([openapi_subscriptions.TAG] if publishes(system) else []),
             _SERVER_TAG,
@@ -84,6 +86,8 @@ class _Writer:
 
     def operation(self, route: Route) -> dict[str, Any]:
         """One operation."""
+        if route.operation in TASK_ACTS or route.operation is Operation.TASKS:
+            return task_operation(route.operation, self._system, self._answers)
         if route.sender is not None:
             return openapi_events.operation(self._system, route.sender, self._answers)
         if route.operation is Operation.SUBSCRIPTION:
@@ -111,6 +115,9 @@ class _Writer:
                 schemas[_input_name(route)] = _input(route.entity, route.transition)
         schemas |= {"avow.entry": _ENTRY, "avow.history": _page_of(_ref("schemas", "avow.entry"))}
         schemas |= {"avow.provenance": _PROVENANCE}
+        if asks(self._system):
+            schemas |= task_schemas()
+            schemas |= {"avow.inbox": _page_of(_ref("schemas", "avow.task"))}
         if self._system.senders:
             schemas[openapi_events.OUTCOME_NAME] = openapi_events.OUTCOME
         if publishes(self._system):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -71,11 +72,14 @@ class Queries:
         )
         page = await self._reads.page(self._entity, actor, listing)
         # The page's own condition has settled that the actor may know each of them.
-        items = [
-            self._shown(Pool(self._system, actor, page.now, {record.key: record}, {}), record)
-            for record in page.records
-        ]
+        items = [self._listed(actor, record, page.now) for record in page.records]
         return self._page_of(items, str(page.records[-1].id) if page.more else None, bound)
+
+    def _listed(self, actor: Actor, record: Record, now: datetime) -> dict[str, Any]:
+        """A record of a page. Where all fields are open, nobody has to be asked about them."""
+        if self._open_fields is not None:
+            return represent(self._system, record, self._open_fields)
+        return self._shown(Pool(self._system, actor, now, {record.key: record}, {}), record)
 
     def _shown(self, pool: Pool, record: Record) -> dict[str, Any]:
         """A record that the actor may know, with the fields that the actor may see."""

@@ -18,7 +18,8 @@ from avow.api.reach import possible
 from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Transition
 from avow.model.sender import Sender
-from avow.model.system import System, publishes
+from avow.model.system import System, asks, publishes
+from avow.store.driver import Id
 
 
 class Operation(StrEnum):
@@ -30,6 +31,11 @@ class Operation(StrEnum):
     WHY = "why"
     CREATE = "create"
     COMMAND = "command"
+    TASKS = "tasks"
+    CLAIM = "claim"
+    RELEASE = "release"
+    DELEGATE = "delegate"
+    FOLLOW_UP = "follow-up"
     OPENAPI = "openapi"
     EVENT = "event"
     SUBSCRIPTION = "subscription"
@@ -43,7 +49,7 @@ class Route:
     """One method on one path; each is itself alone, and so a key.
 
     template:    the path as OpenAPI writes it: `/enrollments/{id}/submit`.
-    entity:      None for the server's own pages, and for events.
+    entity:      None for tasks, events, and the server's own pages.
     transitions: those that the command may mean, in declared order; empty unless it is a POST.
     """
 
@@ -89,6 +95,9 @@ _PAGES: Final = (
     ("/healthz", Operation.HEALTH),
     ("/readyz", Operation.READY),
 )
+_TASKS: Final = "/tasks"
+TASK_ACTS: Final = (Operation.CLAIM, Operation.RELEASE, Operation.DELEGATE, Operation.FOLLOW_UP)
+"""What can be done with a task other than doing it."""
 _PROBLEM: Final = "/problems/{code}"
 VERBS: Final = ("pause", "resume", "rotate", "replay", "delete")
 """What can be done with a subscription, each by a POST to its own address."""
@@ -149,9 +158,7 @@ class Routes:
                 resource = self._records.get(segments[1])
             else:
                 resource = self._below.get((segments[1], segments[3]))
-            return (
-                None if resource is None else Match(resource, UUID(int=int(segments[2].replace("-", ""), 16)))
-            )
+            return None if resource is None else Match(resource, Id(segments[2]))
         if count == 3 and segments[1] == "problems" and segments[2] in PROBLEMS:
             return Match(self._problem, None, segments[2])
         # A fixed path gets here only if it was percent-encoded; templates were written by quote() too.
@@ -186,6 +193,10 @@ def is_public(transition: Transition) -> bool:
 def _routes(system: System) -> Iterator[Route]:
     for entity in system.entities.values():
         yield from _routes_of(entity)
+    if asks(system):
+        yield Route("GET", _TASKS, Operation.TASKS)
+        for act in TASK_ACTS:
+            yield Route("POST", f"{_TASKS}/{{id}}/{act.value}", act)
     for sender in system.senders.values():
         yield Route("POST", f"/events/{sender.name}", Operation.EVENT, sender=sender)
     if publishes(system):

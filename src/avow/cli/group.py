@@ -32,6 +32,7 @@ VERBS: Final[Mapping[str, str]] = {
     "why": "Say why a record looks the way it does.",
     "history": "Show what happened to a record.",
     "verify": "Recompute the audit log and compare it with the tables.",
+    "effects": "Look at calls to the outside and times to come, and settle them by hand.",
     "keys": "Make, list and revoke API keys.",
     "doctor": "Say what is wrong with the surroundings.",
     "migrate": "Bring the tables to the declaration.",

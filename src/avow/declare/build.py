@@ -39,7 +39,8 @@ def build(name: str, *entities: type[word.Entity]) -> tuple[System, tuple[Mistak
     built = {builder.declared.__name__: builder.build() for builder in builders}
     unsure = {builder.declared.__name__ for builder in builders if builder.machine_unsure}
     senders = read_senders((s for builder in builders for s in builder.senders()), mistakes)
-    mistakes += check_entities(built, unsure)
+    written = {builder.declared.__name__: builder.written for builder in builders}
+    mistakes += check_entities(built, unsure, written)
     found = sorted(set(mistakes))
     if any(not mistake.warning for mistake in found):
         raise DeclarationError(found)

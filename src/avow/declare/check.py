@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from avow.declare.hearing import hearing_mistakes
 from avow.declare.machine import at, machine_mistakes
@@ -20,9 +20,14 @@ from avow.model.expression import Expression, opaque, walk
 from avow.model.place import Place
 
 
-def check_entities(entities: Mapping[str, Entity], unsure: set[str]) -> list[Mistake]:
+def check_entities(
+    entities: Mapping[str, Entity],
+    unsure: set[str],
+    written: Mapping[str, Sequence[Transition]] | None = None,
+) -> list[Mistake]:
     """Every mistake and warning of the built entities, in no order.
 
+    written: the transitions as their owner wrote them, where some were made of a saga's steps.
     unsure: entities with a transition or state that couldn't be read; what that would do to the
     machine as a whole isn't guessed, so that one mistake isn't reported as many.
     """
@@ -35,10 +40,11 @@ def check_entities(entities: Mapping[str, Entity], unsure: set[str]) -> list[Mis
             found.extend(hearing_mistakes(entity, entities))
         found.extend(publishing_mistakes(entity))
         faulty = set[str]()
-        found.extend(_conditions(entity, entities, faulty))
-        found.extend(_assigned(entity, entities))
+        own = tuple(entity.transitions.values()) if written is None else written[entity.name]
+        found.extend(_conditions(entity, entities, own, faulty))
+        found.extend(_assigned(entity, entities, own))
         found.extend(_overlaps(entity, faulty))
-        found.extend(_policies(entity))
+        found.extend(_policies(entity, own))
         found.extend(rule_mistakes(entity, entities))
         found.extend(_fields(entity, entities))
         if other := plurals.get(entity.plural):
@@ -50,9 +56,11 @@ def check_entities(entities: Mapping[str, Entity], unsure: set[str]) -> list[Mis
     return found
 
 
-def _conditions(entity: Entity, entities: Mapping[str, Entity], faulty: set[str]) -> Iterator[Mistake]:
+def _conditions(
+    entity: Entity, entities: Mapping[str, Entity], written: Sequence[Transition], faulty: set[str]
+) -> Iterator[Mistake]:
     """Every condition names fields, states and transitions that exist, and compares like with like."""
-    for place, what, condition, transition in _stated(entity):
+    for place, what, condition, transition in _stated(entity, written):
         for fault in condition_faults(condition, entity, entities, transition):
             if transition is not None:
                 faulty.add(transition.name)
@@ -64,17 +72,21 @@ def _conditions(entity: Entity, entities: Mapping[str, Entity], faulty: set[str]
             yield at(field.place, "field-read-remote", detail, mend)
 
 
-def _stated(entity: Entity) -> Iterator[tuple[Place, str, Expression, Transition | None]]:
-    for place, what, policy in _policies_of(entity):
+def _stated(
+    entity: Entity, written: Sequence[Transition]
+) -> Iterator[tuple[Place, str, Expression, Transition | None]]:
+    for place, what, policy in _policies_of(entity, written):
         yield place, what, policy, None
-    for t in entity.transitions.values():
+    for t in written:
         if t.when is not None:
             yield t.place, f"{entity.name}.{t.name}: when", t.when, t
 
 
-def _assigned(entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Mistake]:
+def _assigned(
+    entity: Entity, entities: Mapping[str, Entity], written: Sequence[Transition]
+) -> Iterator[Mistake]:
     """What sets= gives to a field is a value of its type."""
-    for t in entity.transitions.values():
+    for t in written:
         for name, value in t.assigns:
             if value == ast.Const(None) and name in entity.fields and entity.fields[name].optional:
                 continue  # the field is emptied
@@ -87,17 +99,17 @@ def _assigned(entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Mistak
                 yield at(t.place, "comparison-mixed", detail, "Give it a value of its own type.")
 
 
-def _policies_of(entity: Entity) -> Iterator[tuple[Place, str, Expression]]:
+def _policies_of(entity: Entity, written: Sequence[Transition]) -> Iterator[tuple[Place, str, Expression]]:
     yield entity.place, f"{entity.name}: read", entity.read
     for field in entity.fields.values():
         if field.read is not None:
             yield field.place, f"{entity.name}.{field.name}: read", field.read
-    for t in entity.transitions.values():
+    for t in written:
         yield t.place, f"{entity.name}.{t.name}: by", t.by
 
 
-def _policies(entity: Entity) -> Iterator[Mistake]:
-    for place, what, policy in _policies_of(entity):
+def _policies(entity: Entity, written: Sequence[Transition]) -> Iterator[Mistake]:
+    for place, what, policy in _policies_of(entity, written):
         nodes = list(walk(policy))
         if any(isinstance(node, ast.Opaque) for node in nodes):
             mend = (
@@ -107,7 +119,7 @@ def _policies(entity: Entity) -> Iterator[Mistake]:
         if any(isinstance(node, ast.Argument) for node in nodes):
             detail = f"{what}: who may can't depend on an argument of the command"
             yield at(place, "policy-argument", detail, "Move that part into when=.")
-    for t in entity.transitions.values():
+    for t in written:
         if opaque(t.when):
             detail = f"{entity.name}.{t.name} has a guard in free Python; no tool can see into it"
             yield at(

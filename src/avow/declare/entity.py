@@ -18,6 +18,7 @@ from avow.declare.parameter import read_parameters
 from avow.declare.publishing import read_publication
 from avow.declare.saga import Saga
 from avow.declare.sender import EventWord, SenderWord
+from avow.declare.task import read_needed, read_task, voting
 from avow.declare.trigger import parameters_of, read_effects, read_trigger
 from avow.errors import Mistake
 from avow.model import expression as ast
@@ -56,7 +57,7 @@ RESERVED = frozenset(
 )
 SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 """What PostgreSQL calls columns of its own, in every table."""
-PAGES = frozenset({"events", "healthz", "readyz", "subscriptions"})
+PAGES = frozenset({"events", "healthz", "readyz", "subscriptions", "tasks"})
 """Addresses at which the server itself answers."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 _MADE = re.compile(r"[a-z][a-z0-9_]{0,149}", re.ASCII)
@@ -68,6 +69,7 @@ _HANDLE = frozenset({"id", "version", "state", "now", "actor"})
 class EntityBuilder:
     """Builds one entity, once.
 
+    written: the transitions as their owner wrote them; a saga's stand for their parts, without their ends.
     machine_unsure: a state or transition couldn't be read, so that what is wrong with the machine as
     a whole can't be told.
     """
@@ -82,7 +84,9 @@ class EntityBuilder:
         self.machine_unsure = False
         self.effects: dict[str, Effect] = {}
         self.plural = declared.avow_plural or f"{_snake(declared.__name__)}s"
+        self.written: list[Transition] = []
         self._made_by_sagas = set[str]()
+        self._quiet = False
         self._expand_sagas()
 
     def build(self) -> Entity:
@@ -94,7 +98,9 @@ class EntityBuilder:
         self.effects = read_effects(self, dict(self._words(word.State)))
         transitions = self._transitions(fields)
         read = self._read()
-        tracked = self._tracked(transitions, [read, *(f.read for f in fields.values())])
+        invariants = tuple(self._invariant(name, w) for name, w in self._words(word.Invariant))
+        others = [*(f.read for f in fields.values()), *(i.condition for i in invariants)]
+        tracked = self._tracked(transitions, [read, *others])
         return Entity(
             name=declared.__name__,
             plural=self.plural,
@@ -102,7 +108,7 @@ class EntityBuilder:
             states=states,
             transitions=transitions,
             read=read,
-            invariants=tuple(self._invariant(name, w) for name, w in self._words(word.Invariant)),
+            invariants=invariants,
             uniques=tuple(self._unique(name, w) for name, w in self._words(word.Unique)),
             exclusions=tuple(self._exclusion(name, w) for name, w in self._words(word.Exclusion)),
             quotas=tuple(self._quota(name, w) for name, w in self._words(word.Quota)),
@@ -148,6 +154,8 @@ class EntityBuilder:
 
     def note(self, place: Place, code: str, detail: str, mend: str) -> None:
         """Remember a mistake of this entity."""
+        if self._quiet:
+            return
         detail = f"{self.declared.__name__}: {detail}"
         self.mistakes.append(Mistake(place.file, place.line, code, detail, mend))
 
@@ -237,11 +245,26 @@ class EntityBuilder:
     def _transitions(self, fields: Mapping[str, Field]) -> dict[str, Transition]:
         found = dict[str, Transition]()
         for name, held in self.words.items():
+            self._quiet = name in self._made_by_sagas  # what is wrong is told of the saga's own lines
             if isinstance(held, word.Transition):
-                found[name] = self._transition(name, held, None, fields)
+                self._place(found, name, held, None, fields)
             elif isinstance(held, word.Command):
-                found[name] = self._transition(name, held.word, held.body, fields)
+                self._place(found, name, held.word, held.body, fields)
+        self._quiet = False
+        self.written = [t for name, t in found.items() if name not in self._made_by_sagas]
+        for name, saga in self._words(Saga):
+            self.written += [self._transition(f"{name}{part}", w, None, fields) for part, w in saga.written()]
         return found
+
+    def _place(
+        self, found: dict[str, Transition], name: str, w: word.Transition, body: Any,
+        fields: Mapping[str, Field],
+    ) -> None:  # fmt: skip
+        """One transition; or the two of a command that several people have to give."""
+        made = self._transition(name, w, body, fields)
+        needed = read_needed(self, name, w)
+        for transition in (made,) if needed is None else voting(made, needed):
+            found[transition.name] = transition
 
     def _transition(
         self, name: str, w: word.Transition, body: Any, fields: Mapping[str, Field]
@@ -281,12 +304,19 @@ class EntityBuilder:
             body_hash="" if body is None else source_hash(body),
             creation=w.creation,
             precondition=w.precondition,
+            task=read_task(self, name, w, trigger),
+            voids=self._steps(w),
             doc="" if body is None else inspect.cleandoc(body.__doc__ or ""),
             place=w.place,
         )
         if body is not None:
             self._demand_body(made, fields)
         return made
+
+    def _steps(self, w: word.Transition) -> tuple[str, ...]:
+        """The names of the steps that it voids."""
+        named = [self.named(word.performed(step), w.place) for step in w.voids]
+        return tuple(node.transition for node in named if isinstance(node, ast.Performed))
 
     def _by(self, w: word.Transition, trigger: Trigger | None) -> ast.Expression:
         """Who may: what has a trigger happens by itself, and nobody outside can ask for it."""
@@ -354,11 +384,14 @@ class EntityBuilder:
     def _tracked(
         self, transitions: Mapping[str, Transition], reads: list[ast.Expression | None]
     ) -> tuple[str, ...]:
-        """The transitions that some condition asks about: who performed them has to be kept."""
-        conditions = [*(c for t in transitions.values() for c in (t.by, t.when)), *reads]
-        nodes = (n for c in conditions if c is not None for n in ast.walk(c))
-        named = {n.transition for n in nodes if isinstance(n, ast.Performed)}
-        return tuple(sorted(named - {UNKNOWN_NAME}))
+        """The steps that some condition asks about: who performed them, or delegated them, has to be kept."""
+        steps = transitions.values()
+        conditions = [*(c for t in steps for c in (t.by, t.when)), *reads]
+        values = [value for t in steps for _, value in t.assigns]
+        nodes = (n for c in (*conditions, *values) if c is not None for n in ast.walk(c))
+        named = {n.transition for n in nodes if isinstance(n, ast.Performed | ast.Votes)} - {UNKNOWN_NAME}
+        asked = {ast.delegated(t.name) for t in steps if t.task is not None and t.name in named}
+        return tuple(sorted(named | asked))
 
     def field_names(self, terms: Iterable[Any], place: Place) -> tuple[str, ...]:
         """The names of fields of this entity; anything else is reported and left out."""

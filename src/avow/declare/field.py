@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -24,6 +24,8 @@ class Notes(Protocol):
     def named(self) -> Callable[[object, Place], ast.Expression]: ...
     @property
     def condition(self) -> Callable[[Any, Place], ast.Expression]: ...
+    @property
+    def field_names(self) -> Callable[[Iterable[Any], Place], tuple[str, ...]]: ...
     @property
     def namespace(self) -> Mapping[str, Any]: ...
 

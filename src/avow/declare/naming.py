@@ -30,6 +30,8 @@ class Names:
                 return ast.InState(tuple(self._state(state, bool(path)) for state in states), at)
             case ast.Performed(transition):
                 return ast.Performed(self._name(transition))
+            case ast.Votes(transition):
+                return ast.Votes(self._name(transition))
             case ast.Compare(op, left, right):
                 return ast.Compare(op, self.named(left), self.named(right))
             case ast.Arithmetic(op, left, right):

@@ -21,9 +21,9 @@ from uuid import UUID
 
 from avow.declare import surface as word
 from avow.declare.effect import FOREVER, EffectWord
-from avow.declare.expression import Condition, Symbolic
+from avow.declare.expression import Condition, Symbolic, everybody
 from avow.declare.place import here
-from avow.declare.saga_machine import Machine, Plan, Stage, Task, undone_by
+from avow.declare.saga_machine import CANCELLED, Machine, Plan, Stage, Task, undone_by
 from avow.model.effect import Backoff
 from avow.model.place import Place
 
@@ -114,6 +114,21 @@ class Saga(word.Named):
         annotations: the types of the entity's fields.
         """
         return {} if self._machine is None else self._machine.words(annotations)
+
+    def written(self) -> Iterator[tuple[str, word.Transition]]:
+        """What its owner wrote, each part once, as a transition by which its mistakes are found."""
+        if self._machine is None:
+            return
+        plan = self._machine.plan
+        sets = {} if plan.reason is None else {plan.reason: CANCELLED}
+        by = everybody if plan.cancel is None else plan.cancel
+        yield "", _part(self.place, plan.start, plan.done, by=by, sets=sets)
+        yield "", _part(self.place, plan.start, plan.failed, by=everybody)
+        for task in (task for stage in plan.stages for task in stage):
+            named, ways = f".{task.name}", (task.place, plan.start, plan.failed)
+            yield named, _part(*ways, on=task.effect.done, sets=task.sets)
+            if task.when is not None:
+                yield named, _part(*ways, by=everybody, when=task.when)
 
     @property
     def annotations(self) -> dict[str, Any]:
@@ -224,6 +239,14 @@ def _task(s: Step) -> Task:
     effect = s.effect if s.retry is None else s.effect.tried(s.retry)
     undo = s.undo if isinstance(s.undo, EffectWord) else None
     return Task(effect, undo, s.when, s.sets, s.place)
+
+
+def _part(
+    place: Place, source: word.State, target: word.State, *, by: Condition | None = None, **rest: Any
+) -> word.Transition:
+    made = word.Transition((source,), target, by, **rest)
+    made.place = place
+    return made
 
 
 def _first_group(steps: tuple[Any, ...]) -> tuple[Any, ...]:

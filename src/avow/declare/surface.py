@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 from avow.declare.effect import EffectWord, OutcomeWord
-from avow.declare.expression import Condition, Policy, Term
+from avow.declare.expression import Condition, Formula, Policy, Term
+from avow.declare.people import TaskWord
 from avow.declare.place import Token, declaring_frame, here, misuse, remember, take_words, token_of
 from avow.declare.sender import EventWord
 from avow.model import expression as ast
@@ -210,6 +211,9 @@ class Transition(Named):
         self.every: Delay | timedelta | None = rest.get("every")
         self.at: Any = rest.get("at")
         self.uses: tuple[Any, ...] = several(rest.get("uses", ()))
+        self.task: TaskWord | None = rest.get("task")
+        self.approvals: Any = rest.get("approvals")
+        self.voids: tuple[Any, ...] = several(rest.get("voids", ()))
         self.command: str | None = rest.get("command")
         self.precondition: bool = rest.get("precondition", False)
         self.creation: bool = rest.get("creation", False)
@@ -238,6 +242,9 @@ def transition(
     when: Condition | None = None,
     uses: Any = (),
     sets: Iterable[Any] | Mapping[Any, Any] = (),
+    task: TaskWord | None = None,
+    approvals: Any = None,
+    voids: Any = (),
     command: str | None = None,
     precondition: bool = False,
 ) -> Transition:
@@ -254,13 +261,17 @@ def transition(
     uses:    references whose records the body reads or moves; they are locked with this one.
     sets:    fields that take the command's arguments of the same name; or a mapping of fields to what they
              take: `sets={receipt_no: capture.result.id}`.
+    task:    whose inbox its command stands in meanwhile: `task(dean, due=timedelta(days=3))`.
+    approvals: how many different people have to give the command before it happens: a number, or by
+             conditions: `[(amount < 1000, 1), (amount < 10_000, 2), 3]`. Until then it is counted.
+    voids:   steps that count no longer once this has happened: `voids=approve` on what changes the content.
     command: the word that callers use; several transitions of one command need guards that exclude
              each other.
     precondition: callers must name the version they have seen (If-Match).
     """
     return Transition(
         several(sources), to, by, on=on, match=match, after=after, every=every, at=at, when=when, uses=uses,
-        sets=sets, command=command, precondition=precondition,
+        sets=sets, task=task, approvals=approvals, voids=voids, command=command, precondition=precondition,
     )  # fmt: skip
 
 
@@ -384,12 +395,26 @@ def quota(per: Any, *, among: Iterable[State], limit: Any, weight: Any = None, m
 
 
 def performed(step: Transition | Command[Any]) -> Policy:
-    """True when the actor has performed `step` on this record: `dean & ~performed(verify)` is four eyes."""
-    word: Any = step.word if isinstance(step, Command) else step
-    if not isinstance(word, Transition):
-        misuse("transition-unknown", f"performed() takes a transition, not {word!r:.40}", "Name one.")
-        return Policy(ast.Everybody())
-    return Policy(ast.Performed(word.token))
+    """True when the actor has performed `step` on this record: `dean & ~performed(verify)` is four eyes.
+
+    Who has let another perform it in their place counts as well.
+    """
+    word = _step("performed", step)
+    return Policy(ast.Everybody() if word is None else ast.Performed(word.token))
+
+
+def votes(step: Transition | Command[Any]) -> Any:
+    """How many different people have performed `step` on this record: `when=votes(review) >= 2`."""
+    word = _step("votes", step)
+    return Formula(ast.Const(0) if word is None else ast.Votes(word.token))
+
+
+def _step(asking: str, step: Any) -> Transition | None:
+    word = step.word if isinstance(step, Command) else step  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    if isinstance(word, Transition):
+        return word
+    misuse("transition-unknown", f"{asking}() takes a transition, not {word!r:.40}", "Name one.")
+    return None
 
 
 def in_state(*states: State, of: Any = None) -> Policy:

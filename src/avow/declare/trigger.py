@@ -19,6 +19,7 @@ from avow.model import types as kinds
 from avow.model.calendar import Exact
 from avow.model.effect import DONE, Effect
 from avow.model.entity import Parameter
+from avow.model.place import Place
 from avow.model.times import DURATION_MAX
 from avow.model.trigger import DATA, EVENTS, Delay, OnEvent, OnOutcome, OnTime, Trigger
 
@@ -49,19 +50,20 @@ def read_trigger(notes: Notes, name: str, w: word.Transition) -> Trigger | None:
     if w.at is not None:
         return OnTime(at=notes.named(w.at, w.place))
     delay = w.after if w.after is not None else w.every
-    return OnTime(_delay(notes, name, w, delay), again=w.every is not None)
-
-
-def _delay(notes: Notes, name: str, w: word.Transition, given: Any) -> Delay:
-    if w.every is not None and given == timedelta():
+    if w.every is not None and delay == timedelta():
         mend = "Write every=minutes(1), or after=seconds(0) for what comes once, at once."
         notes.note(w.place, "delay-bounds", f"`{name}` would come again without a pause", mend)
+    return OnTime(read_delay(notes, name, w.place, delay), again=w.every is not None)
+
+
+def read_delay(notes: Notes, name: str, place: Place, given: Any) -> Delay:
+    """A length of time; what isn't one is reported."""
     if hasattr(given, "due") and hasattr(given, "describe"):
         return given
     if isinstance(given, timedelta) and timedelta() <= given <= DURATION_MAX:
         return Exact(given)
     mend = "Write days(14), hours(2), or calendar(...).working_days(3)."
-    notes.note(w.place, "delay-unreadable", f"`{name}` waits for {given!r:.40}", mend)
+    notes.note(place, "delay-unreadable", f"`{name}` waits for {given!r:.40}", mend)
     return Exact(timedelta(days=1))
 
 

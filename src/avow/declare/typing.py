@@ -96,6 +96,9 @@ class Reader:
                 return self._type_of_argument(name, path)
             case ast.ActorSubject():
                 return "subject"
+            case ast.Votes(name):
+                self._demand_transition(name)
+                return "integer"
             case ast.Now():
                 return "instant"
             case ast.Arithmetic(op, left, right):
@@ -120,9 +123,7 @@ class Reader:
                 for option in options:
                     self._compared(node, "==", kind, self._type_of_value(option))
             case ast.Performed(name):
-                if name not in self.entity.transitions and name != UNKNOWN_NAME:
-                    mend = "Name a transition of the same entity."
-                    self._fault("transition-unknown", f"there is no transition {name}", mend)
+                self._demand_transition(name)
             case ast.InState(states, path):
                 self._demand_states(states, path)
             case _:
@@ -207,6 +208,11 @@ class Reader:
             return kind
         detail = f"`{render(node)}` can't be calculated: {left} {op} {right}"
         return self._fault("arithmetic-mixed", detail, "Calculate with values that fit.")
+
+    def _demand_transition(self, name: str) -> None:
+        if name not in self.entity.transitions and name != UNKNOWN_NAME:
+            mend = "Name a transition of the same entity."
+            self._fault("transition-unknown", f"there is no transition {name}", mend)
 
     def _demand_states(self, states: tuple[str, ...], path: ast.Path) -> None:
         at = self.entity

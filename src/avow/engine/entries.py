@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from avow.canonical import JsonValue
 from avow.evidence import entry as evidence
 from avow.evidence.entry import Entry, EntryWriter, Reference
-from avow.kernel.command import GENESIS, Command, Decision, Key, Step
+from avow.kernel.command import GENESIS, Acted, Asking, Begun, Command, Decision, Key, Moved, Step
 from avow.model.system import System
+from avow.model.types import instant
 
 
 def entries_of(
@@ -34,7 +36,7 @@ def entries_of(
 
 
 def _step(step: Step) -> evidence.Step:
-    transition, before, after, given, changes, cause, waits = step
+    transition, before, after, given, changes, cause, waits, tasks = step
     known = None if before is None else before.performers
     return evidence.Step(
         Reference(after.entity, after.id, after.version),
@@ -45,4 +47,24 @@ def _step(step: Step) -> evidence.Step:
         after.performers if after.performers and after.performers != known else None,
         None if cause is None else Reference(*cause[0], cause[1]),
         waits,
+        {name: _task(asking) for name, asking in tasks.items()},
     )
+
+
+def _task(asking: Asking) -> JsonValue:
+    """What becomes of a task, as its entry says it."""
+    match asking:
+        case Begun(role, due, escalate, remind, claim_ms):
+            return {
+                "claim_ms": claim_ms,
+                "due": None if due is None else instant(due),
+                "escalate": escalate,
+                "remind": [instant(moment) for moment in remind],
+                "role": role,
+            }
+        case Acted(acts, ends):
+            return {"acts": acts, "ends": ends}
+        case Moved(due):
+            return {"due": None if due is None else instant(due)}
+        case None:
+            return None

@@ -35,7 +35,7 @@ from avow.model.draft import BodyFault
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.model.types import Reference, Value
-from avow.store.driver import Lost, Retryable
+from avow.store.driver import Id, Lost, Retryable
 from avow.store.loading import KnownAnswer, Loaded, LoadPlan, plan_command
 from avow.store.pool import Pool
 from avow.store.sharing import SHARED, Bounds
@@ -82,6 +82,7 @@ class Request:
     settles:         the thing to be done that it does, and the taking of it, where no actor asks for it
                      but the outcome of a call, an event or a time has come.
     internal:        no actor asks for it, also where it settles nothing: a sender told of an event.
+    intervention:    what an operator says who settles it by hand.
     """
 
     entity: str
@@ -96,6 +97,7 @@ class Request:
     dry_run: bool = False
     settles: tuple[int, int] | None = None
     internal: bool = False
+    intervention: Mapping[str, str] | None = None
 
     def with_input(self, values: Mapping[str, Value], *, dry_run: bool = False) -> Request:
         """The same request with its typed arguments."""
@@ -244,7 +246,7 @@ class Engine:
     def _recalled(self, attempt: _Attempt) -> Loaded | None:
         """What a load would bring, as far as is known here; None where it has to be loaded."""
         request = attempt.request
-        if not attempt.plan.alone or request.dry_run or request.settles is not None:
+        if not attempt.plan.alone or request.dry_run or attempt.command.internal:
             return None
         now = self._transactions.clock.now(time.monotonic())
         if now is None:
@@ -362,6 +364,7 @@ class _Attempt:
             headers=[entry.header for entry in entries],
             payloads=list({data for entry in entries for data in entry.payloads.values()}),
             settles=self.request.settles,
+            intervention=self.request.intervention,
         )
 
     def _anchors(self, decision: Decision) -> dict[Key, int | None]:
@@ -473,9 +476,7 @@ def _refusal(request: Request, code: str, extra: Mapping[str, Any]) -> dict[str,
 def _key(request: Request) -> IdempotencyKey:
     """A key belongs to one tenant, one subject and one operation: nobody meets another's."""
     scope = [request.actor.tenant, str(request.actor.subject), request.entity, request.command, request.key]
-    return IdempotencyKey(
-        UUID(bytes=canonical.digest(canonical.encode_trusted(scope))[:16]), request.fingerprint
-    )
+    return IdempotencyKey(Id(canonical.digest(canonical.encode_trusted(scope))[:16]), request.fingerprint)
 
 
 _encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))

@@ -7,13 +7,15 @@ import time
 from typing import Final
 from uuid import UUID
 
+from avow.store.driver import Id
+
 _VARIANTS: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 """A random hexadecimal digit, with its upper two bits made those of RFC 9562."""
 
 
 def new_id() -> UUID:
     """A fresh UUIDv7: 48 bits of milliseconds, 74 random bits."""
-    return UUID(int=int(new_id_text().replace("-", ""), 16))
+    return Id(new_id_text())
 
 
 def new_id_text() -> str:

@@ -28,11 +28,12 @@ from avow.model.actor import Actor
 from avow.model.draft import BodyFault
 from avow.model.effect import DONE, FAILED, UNKNOWN, Effect
 from avow.model.entity import Entity, State
-from avow.model.system import System, publishes
+from avow.model.system import System, asks, publishes
 from avow.model.trigger import EVENTS, OnOutcome, OnTime
 from avow.model.types import Reference, Value
 from avow.model.values import Subject
 from avow.store import driver
+from avow.store.inbox import advance
 from avow.store.loading import Loaded, LoadPlan, Loads, plan_record
 from avow.store.pool import Pool
 from avow.store.queue import DELIVERIES, Queue, Work
@@ -43,6 +44,8 @@ TAKEN_MAX = 64
 POLL_S = 0.2
 """How long a worker rests when nothing is ready and nobody wakes it."""
 RESTS_AFTER_FAULT_S = 1.0
+ADVANCE_EVERY_S = 1.0
+"""How often a worker looks for tasks that are due."""
 GRACE_S = 5.0
 """How much longer than its timeout a call's lease is held: for its outcome to be committed."""
 DRAIN_S_MAX = 8.0
@@ -70,6 +73,7 @@ class Worker:
     ) -> None:  # fmt: skip
         self.counts = Counter[str]()
         self._system, self._engine, self._http = system, engine, http
+        self._pool, self._asks, self._advanced_at = pool, asks(system), 0.0
         self._queue, self._loads, self._leases = Queue(system, pool), Loads(pool), Leases(url)
         self._hearing = Hearing(system, engine, Reads(system, pool), self._queue)
         self._publishing: Publishing | None = None
@@ -111,16 +115,25 @@ class Worker:
     async def step(self) -> int:
         """Do, once, everything that is ready now; how much that was. For tests, and for catching up."""
         begun = await self._begin()
+        advanced = await advance(self._pool) if self._asks else 0
         await asyncio.gather(*self._running)
-        return begun
+        return begun + advanced
 
     async def _begin_some(self) -> int:
         try:
+            await self._advance_tasks()
             return await self._begin()
         except (ProblemError, TimeoutError, driver.DatabaseError, *driver.Lost) as error:
             _log.warning("nothing could be taken: %s", type(error).__name__)
             await self._rest(RESTS_AFTER_FAULT_S)
             return 0
+
+    async def _advance_tasks(self) -> None:
+        """Let tasks fall due, every so often: people don't mind a second."""
+        now = asyncio.get_running_loop().time()
+        if self._asks and now >= self._advanced_at + ADVANCE_EVERY_S:
+            self._advanced_at = now
+            self.counts["tasks"] += await advance(self._pool)
 
     async def _rest(self, most_s: float) -> None:
         try:

@@ -299,7 +299,7 @@ def _drift_s(stored: datetime, stated: str) -> float:
 
 _TEXTS = ("tenant", "kind", "id", "prev", "transition", "to", "boundary", "at", "command", "request")
 _OBJECTS = ("changes", "input", "actor")
-_MAY_MISS = ("changes_sha256", "input_sha256", "performers")
+_MAY_MISS = ("changes_sha256", "input_sha256", "performers", "tasks", "waits")
 
 
 def _is_reference(kind: Any, record: Any, version: Any) -> bool:

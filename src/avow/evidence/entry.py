@@ -80,6 +80,7 @@ class Step(NamedTuple):
     cause:      the version whose transition called for this one.
     waits:      what the record waits for from now on, by name: when it is due, where a call goes, and in
                 which line it stands; None: no more.
+    tasks:      what becomes of the tasks of the record, by step, as plain data; None: it ends.
     """
 
     record: Reference
@@ -90,6 +91,7 @@ class Step(NamedTuple):
     performers: Mapping[str, tuple[str, ...]] | None
     cause: Reference | None
     waits: Mapping[str, tuple[datetime, str, str] | None] = MappingProxyType({})
+    tasks: Mapping[str, JsonValue] = MappingProxyType({})
 
 
 class EntryWriter:
@@ -105,9 +107,8 @@ class EntryWriter:
         )
         self._second = f'"command":"{command.id}","from":'
         reads = ",".join([f'[{quoted(read.kind)},"{read.id}",{read.version}]' for read in command.reads])
-        self._third = (
-            f'"reads":[{reads}],"request":{quoted(command.request_id)},"tenant":{quoted(actor.tenant)},"to":'
-        )
+        self._third = f'"reads":[{reads}],"request":{quoted(command.request_id)},'
+        self._fourth = f'"tenant":{quoted(actor.tenant)},"to":'
 
     def write(self, step: Step, prev: bytes) -> Entry:
         """The entry of one step; `prev` is the hash of its record's previous entry, zeros for the first.
@@ -131,10 +132,12 @@ class EntryWriter:
         cause = "null" if step.cause is None else _reference(step.cause)
         source = "null" if step.source is None else quoted(step.source)
         waits = f',"waits":{_waiting(step.waits)}' if step.waits else ""
+        tasks = f'"tasks":{written(step.tasks)},' if step.tasks else ""
         performers = "" if step.performers is None else f'"performers":{written(step.performers)},'
         header = (
             f'{self._first}{cause},{changes},{self._second}{source},"id":"{record_id}",{given},'
-            f'"kind":{form.kind},{performers}"prev":"{prev.hex()}",{self._third}{end}{version}{waits}}}'
+            f'"kind":{form.kind},{performers}"prev":"{prev.hex()}",{self._third}{tasks}{self._fourth}{end}'
+            f"{version}{waits}}}"
         )
         return Entry(header.encode(), payloads)
 

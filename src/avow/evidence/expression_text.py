@@ -33,6 +33,7 @@ from avow.model.expression import (
     OneOf,
     Opaque,
     Performed,
+    Votes,
     render,
 )
 from avow.model.types import Value
@@ -92,6 +93,7 @@ class _Reader:
             "missing": lambda held: Missing(self.read(held)),
             "role": HasRole,
             "performed": Performed,
+            "votes": Votes,
             "in_state": lambda held: InState(tuple(held[1]), tuple(held[0])),
             "opaque": lambda held: Opaque(held[0], held[1], _unreachable),
             "one_of": self._one_of,

@@ -15,7 +15,7 @@ from typing import Any, cast
 from avow import canonical
 from avow.evidence.chain import is_header
 from avow.evidence.expression_text import Types, expression_of, text_of
-from avow.model.expression import Argument, Expression, FieldOf, InState, Performed, walk
+from avow.model.expression import Argument, Expression, FieldOf, InState, Performed, Votes, walk
 
 HIDDEN: Mapping[str, Any] = {"hidden": True}
 """Stands for what the reader may not see."""
@@ -318,6 +318,9 @@ class _Ground:
                 case Performed(transition):
                     value = known.performers.get(transition, [])
                     yield {"read": f"performed({transition})", "value": value}
+                case Votes(transition):
+                    value = len(known.performers.get(transition, []))
+                    yield {"read": f"votes({transition})", "value": value}
                 case Argument(name):
                     yield self._argument(name)
                 case _:

@@ -25,12 +25,40 @@ NOBODY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 # and made in a third of the time.
 
 
+class OpenTask(NamedTuple):
+    """A task as it stands now.
+
+    acts:      how often something was done with it; whoever changes it names the number that they saw.
+    holder:    who has it alone until `held_until`.
+    delegated: who has let whom do it in their place: by the one, all others.
+    """
+
+    id: UUID
+    step: str
+    role: str
+    due: datetime | None
+    since: datetime
+    asked_by: str
+    claim_ms: int
+    acts: int
+    holder: str | None = None
+    held_until: datetime | None = None
+    delegated: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    follow_up: datetime | None = None
+    escalated: datetime | None = None
+
+    def held_at(self, now: datetime) -> str | None:
+        """Who has it alone at a time; None: nobody."""
+        return self.holder if self.held_until is not None and self.held_until > now else None
+
+
 class Record(NamedTuple):
     """One record at one version, as the store keeps it.
 
     values:     every field by name; missing values are None.
     performers: for each tracked transition who has performed it on this record.
     head:       hash of the entry that wrote this version; 32 zero bytes at version 0.
+    tasks:      what people are asked to do with it now, by step.
     """
 
     entity: str
@@ -40,6 +68,7 @@ class Record(NamedTuple):
     values: Mapping[str, Value]
     performers: Mapping[str, tuple[str, ...]] = NOBODY
     head: bytes = GENESIS
+    tasks: Mapping[str, OpenTask] = MappingProxyType({})
 
     @property
     def key(self) -> Key:
@@ -82,6 +111,34 @@ class Wait(NamedTuple):
 NOTHING: Mapping[str, Wait | None] = MappingProxyType({})
 
 
+class Begun(NamedTuple):
+    """A task that begins."""
+
+    role: str
+    due: datetime | None
+    escalate: str | None
+    remind: tuple[datetime, ...]
+    claim_ms: int
+
+
+class Acted(NamedTuple):
+    """A task whose step was performed by somebody who had seen so many acts. ends: nothing is left of it."""
+
+    acts: int
+    ends: bool
+
+
+class Moved(NamedTuple):
+    """A task that is due at another time from now on."""
+
+    due: datetime | None
+
+
+Asking: TypeAlias = Begun | Acted | Moved | None
+"""What becomes of a task; None: it ends, and nobody did it."""
+NOBODY_ASKED: Mapping[str, Asking] = MappingProxyType({})
+
+
 class Step(NamedTuple):
     """One transition of one record. A decision has one per entry of the audit log.
 
@@ -89,6 +146,7 @@ class Step(NamedTuple):
     changes: fields that have another value than before, or a value for the first time.
     cause:   the record whose transition called for this one; None for the command's own.
     waits:   what the record waits for from now on, by the name of the effect or transition; None: no more.
+    tasks:   what becomes of the tasks of the record, by step.
     """
 
     transition: Transition
@@ -98,6 +156,7 @@ class Step(NamedTuple):
     changes: Mapping[str, Value]
     cause: tuple[Key, int] | None = None
     waits: Mapping[str, Wait | None] = NOTHING
+    tasks: Mapping[str, Asking] = NOBODY_ASKED
 
 
 class Decision(NamedTuple):

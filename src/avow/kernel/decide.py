@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import localcontext
 
-from avow.kernel.command import NOTHING, Command, Decision, Key, Record, Rejection, Step
+from avow.kernel.command import NOBODY_ASKED, NOTHING, Command, Decision, Key, Record, Rejection, Step
 from avow.kernel.draft import (
     STEPS_MAX,
     OpenStep,
@@ -19,9 +19,10 @@ from avow.kernel.draft import (
 )
 from avow.kernel.plan import TransitionPlan
 from avow.kernel.policy import allowed, is_four_eyes, may, may_read, unmet
+from avow.kernel.tasks import left_of, tasks_of
 from avow.kernel.waiting import waits_of
 from avow.model.draft import BodyFault, Refusal
-from avow.model.expression import render
+from avow.model.expression import delegated, render
 from avow.model.system import System
 from avow.model.trigger import REFUSE, OnEvent
 from avow.model.types import Flaw, Misfit, Value
@@ -238,6 +239,8 @@ class _Decider:
         before = pool.records[key]
         if cause is not None:
             self._demand_nested(plan, before)
+        if before.tasks:
+            self._demand_unclaimed(plan, before)
         if plan.guard is not None and not self._guard_holds(plan, before, arguments):
             rule = "" if plan.declared.when is None else render(plan.declared.when)
             detail = f"{plan.where} is only possible when {rule}."
@@ -252,6 +255,13 @@ class _Decider:
             self._run_body(step, plan.declared.body)
         if step.open:
             self._complete(step)
+
+    def _demand_unclaimed(self, plan: TransitionPlan, record: Record) -> None:
+        """What somebody has claimed, nobody else does meanwhile."""
+        task, actor = record.tasks.get(plan.declared.step), self.pool.actor
+        holder = None if task is None else task.held_at(self.pool.now)
+        if holder is not None and plan.declared.trigger is None and holder != str(actor.subject):
+            raise _reject("task-claimed", f"Somebody else has claimed {plan.where}.", rule=plan.where)
 
     def _assigned(
         self, plan: TransitionPlan, record: Record, arguments: Mapping[str, Value]
@@ -277,8 +287,9 @@ class _Decider:
         pool.running.pop(step.key, None)
         performers = self._performers(step) if step.plan.tracked else before.performers
         after = Record(
-            before.entity, before.id, transition.target, before.version + 1, values, performers, before.head
-        )
+            before.entity, before.id, transition.target, before.version + 1, values, performers, before.head,
+            before.tasks,
+        )  # fmt: skip
         pool.records[step.key] = after
         if transition.creation:
             source, changes = None, {name: value for name, value in values.items() if value is not None}
@@ -286,7 +297,13 @@ class _Decider:
             source, old = before, before.values
             changes = {name: value for name, value in values.items() if value != old.get(name)}
         waits = waits_of(pool, step.plan, source, after) if pool.plans[step.key[0]].waits else NOTHING
-        pool.steps[step.place] = Step(transition, source, after, step.arguments, changes, step.cause, waits)
+        asking = NOBODY_ASKED
+        if pool.plans[step.key[0]].asks:
+            asking = tasks_of(pool, step.plan, source, after)
+            pool.records[step.key] = after = after._replace(tasks=left_of(after.tasks, asking))
+        pool.steps[step.place] = Step(
+            transition, source, after, step.arguments, changes, step.cause, waits, asking
+        )
 
     def _demand_nested(self, plan: TransitionPlan, record: Record) -> None:
         if not may(self.pool, record, plan, internal=True):
@@ -315,6 +332,7 @@ class _Decider:
             step.values,
             before.performers,
             before.head,
+            before.tasks,
         )
         draft = RecordDraft(pool, step.key, step, self._perform)
         given = step.arguments
@@ -334,12 +352,20 @@ class _Decider:
             raise pool.failure
 
     def _performers(self, step: OpenStep) -> Mapping[str, tuple[str, ...]]:
-        """Who has performed which tracked transition, this one included."""
-        known, actor = step.before.performers, self.pool.actor
-        name, subject = step.plan.declared.name, str(actor.subject)
-        if not actor.authenticated or subject in known.get(name, ()):
+        """Who has performed which tracked step, this one included, without those whom it voids."""
+        before, plan, actor = step.before, step.plan, self.pool.actor
+        known = dict(before.performers)
+        for name in plan.declared.voids:
+            known.update((kept, ()) for kept in (name, delegated(name)) if known.get(kept))
+        if not actor.authenticated:
             return known
-        return {**known, name: (*known.get(name, ()), subject)}
+        subject, task = str(actor.subject), before.tasks.get(plan.declared.step)
+        others = () if task is None else task.delegated.get(subject, ())
+        for name, new in zip(plan.kept, ((subject,), others), strict=False):
+            added = tuple(one for one in new if one not in known.get(name, ()))
+            if added:
+                known[name] = (*known.get(name, ()), *added)
+        return known
 
     def _demand_values(self, start: Step, final: Mapping[Key, Record]) -> None:
         """What was created has a value in every field that must have one."""

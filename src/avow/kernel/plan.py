@@ -20,11 +20,13 @@ from avow.model.expression import (
     Now,
     Opaque,
     Path,
+    delegated,
     meaning,
     paths,
     walk,
 )
 from avow.model.system import System
+from avow.model.task import Task
 from avow.model.trigger import Delay, OnEvent, OnOutcome, OnTime
 from avow.model.types import ListOf, Reference, Value, ValueType
 
@@ -56,7 +58,8 @@ class TransitionPlan:
     sets: fields that take arguments, and whether an absent one takes the value away.
     assigns: fields that take the value of an expression over the arguments.
     own:  the arguments that its body takes, with their types where it sees them otherwise than stored.
-    tracked: who performs it is kept.
+    tracked: who performs it is kept, or who performed another step is forgotten.
+    kept:    the name under which, with the one of those who delegated it; empty where it isn't kept.
     hears: the effect whose outcome it is, if it is one. again: it is a time that comes again.
     """
 
@@ -68,6 +71,7 @@ class TransitionPlan:
     assigns: tuple[tuple[str, Meaning], ...]
     own: tuple[tuple[str, ValueType | None], ...]
     tracked: bool
+    kept: tuple[str, ...]
     hears: str | None
     again: bool
 
@@ -80,11 +84,20 @@ class Alarm(NamedTuple):
     at: Meaning | None
 
 
+class Asked(NamedTuple):
+    """A command that waits for a person: the step, whom and until when, and when it is due by an instant."""
+
+    step: str
+    task: Task
+    due_at: Meaning | None
+
+
 class StatePlan(NamedTuple):
-    """What a record in one state waits for: the outcomes of calls, and times."""
+    """What a record in one state waits for: the outcomes of calls, times, and people."""
 
     effects: Mapping[str, Effect]
     alarms: tuple[Alarm, ...]
+    tasks: tuple[Asked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,6 +133,7 @@ class EntityPlan:
     transitions: Mapping[str, TransitionPlan]
     states: Mapping[str, StatePlan]
     waits: bool
+    asks: bool
     commands: Mapping[str, CommandPlan]
     may_read: Meaning
     read_paths: frozenset[Path]
@@ -146,6 +160,7 @@ def _entity_plan(entity: Entity) -> EntityPlan:
         declared=entity,
         transitions=transitions,
         states=states,
+        asks=any(plan.tasks for plan in states.values()),
         waits=any(plan.effects or plan.alarms for plan in states.values()),
         commands={word: _command_plan(entity, word, transitions) for word in words},
         may_read=meaning(entity.read),
@@ -167,11 +182,18 @@ def _state_plan(entity: Entity, name: str) -> StatePlan:
     alarms = tuple(
         Alarm(t.name, t.trigger.delay, _meaning(t.trigger.at)) for t in timed if isinstance(t.trigger, OnTime)
     )
-    return StatePlan({invoked: entity.effects[invoked] for invoked in entity.states[name].invoke}, alarms)
+    tasks = tuple(
+        Asked(t.step, t.task, _meaning(t.task.due_at))
+        for t in entity.transitions.values()
+        if t.task is not None and name in t.sources
+    )
+    effects = {invoked: entity.effects[invoked] for invoked in entity.states[name].invoke}
+    return StatePlan(effects, alarms, tasks)
 
 
 def _transition_plan(entity: Entity, transition: Transition) -> TransitionPlan:
     fields = entity.fields
+    kept = tuple(s for s in (transition.step, delegated(transition.step)) if s in entity.tracked)
     return TransitionPlan(
         declared=transition,
         where=f"{entity.name}.{transition.name}",
@@ -184,7 +206,8 @@ def _transition_plan(entity: Entity, transition: Transition) -> TransitionPlan:
             for p in transition.parameters
             if p.name not in transition.sets and (transition.takes is None or p.name in transition.takes)
         ),
-        tracked=transition.name in entity.tracked,
+        tracked=bool(kept or transition.voids),
+        kept=kept,
         hears=transition.trigger.effect if isinstance(transition.trigger, OnOutcome) else None,
         again=isinstance(transition.trigger, OnTime) and transition.trigger.again,
     )

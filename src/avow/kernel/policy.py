@@ -122,6 +122,24 @@ def unmet(pool: Pool, record: Record, policy: Expression, internal: bool = False
     return policy
 
 
+def could(policy: Expression, scope: RecordScope) -> bool | None:
+    """Whether the policy could permit the scope's actor, whose roles nobody knows; None: that depends."""
+    match policy:
+        case All(parts):
+            held = [could(part, scope) for part in parts]
+            return False if False in held else None if None in held else True
+        case AnyOf(parts):
+            held = [could(part, scope) for part in parts]
+            return True if True in held else None if None in held else False
+        case Not(part):
+            held = could(part, scope)
+            return None if held is None else not held
+        case HasRole():
+            return None
+        case _:
+            return evaluate(policy, scope)
+
+
 def is_four_eyes(clause: Expression) -> bool:
     """Whether a clause asks for another person than the one who performed a step."""
     return isinstance(clause, Not) and isinstance(clause.part, Performed)

@@ -10,6 +10,7 @@ from avow.model.effect import Effect
 from avow.model.expression import Expression, Path, render
 from avow.model.place import Place
 from avow.model.publication import Publication
+from avow.model.task import Task
 from avow.model.trigger import OnOutcome, Trigger
 from avow.model.types import Value, ValueType
 
@@ -75,6 +76,9 @@ class Transition:
     uses:       references whose records it may read and move; loads: every path of references
                 that must be loaded to decide it.
     precondition: the caller must name the version it has seen.
+    task:       whom it waits for, and until when.
+    counts:     the step under whose name who performs it is kept; empty: its own.
+    voids:      the steps whose performers no longer count from then on.
     """
 
     name: str
@@ -94,6 +98,9 @@ class Transition:
     takes: tuple[str, ...] | None = None
     creation: bool = False
     precondition: bool = False
+    task: Task | None = None
+    counts: str = ""
+    voids: tuple[str, ...] = ()
     doc: str = ""
     place: Place = field(default=Place(), compare=False)
 
@@ -103,6 +110,11 @@ class Transition:
         if self.trigger is None:
             return render(self.by)
         return f"on {self.trigger}" if isinstance(self.trigger, OnOutcome) else str(self.trigger)
+
+    @property
+    def step(self) -> str:
+        """The step that it is or belongs to: several transitions may be the approvals of one."""
+        return self.counts or self.name
 
 
 @dataclass(frozen=True, slots=True)

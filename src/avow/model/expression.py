@@ -44,6 +44,8 @@ from avow.model.node import (
     Opaque,
     Path,
     Performed,
+    Votes,
+    delegated,
 )  # fmt: skip
 from avow.model.notation import describe, describe_value, render
 from avow.model.values import EXACT, Money
@@ -51,8 +53,8 @@ from avow.model.values import EXACT, Money
 __all__ = [
     "ActorSubject", "All", "AnyOf", "Argument", "Arithmetic", "Authenticated", "Compare", "Const",
     "Everybody", "Expression", "FieldOf", "HasRole", "InState", "Internal", "Meaning", "Missing", "Not",
-    "Now", "OneOf", "Opaque", "Path", "Performed", "Scope", "describe", "describe_value", "evaluate",
-    "meaning", "opaque", "paths", "render", "walk",
+    "Now", "OneOf", "Opaque", "Path", "Performed", "Scope", "Votes", "delegated", "describe",
+    "describe_value", "evaluate", "meaning", "opaque", "paths", "render", "walk",
 ]  # fmt: skip
 
 
@@ -261,15 +263,26 @@ def _in_state(node: InState) -> Meaning:
 
 
 def _performed(node: Performed) -> Meaning:
-    transition = node.transition
+    transition, by_another = node.transition, delegated(node.transition)
 
     def holds(scope: Scope) -> bool | None:
         performers = scope.performers(transition)
         if performers is None or not scope.actor.authenticated:
             return None
-        return scope.actor.subject in performers
+        subject = scope.actor.subject
+        return subject in performers or subject in (scope.performers(by_another) or ())
 
     return holds
+
+
+def _votes(node: Votes) -> Meaning:
+    transition = node.transition
+
+    def count(scope: Scope) -> int | None:
+        performers = scope.performers(transition)
+        return None if performers is None else len(performers)
+
+    return count
 
 
 def _opaque(node: Opaque) -> Meaning:
@@ -301,6 +314,7 @@ _MEANING: Mapping[type, Callable[[Any], Meaning]] = {
     Internal: lambda node: lambda scope: scope.internal,
     HasRole: _has_role,
     Performed: _performed,
+    Votes: _votes,
     InState: _in_state,
     Compare: _compared,
     Arithmetic: _calculated,

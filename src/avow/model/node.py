@@ -11,6 +11,11 @@ from avow.model.flaw import Value
 Path: TypeAlias = tuple[str, ...]
 
 
+def delegated(step: str) -> str:
+    """Under which name those are kept who delegated a step to the one who performed it."""
+    return f"{step}.for"
+
+
 @dataclass(frozen=True, slots=True)
 class Const:
     """A constant."""
@@ -67,10 +72,18 @@ class HasRole:
 
 @dataclass(frozen=True, slots=True)
 class Performed:
-    """True when the actor's subject has performed the transition on this record, ever.
+    """True when the actor's subject has performed the transition on this record, or delegated it to who did.
 
-    Unknown for an anonymous actor: nobody passes four eyes by leaving the credential out.
+    What an edit has voided counts no longer. Unknown for an anonymous actor: nobody passes four eyes by
+    leaving the credential out.
     """
+
+    transition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """How many different subjects have performed the transition on this record, since it was last voided."""
 
     transition: str
 
@@ -157,6 +170,7 @@ Expression: TypeAlias = (
     | Internal
     | HasRole
     | Performed
+    | Votes
     | InState
     | Compare
     | Arithmetic

@@ -32,6 +32,7 @@ from avow.model.node import (
     OneOf,
     Opaque,
     Performed,
+    Votes,
 )  # fmt: skip
 from avow.model.times import DURATION_MAX, instant
 from avow.model.values import Money, plain
@@ -74,6 +75,8 @@ def _render(node: Expression) -> tuple[str, int]:
             return role, 9
         case Performed(transition):
             return f"performed({transition})", 9
+        case Votes(transition):
+            return f"votes({transition})", 9
         case Opaque(name):
             return f"opaque {name}()", 9
         case _:
@@ -133,6 +136,8 @@ def describe(node: Expression | None) -> JsonValue:
             return {"role": role}
         case Performed(transition):
             return {"performed": transition}
+        case Votes(transition):
+            return {"votes": transition}
         case InState(states, path):
             return {"in_state": [list(path), list(states)]}
         case Opaque(name, source_hash):

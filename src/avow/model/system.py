@@ -57,8 +57,14 @@ class System:
 
 
 def waits(system: System) -> bool:
-    """Whether anything happens by itself: calls to the outside, events, or times that come."""
-    return any(t.trigger is not None for e in system.entities.values() for t in e.transitions.values())
+    """Whether anything happens by itself: calls, events, times that come, tasks that fall due."""
+    transitions = (t for e in system.entities.values() for t in e.transitions.values())
+    return any(t.trigger is not None or t.task is not None for t in transitions)
+
+
+def asks(system: System) -> bool:
+    """Whether any command waits in somebody's inbox."""
+    return any(t.task is not None for e in system.entities.values() for t in e.transitions.values())
 
 
 def publishes(system: System) -> bool:
@@ -144,4 +150,7 @@ def _describe_transition(transition: Transition) -> dict[str, Any]:
         "precondition": transition.precondition,
         **({} if transition.trigger is None else {"trigger": transition.trigger.describe()}),
         **({"assigns": {n: describe(v) for n, v in transition.assigns}} if transition.assigns else {}),
+        **({} if transition.task is None else {"task": transition.task.describe()}),
+        **({"counts": transition.counts} if transition.counts else {}),
+        **({"voids": list(transition.voids)} if transition.voids else {}),
     }

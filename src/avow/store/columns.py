@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
-from avow.kernel.command import Record
+from avow.kernel.command import OpenTask, Record
 from avow.model import types as kinds
 from avow.model.entity import Entity
 from avow.model.types import Value, ValueType
 from avow.model.values import Money, Subject
-from avow.store.statements import named, quote
+from avow.store.statements import literal, named, quote
 
 _PLAIN: Mapping[type, str] = {
     kinds.Text: "text",
@@ -82,8 +84,16 @@ def columns_of(entity: Entity) -> list[str]:
 
 
 def select_list(entity: Entity, alias: str) -> str:
-    """The columns of a record for a SELECT."""
-    return ", ".join(f"{alias}.{quote(name)}" for name in columns_of(entity))
+    """The columns of a record for a SELECT, with its open tasks where it can have any."""
+    columns = ", ".join(f"{alias}.{quote(name)}" for name in columns_of(entity))
+    if not asks(entity):
+        return columns
+    return f"{columns}, {named('tasks.sql')['of_record'].substitute(alias=alias, kind=literal(entity.name))}"
+
+
+def asks(entity: Entity) -> bool:
+    """Whether people are asked to do anything with its records."""
+    return any(t.task is not None for t in entity.transitions.values())
 
 
 def _decoder(kind: ValueType) -> Callable[[Any], Value] | None:
@@ -122,6 +132,7 @@ class RecordReader:
     fields: tuple[str, ...]
     decoders: tuple[tuple[str, Callable[[Any], Value]], ...]
     tracked: tuple[str, ...]
+    asks: bool
     width: int
 
     def read(self, row: Any, at: int) -> Record | None:
@@ -129,15 +140,40 @@ class RecordReader:
         record_id, state, version, head, *held = row[at : at + self.width]
         if record_id is None:
             return None
+        tasks = _tasks(held.pop()) if self.asks else NO_TASKS
         values: dict[str, Value] = dict(zip(self.fields, held, strict=False))
         for name, decode in self.decoders:
             if (value := values[name]) is not None:
                 values[name] = decode(value)
         if not self.tracked:
-            return Record(self.entity, record_id, state, version, values, head=head)
+            return Record(self.entity, record_id, state, version, values, head=head, tasks=tasks)
         lists = zip(self.tracked, held[len(self.fields) :], strict=True)
         performers = {transition: tuple(subjects) for transition, subjects in lists if subjects}
-        return Record(self.entity, record_id, state, version, values, performers, head)
+        return Record(self.entity, record_id, state, version, values, performers, head, tasks)
+
+
+NO_TASKS: Mapping[str, OpenTask] = MappingProxyType({})
+
+
+def _tasks(text: str | None) -> Mapping[str, OpenTask]:
+    """Open tasks by step, from the JSON that the database makes of them."""
+    rows: list[dict[str, Any]] = json.loads(text) if text else []
+    return {row["step"]: open_task(row) for row in rows} or NO_TASKS
+
+
+def open_task(row: Mapping[str, Any]) -> OpenTask:
+    """A task from its members as JSON."""
+    return OpenTask(
+        id=UUID(row["task"]), step=row["step"], role=row["role"], due=_moment(row["due"]),
+        since=datetime.fromisoformat(row["since"]), asked_by=row["asked_by"], claim_ms=row["claim_ms"],
+        acts=row["acts"], holder=row["holder"], held_until=_moment(row["held_until"]),
+        delegated={subject: tuple(others) for subject, others in row["delegated"].items()},
+        follow_up=_moment(row["follow_up"]), escalated=_moment(row["escalated"]),
+    )  # fmt: skip
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
 
 
 def reader(entity: Entity) -> RecordReader:
@@ -148,5 +184,6 @@ def reader(entity: Entity) -> RecordReader:
         tuple(entity.fields),
         tuple((name, decode) for name, decode in decoders if decode is not None),
         entity.tracked,
-        len(columns_of(entity)),
+        asks(entity),
+        len(columns_of(entity)) + asks(entity),
     )

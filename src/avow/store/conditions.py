@@ -130,6 +130,8 @@ class Compiler:
                 return f"({self._state(path)} IN ({listed}))"
             case ast.Now():
                 return self.now
+            case ast.Votes(transition):
+                return f"coalesce(cardinality({self._column(performers_column(transition))}), 0)"
             case _:
                 return self._about_actor(node)
 
@@ -140,10 +142,12 @@ class Compiler:
             case ast.ActorSubject():
                 return self.subject or "NULL::text"
             case ast.Performed(transition):
-                held = f"coalesce({self._column(performers_column(transition))}, '{{}}')"
+                kept = (t for t in (transition, ast.delegated(transition)) if t in self.entity.tracked)
                 subject = self.subject or "NULL::text"
+                columns = [self._column(performers_column(step)) for step in kept]
+                held = " OR ".join(f"{subject} = ANY (coalesce({column}, '{{}}'))" for column in columns)
                 # Nobody is not one who hasn't: for the anonymous actor it is unknown.
-                return f"(CASE WHEN {subject} IS NOT NULL THEN {subject} = ANY ({held}) END)"
+                return f"(CASE WHEN {subject} IS NOT NULL THEN {held} END)"
             case _:
                 raise TypeError(f"{type(node).__name__} can't become SQL")
 
@@ -152,6 +156,7 @@ class Compiler:
         if self._temporal(node):
             return self._seconds(node)
         whole = isinstance(node, ast.FieldOf) and isinstance(self._type(node.path), kinds.Integer)
+        whole = whole or isinstance(node, ast.Votes)
         whole = whole or (isinstance(node, ast.Const) and type(node.value) is int)
         return f"{self.compile(node)}::numeric" if whole else self.compile(node)
 

@@ -5,8 +5,9 @@ asyncpg ships without types; what the rest of the room uses of it is written dow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeAlias, cast
+from uuid import UUID
 
 import asyncpg as _asyncpg  # pyright: ignore[reportMissingTypeStubs]
 
@@ -14,6 +15,11 @@ _driver = cast(Any, _asyncpg)
 
 Row: TypeAlias = Any
 """A row: values by position or by name."""
+
+
+Id: Callable[[str | bytes], UUID] = _driver.pgproto.pgproto.UUID
+"""The driver's own UUID, made from its text or its 16 bytes: it equals Python's, but is hashed, written and
+sent in C. Ids of records that come with rows are of this type already."""
 
 
 class Transaction(Protocol):

@@ -286,12 +286,14 @@ def functions(system: System) -> list[str]:
         parts["apply_entries"].substitute(branches=apply),
         parts["demand_quotas"].substitute(branches=quotas),
         whole("work.sql").substitute(Roles.of(system).quoted()),
+        whole("task.sql").substitute(Roles.of(system).quoted()),
         whole("events.sql").substitute(
             Roles.of(system).quoted(), events=literal(EVENTS), matched=", ".join(map(literal, matched))
         ),
         whole("subscriptions.sql").substitute(
             Roles.of(system).quoted(), published=", ".join(map(literal, published_types(system)))
         ),
+        whole("operate.sql").template,
         whole("commit.sql").substitute(
             Roles.of(system).quoted(),
             name=literal(system.name),

@@ -58,6 +58,7 @@ class Write:
     written: which of them it changes. headers, payloads: the audit entries.
     refusal: what to remember of a refused command.
     settles: the thing to be done that this does: its number, and the taking of it.
+    intervention: what an operator says who settles it.
     """
 
     answer: Answer
@@ -67,6 +68,7 @@ class Write:
     payloads: Sequence[bytes] = ()
     refusal: Mapping[str, Any] | None = None
     settles: tuple[int, int] | None = None
+    intervention: Mapping[str, str] | None = None
 
 
 @dataclass(slots=True)
@@ -232,7 +234,9 @@ class Transactions:
     async def _call(
         self, connection: Connection, tenant: Hashable, commits: Sequence[Commit], *, patient: bool
     ) -> list[Outcome]:
-        outcomes = await connection.fetchval(_COMMIT, tenant, *_columns(commits), patient)
+        told = [c.write.intervention for c in commits if c.write.settles is not None]
+        interventions = [None if said is None else json.dumps(dict(said)) for said in told]
+        outcomes = await connection.fetchval(_COMMIT, tenant, *_columns(commits), patient, interventions)
         return [_OUTCOMES[outcome] for outcome in outcomes]
 
     def _broken(self, error: Exception) -> Outcome:

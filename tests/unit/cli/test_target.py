@@ -99,7 +99,7 @@ def test_several_systems_have_to_be_told_apart(tmp_path: Path) -> None:
         ("\n\nimport no_such_module_here\n", 3, "ModuleNotFoundError: No module named 'no_such_module_here'"),
         ("\ndef f():\n    raise ValueError('two\\nlines')\nf()\n", 3, "ValueError: two"),
         ("raise SystemExit(3)\n", 1, "SystemExit: 3"),
-        ("from avow import nothing\n", 1, "ImportError: cannot import name 'nothing'"),
+        ("from avow import naught\n", 1, "ImportError: cannot import name 'naught'"),
         ("1/0", 1, "ZeroDivisionError: division by zero"),
     ],
 )

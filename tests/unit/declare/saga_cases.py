@@ -9,7 +9,7 @@ _EFFECTS = "".join(
 @effect()
 async def {name}(course: Course, call: Call) -> str: ...
 """
-    for name in ("book", "unbook", "pay", "refund", "ship", "send", "why")
+    for name in ("book", "unbook", "pay", "refund", "ship", "send", "why", "why_not")
 )
 
 
@@ -50,6 +50,13 @@ SAGAS: dict[str, str] = {
         "step(pay, undo=refund),",
         "step(ship, pivot=True),",
         "step(send, undo=why, retry=forever),  # <- saga-undo",
+    ),
+    "what is wrong in a step, told once": _saga(
+        "step(book, undo=unbook),",
+        "step(pay, undo=refund, sets={taken: pay.result}),  # <- comparison-mixed",
+        "step(send, undo=nothing, when=taken == owner),  # <- comparison-mixed",
+        "step(why_not, pivot=True, when=given.nothing > 0),  # <- argument-unknown",
+        "step(ship, retry=forever),",
     ),
     "what nobody undoes": _saga(
         "step(book),  # <- saga-undo",

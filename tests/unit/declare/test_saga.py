@@ -122,6 +122,7 @@ SHAPES: dict[str, list[Any]] = {
     "one": [step(a)],
     LATE: [step(a, undo=ua)],
     "in order": [step(a, undo=ua), step(b, undo=ub), step(c)],
+    "one effect that undoes two": [step(a, undo=ua), step(b, undo=ua), step(c)],
     "pivot": [step(a, undo=ua), step(b, undo=avow.nothing), step(c, pivot=True), step(d, retry=avow.forever)],
     "two at once": [step(a, undo=ua), parallel(step(b, undo=ub), step(c, undo=uc)), step(d)],
     "three at once": [parallel(step(a, undo=ua), step(b, undo=ub), step(c, undo=uc)), step(d)],

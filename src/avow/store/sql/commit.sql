@@ -13,7 +13,8 @@
 --             records of this kind are locked for writing.
 -- Each entry, in the order of the steps: p_entry_of: the command's place; p_headers: canonical audit headers.
 -- Each thing to be done that a command settles, a call or a time: p_settle_of: the command's place; p_works,
---             p_fences: which, and the taking of it that is settled.
+--             p_fences: which, and the taking of it that is settled. p_interventions: what an operator says who settles
+--             it, or null, in the same order.
 -- Each long value that headers name by its SHA-256: p_payload_of: the command's place; p_payloads.
 -- p_patient: whether to wait for locks as long as a statement may, and not just for a moment.
 --
@@ -26,7 +27,8 @@ CREATE OR REPLACE FUNCTION avow.commit(
     p_records uuid[], p_versions bigint[], p_refusals jsonb[],
     p_lock_of integer[], p_lock_kinds text[], p_lock_ids uuid[], p_lock_versions bigint[], p_lock_writes boolean[],
     p_entry_of integer[], p_headers bytea[], p_payload_of integer[], p_payloads bytea[],
-    p_settle_of integer[], p_works bigint[], p_fences bigint[], p_patient boolean
+    p_settle_of integer[], p_works bigint[], p_fences bigint[], p_patient boolean,
+    p_interventions jsonb[] DEFAULT '{}'
 ) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD'
     -- The plans are kept while tables grow, and each of them is to be an index lookup per command.
@@ -52,7 +54,7 @@ BEGIN
     dropped := avow.lock_versions(p_tenant, p_lock_of, p_lock_kinds, p_lock_ids, p_lock_versions, p_lock_writes);
     moment := avow.now();
     IF cardinality(p_works) > 0 THEN
-        settled := avow.settle_work(p_tenant, dropped, p_settle_of, p_works, p_fences);
+        settled := avow.settle_work(p_tenant, dropped, p_settle_of, p_works, p_fences, p_interventions);
         dropped := dropped || settled;
     END IF;
     replayed := avow.keep_answers(
@@ -135,6 +137,7 @@ DECLARE
     by_hash boolean;
     again   boolean;
     waiting boolean;
+    asking  boolean;
     written integer;
 BEGIN
     WITH given AS MATERIALIZED (
@@ -163,8 +166,8 @@ BEGIN
            bool_and(sound IS TRUE),
            bool_and(abs(extract(epoch FROM p_now - (entry ->> 'at')::timestamptz)) <= 60),
            bool_or(entry ?| ARRAY['changes_sha256', 'input_sha256']),
-           count(DISTINCT (entry ->> 'kind', entry ->> 'id')) < count(*), bool_or(entry ? 'waits')
-    INTO entries, leaves, kinds, sound, recent, by_hash, again, waiting
+           count(DISTINCT (entry ->> 'kind', entry ->> 'id')) < count(*), bool_or(entry ? 'waits'), bool_or(entry ? 'tasks')
+    INTO entries, leaves, kinds, sound, recent, by_hash, again, waiting, asking
     FROM judged;
     IF entries IS NULL THEN
         RETURN p_now;
@@ -193,6 +196,9 @@ BEGIN
     END IF;
     IF kinds && ARRAY[@{publishing}]::text[] THEN
         written := avow.put_deliveries(p_tenant, entries, p_now);
+    END IF;
+    IF asking THEN
+        written := avow.put_tasks(p_tenant, entries, p_now);
     END IF;
     IF kinds && ARRAY[@{hearing}]::text[] THEN
         written := avow.wake_events(p_tenant, entries, p_now);
@@ -256,5 +262,5 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA avow FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION avow.now(), avow.tenant() TO @{application}, @{reader};
 GRANT EXECUTE ON FUNCTION
     avow.commit(text, uuid[], bytea[], smallint[], bytea[], text[], uuid[], bigint[], jsonb[],
-        integer[], text[], uuid[], bigint[], boolean[], integer[], bytea[], integer[], bytea[], integer[], bigint[], bigint[], boolean),
+        integer[], text[], uuid[], bigint[], boolean[], integer[], bytea[], integer[], bytea[], integer[], bigint[], bigint[], boolean, jsonb[]),
     avow.lock_records(text, text[], uuid[], boolean[]), avow.find_api_key(text) TO @{application};

@@ -171,6 +171,82 @@ CREATE TABLE avow.attempt (
 );
 CREATE INDEX attempt_of ON avow.attempt (tenant, kind, id);
 
+-- What people are asked to do: commands that stand in somebody's inbox. A row is here only as long as it is
+-- to be done. task: made from what it is about, so that it is the same wherever it is made.
+-- holder: who has it alone until held_until. delegated: by whom it was done in whose place: {"carol": ["bob"]}.
+-- acts: how often something was done with it; whoever changes it has to name the number.
+-- remind: when it is still to be reminded of; next_at: when something about it happens by itself.
+CREATE TABLE avow.task (
+    task       uuid NOT NULL,
+    tenant     text NOT NULL,
+    kind       text NOT NULL,
+    id         uuid NOT NULL,
+    step       text NOT NULL,
+    role       text NOT NULL,
+    due        timestamptz,
+    escalate   text,
+    remind     timestamptz[] NOT NULL,
+    claim_ms   bigint NOT NULL,
+    asked_by   text NOT NULL,
+    since      timestamptz NOT NULL,
+    holder     text,
+    held_until timestamptz,
+    delegated  jsonb NOT NULL DEFAULT '{}',
+    follow_up  timestamptz,
+    escalated  timestamptz,
+    acts       integer NOT NULL DEFAULT 0,
+    next_at    timestamptz,
+    PRIMARY KEY (tenant, kind, id, step),
+    CHECK ((holder IS NULL) = (held_until IS NULL))
+) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX task_named ON avow.task (tenant, task);
+CREATE INDEX task_inbox ON avow.task (tenant, role, coalesce(due, 'infinity'), task);
+CREATE INDEX task_held ON avow.task (tenant, holder, coalesce(due, 'infinity'), task) WHERE holder IS NOT NULL;
+CREATE INDEX task_next ON avow.task (next_at) WHERE next_at IS NOT NULL;
+
+-- What was done with tasks, other than doing them: that is an entry of the audit log. Nothing here is ever changed.
+CREATE TABLE avow.task_act (
+    act     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant  text NOT NULL,
+    kind    text NOT NULL,
+    id      uuid NOT NULL,
+    step    text NOT NULL,
+    task    uuid NOT NULL,
+    number  integer NOT NULL,
+    at      timestamptz NOT NULL,
+    subject text NOT NULL,
+    word    text NOT NULL,
+    told    jsonb NOT NULL,
+    reason  text NOT NULL,
+    request text NOT NULL
+);
+CREATE INDEX task_act_of ON avow.task_act (tenant, kind, id);
+
+-- What operators did about what is to be done later, written together with the change. Nobody changes or removes
+-- a row. tenant, kind, id, name, key, fence: of the work; null for what was done to a whole destination.
+CREATE TABLE avow.intervention (
+    intervention bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant       text,
+    kind         text,
+    id           uuid,
+    name         text,
+    destination  text NOT NULL,
+    key          uuid,
+    fence        bigint,
+    at           timestamptz NOT NULL DEFAULT avow.now(),
+    action       text NOT NULL,
+    subject      text NOT NULL CHECK (subject <> ''),
+    reason       text NOT NULL CHECK (reason <> ''),
+    evidence     text NOT NULL DEFAULT ''
+);
+CREATE INDEX intervention_of ON avow.intervention (tenant, kind, id);
+ALTER TABLE avow.intervention ENABLE ROW LEVEL SECURITY;
+ALTER TABLE avow.intervention FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON avow.intervention FOR SELECT USING (tenant = avow.tenant());
+CREATE POLICY owner_reads_all ON avow.intervention FOR SELECT TO @{owner} USING (current_setting('avow.scope', true) = 'all');
+CREATE POLICY owner_intervenes ON avow.intervention FOR INSERT TO @{owner}
+    WITH CHECK (tenant = avow.tenant() OR current_setting('avow.scope', true) = 'all');
+
 -- API keys: only a keyed hash of each secret. Two secrets may be live while one replaces the other.
 CREATE TABLE avow.api_key (
     id          text PRIMARY KEY,
@@ -187,7 +263,7 @@ CREATE TABLE avow.api_key (
 DO $$
 DECLARE relation text;
 BEGIN
-    FOREACH relation IN ARRAY ARRAY['audit', 'payload', 'idempotency', 'refusal', 'work', 'attempt', 'subscription'] LOOP
+    FOREACH relation IN ARRAY ARRAY['audit', 'payload', 'idempotency', 'refusal', 'work', 'attempt', 'task', 'task_act', 'subscription'] LOOP
         EXECUTE format('ALTER TABLE avow.%I ENABLE ROW LEVEL SECURITY', relation);
         EXECUTE format('ALTER TABLE avow.%I FORCE ROW LEVEL SECURITY', relation);
         EXECUTE format('CREATE POLICY tenant ON avow.%I USING (tenant = avow.tenant())', relation);
@@ -206,8 +282,13 @@ CREATE POLICY owner_ends ON avow.work FOR DELETE TO @{owner} USING (current_sett
 CREATE POLICY owner_begins ON avow.work FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_tries ON avow.attempt FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 
-GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.destination, avow.subscription TO @{application};
-GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.destination, avow.subscription TO @{reader};
+-- Workers escalate and remind for all tenants together; see task.sql.
+CREATE POLICY owner_moves ON avow.task FOR UPDATE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
+CREATE POLICY owner_notes ON avow.task_act FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
+
+GRANT SELECT ON avow.task, avow.task_act TO @{application}, @{reader};
+GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription TO @{application};
+GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription TO @{reader};
 
 -- An API key by its public id; the application never sees the table.
 CREATE FUNCTION avow.find_api_key(p_id text)

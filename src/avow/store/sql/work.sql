@@ -122,7 +122,8 @@ $function$;
 -- Leave out commands that settle what is no longer theirs to settle; what the others settle is gone. Owner only:
 -- avow.commit calls it, after the records are locked.
 CREATE OR REPLACE FUNCTION avow.settle_work(
-    p_tenant text, p_dropped integer[], p_settle_of integer[], p_works bigint[], p_fences bigint[]) RETURNS integer[]
+    p_tenant text, p_dropped integer[], p_settle_of integer[], p_works bigint[], p_fences bigint[],
+    p_interventions jsonb[]) RETURNS integer[]
     LANGUAGE plpgsql
     AS $function$
 DECLARE stale integer[];
@@ -134,7 +135,13 @@ BEGIN
                 SELECT o.ctid AS place FROM avow.work o
                 WHERE o.work = g.work AND o.tenant = p_tenant AND o.fence = g.fence LIMIT 1 FOR UPDATE) AS found
             WHERE g.command <> ALL (p_dropped)))
-        RETURNING w.work
+        RETURNING w.*
+    ), told AS (
+        INSERT INTO avow.intervention
+            (tenant, kind, id, name, destination, key, fence, action, subject, reason, evidence)
+        SELECT s.tenant, s.kind, s.id, s.name, s.destination, s.key, s.fence, g.said ->> 'action', g.said ->> 'subject',
+            g.said ->> 'reason', g.said ->> 'evidence'
+        FROM unnest(p_works, p_interventions) AS g (work, said) JOIN settled s USING (work) WHERE g.said IS NOT NULL
     )
     SELECT coalesce(array_agg(g.command), '{}') INTO stale
     FROM unnest(p_settle_of, p_works) AS g (command, work)
@@ -184,7 +191,7 @@ REVOKE ALL ON FUNCTION
     avow.room_at(avow.destination, float8, integer, timestamptz, integer),
     avow.keep_work(bigint[], bigint[], integer),
     avow.give_back_work(bigint, bigint, text, text, bigint, text, boolean, boolean),
-    avow.settle_work(text, integer[], integer[], bigint[], bigint[]), avow.put_work(text, jsonb[], timestamptz)
+    avow.settle_work(text, integer[], integer[], bigint[], bigint[], jsonb[]), avow.put_work(text, jsonb[], timestamptz)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     avow.take_work(text[], float8[], integer[], integer, integer),

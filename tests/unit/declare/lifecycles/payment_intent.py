@@ -74,7 +74,7 @@ class Intent(Entity):
 
     customer: Subject = field()
     amount: int = field(ge=1)
-    collected: int | None = field()
+    collected: int = field(default=0, ge=0)
     method: str | None = field(max_length=50)
     confirmation: Confirmation = field(default=Confirmation.AUTOMATIC)
     attempts: int = field(default=0)

@@ -27,12 +27,14 @@ class Walk:
         self.taken = set[str]()
         self._ids = 0
 
-    def start(self, kind: str, command: str, who: str = "ann", *roles: str, **given: Any) -> UUID:
+    def start(self, kind: str, command: str, who: str = "ann", /, *roles: str, **given: Any) -> UUID:
         """A new record."""
         self._ids += 1
         return self._accepted(kind, command, UUID(int=self._ids), given, who, roles)
 
-    def do(self, kind: str, command: str, record: UUID, who: str = "ann", *roles: str, **given: Any) -> str:
+    def do(
+        self, kind: str, command: str, record: UUID, who: str = "ann", /, *roles: str, **given: Any
+    ) -> str:
         """Give a command that is accepted; the state that it leads to."""
         self._accepted(kind, command, record, given, who, roles)
         return self.state(kind, record)
@@ -50,14 +52,14 @@ class Walk:
         return self.state(kind, record)
 
     def refused(
-        self, kind: str, command: str, record: UUID, who: str = "ann", *roles: str, **given: Any
+        self, kind: str, command: str, record: UUID, who: str = "ann", /, *roles: str, **given: Any
     ) -> str:
         """The code with which a command is refused."""
         decided = self._decide(kind, command, record, given, who, roles)
         assert isinstance(decided, Rejection), f"{kind}.{command} is accepted"
         return decided.code
 
-    def not_started(self, kind: str, command: str, who: str = "ann", *roles: str, **given: Any) -> str:
+    def not_started(self, kind: str, command: str, who: str = "ann", /, *roles: str, **given: Any) -> str:
         """The code with which a creation is refused."""
         return self.refused(kind, command, UUID(int=10_000), who, *roles, **given)
 

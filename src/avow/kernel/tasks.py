@@ -1,0 +1,135 @@
+"""What people are asked to do: which tasks begin and end with one transition, and what may be done with one.
+
+A task belongs to the state that its record stands in, as a deadline does. It ends when the state is left,
+whoever left it. Where its step is performed and the record stays, as with an approval that isn't the last
+one, it goes on, and nobody has it alone any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from avow.kernel.command import NOBODY_ASKED, Acted, Asking, Begun, Moved, OpenTask, Record, Rejection
+from avow.kernel.draft import Pool, RecordScope
+from avow.kernel.plan import Asked, TransitionPlan
+from avow.kernel.policy import could, is_four_eyes, may, unmet
+from avow.model.actor import Actor
+from avow.model.expression import evaluate, render, walk
+from avow.model.values import Subject
+
+CLAIM: Final = "claim"
+RELEASE: Final = "release"
+DELEGATE: Final = "delegate"
+FOLLOW_UP: Final = "follow-up"
+ACTS: Final = (CLAIM, RELEASE, DELEGATE, FOLLOW_UP)
+"""What can be done with a task other than doing it."""
+
+
+def tasks_of(pool: Pool, plan: TransitionPlan, before: Record | None, after: Record) -> Mapping[str, Asking]:
+    """What becomes of the tasks of a record with one transition, by step."""
+    states, own = pool.plans[after.entity].states, plan.declared.step
+    known = None if before is None else before.tasks.get(own)
+    if before is not None and before.state == after.state:
+        found = _moved(pool, states[after.state].tasks, before, after)
+        return found if known is None else {**found, own: Acted(known.acts, ends=False)}
+    found = dict[str, Asking]()
+    for asked in () if before is None else states[before.state].tasks:
+        seen = known if asked.step == own else None
+        found[asked.step] = None if seen is None else Acted(seen.acts, ends=True)
+    for asked in states[after.state].tasks:
+        found[asked.step] = _begun(pool, asked, after)
+    return found or NOBODY_ASKED
+
+
+def left_of(tasks: Mapping[str, OpenTask], asking: Mapping[str, Asking]) -> Mapping[str, OpenTask]:
+    """The tasks that later steps of the same command still find as they were."""
+    return {step: task for step, task in tasks.items() if step not in asking} if asking else tasks
+
+
+def _begun(pool: Pool, asked: Asked, record: Record) -> Begun:
+    task = asked.task
+    remind = tuple(sorted(delay.due(pool.now) for delay in task.remind))
+    return Begun(task.role, _due(pool, asked, record), task.escalate, remind, task.claim_ms)
+
+
+def _moved(pool: Pool, tasks: tuple[Asked, ...], before: Record, after: Record) -> Mapping[str, Asking]:
+    found = dict[str, Asking]()
+    for asked in tasks:
+        if asked.due_at is not None and _due(pool, asked, before) != (due := _due(pool, asked, after)):
+            found[asked.step] = Moved(due)
+    return found or NOBODY_ASKED
+
+
+def _due(pool: Pool, asked: Asked, record: Record) -> datetime | None:
+    if asked.task.due is not None:
+        return asked.task.due.due(pool.now)
+    due: Any = None if asked.due_at is None else asked.due_at(RecordScope(pool, record))
+    return due if isinstance(due, datetime) else None
+
+
+class Standing(NamedTuple):
+    """How somebody stands to a task.
+
+    steps:   the transitions that the task is about, in the state that its record is in.
+    may:     they are permitted to do it. barred: what another person is needed for, in the words of the
+             declaration; empty where that isn't it.
+    """
+
+    steps: tuple[TransitionPlan, ...]
+    may: bool
+    barred: str
+
+
+def standing(pool: Pool, record: Record, step: str) -> Standing | None:
+    """How the pool's actor stands to a task; None where it is none of their business.
+
+    That is where the policy doesn't permit them, for another reason than that it takes a second person.
+    """
+    plans = pool.plans[record.entity].transitions.values()
+    steps = tuple(p for p in plans if p.declared.step == step and record.state in p.declared.sources)
+    if any(may(pool, record, plan) for plan in steps):
+        return Standing(steps, True, "")
+    for plan in steps:
+        clause = unmet(pool, record, plan.declared.by)
+        if is_four_eyes(clause):
+            return Standing(steps, False, render(clause))
+    return None
+
+
+def refusal_of_act(pool: Pool, record: Record, task: OpenTask, word: str, to: str | None) -> Rejection | None:
+    """Why the actor may not do this with a task; None: they may.
+
+    Whoever does something with a task could do it themselves. One who is to do it in their place must not
+    be barred from it; which roles that one has is seen when they do it.
+    """
+    stands = standing(pool, record, task.step)
+    if stands is None:
+        return Rejection("not-found", recorded=False)
+    where, actor = f"{record.entity}.{task.step}", str(pool.actor.subject)
+    holder = task.held_at(pool.now)
+    if word == RELEASE:
+        return None if holder == actor else Rejection("task-not-held", f"You don't hold {where}.")
+    if not stands.may:
+        detail = f"{where} needs a second person: {stands.barred}."
+        return Rejection("four-eyes", detail, {"rule": f"{where}: {stands.barred}"})
+    if holder is not None and holder != actor:
+        return Rejection("task-claimed", f"Somebody else has claimed {where}.", {"rule": where})
+    return None if to is None else _barred(pool, record, stands, where, to)
+
+
+def _barred(pool: Pool, record: Record, stands: Standing, where: str, to: str) -> Rejection | None:
+    if to == str(pool.actor.subject):
+        error = {"pointer": "#/to", "code": "yourself", "detail": "must be somebody else"}
+        return Rejection("input-invalid", "Nobody delegates to themselves.", {"errors": [error]})
+    them = Pool(pool.system, Actor(Subject(to), pool.actor.tenant), pool.now, pool.records, pool.loaded)
+    scope = RecordScope(them, record)
+    if any(could(plan.declared.by, scope) is not False for plan in stands.steps):
+        return None
+    clauses = [part for plan in stands.steps for part in walk(plan.declared.by) if is_four_eyes(part)]
+    bars = next((clause for clause in clauses if evaluate(clause, scope) is False), None)
+    if bars is None:
+        return Rejection("forbidden", f"Whom you name may never do {where}.", {"rule": where})
+    detail = f"{where} needs a second person: {render(bars)}."
+    return Rejection("four-eyes", detail, {"rule": f"{where}: {render(bars)}"})
