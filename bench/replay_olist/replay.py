@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -69,7 +70,8 @@ class Replay:
                     group.create_task(_in_turn(send, waiting))
         finally:
             paying.cancel()
-            await asyncio.gather(paying, return_exceptions=True)
+            with suppress(asyncio.CancelledError):
+                await paying
 
     async def _buy(self, order: Order) -> None:
         buyer = self._token(order.name)

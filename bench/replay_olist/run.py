@@ -46,7 +46,9 @@ CHANCES: dict[str | Fault, float] = {
     "fail_after": 0.005,
 }
 REPEATED_WEBHOOKS: dict[str | Fault, float] = {"repeat": 0.01}
-WEBHOOK_RETRIES_S = (0.2, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+UNHEARD_OF = ("payment.captured", "payment.voided", "payment.refunded")
+"""Events that no transition listens to: as if they weren't subscribed to."""
+WEBHOOK_RETRIES_S = (0.5, 2.0, 5.0, 10.0, *(20.0,) * 12)
 
 
 def run(data: Path, every: int, kills: int) -> Run:
@@ -73,6 +75,8 @@ def set_up(home: Path, outside: Provider) -> Declared:
     for name in SERVICES:
         outside.behave(name, chance=CHANCES)
     outside.behave("webhooks", chance=REPEATED_WEBHOOKS)
+    for event in UNHEARD_OF:
+        outside.behave("webhooks", event, chance={"lost": 1.0})
     secret = declared.surroundings.sender_secrets(declared.system)["psp"]
     outside.send_webhooks_to(
         f"{declared.url}/events/psp", service="payment", secret=secret, retries_s=WEBHOOK_RETRIES_S

@@ -353,6 +353,21 @@ async def test_a_worker_that_dies_between_call_and_record_is_replaced(
     await b.check()
 
 
+async def test_a_call_while_its_first_copy_is_still_at_work_waits_for_it(b: Shop) -> None:
+    await b.ask(b.outside.behave, "payment", "authorize", script=[Fault("hold", at="work")])
+    order = await b.buy()
+    working = asyncio.create_task(b.s.work())
+    await b.ask(b.outside.wait_held)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    await b.s.advance(minutes=1)
+    assert await b.state(order) == "authorize_card", "its key is in use: that is no refusal"
+    await b.ask(b.outside.release)
+    await b.settle()
+    assert await b.state(order) == "completed"
+    await b.check()
+
+
 async def test_an_order_whose_void_is_refused_is_stuck_with_what_is_owed(b: Shop) -> None:
     await b.ask(b.outside.behave, "payment", "capture", script=[Fault("hold", at="arrival")])
     order = await b.buy()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from avow.model.outcome import Declined, NotDone, Unclear
+from tests.acceptance.polling import until
 from tests.store.payment import Outside, Receipt
 from tests.store.shop import NOON, MakeShop, Shop
+from tests.waiting import WAITS
 
+WAITING = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {WAITS}"
 READY = "UPDATE avow.work SET ready_at = now() WHERE ready_at < 'infinity' AND destination <> ''"
 
 
@@ -183,3 +187,17 @@ async def _until_settled(s: Shop) -> None:
         if not await s.worker.step():
             return
     raise AssertionError("it never ends")
+
+
+async def test_what_ends_while_a_worker_takes_it_is_gone_all_the_same(shop: MakeShop) -> None:
+    """The deadline of a state that is left in the same moment: nobody is told of it afterwards."""
+    async with shop() as s:
+        await s.at(NOON)
+        record = (await s.do("authorize", amount=5)).record
+        assert record is not None
+        async with s.pool.borrow() as watching, s.admin.transaction():
+            await s.admin.execute("UPDATE avow.work SET taken = true, fence = fence + 1")
+            starting = asyncio.create_task(s.do("start", record))
+            await until(lambda: watching.fetchval(WAITING), "the command waits for the worker")
+        await starting
+        assert [work["name"] for work in await s.work()] == ["capture"]

@@ -126,16 +126,19 @@ CREATE OR REPLACE FUNCTION avow.settle_work(
     p_interventions jsonb[]) RETURNS integer[]
     LANGUAGE plpgsql
     AS $function$
-DECLARE stale integer[];
+DECLARE
+    stale  integer[];
+    places tid[];
 BEGIN
+    -- Each by its number: any plan that begins at the table would read all of it. One statement locks and the next
+    -- deletes: a statement doesn't find a row where another transaction has put it since the statement began.
+    places := ARRAY(
+        SELECT found.place FROM unnest(p_settle_of, p_works, p_fences) AS g (command, work, fence), LATERAL (
+            SELECT o.ctid AS place FROM avow.work o
+            WHERE o.work = g.work AND o.tenant = p_tenant AND o.fence = g.fence LIMIT 1 FOR UPDATE) AS found
+        WHERE g.command <> ALL (p_dropped));
     WITH settled AS (
-        -- Each by its number: any plan that begins at the table would read all of it.
-        DELETE FROM avow.work w WHERE w.ctid = ANY (ARRAY(
-            SELECT found.place FROM unnest(p_settle_of, p_works, p_fences) AS g (command, work, fence), LATERAL (
-                SELECT o.ctid AS place FROM avow.work o
-                WHERE o.work = g.work AND o.tenant = p_tenant AND o.fence = g.fence LIMIT 1 FOR UPDATE) AS found
-            WHERE g.command <> ALL (p_dropped)))
-        RETURNING w.*
+        DELETE FROM avow.work w WHERE w.ctid = ANY (places) RETURNING w.*
     ), told AS (
         INSERT INTO avow.intervention
             (tenant, kind, id, name, destination, key, fence, action, subject, reason, evidence)
@@ -155,8 +158,23 @@ $function$;
 CREATE OR REPLACE FUNCTION avow.put_work(p_tenant text, p_entries jsonb[], p_now timestamptz) RETURNS integer
     LANGUAGE plpgsql
     AS $function$
-DECLARE begun integer;
+DECLARE
+    begun  integer;
+    places tid[];
 BEGIN
+    -- Locked first and then deleted, as above: a worker may be taking what ends here.
+    places := ARRAY(
+        SELECT found.place FROM (
+            SELECT DISTINCT ON (1, 2, 3)
+                e.entry ->> 'kind' AS kind, (e.entry ->> 'id')::uuid AS id, w.name, w.wait
+            FROM unnest(p_entries) WITH ORDINALITY AS e (entry, place),
+                jsonb_each(e.entry -> 'waits') AS w (name, wait)
+            WHERE e.entry ? 'waits' ORDER BY 1, 2, 3, e.place DESC) AS n, LATERAL (
+            SELECT o.ctid AS place FROM avow.work o
+            WHERE o.tenant = p_tenant AND o.kind = n.kind AND o.id = n.id AND o.name = n.name
+            LIMIT 1 FOR UPDATE) AS found
+        WHERE n.wait = 'null');
+    DELETE FROM avow.work w WHERE w.ctid = ANY (places);
     WITH named AS (
         SELECT DISTINCT ON (1, 2, 3)
             e.entry ->> 'kind' AS kind, (e.entry ->> 'id')::uuid AS id, w.name, w.wait,
@@ -164,13 +182,6 @@ BEGIN
         FROM unnest(p_entries) WITH ORDINALITY AS e (entry, place),
             jsonb_each(e.entry -> 'waits') AS w (name, wait)
         WHERE e.entry ? 'waits' ORDER BY 1, 2, 3, e.place DESC
-    ), ended AS (
-        DELETE FROM avow.work w WHERE w.ctid = ANY (ARRAY(
-            SELECT found.place FROM named n, LATERAL (
-                SELECT o.ctid AS place FROM avow.work o
-                WHERE o.tenant = p_tenant AND o.kind = n.kind AND o.id = n.id AND o.name = n.name
-                LIMIT 1 FOR UPDATE) AS found
-            WHERE n.wait = 'null'))
     )
     INSERT INTO avow.work AS w (tenant, kind, id, name, version, destination, line, key, due, ready_at, request, since)
     SELECT p_tenant, n.kind, n.id, n.name, n.version, n.wait ->> 'to', n.wait ->> 'line',
