@@ -23,25 +23,22 @@ from avow.declare.expression import (
     role,
 )
 from avow.declare.people import task
+from avow.declare.rule import exclude, invariant, quota, unique
 from avow.declare.saga import nothing, parallel, saga, step
 from avow.declare.sender import hmac_signature, sender, standard_webhooks, stripe_signature
 from avow.declare.surface import (
     Entity,
     State,
     create,
-    exclude,
     field,
     in_state,
-    invariant,
     limits,
     performed,
     publish,
-    quota,
     read,
     ref,
     refuse,
     transition,
-    unique,
     votes,
 )
 from avow.model.actor import Actor

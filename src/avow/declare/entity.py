@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from avow.declare import rule
 from avow.declare import surface as word
 from avow.declare.annotation import annotations_of
 from avow.declare.body import body_mistakes, read_body, source_hash
@@ -98,7 +99,7 @@ class EntityBuilder:
         self.effects = read_effects(self, dict(self._words(word.State)))
         transitions = self._transitions(fields)
         read = self._read()
-        invariants = tuple(self._invariant(name, w) for name, w in self._words(word.Invariant))
+        invariants = tuple(self._invariant(name, w) for name, w in self._words(rule.Invariant))
         others = [*(f.read for f in fields.values()), *(i.condition for i in invariants)]
         tracked = self._tracked(transitions, [read, *others])
         return Entity(
@@ -109,9 +110,9 @@ class EntityBuilder:
             transitions=transitions,
             read=read,
             invariants=invariants,
-            uniques=tuple(self._unique(name, w) for name, w in self._words(word.Unique)),
-            exclusions=tuple(self._exclusion(name, w) for name, w in self._words(word.Exclusion)),
-            quotas=tuple(self._quota(name, w) for name, w in self._words(word.Quota)),
+            uniques=tuple(self._unique(name, w) for name, w in self._words(rule.Unique)),
+            exclusions=tuple(self._exclusion(name, w) for name, w in self._words(rule.Exclusion)),
+            quotas=tuple(self._quota(name, w) for name, w in self._words(rule.Quota)),
             tracked=tracked,
             effects=self.effects,
             publications=tuple(self._publication(name, w) for name, w in self._words(word.Publish)),
@@ -420,14 +421,14 @@ class EntityBuilder:
     def _publication(self, name: str, w: word.Publish) -> Publication:
         return read_publication(self, name, w, self.field_names(w.data, w.place), self.words)
 
-    def _invariant(self, name: str, w: word.Invariant) -> Invariant:
+    def _invariant(self, name: str, w: rule.Invariant) -> Invariant:
         return Invariant(name, self.condition(w.condition, w.place), w.message or name, w.place)
 
-    def _unique(self, name: str, w: word.Unique) -> Unique:
+    def _unique(self, name: str, w: rule.Unique) -> Unique:
         among = self._state_names(w.among, w.place)
         return Unique(name, self.field_names(w.fields, w.place), among, w.message, w.place)
 
-    def _exclusion(self, name: str, w: word.Exclusion) -> Exclusion:
+    def _exclusion(self, name: str, w: rule.Exclusion) -> Exclusion:
         span = self.field_names(w.span, w.place)
         if len(w.span) != 2:
             mend = "Write overlapping=(START, END)."
@@ -436,7 +437,7 @@ class EntityBuilder:
         among = self._state_names(w.among, w.place)
         return Exclusion(name, self.field_names(w.fields, w.place), start, end, among, w.message, w.place)
 
-    def _quota(self, name: str, w: word.Quota) -> Quota:
+    def _quota(self, name: str, w: rule.Quota) -> Quota:
         anchor = next(iter(self.field_names((w.per,), w.place)), UNKNOWN_NAME)
         weights = () if w.weight is None else self.field_names((w.weight,), w.place)
         weight = None if w.weight is None else next(iter(weights), UNKNOWN_NAME)
