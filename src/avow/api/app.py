@@ -22,15 +22,17 @@ from avow.api.exchange import JSON_LINE, Exchange, Response, body_limit
 from avow.api.openapi import document_bytes
 from avow.api.queries import Queries
 from avow.api.routes import METHODS, TASK_ACTS, Match, Operation, Resource, Route, Routes
+from avow.api.subscriptions import Subscribers
 from avow.api.tasks import TaskDesk
 from avow.engine.execute import Engine
 from avow.engine.hearing import Hearing
 from avow.engine.identifier import new_id_text
 from avow.engine.inbox import Inbox
 from avow.engine.outside import Destination
+from avow.engine.publishing import telling_of
 from avow.engine.work_inside import WorkInside
 from avow.errors import EnvironmentFault, Problem, ProblemError, reject
-from avow.model.system import System, asks, waits
+from avow.model.system import System, asks, publishes, waits
 from avow.store.faults import fault_of
 from avow.store.pool import Pool
 from avow.store.queue import Queue
@@ -62,19 +64,21 @@ class Application:
     destinations: where calls to the outside go, by name, with their credentials.
     senders: the secrets of those who send events, by their names.
     works:  whether calls are made and times come here; elsewhere by `avow work`, or by another server.
+    private_subscribers: whether those who are told of events may be in a private network.
     """
 
     def __init__(
         self, system: System, url: str, secret: bytes, trust: Trust, *,
         destinations: Mapping[str, Destination] | None = None,
-        senders: Mapping[str, Secrets] = NO_SENDERS, works: bool = True,
+        senders: Mapping[str, Secrets] = NO_SENDERS, works: bool = True, private_subscribers: bool = False,
     ) -> None:  # fmt: skip
         self.system = system
         self._url, self._pool = url, Pool(url)
         self._engine = Engine(system, self._pool, problem_body)
         self._work: WorkInside | None = None
-        if works and waits(system):
-            self._work = WorkInside(system, self._engine, url, destinations or {})
+        telling = telling_of(secret, private=private_subscribers)
+        if works and (waits(system) or publishes(system)):
+            self._work = WorkInside(system, self._engine, url, destinations or {}, telling)
         self._routes = Routes(system)
         self._started = False
         self._starting: asyncio.Task[None] | None = None
@@ -83,11 +87,14 @@ class Application:
         self._authenticator = Authenticator(trust, self._reads)
         self._limit, self._body_limit = TimeLimit(REQUEST_S_MAX), body_limit()
         self._handlers = self._make_handlers(hmac.digest(secret, b"avow cursors", "sha256"))
+        subscribers = Subscribers(system, self._pool, telling)
         hearing = Hearing(system, self._engine, self._reads, Queue(system, self._pool))
         for route in self._routes:
             if route.sender is not None:
                 secrets = senders.get(route.sender.name, {})
                 self._handlers[route] = Door(route.sender, secrets, hearing).answer
+            elif route.operation is Operation.SUBSCRIPTION:
+                self._handlers[route] = subscribers.handler(route)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one connection's worth of ASGI: a request, or the server's own start and end."""
@@ -190,7 +197,8 @@ class Application:
             return await self._page(exchange, match, route)
         exchange.record = match.id
         exchange.demand_framing()
-        if route.transitions or route.operation in TASK_ACTS:
+        subscribes = route.operation is Operation.SUBSCRIPTION and route.method == "POST"
+        if route.transitions or subscribes or route.operation in TASK_ACTS:
             exchange.demand_media_type()
         if not self._started:
             await self.start()

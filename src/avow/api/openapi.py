@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from avow.api import openapi_events
+from avow.api import openapi_events, openapi_subscriptions
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
 from avow.api.json_schema import Schema, closed_object, described, nullable, schema_of
@@ -21,7 +21,7 @@ from avow.api.task_operations import TASK_TAG, task_operation, task_schemas
 from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Field, Parameter, Transition
 from avow.model.expression import AnyOf, Const, Expression, render
-from avow.model.system import System, asks
+from avow.model.system import System, asks, publishes
 from avow.model.types import DateTimeType, Reference
 from avow.store.retention import KEY_RETENTION_DAYS
 
@@ -59,6 +59,7 @@ def document(system: System, root_path: str = "") -> dict[str, Any]:
             *(_tag(entity) for entity in system.entities.values()),
             *([TASK_TAG] if asks(system) else []),
             *([openapi_events.TAG] if system.senders else []),
+            *([openapi_subscriptions.TAG] if publishes(system) else []),
             _SERVER_TAG,
         ],
         "paths": paths,
@@ -89,6 +90,8 @@ class _Writer:
             return task_operation(route.operation, self._system, self._answers)
         if route.sender is not None:
             return openapi_events.operation(self._system, route.sender, self._answers)
+        if route.operation is Operation.SUBSCRIPTION:
+            return openapi_subscriptions.operation(self._system, route, self._answers)
         if route.entity is None:
             return self._page(route)
         writers = {
@@ -117,6 +120,8 @@ class _Writer:
             schemas |= {"avow.inbox": _page_of(_ref("schemas", "avow.task"))}
         if self._system.senders:
             schemas[openapi_events.OUTCOME_NAME] = openapi_events.OUTCOME
+        if publishes(self._system):
+            schemas |= openapi_subscriptions.SCHEMAS
         collected = self._answers.components()
         return {
             "schemas": {**schemas, **collected["schemas"]},

@@ -18,7 +18,7 @@ from avow.api.reach import possible
 from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Transition
 from avow.model.sender import Sender
-from avow.model.system import System, asks
+from avow.model.system import System, asks, publishes
 from avow.store.driver import Id
 
 
@@ -38,6 +38,7 @@ class Operation(StrEnum):
     FOLLOW_UP = "follow-up"
     OPENAPI = "openapi"
     EVENT = "event"
+    SUBSCRIPTION = "subscription"
     PROBLEM = "problem"
     HEALTH = "health"
     READY = "ready"
@@ -98,6 +99,14 @@ _TASKS: Final = "/tasks"
 TASK_ACTS: Final = (Operation.CLAIM, Operation.RELEASE, Operation.DELEGATE, Operation.FOLLOW_UP)
 """What can be done with a task other than doing it."""
 _PROBLEM: Final = "/problems/{code}"
+VERBS: Final = ("pause", "resume", "rotate", "replay", "delete")
+"""What can be done with a subscription, each by a POST to its own address."""
+_SUBSCRIPTIONS: Final = (
+    Route("GET", "/subscriptions", Operation.SUBSCRIPTION),
+    Route("POST", "/subscriptions", Operation.SUBSCRIPTION),
+    Route("GET", "/subscriptions/{id}", Operation.SUBSCRIPTION),
+    *(Route("POST", f"/subscriptions/{{id}}/{verb}", Operation.SUBSCRIPTION) for verb in VERBS),
+)
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
@@ -161,7 +170,7 @@ class Routes:
             self._fixed[resource.template] = resource
             return
         entity = next(iter(resource.routes.values())).entity
-        plural = _TASKS[1:] if entity is None else entity.plural
+        plural = resource.template.split("/")[1] if entity is None else entity.plural
         verb = resource.template.partition("{id}")[2]
         if not verb:
             self._records[plural] = resource
@@ -190,6 +199,8 @@ def _routes(system: System) -> Iterator[Route]:
             yield Route("POST", f"{_TASKS}/{{id}}/{act.value}", act)
     for sender in system.senders.values():
         yield Route("POST", f"/events/{sender.name}", Operation.EVENT, sender=sender)
+    if publishes(system):
+        yield from _SUBSCRIPTIONS
     for template, operation in _PAGES:
         yield Route("GET", template, operation)
 

@@ -21,4 +21,5 @@ def application(
         system, settings.database_url, settings.secret, settings.trust,
         destinations=settings.destinations,
         senders=sender_secrets(system, environment, development=development), works=works,
+        private_subscribers=settings.private_subscribers,
     )  # fmt: skip

@@ -28,12 +28,14 @@ class Settings:
 
     database_url: a login of the application role. secret: shared by all processes of one service.
     destinations: where calls to the outside go, by name.
+    private_subscribers: whether those who are told of events may be in a private network.
     """
 
     database_url: str
     secret: bytes
     trust: Trust
     destinations: Mapping[str, Destination]
+    private_subscribers: bool
 
 
 def read_settings(environment: Mapping[str, str], *, development: bool = False) -> Settings:
@@ -59,7 +61,8 @@ def read_settings(environment: Mapping[str, str], *, development: bool = False) 
         pepper=pepper_of(secret.encode()),
         development_secret=bytes.fromhex(development_secret) if development_secret else None,
     )
-    return Settings(url, secret.encode(), trust, _destinations(environment))
+    private = development or environment.get("AVOW_PRIVATE_SUBSCRIBERS") == "1"
+    return Settings(url, secret.encode(), trust, _destinations(environment), private)
 
 
 def pepper_of(secret: bytes) -> bytes:

@@ -16,6 +16,7 @@ from avow.cli import output
 from avow.cli.settings import Settings, read_settings
 from avow.cli.target import load_target
 from avow.engine.execute import Engine
+from avow.engine.publishing import telling_of
 from avow.engine.work_inside import WorkInside
 from avow.model.system import System
 from avow.store.pool import Pool
@@ -49,8 +50,9 @@ async def _work(system: System, settings: Settings, announce: Callable[[], None]
     await demand_fit(settings.database_url, system)
     pool, ending = Pool(settings.database_url), asyncio.Event()
     inside = WorkInside(
-        system, Engine(system, pool, problem_body), settings.database_url, settings.destinations
-    )
+        system, Engine(system, pool, problem_body), settings.database_url, settings.destinations,
+        telling_of(settings.secret, private=settings.private_subscribers),
+    )  # fmt: skip
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ending.set)

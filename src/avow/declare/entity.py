@@ -15,6 +15,7 @@ from avow.declare.expression import Symbolic, node_of
 from avow.declare.field import read_field
 from avow.declare.naming import UNKNOWN_NAME, Names
 from avow.declare.parameter import read_parameters
+from avow.declare.publishing import read_publication
 from avow.declare.saga import Saga
 from avow.declare.sender import EventWord, SenderWord
 from avow.declare.task import read_needed, read_task, voting
@@ -35,6 +36,7 @@ from avow.model.entity import (
     Unique,
 )
 from avow.model.place import Place
+from avow.model.publication import Publication
 from avow.model.trigger import OnEvent, OnOutcome, Trigger
 
 RESERVED = frozenset(
@@ -55,7 +57,7 @@ RESERVED = frozenset(
 )
 SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 """What PostgreSQL calls columns of its own, in every table."""
-PAGES = frozenset({"events", "healthz", "readyz", "tasks"})
+PAGES = frozenset({"events", "healthz", "readyz", "subscriptions", "tasks"})
 """Addresses at which the server itself answers."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 _MADE = re.compile(r"[a-z][a-z0-9_]{0,149}", re.ASCII)
@@ -112,6 +114,7 @@ class EntityBuilder:
             quotas=tuple(self._quota(name, w) for name, w in self._words(word.Quota)),
             tracked=tracked,
             effects=self.effects,
+            publications=tuple(self._publication(name, w) for name, w in self._words(word.Publish)),
             doc=inspect.cleandoc(declared.__doc__ or ""),
             bind=declared,
             place=place,
@@ -413,6 +416,9 @@ class EntityBuilder:
             detail = f"`{shown}` isn't a state of this entity"
             self.note(place, "state-undeclared", detail, "Declare it here: NAME = State().")
         return tuple(names)
+
+    def _publication(self, name: str, w: word.Publish) -> Publication:
+        return read_publication(self, name, w, self.field_names(w.data, w.place), self.words)
 
     def _invariant(self, name: str, w: word.Invariant) -> Invariant:
         return Invariant(name, self.condition(w.condition, w.place), w.message or name, w.place)

@@ -300,6 +300,31 @@ def read(*, by: Condition) -> Read:
     return Read(by)
 
 
+class Publish(Named):
+    """Which transitions the outside is told of."""
+
+    def __init__(
+        self, transitions: tuple[Any, ...], data: tuple[Any, ...], by: Condition, retried_for: timedelta
+    ) -> None:
+        super().__init__()
+        self.transitions, self.data, self.by, self.retried_for = transitions, data, by, retried_for
+
+
+def publish(
+    *transitions: Transition | Command[Any],
+    data: Iterable[Any] = (),
+    by: Condition,
+    retried_for: timedelta = timedelta(days=3),
+) -> Publish:
+    """Declare which transitions others may be told of. Nothing is published that isn't named here.
+
+    data: fields that are told beside the record's id, version and state, as they are after the transition.
+    by:   who may subscribe, in words about the actor alone: `role("integrator")`.
+    retried_for: how long a delivery is tried before a person has to look at it.
+    """
+    return Publish(transitions, several(data), by, retried_for)
+
+
 class Invariant(Named):
     """A condition that is never false at a commit."""
 

@@ -427,8 +427,10 @@ class _Attempt:
         return found
 
     def begins_work(self) -> bool:
-        """Whether calls are to be made from now on."""
+        """Whether calls are to be made from now on, or others may have to be told."""
         steps = () if self.decision is None else self.decision.steps
+        if any(self.system.entities[step.after.entity].publications for step in steps):
+            return True
         return any(wait is not None and wait.destination for step in steps for wait in step.waits.values())
 
     def reply(self) -> Reply:

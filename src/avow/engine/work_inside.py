@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from avow.engine.clients import Clients
 from avow.engine.execute import Engine
 from avow.engine.outside import Destination
+from avow.engine.publishing import Telling
 from avow.engine.worker import Worker
 from avow.model.system import System
 from avow.store.pool import Pool
@@ -20,17 +21,20 @@ class WorkInside:
     """A worker on a running event loop, from `start` to `close`."""
 
     def __init__(
-        self, system: System, engine: Engine, url: str, destinations: Mapping[str, Destination]
-    ) -> None:
+        self, system: System, engine: Engine, url: str, destinations: Mapping[str, Destination],
+        telling: Telling | None = None,
+    ) -> None:  # fmt: skip
         self._system, self._engine, self._url = system, engine, url
-        self._clients = Clients(destinations)
+        self._clients, self._telling = Clients(destinations), telling
         self._pool = Pool(url, CONNECTIONS_MAX)
         self.worker: Worker | None = None
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to work."""
-        self.worker = Worker(self._system, self._engine, self._pool, self._url, self._clients.open)
+        self.worker = Worker(
+            self._system, self._engine, self._pool, self._url, self._clients.open, self._telling
+        )
         self._engine.when_work = self.worker.wake
         self._running = asyncio.create_task(self.worker.run())
 

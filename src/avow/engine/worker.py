@@ -20,6 +20,7 @@ from avow.engine.calls import Call, Caller, DontKnow, Ending, No, NotYet, Result
 from avow.engine.execute import Engine, Outrun, Reply, Request
 from avow.engine.hearing import Hearing
 from avow.engine.leases import LEASE_S, Leases
+from avow.engine.publishing import TIMEOUT_S, Publishing, Telling
 from avow.errors import Problem, ProblemError
 from avow.kernel.command import Record
 from avow.kernel.view import reading_handle
@@ -27,7 +28,7 @@ from avow.model.actor import Actor
 from avow.model.draft import BodyFault
 from avow.model.effect import DONE, FAILED, UNKNOWN, Effect
 from avow.model.entity import Entity, State
-from avow.model.system import System, asks
+from avow.model.system import System, asks, publishes
 from avow.model.trigger import EVENTS, OnOutcome, OnTime
 from avow.model.types import Reference, Value
 from avow.model.values import Subject
@@ -35,7 +36,7 @@ from avow.store import driver
 from avow.store.inbox import advance
 from avow.store.loading import Loaded, LoadPlan, Loads, plan_record
 from avow.store.pool import Pool
-from avow.store.queue import Queue, Work
+from avow.store.queue import DELIVERIES, Queue, Work
 from avow.store.reads import Reads
 
 TAKEN_MAX = 64
@@ -61,14 +62,23 @@ OpenHttp = Callable[[Effect, Work, str], Any]
 
 
 class Worker:
-    """The work of one system in one process. `counts` tells how often what happened."""
+    """The work of one system in one process. `counts` tells how often what happened.
 
-    def __init__(self, system: System, engine: Engine, pool: Pool, url: str, http: OpenHttp) -> None:
+    telling: what is needed to tell subscribers of what is published; None: others do.
+    """
+
+    def __init__(
+        self, system: System, engine: Engine, pool: Pool, url: str, http: OpenHttp,
+        telling: Telling | None = None,
+    ) -> None:  # fmt: skip
         self.counts = Counter[str]()
         self._system, self._engine, self._http = system, engine, http
         self._pool, self._asks, self._advanced_at = pool, asks(system), 0.0
         self._queue, self._loads, self._leases = Queue(system, pool), Loads(pool), Leases(url)
         self._hearing = Hearing(system, engine, Reads(system, pool), self._queue)
+        self._publishing: Publishing | None = None
+        if telling is not None and publishes(system):
+            self._publishing = Publishing(system, pool, telling)
         self._caller, self._breaker = Caller(), Breaker()
         self._woken, self._ending = asyncio.Event(), False
         self._running = set[asyncio.Task[None]]()
@@ -92,6 +102,8 @@ class Worker:
                     await self._rest(POLL_S)
         finally:
             await self._drain()
+            if self._publishing is not None:
+                await self._publishing.close()
             self._leases.stop()
             self._caller.close()
 
@@ -135,7 +147,10 @@ class Worker:
         room = TAKEN_MAX - len(self._running)
         if room <= 0:
             return 0
-        open_now = [name for name in self._queue.destinations if self._breaker.closed(name)]
+        names = [*self._queue.destinations]
+        if self._publishing is not None:
+            names += await self._publishing.ready()
+        open_now = [name for name in names if self._breaker.closed(name)]
         taken = await self._queue.take(open_now, LEASE_S, room)
         for work in taken:
             task = asyncio.create_task(self._do(work))
@@ -161,6 +176,8 @@ class Worker:
                 await self._stick(work, "unknown-entity", "This process doesn't know the entity.")
             elif (effect := entity.effects.get(work.name)) is not None:
                 await self._call(work, entity, effect)
+            elif self._publishing is not None and work.destination.startswith(DELIVERIES):
+                await self._deliver(work, self._publishing)
             elif work.destination == EVENTS and entity.of_command(work.name):
                 self.counts[await self._hearing.again(work)] += 1
             elif work.name in entity.transitions:
@@ -176,6 +193,15 @@ class Worker:
             self.counts["failed"] += 1
             _log.exception("%s.%s failed", work.kind, work.name)
             await self._stick(work, "internal-error", "The worker failed; its log says more.")
+
+    async def _deliver(self, work: Work, publishing: Publishing) -> None:
+        self._leases.hold(work, TIMEOUT_S + GRACE_S)
+        try:
+            outcome = await publishing.deliver(work)
+        finally:
+            self._leases.let_go(work)
+        self._breaker.note(work.destination, failed=outcome == "not-delivered")
+        self.counts[outcome] += 1
 
     async def _let_time_come(self, work: Work) -> None:
         """What a guard doesn't let happen passes; what comes again and again may be refused, too."""

@@ -53,6 +53,11 @@ class UnknownRecord:
         return None
 
 
+def certainly_may(policy: Expression, actor: Actor) -> bool:
+    """Whether the policy is true for this actor whatever the record is."""
+    return evaluate(policy, UnknownRecord(actor)) is True
+
+
 def never_may(policy: Expression, actor: Actor) -> bool:
     """Whether the policy is false for this actor whatever the record is: the right to call at all."""
     return _possible(policy, UnknownRecord(actor)) is False

@@ -9,6 +9,7 @@ from typing import Any
 from avow.model.effect import Effect
 from avow.model.expression import Expression, Path, render
 from avow.model.place import Place
+from avow.model.publication import Publication
 from avow.model.task import Task
 from avow.model.trigger import OnOutcome, Trigger
 from avow.model.types import Value, ValueType
@@ -173,7 +174,7 @@ class Entity:
 
     plural: the word for many of them; the table and the HTTP resource.
     read:   who may see a record. tracked: transitions whose performers are kept with the record.
-    effects: the calls that its states invoke.
+    effects: the calls that its states invoke. publications: what of it the outside may be told.
     bind:   makes the handle that bodies and opaque guards work on.
     """
 
@@ -189,6 +190,7 @@ class Entity:
     quotas: tuple[Quota, ...] = ()
     tracked: tuple[str, ...] = ()
     effects: Mapping[str, Effect] = field(default_factory=dict[str, Effect])
+    publications: tuple[Publication, ...] = ()
     doc: str = ""
     bind: Callable[[Any], Any] = field(default=lambda draft: draft, compare=False)
     place: Place = field(default=Place(), compare=False)

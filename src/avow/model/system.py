@@ -67,10 +67,15 @@ def asks(system: System) -> bool:
     return any(t.task is not None for e in system.entities.values() for t in e.transitions.values())
 
 
+def publishes(system: System) -> bool:
+    """Whether the outside may be told of anything."""
+    return any(entity.publications for entity in system.entities.values())
+
+
 def policies(entity: Entity) -> list[Expression]:
     """Every policy of an entity: who may read it, its fields, and do its transitions."""
     read = [entity.read, *(f.read for f in entity.fields.values() if f.read is not None)]
-    return [*read, *(t.by for t in entity.transitions.values())]
+    return [*read, *(t.by for t in entity.transitions.values()), *(p.by for p in entity.publications)]
 
 
 def describe_system(system: System) -> dict[str, Any]:
@@ -99,6 +104,7 @@ def _describe_entity(entity: Entity) -> dict[str, Any]:
         },
         "states": {s.name: _describe_state(s) for s in entity.states.values()},
         **({"effects": {e.name: e.describe() for e in entity.effects.values()}} if entity.effects else {}),
+        **({"publications": [p.describe() for p in entity.publications]} if entity.publications else {}),
         "transitions": {t.name: _describe_transition(t) for t in entity.transitions.values()},
         "invariants": {i.name: describe(i.condition) for i in entity.invariants},
         "uniques": {u.name: {"fields": list(u.fields), "states": list(u.states)} for u in entity.uniques},

@@ -19,6 +19,10 @@ from avow.store.statements import text
 
 TIMES = ""
 """The destination of what goes nowhere: times that come."""
+DELIVERIES = "deliver/"
+"""What the destinations of deliveries begin with; the id of their subscription follows."""
+DELIVERIES_AT_ONCE = 8
+"""How many deliveries of one subscription are under way, in all workers."""
 DETAIL_LENGTH_MAX = 1_000
 
 _TAKE, _KEEP, _GIVE_BACK, _PARK, _PARK_AGAIN = (
@@ -75,7 +79,7 @@ class Queue:
 
     async def take(self, destinations: Sequence[str], lease_s: float, most: int) -> list[Work]:
         """Take up to `most` of what is ready, of each destination in its turn, for as long as the lease."""
-        limits = [self._limits[name] for name in destinations]
+        limits = [self._limits.get(name, (None, DELIVERIES_AT_ONCE)) for name in destinations]
         async with self._pool.borrow() as connection:
             rows = await connection.fetch(
                 _TAKE, list(destinations), [rate for rate, _ in limits], [count for _, count in limits],

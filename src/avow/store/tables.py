@@ -290,11 +290,15 @@ def functions(system: System) -> list[str]:
         whole("events.sql").substitute(
             Roles.of(system).quoted(), events=literal(EVENTS), matched=", ".join(map(literal, matched))
         ),
+        whole("subscriptions.sql").substitute(
+            Roles.of(system).quoted(), published=", ".join(map(literal, published_types(system)))
+        ),
         whole("operate.sql").template,
         whole("commit.sql").substitute(
             Roles.of(system).quoted(),
             name=literal(system.name),
             counted=", ".join(map(literal, sorted(counted))),
+            publishing=", ".join(literal(entity.name) for entity in entities if entity.publications),
             hearing=", ".join(map(literal, sorted({entity.name for entity, _ in heard}))),
             lock_wait_ms=SHARED_LOCK_WAIT_MS,
         ),
@@ -396,6 +400,12 @@ def destinations(system: System) -> list[str]:
     """Where calls of this system go, and where its early events wait, sorted."""
     called = {effect.destination for e in system.entities.values() for effect in e.effects.values()}
     return sorted({*called, *([EVENTS] if system.senders else [])})
+
+
+def published_types(system: System) -> list[str]:
+    """What the outside may be told of, as entity and transition, sorted."""
+    found = {f"{e.name}.{t}" for e in system.entities.values() for p in e.publications for t in p.transitions}
+    return sorted(found)
 
 
 def listening(system: System) -> list[tuple[Entity, OnEvent]]:

@@ -194,6 +194,9 @@ BEGIN
     IF waiting THEN
         written := avow.put_work(p_tenant, entries, p_now);
     END IF;
+    IF kinds && ARRAY[@{publishing}]::text[] THEN
+        written := avow.put_deliveries(p_tenant, entries, p_now);
+    END IF;
     IF asking THEN
         written := avow.put_tasks(p_tenant, entries, p_now);
     END IF;

@@ -130,6 +130,23 @@ CREATE INDEX work_line ON avow.work (destination, line, work) WHERE line <> '';
 CREATE INDEX work_topic ON avow.work (topic) WHERE topic <> '';
 CREATE INDEX work_stuck ON avow.work (tenant, destination) WHERE stuck IS NOT NULL;
 
+-- Who is told of what happens. Secrets aren't kept: each follows from the service's own, the id and the generation;
+-- the generation before signs as well until previous_until. rotated_by: the request that made the last one.
+CREATE TABLE avow.subscription (
+    id             uuid PRIMARY KEY,
+    tenant         text NOT NULL,
+    subject        text NOT NULL,
+    url            text NOT NULL,
+    types          text[] NOT NULL,
+    state          text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'paused', 'disabled')),
+    reason         text NOT NULL DEFAULT '',
+    generation     integer NOT NULL DEFAULT 1,
+    previous_until timestamptz,
+    rotated_by     uuid,
+    created_at     timestamptz NOT NULL DEFAULT avow.now()
+);
+CREATE INDEX subscription_of ON avow.subscription (tenant, id);
+
 -- Limits that all workers share: pauses, and how many calls may begin now.
 CREATE TABLE avow.destination (
     destination text PRIMARY KEY,
@@ -246,7 +263,7 @@ CREATE TABLE avow.api_key (
 DO $$
 DECLARE relation text;
 BEGIN
-    FOREACH relation IN ARRAY ARRAY['audit', 'payload', 'idempotency', 'refusal', 'work', 'attempt', 'task', 'task_act'] LOOP
+    FOREACH relation IN ARRAY ARRAY['audit', 'payload', 'idempotency', 'refusal', 'work', 'attempt', 'task', 'task_act', 'subscription'] LOOP
         EXECUTE format('ALTER TABLE avow.%I ENABLE ROW LEVEL SECURITY', relation);
         EXECUTE format('ALTER TABLE avow.%I FORCE ROW LEVEL SECURITY', relation);
         EXECUTE format('CREATE POLICY tenant ON avow.%I USING (tenant = avow.tenant())', relation);
@@ -270,8 +287,8 @@ CREATE POLICY owner_moves ON avow.task FOR UPDATE TO @{owner} USING (current_set
 CREATE POLICY owner_notes ON avow.task_act FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 
 GRANT SELECT ON avow.task, avow.task_act TO @{application}, @{reader};
-GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination TO @{application};
-GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination TO @{reader};
+GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription TO @{application};
+GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription TO @{reader};
 
 -- An API key by its public id; the application never sees the table.
 CREATE FUNCTION avow.find_api_key(p_id text)

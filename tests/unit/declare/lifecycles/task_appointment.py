@@ -49,7 +49,7 @@ class Phase(StrEnum):
     IN_PROGRESS = "in_progress"
 
 
-class Task(Entity):
+class Task(Entity, plural="pieces_of_work"):
     """Something to be done by somebody."""
 
     requester: Subject = field(default=actor)

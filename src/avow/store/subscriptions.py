@@ -1,0 +1,130 @@
+"""Subscriptions as they are kept: who is told of what, and what exactly is told of an audit entry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from avow.store.pool import Pool
+from avow.store.statements import text
+
+ACTIVE, PAUSED, DISABLED = "active", "paused", "disabled"
+SUBSCRIPTIONS_MAX = 1_000
+"""How many subscriptions of one tenant are listed."""
+REPLAYED_MAX = 100_000
+"""How many events one replay brings; commands that publish wait meanwhile."""
+_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Somebody who is told of some transitions.
+
+    types: of which, as entity and transition. state: active, paused or disabled, for a reason.
+    generation: of its secret; the one before it signs as well until previous_until.
+    """
+
+    id: UUID
+    tenant: str
+    subject: str
+    url: str
+    types: Sequence[str]
+    state: str
+    reason: str
+    generation: int
+    previous_until: datetime | None
+    created_at: datetime
+
+
+class Subscriptions:
+    """The subscriptions of one system."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def put(
+        self, tenant: str, which: UUID, subject: str, url: str, types: Sequence[str]
+    ) -> Subscription:
+        """Make a subscription; one that is there under this id already is given back as it is."""
+        found = await self._one("put_subscription", tenant, which, subject, url, list(types))
+        if found is None:
+            raise ValueError("a subscription was neither made nor found")
+        return found
+
+    async def find(self, tenant: str, which: UUID) -> Subscription | None:
+        """The subscription of a tenant with this id."""
+        return await self._one("one_subscription", tenant, which)
+
+    async def all(self, tenant: str) -> list[Subscription]:
+        """The subscriptions of a tenant, oldest first."""
+        async with self._pool.borrow() as connection:
+            rows = await connection.fetch(text("telling.sql", "all_subscriptions"), tenant, SUBSCRIPTIONS_MAX)
+        return [Subscription(*row) for row in rows]
+
+    async def turn(self, tenant: str, which: UUID, state: str, reason: str = "") -> Subscription | None:
+        """Make it active, paused or disabled; what waits for a disabled one is dropped."""
+        return await self._one("turn_subscription", tenant, which, state, reason)
+
+    async def rotate(self, tenant: str, which: UUID, request: UUID, both_s: float) -> Subscription | None:
+        """Give it its next secret, once for a request; the one before it signs as well for a time."""
+        return await self._one("rotate_subscription", tenant, which, request, round(both_s * 1_000))
+
+    async def drop(self, tenant: str, which: UUID) -> bool:
+        """End it. False: it wasn't there."""
+        return await self._value("drop_subscription", tenant, which)
+
+    async def replay(self, tenant: str, which: UUID, since: datetime) -> int | None:
+        """Tell again of everything since then; how much that is. None: it is more than REPLAYED_MAX."""
+        return await self._value("replay_subscription", tenant, which, since, REPLAYED_MAX)
+
+    async def deliverable(self) -> list[str]:
+        """The destinations, of all tenants, to which something can be told now."""
+        async with self._pool.borrow() as connection:
+            return [row[0] for row in await connection.fetch(text("telling.sql", "deliverable"))]
+
+    async def entry(self, tenant: str, kind: str, record: UUID, version: int) -> dict[str, Any]:
+        """The header of the audit entry of one version."""
+        (row,) = await self._entries(tenant, kind, record, version, 1)
+        return json.loads(row["header"])
+
+    async def values(
+        self, tenant: str, kind: str, record: UUID, version: int, fields: Sequence[str]
+    ) -> dict[str, Any]:
+        """Fields as they were at one version, in their form in JSON; what had no value is None."""
+        wanted, found = set(fields), dict[str, Any]()
+        while version > 0 and wanted:
+            rows = await self._entries(tenant, kind, record, version, _PAGE)
+            for row in rows:
+                changed = await self._changed(tenant, json.loads(row["header"]), wanted)
+                found |= changed
+                wanted -= changed.keys()
+            version -= len(rows) or version
+        return {name: found.get(name) for name in fields}
+
+    async def _changed(self, tenant: str, header: dict[str, Any], wanted: set[str]) -> dict[str, Any]:
+        """The wanted fields that an entry changed; long values stand beside it, by their hash."""
+        found = {name: header["changes"][name] for name in wanted & header["changes"].keys()}
+        long: dict[str, str] = header.get("changes_sha256", {})
+        for name in wanted & long.keys():
+            data = await self._value("told_payload", tenant, bytes.fromhex(long[name]))
+            found[name] = None if data is None else json.loads(data)
+        return found
+
+    async def _entries(self, tenant: str, kind: str, record: UUID, version: int, most: int) -> list[Any]:
+        async with self._pool.borrow() as connection:
+            return await connection.fetch(
+                text("telling.sql", "told_entries"), tenant, kind, record, version, most
+            )
+
+    async def _one(self, name: str, *parameters: Any) -> Subscription | None:
+        async with self._pool.borrow() as connection:
+            row = await connection.fetchrow(text("telling.sql", name), *parameters)
+        return None if row is None else Subscription(*row)
+
+    async def _value(self, name: str, *parameters: Any) -> Any:
+        async with self._pool.borrow() as connection:
+            return await connection.fetchval(text("telling.sql", name), *parameters)
