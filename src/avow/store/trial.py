@@ -20,7 +20,7 @@ PASSWORD = "of a trial"
 
 def login_of(system: System) -> str:
     """The login of the application role that a trial uses."""
-    return f"{system.name}_trial"
+    return f"{system.name}_test"
 
 
 async def make_template(cluster: Cluster, system: System) -> str:
