@@ -22,15 +22,18 @@ class Outside:
     def __init__(self) -> None:
         self.asked = list[str]()
         self.looked_up = list[str]()
+        self.clients = list[Any]()
         self.answers = list[Any]()
         self.lookups = list[Any]()
 
     def answer(self, call: Call) -> Any:
         self.asked.append(call.key)
+        self.clients.append(call.http)
         return _given(self.answers)
 
     def look_up(self, call: Call) -> Any:
         self.looked_up.append(call.key)
+        self.clients.append(call.http)
         return _given(self.lookups)
 
 

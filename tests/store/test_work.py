@@ -57,6 +57,16 @@ async def test_an_unclear_call_of_a_provider_without_keys_is_looked_up_and_not_r
         assert len(outside.asked) == 1
 
 
+async def test_a_lookup_has_a_client_and_time_of_its_own(shop: MakeShop, outside: Outside) -> None:
+    """That of the call has no time left where the call took all of it."""
+    async with shop(keyed=False, lookup=True) as s:
+        outside.answers, outside.lookups = [TimeoutError()], [Receipt("ch_9", 5)]
+        await s.capturing()
+        await _until_settled(s)
+        effect = s.system.entities["Payment"].effects["capture"]
+        assert outside.clients == [effect.function, effect.lookup]
+
+
 async def test_an_unclear_call_that_nobody_can_look_up_waits_for_a_person(
     shop: MakeShop, outside: Outside
 ) -> None:

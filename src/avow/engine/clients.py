@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 from uuid import UUID
 
 from avow.engine.outside import BlockingHttp, Destination, Http, Outside
@@ -20,14 +21,14 @@ class Clients:
         self._destinations = dict(destinations)
         self._outside: Outside | None = None
 
-    def open(self, effect: Effect, work: Work, key: str) -> Http | BlockingHttp:
-        """The client of one attempt: for an async function it is awaited, for a plain one it waits."""
+    def open(self, effect: Effect, function: Callable[..., Any], work: Work, key: str) -> Http | BlockingHttp:
+        """The client for one run of a function: an async one awaits it, for a plain one it waits."""
         self._outside = self._outside or Outside()
         http = self._outside.http(
             self._destinations.get(effect.destination), key=key,
             deadline=time.monotonic() + effect.timeout_s, traceparent=_traceparent(work),
         )  # fmt: skip
-        if inspect.iscoroutinefunction(effect.function):
+        if inspect.iscoroutinefunction(function):
             return http
         return BlockingHttp(http, asyncio.get_running_loop())
 

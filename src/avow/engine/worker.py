@@ -12,6 +12,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -57,8 +58,8 @@ ENGINE = Subject("avow")
 
 _log = logging.getLogger("avow.engine")
 
-OpenHttp = Callable[[Effect, Work, str], Any]
-"""Makes the HTTP client of one call, for a key."""
+OpenHttp = Callable[[Effect, Callable[..., Any], Work, str], Any]
+"""Makes the HTTP client for one run of an effect's function or lookup, for a key."""
 
 
 class Worker:
@@ -243,7 +244,7 @@ class Worker:
     async def _attempt(self, work: Work, effect: Effect, handle: Any, undoes: str | None) -> Ending:
         """One attempt, and what a lookup says of it where it ended unclear and isn't sent again."""
         key = call_key(work)
-        call = Call(key, work.attempt, work.tenant, undoes, self._http(effect, work, key))
+        call = Call(key, work.attempt, work.tenant, undoes, self._http(effect, effect.function, work, key))
         if work.unclear and not effect.keyed:
             ending: Ending = DontKnow("an earlier attempt ended without an answer")
         else:
@@ -258,7 +259,9 @@ class Worker:
             and not self._sent_again(work, effect, ending)
         ):
             self.counts["looked-up"] += 1
-            return await self._caller.look_up(effect, handle, call)
+            # With a client of its own: that of the call has no time left, if the call took all of it.
+            http = self._http(effect, effect.lookup, work, key)
+            return await self._caller.look_up(effect, handle, replace(call, http=http))
         return ending
 
     def _sent_again(self, work: Work, effect: Effect, ending: Ending) -> bool:
