@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from avow.api.authentication import DEFAULT_TENANT, DEVELOPMENT_ISSUER
 from avow.api.bearer import development_token
@@ -19,7 +18,7 @@ from avow.errors import EnvironmentFault
 from avow.model.system import System
 from avow.store import cluster
 from avow.store.install import create_database, install, login
-from avow.store.pool import connect
+from avow.store.pool import connect, with_login
 
 TOKEN_S = 30 * 24 * 3600
 """How long development tokens are valid."""
@@ -93,7 +92,7 @@ def set_up(system: System, home: Path, progress: Callable[[str], None]) -> Surro
         raise
     return Surroundings(
         admin_url=admin_url,
-        application_url=_with_login(admin_url, name, password),
+        application_url=with_login(admin_url, name, password),
         secret=kept_secret(home / "secret", 32),
         development_secret=kept_secret(home / "development_secret", 32),
         lease=lease,
@@ -153,9 +152,3 @@ def _kept_secret(file: Path, size_bytes: int) -> str:
         finally:
             fresh.unlink()
     return file.read_text("ascii").strip()
-
-
-def _with_login(url: str, name: str, password: str) -> str:
-    parts = urlsplit(url)
-    where = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{quote(name)}:{quote(password)}@{where}"))

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from avow.errors import EnvironmentFault, reject
 from avow.store import driver
@@ -64,6 +65,13 @@ async def connect(
         raise EnvironmentFault(
             "database-unreachable", detail, "Start it, or check AVOW_DATABASE_URL."
         ) from None
+
+
+def with_login(url: str, name: str, password: str) -> str:
+    """The same address with another login."""
+    parts = urlsplit(url)
+    where = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(name)}:{quote(password)}@{where}"))
 
 
 class Pool:

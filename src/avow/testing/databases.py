@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from avow.model.system import System
 from avow.store import cluster as clusters
 from avow.store import trial
 from avow.store.cluster import Cluster
+from avow.store.pool import with_login
 
 SETTINGS: Final = {
     "fsync": "off",
@@ -83,13 +83,6 @@ def own_databases() -> Databases:
 
     atexit.register(end)
     return Databases(lease.cluster)
-
-
-def with_login(url: str, name: str, password: str) -> str:
-    """The same address with another login."""
-    parts = urlsplit(url)
-    where = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{quote(name)}:{quote(password)}@{where}"))
 
 
 def finish(work: Coroutine[Any, Any, Any]) -> Any:
