@@ -71,7 +71,9 @@ class Connection:
         return self._ready.popleft()
 
     async def write(self, data: bytes) -> None:
-        """Send bytes; a client that has gone doesn't matter."""
+        """Send bytes; a client that has gone doesn't matter, nor does one that was cut meanwhile."""
+        if self._writer.is_closing():
+            return  # a closed transport of uvloop raises RuntimeError
         try:
             self._writer.write(data)
             await self._writer.drain()
