@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from examples.demo.backend import Answer, AttackError, Server
 
@@ -20,20 +20,16 @@ class Outcome:
     text: str
 
 
+Later = Coroutine[Any, Any, Outcome]
+"""What only waits: the next attack may begin meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attack(Generic[B]):
     """One row of the table."""
 
     title: str
-    strike: Callable[[B], Awaitable[Outcome]]
-
-
-async def strike(attack: Attack[B], backend: B) -> Outcome:
-    """Carry out one attack; one that can't be carried out holds for nobody."""
-    try:
-        return await attack.strike(backend)
-    except AttackError as error:
-        return Outcome(False, f"no verdict: {error}")
+    strike: Callable[[B], Awaitable[Outcome | Later]]
 
 
 class Strikes:
@@ -41,19 +37,38 @@ class Strikes:
 
     def __init__(self, group: asyncio.TaskGroup, backend: B, attacks: Sequence[Attack[B]]) -> None:
         self._found: dict[str, asyncio.Task[Outcome]] = {}
-        before: asyncio.Task[Outcome] | None = None
+        before: asyncio.Task[Outcome | Later] | None = None
         for attack in attacks:
-            before = self._found[attack.title] = group.create_task(_in_turn(before, attack, backend))
+            before = group.create_task(_in_turn(before, attack, backend))
+            self._found[attack.title] = group.create_task(_outcome(before))
 
     async def of(self, title: str) -> Outcome:
         """What an attack found, as soon as it has."""
         return await self._found[title]
 
 
-async def _in_turn(before: asyncio.Task[Outcome] | None, attack: Attack[B], backend: B) -> Outcome:
+async def _in_turn(
+    before: asyncio.Task[Outcome | Later] | None, attack: Attack[B], backend: B
+) -> Outcome | Later:
+    """Carry out one attack; one that can't be carried out holds for nobody."""
     if before is not None:
         await before
-    return await strike(attack, backend)
+    try:
+        return await attack.strike(backend)
+    except AttackError as error:
+        return _no_verdict(error)
+
+
+async def _outcome(struck: asyncio.Task[Outcome | Later]) -> Outcome:
+    found = await struck
+    try:
+        return found if isinstance(found, Outcome) else await found
+    except AttackError as error:
+        return _no_verdict(error)
+
+
+def _no_verdict(error: AttackError) -> Outcome:
+    return Outcome(False, f"no verdict: {error}")
 
 
 def times(count: int) -> str:

@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from avow.errors import EnvironmentFault
@@ -17,19 +18,20 @@ from examples.twins.service.tokens import mint
 LOCK_S = 5
 """Shorter than a twin's own 30 s, so that nobody has to wait; no request or call here takes that long."""
 TOKEN_S = 24 * 3600
+LOG_CHARACTERS_SHOWN = 2_000
 
 
 class ByHand:
     """One of `examples/twins`, as its README says how to start it. name: of its folder.
 
-    settings: more of its environment.
+    log: the file that takes what it says, which is no part of a table. settings: more of its environment.
     """
 
     name: ClassVar[str]
     rivals_in_database = 2
 
-    def __init__(self, admin_url: str, settings: Mapping[str, str] | None = None) -> None:
-        self._admin_url, self._url = admin_url, ""
+    def __init__(self, admin_url: str, log: Path, settings: Mapping[str, str] | None = None) -> None:
+        self._admin_url, self._url, self._log = admin_url, "", log
         self._settings = dict(settings or {})
         self._secret = secrets.token_hex(32)
         self._process: subprocess.Popen[str] | None = None
@@ -56,20 +58,24 @@ class ByHand:
             "TWIN_KEY_LOCK_S": str(LOCK_S),
             **self._settings,
         }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "examples.demo.twin_process", self.name, "--port", "0"],
-            cwd=ROOT,
-            env=os.environ | settings,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "examples.demo.twin_process", self.name, "--port", "0"],
+                cwd=ROOT,
+                env=os.environ | settings,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise EnvironmentFault(
-                "server-failed", "the hand-written server did not start", "See the message above."
+                "server-failed",
+                "the hand-written server did not start",
+                self._log.read_text()[-LOG_CHARACTERS_SHOWN:],
             )
         self._url = json.loads(line)["url"]
 

@@ -84,9 +84,13 @@ class Declared:
         """With -9."""
         self._end(signal.SIGKILL)
 
+    def end(self) -> None:
+        """End the server; the database stays."""
+        self._end(signal.SIGTERM)
+
     def stop(self) -> None:
         """End the server and let go of the database, which stops when nobody else uses it."""
-        self._end(signal.SIGTERM)
+        self.end()
         self.listening.close()
         if self.surroundings.lease is not None:
             self.surroundings.lease.release()

@@ -38,25 +38,32 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """An application that the demo knows: how its pair is set up (the stack ends it), and its attacks."""
+    """An application that the demo knows: its attacks, and how its pair is set up.
+
+    Of the two stacks the first ends the servers, and the second lets go of their database.
+    """
 
     attacks: Sequence[Attack[Any]]
-    set_up: Callable[[Path, Path, ExitStack], Pair]
+    set_up: Callable[[Path, Path, ExitStack, ExitStack], Pair]
 
 
-def _enrollment(target: Path, home: Path, stack: ExitStack) -> Pair:
+def _enrollment(target: Path, home: Path, stack: ExitStack, databases: ExitStack) -> Pair:
     declared = DeclaredEnrollment.set_up(target, home, _quiet)
-    stack.callback(declared.stop)
-    by_hand = EnrollmentByHand(_database_beside(declared))
+    databases.callback(declared.stop)
+    stack.callback(declared.end)
+    by_hand = EnrollmentByHand(_database_beside(declared), home / "enrollment.log")
     stack.callback(by_hand.stop)
     return Pair(by_hand, declared)
 
 
-def _checkout(target: Path, home: Path, stack: ExitStack) -> Pair:
+def _checkout(target: Path, home: Path, stack: ExitStack, databases: ExitStack) -> Pair:
     declared = DeclaredCheckout.set_up(target, home, _quiet)
-    stack.callback(declared.stop)
+    databases.callback(declared.stop)
+    stack.callback(declared.end)
     declared.connect(stack.enter_context(Provider()), home)
-    by_hand = CheckoutByHand(_database_beside(declared), stack.enter_context(Provider()), fresh_secret())
+    by_hand = CheckoutByHand(
+        _database_beside(declared), home / "checkout.log", stack.enter_context(Provider()), fresh_secret()
+    )
     stack.callback(by_hand.stop)
     return Pair(by_hand, declared, astray_at)
 

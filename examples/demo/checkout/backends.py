@@ -15,7 +15,7 @@ from examples.demo.by_hand import LOCK_S, ByHand
 from examples.demo.declared import Declared
 
 SERVICES = ("stock", "payment", "shipping")
-WEBHOOK_RETRIES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+WEBHOOK_RETRIES_S = (0.2, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +128,11 @@ class CheckoutByHand(ByHand):
     name = "checkout"
     orders, coupons = "orders", "coupons"
 
-    def __init__(self, admin_url: str, outside: Provider, secret: str) -> None:
+    def __init__(self, admin_url: str, log: Path, outside: Provider, secret: str) -> None:
         self.outside, self._webhook_secret = outside, secret
         super().__init__(
             admin_url,
+            log,
             {
                 "TWIN_PROVIDER_URL": outside.url,
                 "TWIN_WEBHOOK_SECRET": secret,
