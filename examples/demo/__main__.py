@@ -41,8 +41,9 @@ def main() -> int:
     )
     parser.add_argument("--stay", action="store_true", help="leave the servers running until Ctrl-C")
     parser.add_argument(
-        "--only", default="", metavar="WORD", help="only attacks with this word in their name"
-    )
+        "--only", default=[], action="append", metavar="WORD",
+        help="only attacks with this word in their name; may be said several times",
+    )  # fmt: skip
     parser.add_argument(
         "--declared",
         type=Path,
@@ -66,14 +67,16 @@ def main() -> int:
         return INTERRUPTED
 
 
-def _choose(word: str) -> Chosen:
-    """The attacks with a word in their name. Raises UsageError where there are none."""
+def _choose(words: Sequence[str]) -> Chosen:
+    """The attacks with one of the words in their name; all without any. Raises UsageError for a wrong word."""
+    titles = [attack.title for application in APPLICATIONS.values() for attack in application.attacks]
+    for word in words:
+        if not any(word in title for title in titles):
+            raise UsageError(f"no attack has {word!r} in its name", "Run ./demo to see their names.")
     found = {
-        name: [attack for attack in application.attacks if word in attack.title]
+        name: [a for a in application.attacks if not words or any(word in a.title for word in words)]
         for name, application in APPLICATIONS.items()
     }
-    if not any(found.values()):
-        raise UsageError(f"no attack has {word!r} in its name", "Run ./demo to see their names.")
     return {name: attacks for name, attacks in found.items() if attacks}
 
 
