@@ -178,6 +178,7 @@ def _close(broken: Sequence[str], seconds: float) -> None:
         f"{seconds:.0f} s in all. What the one by hand holds, it holds by care; where it breaks, and why"
         " careful teams write it so, stands in examples/twins/README.md."
         f" Its locks of dead processes end after {LOCK_S} s here, so that you needn't wait for 30."
+        " The two weeks that a transfer may take are ended by SQL, in both."
     )
     say("Not shown: load, several servers at once, loss of power.")
     if broken:
