@@ -34,6 +34,7 @@ VERBS: Final[Mapping[str, str]] = {
     "inbox": "Show what people are asked to do, and do it.",
     "verify": "Recompute the audit log and compare it with the tables.",
     "effects": "Look at calls to the outside and times to come, and settle them by hand.",
+    "subscriptions": "Say who is told of what happens, and tell them again.",
     "keys": "Make, list and revoke API keys.",
     "doctor": "Say what is wrong with the surroundings.",
     "migrate": "Bring the tables to the declaration.",
