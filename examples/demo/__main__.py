@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def _choose(words: Sequence[str]) -> Chosen:
-    """The attacks with one of the words in their name; all without any. Raises UsageError for a wrong word."""
+    """The attacks with one of the words in their name; all without any. Raises UsageError for none."""
     titles = [attack.title for application in APPLICATIONS.values() for attack in application.attacks]
     for word in words:
         if not any(word in title for title in titles):

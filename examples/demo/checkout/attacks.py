@@ -19,7 +19,16 @@ from avow.store.driver import Connection
 from avow.testing import Fault
 from avow.testing.provider.ledger import Ledger
 from examples.demo.attack import Attack, Later, Outcome, times
-from examples.demo.backend import Answer, AttackError, Person, database_of, person, until, until_waiting
+from examples.demo.backend import (
+    Answer,
+    AttackError,
+    Person,
+    database_of,
+    person,
+    sent_again,
+    until,
+    until_waiting,
+)
 from examples.demo.checkout.backends import Shop
 from examples.demo.checkout.money import astray_cents, euros
 
@@ -69,7 +78,7 @@ class Account:
             f"{euros(self.astray_cents)} astray" * bool(self.astray_cents),
             f"{self.doubled} done twice" * bool(self.doubled),
             f"{self.reserved} pieces left" * bool(self.reserved),
-            f"{self.stuck} for a person" * bool(self.stuck),
+            f"{self.stuck} stuck" * bool(self.stuck),
         ]
         return "".join(f", {part}" for part in parts if part)
 
@@ -92,6 +101,12 @@ def _buyer(shop: Shop) -> Person:
 
 def _keeper(shop: Shop) -> Person:
     return person(shop, "dan", "shopkeeper")
+
+
+async def _sent(who: Person, path: str, body: object = None) -> Answer:
+    """The answer to one command, which is sent again, under its key, while the answer is: not now."""
+    key = str(uuid.uuid4())
+    return (await sent_again(lambda: who.post(path, body, key=key)))[0]
 
 
 def _wanted(**more: Any) -> dict[str, Any]:
@@ -181,7 +196,7 @@ async def cancel_during_capture(shop: Shop) -> Outcome:
     for number in (1, 2):
         orders.append(await _buy(shop))
         await ask(shop.outside.wait_held, count=number)
-        await _buyer(shop).post(f"/orders/{orders[-1]}/cancel")
+        await _sent(_buyer(shop), f"/orders/{orders[-1]}/cancel")
     await ask(shop.outside.release)
     account = await _settled(shop, orders)
     await _demand_hit(shop, "capture", "hold", 2)
@@ -196,7 +211,7 @@ async def two_refunds(shop: Shop) -> Outcome:
     await _settled(shop, [order])
     body = {"order": order, "on_first": PRICE * 3 // 5}
     async with _locked(shop, shop.orders, order) as watch:
-        sent = [asyncio.create_task(_keeper(shop).post("/refunds", body)) for _ in range(2)]
+        sent = [asyncio.create_task(_sent(_keeper(shop), "/refunds", body)) for _ in range(2)]
         await until_waiting(watch, shop.rivals_in_database)
     answers = await asyncio.gather(*sent)
     account = await _settled(shop, [order])
@@ -256,7 +271,7 @@ async def last_coupon(shop: Shop) -> Outcome:
     coupon = str((await _keeper(shop).done("/coupons", body))["id"])
     wanted = _wanted(card="4242", coupon=coupon)
     async with _locked(shop, shop.coupons, coupon) as watch:
-        sent = [asyncio.create_task(_buyer(shop).post("/orders", wanted)) for _ in range(2)]
+        sent = [asyncio.create_task(_sent(_buyer(shop), "/orders", wanted)) for _ in range(2)]
         await until_waiting(watch, shop.rivals_in_database)
     answers = await asyncio.gather(*sent)
     account = await _settled(shop, [str(a.json["id"]) for a in answers if a.status == 201])
