@@ -89,7 +89,7 @@ class Person:
         return reply.record
 
     async def tasks(self) -> list[dict[str, Any]]:
-        """What stands in the inboxes of this person's roles, as they see it; what is due first comes first."""
+        """What stands in the inboxes of their roles, as they see it; what is due first comes first."""
         return (await self._on.inbox.page(self.actor, Filter(), None, TASKS_MAX)).items
 
     async def act(self, word: str, task: str, **told: Any) -> None:
