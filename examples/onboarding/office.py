@@ -58,7 +58,7 @@ class Office:
         self.papers[paper] = case
         return paper
 
-    async def job(self, case: UUID, name: str) -> UUID:
+    async def job(self, case: UUID, name: str) -> Any:
         return (await self.s.look(case)).values[name]
 
     async def do(self, case: UUID, name: str) -> None:

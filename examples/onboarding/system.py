@@ -255,7 +255,9 @@ class Paper(Entity):
     remind = transition(wanted, to=wanted, at=due - NOTICE, when=needed)
     miss = transition(wanted, to=overdue, at=due, when=needed)
     nag = transition(overdue, to=overdue, every=days(2), when=needed)
-    hand_in = transition([wanted, overdue], to=handed_in, by=actor == person, sets=[file])
+    hand_in = transition(
+        [wanted, overdue], to=handed_in, by=actor == person, sets=[file], when=not_(missing(given.file))
+    )
     send_back = transition(handed_in, to=wanted, by=hr | lead, sets=[remark])
 
     @transition(

@@ -7,7 +7,19 @@ from typing import Any
 from uuid import UUID
 
 from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, actor, authenticated, create, days
-from avow import effect, field, forever, in_state, internal, missing, not_, parallel, performed, publish
+from avow import (
+    effect,
+    field,
+    forever,
+    given,
+    in_state,
+    internal,
+    missing,
+    not_,
+    parallel,
+    performed,
+    publish,
+)
 from avow import read, ref, refuse, role, saga, seconds, sender, standard_webhooks, step, system, task
 from avow import transition, unique
 
@@ -16,6 +28,8 @@ staff = analyst | officer
 
 ANSWERED_WITHIN = days(2)
 """How long the providers have, together, before people go on without them."""
+HANDED_IN_WITHIN = days(14)
+"""How long somebody may take to hand in another document; what is heard meanwhile waits as long."""
 VALID = days(365)
 NOTICE = days(30)
 HIGH = 70
@@ -57,8 +71,8 @@ class Report:
 
 idscan = sender("idscan", signature=standard_webhooks())
 bureau = sender("bureau", signature=standard_webhooks())
-scanned = idscan.event("check.completed", Report)
-screened = bureau.event("check.completed", Report)
+scanned = idscan.event("check.completed", Report, parked_for=HANDED_IN_WITHIN + days(1))
+screened = bureau.event("check.completed", Report, parked_for=HANDED_IN_WITHIN + days(1))
 
 
 def told(status: int, said: Any) -> Ordered:
@@ -185,6 +199,7 @@ class Verification(Entity):
 
     assess = transition(
         review, to=assessed, by=staff & (actor != person), sets=[verdict, grounds],
+        when=not_(missing(given.verdict)) & not_(missing(given.grounds)),
         task=task(
             analyst, due=days(2), remind=days(1), escalate=officer, shows=[scan, screening, proof, problem]
         ),
@@ -241,9 +256,11 @@ class Verification(Entity):
     dispute = transition(assessed, to=review, by=other, sets=[grounds], voids=assess)
 
     ask_for = transition(review, to=wanting, by=staff, sets=[wanted])
-    hand_in = transition(wanting, to=review, by=actor == person, sets=[proof])
+    hand_in = transition(
+        wanting, to=review, by=actor == person, sets=[proof], when=not_(missing(given.proof))
+    )
     remind = transition(wanting, to=wanting, every=days(3))
-    give_up = transition(wanting, to=review, after=days(14))
+    give_up = transition(wanting, to=review, after=HANDED_IN_WITHIN)
 
     notice = transition(verified, to=expiring, at=notice_at)
     repeat = transition(expiring, to=expiring, every=days(7))

@@ -187,6 +187,10 @@ async def test_where_they_differ_two_people_decide_and_never_about_themselves(d:
     await d.staff("eve", "assess", case, verdict=Verdict.ACCEPT, grounds="an old address")
     with pytest.raises(Refused, match="four-eyes"):
         await d.staff("eve", "confirm", case)
+    await d.staff("flo", "dispute", case, grounds="the address is of a bank")
+    with pytest.raises(Refused, match="guard-failed"):
+        await d.staff("flo", "assess", case, grounds="no verdict")
+    await d.staff("eve", "assess", case, verdict=Verdict.ACCEPT, grounds="the bank has moved out")
     await d.staff("flo", "confirm", case)
     await d.judge(own, Verdict.REJECT, "gus", "flo")
     await d.settle()
@@ -238,8 +242,9 @@ async def test_who_hands_nothing_in_is_reminded_and_then_judged_without(d: Desk)
     for _ in range(4):
         await d.s.advance(days=3)
     assert (await d.state(case), (await d.s.look(case)).version) == ("wanting", before + 4)
+    await d.say(d.bureau, case, "review")
     await d.s.advance(days=2)
-    assert await d.state(case) == "review"
+    assert ((await d.s.look(case)).state, (await d.s.look(case)).screening_revision) == ("review", 2)
     await d.check(people=1)
 
 
