@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx2
 import pytest
 
 from avow.testing import Fault, Provider, Refused
@@ -136,10 +137,12 @@ async def test_who_is_not_prepared_for_in_time_comes_later_or_not(o: Office) -> 
     with pytest.raises(Refused, match="guard-failed"):
         await o.hr.do("Onboarding.postpone", case, first_day=o.s.now)
     await o.hr.do("Onboarding.postpone", case, first_day=o.s.now + timedelta(days=20))
+    states = list[str]()
     for name in JOBS:
         await o.do(case, name)
         await o.settle()
-    assert await o.state(case) == "ready"
+        states.append(await o.state(case))
+    assert states == ["preparing", "preparing", "ready"]
     await o.s.advance(days=19)
     assert await o.state(case) == "ready"
     await o.s.advance(days=1)
@@ -262,7 +265,12 @@ async def test_first_day_and_cancel_at_once_end_in_one_of_the_two(o: Office, fir
 
 
 async def test_what_is_owed_is_tried_until_it_is_done_or_waits_for_a_person(o: Office) -> None:
-    kept, lost = await o.ready("ann"), await o.ready("bob")
+    kept, gone, lost = await o.ready("ann"), await o.ready("bob"), await o.ready("cid")
+    account = (await o.s.look(gone)).account
+    await o.ask(httpx2.delete, f"{o.outside.url}/accounts/{account}")
+    await o.cancel(gone)
+    await o.settle()
+    await o.bring_back(gone)
     await o.ask(o.outside.down)
     await o.cancel(kept)
     await o.s.work()

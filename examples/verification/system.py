@@ -7,21 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, actor, authenticated, create, days
-from avow import (
-    effect,
-    field,
-    forever,
-    given,
-    in_state,
-    internal,
-    missing,
-    not_,
-    parallel,
-    performed,
-    publish,
-)
-from avow import read, ref, refuse, role, saga, seconds, sender, standard_webhooks, step, system, task
-from avow import transition, unique
+from avow import effect, field, forever, given, in_state, internal, missing, not_, parallel, performed
+from avow import publish, read, ref, refuse, role, saga, seconds, sender, standard_webhooks, step, system
+from avow import task, transition, unique
 
 analyst, officer, mailer = role("analyst"), role("officer"), role("mailer")
 staff = analyst | officer

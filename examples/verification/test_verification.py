@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from uuid import UUID
 
+import httpx2
 import pytest
 
 from avow.testing import Fault, Provider, Refused
 
-from .desk import Desk, desk
+from .desk import OTHER_KIND, Desk, desk
 from .system import Verdict
 
 FAULTS = (
@@ -151,6 +152,20 @@ async def test_a_message_with_a_wrong_signature_says_nothing(d: Desk) -> None:
     await d.check(people=1, unheard=d.idscan)
 
 
+async def test_a_word_about_another_check_says_nothing(d: Desk) -> None:
+    await d.wait_for_words()
+    case = await d.apply()
+    await d.settle()
+    await d.ask(d.idscan.give_results, "identity", "webhook")
+    foreign = {"subject": "ann", "document": "forged", "kind": OTHER_KIND, "reference": str(case)}
+    await d.ask(httpx2.post, f"{d.idscan.url}/checks", json=foreign)
+    await d.settle()
+    for provider in (d.idscan, d.bureau):
+        await d.say(provider, case, "passed")
+    assert await d.state(case) == "verified"
+    await d.check()
+
+
 @pytest.mark.parametrize("told", ["corrected", "confirmed"])
 async def test_who_takes_back_a_word_reopens_what_was_decided(d: Desk, told: str) -> None:
     case = await d.apply()
@@ -238,11 +253,11 @@ async def test_another_document_is_asked_for_and_what_comes_meanwhile_waits(d: D
 async def test_who_hands_nothing_in_is_reminded_and_then_judged_without(d: Desk) -> None:
     case = await _differing(d)
     await d.staff("eve", "ask_for", case, wanted="a bill with your address")
+    await d.say(d.bureau, case, "review")
     before = (await d.s.look(case)).version
     for _ in range(4):
         await d.s.advance(days=3)
     assert (await d.state(case), (await d.s.look(case)).version) == ("wanting", before + 4)
-    await d.say(d.bureau, case, "review")
     await d.s.advance(days=2)
     assert ((await d.s.look(case)).state, (await d.s.look(case)).screening_revision) == ("review", 2)
     await d.check(people=1)
