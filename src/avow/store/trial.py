@@ -55,6 +55,11 @@ async def stop_clock(connection: Connection, moment: datetime) -> None:
     await connection.execute(text("trial.sql", "stop_clock"), moment)
 
 
+async def start_clock(connection: Connection) -> None:
+    """Let the database's time run on, as it must where a server starts."""
+    await connection.execute(text("trial.sql", "start_clock"))
+
+
 async def make_ready(connection: Connection) -> None:
     """Let every call that rests between two attempts be ready now."""
     await connection.execute(text("trial.sql", "make_ready"))

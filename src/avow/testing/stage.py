@@ -21,6 +21,7 @@ from uuid import UUID, uuid4
 
 from avow.engine.execute import Engine, Reply, Request
 from avow.engine.hearing import Hearing, Message, Outcome
+from avow.engine.inbox import Filter, Inbox, Intent
 from avow.engine.worker import OpenHttp, Worker
 from avow.errors import Problem, ProblemError
 from avow.kernel.command import Record
@@ -37,6 +38,8 @@ from avow.testing.databases import own_databases
 
 BEGIN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 """When every stage begins: a Monday morning."""
+TASKS_MAX = 100
+"""How much of an inbox a test sees."""
 STEPS_MAX = 1_000
 """How often work may call for work; more than that never ends."""
 
@@ -85,14 +88,31 @@ class Person:
             raise Refused(reply.problem or Problem("internal-error"))
         return reply.record
 
+    async def tasks(self) -> list[dict[str, Any]]:
+        """What stands in the inboxes of their roles, as they see it; what is due first comes first."""
+        return (await self._on.inbox.page(self.actor, Filter(), None, TASKS_MAX)).items
+
+    async def act(self, word: str, task: str, **told: Any) -> None:
+        """Do something with a task other than doing it: claim, release, delegate or follow-up.
+
+        told: `reason`, `to` whom, `at` which time. Raises Refused where it is refused.
+        """
+        intent = Intent(
+            word, UUID(task), self.actor, str(uuid4()), b"", f"{self.actor.subject}/{word}", **told
+        )
+        try:
+            await self._on.inbox.act(intent)
+        except ProblemError as error:
+            raise Refused(error.problem) from None
+
 
 class Stage:
-    """One system on one database."""
+    """One system on one database. url: of the database, with the rights of the application."""
 
     def __init__(self, system: System, pool: Pool, url: str, admin: Connection, http: OpenHttp) -> None:
-        self.system, self.admin = system, admin
+        self.system, self.url, self.admin = system, url, admin
         self.engine = Engine(system, pool, _render)
-        self.worker = Worker(system, self.engine, pool, url, http)
+        self.worker, self.inbox = Worker(system, self.engine, pool, url, http), Inbox(system, pool)
         self.now = BEGIN
         self._loads, self._hearing = (
             Loads(pool),

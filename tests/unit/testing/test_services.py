@@ -112,6 +112,34 @@ def test_a_check_may_be_answered_at_once_or_when_told(services: SERVICES) -> Non
     assert services["identity"].settle("ann", "review").body["result"] == "review"
 
 
+def test_what_was_found_may_be_corrected_under_the_next_revision(services: SERVICES) -> None:
+    done = ask(services, "identity", "check", subject="ann", document="risky", kind="passport")
+    told = [done.events[0].data, services["identity"].settle("ann", "failed").body]
+    assert [(t["result"], t["risk"], t["revision"]) for t in told] == [("passed", 90, 1), ("failed", 90, 2)]
+
+
+def test_a_check_is_cancelled_until_it_is_completed(services: SERVICES) -> None:
+    services["identity"].results = "told"
+    asked = {"subject": "ann", "document": "fine", "kind": "passport"}
+    stopped, other = (ask(services, "identity", "check", **asked).body["id"] for _ in range(2))
+    assert ask(services, "identity", "cancel", stopped).body["status"] == "cancelled"
+    assert services["identity"].settle("ann", None).body["id"] == other
+    for check in (stopped, other):
+        assert refused(services, "identity", "cancel", check) == (409, "wrong_status")
+
+
+def test_no_check_is_made_of_a_document_that_cannot_be_read(services: SERVICES) -> None:
+    asked = {"subject": "ann", "document": "unreadable", "kind": "passport"}
+    assert refused(services, "identity", "check", **asked) == (422, "unreadable")
+
+
+def test_a_login_belongs_to_one_active_account(services: SERVICES) -> None:
+    first = ask(services, "accounts", "create", reference="a", login="ann").body["id"]
+    assert refused(services, "accounts", "create", reference="b", login="ann") == (409, "taken")
+    ask(services, "accounts", "delete", first)
+    ask(services, "accounts", "create", reference="b", login="ann")
+
+
 def test_an_account_is_deleted_once(services: SERVICES) -> None:
     account = ask(services, "accounts", "create", reference="a", name="Ann").body
     assert account["name"] == "Ann"

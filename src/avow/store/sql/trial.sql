@@ -12,9 +12,14 @@ DROP DATABASE @{name} WITH (FORCE)
 -- Fix the time; from then on it stands still until it is set again.
 INSERT INTO avow.clock (fixed) VALUES ($1) ON CONFLICT (single) DO UPDATE SET fixed = excluded.fixed
 
+-- name: start_clock
+-- Let the time run on.
+DELETE FROM avow.clock
+
 -- name: make_ready
--- Whatever rests between two attempts is ready now; what waits for a time or a person isn't.
-UPDATE avow.work SET ready_at = avow.now() WHERE destination <> '' AND ready_at < 'infinity'
+-- Whatever rests between two attempts is ready now; what waits for a time, an event's record or a person isn't.
+UPDATE avow.work SET ready_at = avow.now()
+WHERE destination NOT IN ('', 'events') AND ready_at < 'infinity'
 
 -- name: waiting
 -- What there is to be done, and what waits for a person.

@@ -39,8 +39,10 @@ class Accounts(Service):
         )
 
     def create(self, call: Call) -> Done:
-        """Make an account; what else the body has is kept with it."""
-        reference = call.text("reference")
+        """Make an account; what else the body has is kept with it. A `login` is one active account's."""
+        reference, login = call.text("reference"), call.text("login", "")
+        if login and any(_holds(account, login) for account in self._accounts.values()):
+            raise Refusal(409, "taken", "The login belongs to another account.")
         account: dict[str, Json] = {**call.body, "id": self.ids.next("acc"), "status": "active"}
         self._accounts[account["id"]] = account
         return self._done(account, "create", reference, "account.created", 201)
@@ -67,3 +69,7 @@ class Accounts(Service):
         shown = dict(account)
         deed = Deed(operation, reference, id=account["id"])
         return Done(shown, status, deed, (Event(event, shown),))
+
+
+def _holds(account: dict[str, Json], login: str) -> bool:
+    return account["status"] == "active" and account.get("login") == login

@@ -21,10 +21,18 @@ from avow.testing.provider.services.service import (
 RESULTS = ("passed", "failed", "review")
 BY_DOCUMENT = {"forged": "failed", "unclear": "review"}
 """What the result is where a test doesn't say: by the document; `passed` for any other."""
+RISKS = {"risky": 90, "forged": 95}
+RISK = 10
+"""How large the risk is, of 100: by the document, or this."""
+UNREADABLE = "unreadable"
+"""A document of which no check can be made."""
 
 
 class Identity(Service):
-    """Who checks documents. A check's reference is its `reference`, or else its subject."""
+    """Who checks documents. A check's reference is its `reference`, or else its subject.
+
+    Every result has a revision, from 1: what was said before may be corrected.
+    """
 
     name = "identity"
 
@@ -38,6 +46,7 @@ class Identity(Service):
         """Its operations."""
         return (
             Route("POST", "/checks", "check", self.check),
+            Route("POST", "/checks/{id}/cancel", "cancel", self.cancel),
             Route("GET", "/checks", "find", self.find),
             Route("GET", "/checks/{id}", "get", self.get),
         )
@@ -45,9 +54,12 @@ class Identity(Service):
     def check(self, call: Call) -> Done:
         """Ask for a check of one kind."""
         subject, document, kind = call.text("subject"), call.text("document"), call.text("kind")
+        if document == UNREADABLE:
+            raise Refusal(422, UNREADABLE, "The document can't be read.")
         check: dict[str, Json] = {
-            "id": self.ids.next("chk"), "status": "pending", "result": None, "subject": subject,
-            "kind": kind, "reference": call.text("reference", subject), "document": document,
+            "id": self.ids.next("chk"), "status": "pending", "result": None, "risk": None, "revision": 0,
+            "subject": subject, "kind": kind, "reference": call.text("reference", subject),
+            "document": document,
         }  # fmt: skip
         self._checks[check["id"]] = check
         deed = Deed("check", check["reference"], item=kind, id=check["id"])
@@ -58,6 +70,15 @@ class Identity(Service):
         if self.results == "webhook":
             return Done(answer, 202, deed, (event,))
         return Done(_shown(check), 201, deed)
+
+    def cancel(self, call: Call) -> Done:
+        """Stop a check that isn't completed yet; nothing is told of it any more."""
+        check = found(self._checks, call.id)
+        if check["status"] != "pending":
+            raise Refusal(409, "wrong_status", f"The check is {check['status']}.")
+        check["status"] = "cancelled"
+        deed = Deed("cancel", check["reference"], item=check["kind"], id=check["id"])
+        return Done(_shown(check), 200, deed)
 
     def find(self, call: Call) -> Done:
         """The checks of a reference, oldest first."""
@@ -71,17 +92,19 @@ class Identity(Service):
         return Done(_shown(found(self._checks, call.id)))
 
     def settle(self, reference: str, result: str | None) -> Done:
-        """Complete the oldest check of a reference that is pending."""
-        check = open_one(self._checks, reference, "pending")
+        """Complete the oldest check of a reference that is pending, or correct the oldest that was."""
+        pending = any(c["reference"] == reference and c["status"] == "pending" for c in self._checks.values())
+        check = open_one(self._checks, reference, "pending" if pending else "completed")
         event = self._complete(check, result)
-        deed = Deed("complete", reference, item=check["kind"], id=check["id"])
+        deed = Deed("complete" if pending else "correct", reference, item=check["kind"], id=check["id"])
         return Done(event.data, 200, deed, (event,))
 
     def _complete(self, check: dict[str, Json], result: str | None) -> Event:
         result = result or BY_DOCUMENT.get(check["document"], "passed")
         if result not in RESULTS:
             raise Refusal(400, "invalid", f"A check ends as one of {', '.join(RESULTS)}.")
-        check.update(status="completed", result=result)
+        risk = RISKS.get(check["document"], RISK)
+        check.update(status="completed", result=result, risk=risk, revision=check["revision"] + 1)
         return Event("check.completed", _shown(check))
 
 

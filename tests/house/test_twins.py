@@ -1,0 +1,48 @@
+"""What the examples say of their length beside others is counted, and the others are programs."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from pathlib import Path
+
+from tests.house.tree import ROOT
+
+EXAMPLES = ROOT / "examples"
+TWIN = EXAMPLES / "twins" / "verification"
+ROW = re.compile(r"^\| .*\]\((?P<path>[^)]+)\) \| (?P<lines>\d+) \|$", re.MULTILINE)
+NO_CODE = {
+    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
+}  # fmt: skip
+
+
+def code_lines(path: Path) -> int:
+    """The lines with code of a file, or of a folder's files: no blank one, comment or docstring."""
+    if path.is_dir():
+        return sum(map(code_lines, path.glob("*.py")))
+    source = path.read_text()
+    held = set[int]()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in NO_CODE:
+            held.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            held.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return len(held)
+
+
+def test_the_lengths_that_an_example_names_are_counted() -> None:
+    readme = EXAMPLES / "verification" / "README.md"
+    told = {row["path"]: int(row["lines"]) for row in ROW.finditer(readme.read_text())}
+    assert told == {path: code_lines((readme.parent / path).resolve()) for path in told}
+    assert [*told] == ["system.py", "../twins/verification"]
+    assert told["system.py"] < told["../twins/verification"]
+
+
+def test_a_twin_that_the_tests_cannot_run_is_a_program() -> None:
+    files = [*TWIN.glob("*.py")]
+    assert files
+    for path in files:
+        compile(path.read_text(), path, "exec")
