@@ -21,6 +21,7 @@ from uuid import UUID, uuid4
 
 from avow.engine.execute import Engine, Reply, Request
 from avow.engine.hearing import Hearing, Message, Outcome
+from avow.engine.inbox import Filter, Inbox, Intent
 from avow.engine.worker import OpenHttp, Worker
 from avow.errors import Problem, ProblemError
 from avow.kernel.command import Record
@@ -39,6 +40,8 @@ BEGIN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 """When every stage begins: a Monday morning."""
 STEPS_MAX = 1_000
 """How often work may call for work; more than that never ends."""
+TASKS_MAX = 1_000
+"""How many tasks of one person are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +74,41 @@ class Person:
     def __init__(self, on: Stage, actor: Actor) -> None:
         self._on, self.actor = on, actor
 
-    async def do(self, command: str, record: UUID | None = None, /, **given: Any) -> UUID:
+    async def do(
+        self, command: str, record: UUID | None = None, seen: int | None = None, /, **given: Any
+    ) -> UUID:
         """Give a command: `Booking.hold`, with a record unless it creates one; the record's id.
 
-        Raises Refused where it is refused.
+        seen: the version of the record that they have seen, as If-Match names it. Raises Refused where the
+        command is refused.
         """
         entity, _, word = command.partition(".")
         values = {name: value for name, value in given.items() if value is not None}
         reply = await self._on.give(Request(
-            entity, word, record, values, self.actor, str(uuid4()), b"", f"{self.actor.subject}/{word}"
+            entity, word, record, values, self.actor, str(uuid4()), b"", f"{self.actor.subject}/{word}",
+            seen,
         ))  # fmt: skip
         if reply.problem is not None or reply.record is None:
             raise Refused(reply.problem or Problem("internal-error"))
         return reply.record
+
+    async def tasks(self) -> list[dict[str, Any]]:
+        """What they are asked to do, the one due first coming first."""
+        return (await self._on.inbox.page(self.actor, Filter(), None, TASKS_MAX)).items
+
+    async def act(self, word: str, record: UUID, /, **more: Any) -> None:
+        """Claim, release, delegate or put off what they are asked to do with a record.
+
+        word: `claim`, `release`, `delegate` with `to=`, `follow-up` with `at=`; each may have a `reason=`.
+        Raises Refused where it is refused, also where they are asked for nothing.
+        """
+        asked = [task["id"] for task in await self.tasks() if task["record"] == str(record)]
+        task = UUID(asked[0]) if asked else uuid4()
+        intent = Intent(word, task, self.actor, str(uuid4()), b"", f"{self.actor.subject}/{word}", **more)
+        try:
+            await self._on.inbox.act(intent)
+        except ProblemError as error:
+            raise Refused(error.problem) from None
 
 
 class Stage:
@@ -91,7 +116,7 @@ class Stage:
 
     def __init__(self, system: System, pool: Pool, url: str, admin: Connection, http: OpenHttp) -> None:
         self.system, self.admin = system, admin
-        self.engine = Engine(system, pool, _render)
+        self.engine, self.inbox = Engine(system, pool, _render), Inbox(system, pool)
         self.worker = Worker(system, self.engine, pool, url, http)
         self.now = BEGIN
         self._loads, self._hearing = (
