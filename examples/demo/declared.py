@@ -34,7 +34,7 @@ class Declared:
     """One folder's application with its database, its socket and its server process.
 
     The socket is held here, so that the address outlives a killed process and clients that come
-    meanwhile wait for the next one.
+    meanwhile wait for the next one. works: the server does the application's work as well.
     """
 
     target: Path
@@ -42,6 +42,7 @@ class Declared:
     surroundings: Surroundings
     listening: socket.socket
     process: subprocess.Popen[bytes] | None = field(default=None)
+    works: bool = True
     courses: str = "enrollment.courses"
     enrollments: str = "enrollment.enrollments"
     rivals_in_database: int = 1
@@ -71,8 +72,9 @@ class Declared:
     def start(self) -> None:
         """Start the server; returns when it accepts requests. Raises EnvironmentFault if it doesn't."""
         number = self.listening.fileno()
+        idle = [] if self.works else ["development", "idle"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "avow.cli.server_process", str(self.target), str(number)],
+            [sys.executable, "-m", "avow.cli.server_process", str(self.target), str(number), *idle],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[number],
