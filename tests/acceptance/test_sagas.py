@@ -78,6 +78,13 @@ def test_what_was_done_twice_or_never_is_found(carried: Carried) -> None:
 
 
 FIRST = "(SELECT id FROM checkout.orders WHERE buyer = 'buyer-0')"
+STUCK_WORK = f"""
+INSERT INTO avow.work (
+    tenant, kind, id, name, version, key, due, ready_at, destination, line, request, since, stuck
+) VALUES (
+    'main', 'Order', {FIRST}, 'ship', 5, {FIRST}, now(), now(), 'shipping', '', 'planted', now(), 'unknown'
+)
+"""
 
 
 def test_an_order_that_hangs_is_found_and_one_that_waits_for_a_person_is_none(carried: Carried) -> None:
@@ -85,10 +92,7 @@ def test_an_order_that_hangs_is_found_and_one_that_waits_for_a_person_is_none(ca
     carried.plant(f"UPDATE checkout.orders SET state = 'ship' WHERE id = {FIRST}")
     account, _ = carried.settle()
     assert (account.hanging, account.wrong_ends, account.left_behind) == (1, 1, 1)
-    carried.plant(f"""
-        INSERT INTO avow.work (tenant, kind, id, name, version, key, due, ready_at, destination, line, request, stuck)
-        VALUES ('main', 'Order', {FIRST}, 'ship', 5, {FIRST}, now(), now(), 'shipping', '', 'planted', 'unknown')
-    """)
+    carried.plant(STUCK_WORK)
     account, ends = carried.settle()
     assert account.adds_up, account
     assert ends[STUCK] == 1
