@@ -135,9 +135,14 @@ async def replay_cases(
 
 def _lines(result: Mapping[str, Any]) -> list[str]:
     """What was refused and why, where the applications ended, and how it went."""
-    lines = ["", "  refused, because of, in the state                       count", RULE]
-    for code, events in result["refused_by_event"].items():
-        lines += [f"  {f'{event} ({code})':<52} {count:>6,}" for event, count in events.items()]
+    told = [
+        (f"{event} ({code})", count)
+        for code, events in result["refused_by_event"].items()
+        for event, count in events.items()
+    ]
+    width = max((len(label) for label, _ in told), default=0)
+    lines = ["", "  refused event, state (because of)", RULE]
+    lines += [f"  {label:<{width}} {count:>6,}" for label, count in told]
     return [
         *lines,
         "",
