@@ -31,16 +31,21 @@ def main(
     parser.add_argument("--kills", type=int, default=kills, help="how often processes are killed")
     parser.add_argument("--result", type=Path, default=None, help=f"where to write; all cases: {name}.json")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _end)
     if not data.is_file():
         print(f"{data} is missing: set AVOW_DATA to the folder of real inputs", file=sys.stderr)
         return 3
+    target = options.result or (RESULTS / f"{name}.json" if options.every == EVERY_ROW else None)
+    return carry_out(lambda: run(data, options.every, options.kills), target, faults)
+
+
+def carry_out(run: Callable[[], Run], target: Path | None, faults: Sequence[str]) -> int:
+    """Run it, write its result to `target` and its sentence to people; the exit code, as of `main`."""
+    signal.signal(signal.SIGTERM, _end)
     try:
-        done = run(data, options.every, options.kills)
+        done = run()
     except AvowError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    target = options.result or (RESULTS / f"{name}.json" if options.every == EVERY_ROW else None)
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(done.result, indent=2) + "\n")

@@ -32,10 +32,18 @@ class Crashes:
             self._reached.release()
 
     async def run(self) -> None:
-        """Until cancelled. What is sent meanwhile finds nobody, or somebody who dies."""
+        """Until cancelled. What is sent meanwhile finds nobody, or somebody who dies.
+
+        A strike that is under way is brought to its end, so that nothing is started that nobody will stop.
+        """
         while True:
             await self._reached.acquire()
-            await asyncio.to_thread(self._strike, self.done)
+            striking = asyncio.ensure_future(asyncio.to_thread(self._strike, self.done))
+            try:
+                await asyncio.shield(striking)
+            except asyncio.CancelledError:
+                await striking
+                raise
             self.done += 1
 
 

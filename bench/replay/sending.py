@@ -69,11 +69,16 @@ class Sender:
 
     finished:       called after the first answer of each key.
     repeats_one_in: every how manyeth of the requests that aren't sent in copies at once is sent again later.
+    attempts_max:   how often a request is sent until it has its answer.
     """
 
-    def __init__(self, clients: Clients, finished: Callable[[], None], repeats_one_in: int = 1) -> None:
+    def __init__(
+        self, clients: Clients, finished: Callable[[], None], repeats_one_in: int = 1,
+        attempts_max: int = ATTEMPTS_MAX,
+    ) -> None:  # fmt: skip
         self.tally = Tally()
-        self._clients, self._finished, self._repeats_one_in = clients, finished, repeats_one_in
+        self._clients, self._finished = clients, finished
+        self._repeats_one_in, self._attempts_max = repeats_one_in, attempts_max
         self._repeats: asyncio.Queue[tuple[str, bytes, Answer, bool]] = asyncio.Queue(REPEATS_WAITING_MAX)
 
     @asynccontextmanager
@@ -110,7 +115,7 @@ class Sender:
     async def _settle(self, key: str, request: bytes, copies: int) -> list[Answer]:
         """An answer for each copy; those without one are sent again under the same key."""
         held: list[Answer] = []
-        for _ in range(ATTEMPTS_MAX):
+        for _ in range(self._attempts_max):
             for answer in await self._clients.send(request, copies - len(held)):
                 if answer is None:
                     self.tally.answers_lost += 1
@@ -121,7 +126,7 @@ class Sender:
             if len(held) == copies:
                 return held
             await asyncio.sleep(PAUSE_S)
-        raise TimeoutError(f"{key} has no answer after {ATTEMPTS_MAX} attempts")
+        raise TimeoutError(f"{key} has no answer after {self._attempts_max} attempts")
 
     async def _repeat(self) -> None:
         """Send requests again that were answered a while ago."""

@@ -6,23 +6,17 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-from uuid import UUID
 
 from avow.model.system import System
 from avow.store.driver import Connection
 from avow.testing import Ledger
 from bench.replay import account as shared
-from bench.replay.sending import Step, Tally
+from bench.replay.checkout import check_acknowledged, check_orders
+from bench.replay.sending import Tally
 from bench.replay_olist.expected import CARRIED_OUT, GIVEN_UP, RETURNED, SOLD_OUT, Expected
 
 ON_PURPOSE = {"payment.authorize": 2, "payment.void": 2, "payment.capture": 2, "payment.refund": 2}
 """An order may have two cards; the sums tell whether it has."""
-COMMANDS = {
-    *(("GiftCard", word) for word in ("sell", "pour")),
-    *(("Order", word) for word in ("place", "place_by_transfer", "cancel")),
-    *(("Refund", word) for word in ("ask", "ask_second", "credit")),
-}
-"""What clients ask for; everything else happens by itself."""
 ENDS = dict.fromkeys(("None", "cancelled", "withdrawn"), GIVEN_UP) | {"sold_out": SOLD_OUT}
 """How a cancelled order ended, by its `problem`."""
 ORDERS = """
@@ -34,9 +28,6 @@ FROM checkout.orders o LEFT JOIN checkout.refunds r ON r.order = o.id GROUP BY o
 GIFT_CARDS = """
 SELECT holder, sum(balance)::bigint AS balance, sum(spent)::bigint AS spent
 FROM checkout.gift_cards GROUP BY holder
-"""
-ENTRIES = """
-SELECT kind, id, version, convert_from(header, 'UTF8')::jsonb ->> 'transition' AS transition FROM avow.audit
 """
 
 
@@ -82,7 +73,7 @@ async def settle(
         account.wrong_ends = shared.compare_ends(account, ends, demanded) + len(orders) - len(ends)
         _check_money(account, orders, ledger, expected)
         await _check_gift_cards(connection, account, orders, sold)
-        await _check_entries(connection, system, account, tally.accepted)
+        await check_acknowledged(connection, system, account, tally.accepted)
         account.doubled += len(ledger.doubled(ON_PURPOSE))
         account.undeclared = await shared.undeclared(connection, system)
         stuck = await shared.stuck(connection)
@@ -109,28 +100,14 @@ def _demanded(end: str, found: str | None) -> str:
 
 def _check_money(account: Account, orders: list[Any], ledger: Ledger, expected: Expected) -> None:
     """Each order's record against the provider's lines of it, and against the file."""
-    sums = ledger.sums()
+    check_orders(account, orders, ledger)
     for row in orders:
-        lines = sums.get(str(row["id"]), {})
         done = row["state"] == "completed"
-        ours = done * row["on_cards"] - row["refunded"]
-        theirs = lines.get("payment.capture", 0) - lines.get("payment.refund", 0)
-        account.ledger_difference_cents += abs(ours - theirs)
-        kept = ours, done * row["gift_cents"] - row["credited"]
+        kept = done * row["on_cards"] - row["refunded"], done * row["gift_cents"] - row["credited"]
         demanded = expected.on_cards.get(row["buyer"], 0), expected.on_gift_cards.get(row["buyer"], 0)
         account.file_difference_cents += sum(
             abs(one - other) for one, other in zip(kept, demanded, strict=True)
         )
-        authorized = lines.get("payment.authorize", 0)
-        held = authorized - lines.get("payment.void", 0) if authorized else 0
-        reserved = lines.get("stock.reserve", 0) - lines.get("stock.release", 0)
-        shipped = ledger.count("shipping", "ship", str(row["id"]))
-        found, right = (held, reserved, shipped), (done * row["on_cards"], done * row["quantity"], done)
-        if found != right:
-            account.left_behind += 1
-            account.note(f"{row['id']} has {lines}, and should have {right}")
-    theirs = sum(abs(ledger.balance(name)) for name in sums.keys() - {str(row["id"]) for row in orders})
-    account.ledger_difference_cents += theirs
 
 
 async def _check_gift_cards(
@@ -146,25 +123,6 @@ async def _check_gift_cards(
         account.gift_difference_cents += sum(
             abs(one - other) for one, other in zip(found, right, strict=True)
         )
-
-
-async def _check_entries(
-    connection: Connection, system: System, account: Account, accepted: list[Step]
-) -> None:
-    """Every acknowledged step has its entry, and clients' commands have no other ones."""
-    rows = await connection.fetch(ENTRIES)
-    command = {(e.name, t.name): t.command for e in system.entities.values() for t in e.transitions.values()}
-    found = Counter[tuple[str, UUID, int, str]]()
-    for row in rows:
-        word = command[row["kind"], row["transition"]]
-        if (row["kind"], word) in COMMANDS:
-            found[row["kind"], row["id"], row["version"], word] += 1
-    wanted = Counter((step.kind, step.id, step.version, step.command) for step in accepted)
-    account.lost, account.doubled = (wanted - found).total(), (found - wanted).total()
-    for step in [*(wanted - found), *(found - wanted)]:
-        account.note(f"acknowledged once, and not once in the log: {step}")
-    account.missing = account.lost
-    account.entries, account.entries_expected = len(rows), len(rows) + account.lost - account.doubled
 
 
 def _check_refusals(account: Account, tally: Tally, expected: Expected) -> None:

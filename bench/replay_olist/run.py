@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import sys
 import time
 from collections import Counter
@@ -15,8 +13,8 @@ from typing import Any
 import uvloop
 
 from avow.cli.output import Progress
-from avow.testing import Fault, Ledger, Provider
-from bench.replay import report
+from avow.testing import Fault, Provider
+from bench.replay import checkout, report
 from bench.replay.account import open_database
 from bench.replay.clients import Clients
 from bench.replay.crashes import Crashes, Worker, while_crashing
@@ -30,7 +28,6 @@ from bench.replay_olist.replay import Replay
 from examples.demo.declared import Declared
 from examples.demo.home import own_home
 
-TARGET = ROOT / "examples" / "checkout"
 FAULTS = (
     *("lost", "missing", "doubled", "undeclared", "ledger_difference_cents", "file_difference_cents"),
     *("gift_difference_cents", "left_behind", "wrong_ends", "wrong_refusals", "stuck"),
@@ -38,7 +35,6 @@ FAULTS = (
 )
 """The figures of a result that are zero when everything adds up."""
 WORKERS = 2
-SERVICES = ("stock", "payment", "shipping")
 CHANCES: dict[str | Fault, float] = {
     "lose_reply": 0.02,
     "duplicate": 0.01,
@@ -67,13 +63,7 @@ def run(data: Path, every: int, kills: int) -> Run:
 
 def set_up(home: Path, outside: Provider) -> Declared:
     """The backend with its database below `home`, calling the provider, which behaves as on a bad day."""
-    where = {name: {"url": outside.url, "allow_private": True} for name in SERVICES}
-    destinations = home / "destinations.json"
-    destinations.write_text(json.dumps(where))
-    os.environ["AVOW_DESTINATIONS"] = str(destinations)
-    declared = Declared.set_up(TARGET, home, report.say)
-    for name in SERVICES:
-        outside.behave(name, chance=CHANCES)
+    declared = checkout.set_up(home, outside, CHANCES)
     outside.behave("webhooks", chance=REPEATED_WEBHOOKS)
     for event in UNHEARD_OF:
         outside.behave("webhooks", event, chance={"lost": 1.0})
@@ -104,7 +94,7 @@ def _run(declared: Declared, outside: Provider, folder: Path, every: int, kills:
         "refused": {code: sum(commands.values()) for code, commands in refusals.items()},
         "refused_by_command": refusals,
         "states": dict(sorted(ends.items())),
-        "provider": _provider(outside, ledger),
+        "provider": checkout.provider(outside, ledger),
         **vars(account),
         "sent": sent,
         "keys": tally.keys,
@@ -130,18 +120,6 @@ def _run(declared: Declared, outside: Provider, folder: Path, every: int, kills:
 def sold_to(orders: Sequence[Order]) -> dict[str, int]:
     """What gift cards each buyer was sold, in cents."""
     return {order.name: sum(order.vouchers) for order in orders if order.vouchers}
-
-
-def _provider(outside: Provider, ledger: Ledger) -> dict[str, Any]:
-    """What it was asked, what went wrong there, and what it did."""
-    requests = outside.requests()
-    return {
-        "requests": len(requests),
-        "faults": dict(sorted(Counter(fault for one in requests for fault in one["faults"]).items())),
-        "done": dict(sorted(Counter(f"{entry.service}.{entry.operation}" for entry in ledger).items())),
-        "balance_cents": ledger.balance(),
-        "webhooks": len(outside.sent_webhooks()),
-    }
 
 
 def _holds(account: Account, tally: Tally, verified: Mapping[str, Any]) -> bool:

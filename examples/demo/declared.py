@@ -30,7 +30,8 @@ class Declared:
     """One folder's application with its database, its socket and its server process.
 
     The socket is held here, so that the address outlives a killed process and clients that come
-    meanwhile wait for the next one. settings: more of the server's environment.
+    meanwhile wait for the next one. works: the server does the application's work as well.
+    settings: more of the server's environment.
     """
 
     target: Path
@@ -38,6 +39,7 @@ class Declared:
     surroundings: Surroundings
     listening: socket.socket
     process: subprocess.Popen[bytes] | None = None
+    works: bool = True
     settings: dict[str, str] = field(default_factory=dict[str, str])
     rivals_in_database: int = 1
 
@@ -66,8 +68,9 @@ class Declared:
     def start(self) -> None:
         """Start the server; returns when it accepts requests. Raises EnvironmentFault if it doesn't."""
         number = self.listening.fileno()
+        idle = [] if self.works else ["development", "idle"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "avow.cli.server_process", str(self.target), str(number)],
+            [sys.executable, "-m", "avow.cli.server_process", str(self.target), str(number), *idle],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[number],

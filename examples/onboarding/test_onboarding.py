@@ -113,7 +113,7 @@ async def test_everybody_finds_what_they_have_to_do_in_their_own_inbox(o: Office
         assert [task["shows"] for task in await who.tasks()] == [{"what": f"the {name}"}]
     assert await o.s.as_("bob", "manager").tasks() == [], "only who will be the boss plans"
     (task,) = await o.s.as_("ida", "it").tasks()
-    await o.s.as_("ida", "it").act("claim", task["id"])
+    await o.s.as_("ida", "it").act("claim", UUID(task["record"]))
     with pytest.raises(Refused, match="task-claimed"):
         await o.do(case, "laptop")
     await o.s.advance(days=25)

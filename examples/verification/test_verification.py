@@ -217,7 +217,7 @@ async def test_a_case_is_judged_by_who_has_claimed_it_and_goes_on_to_an_officer(
     case = await _differing(d)
     (task,) = await d.s.as_("eve", "analyst").tasks()
     assert task["shows"] == {"scan": "passed", "screening": "failed", "proof": None, "problem": None}
-    await d.s.as_("eve", "analyst").act("claim", task["id"])
+    await d.s.as_("eve", "analyst").act("claim", UUID(task["record"]))
     with pytest.raises(Refused, match="task-claimed"):
         await d.staff("flo", "assess", case, verdict=Verdict.ACCEPT, grounds="I was faster")
     await d.s.advance(days=2)

@@ -79,5 +79,5 @@ class Names:
         return UNKNOWN_NAME
 
 
-def _word_of(held: FieldTerm | Command[Any]) -> Any:
+def _word_of(held: FieldTerm | Command[...]) -> Any:
     return held.avow_word if isinstance(held, FieldTerm) else held.word

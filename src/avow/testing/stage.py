@@ -12,25 +12,28 @@ Everything runs as it does in a server, but for the clock: the same engine and w
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from avow.declare.loads import read_loads
 from avow.engine.execute import Engine, Reply, Request
 from avow.engine.hearing import Hearing, Message, Outcome
 from avow.engine.inbox import Filter, Inbox, Intent
 from avow.engine.worker import OpenHttp, Worker
 from avow.errors import Problem, ProblemError
 from avow.kernel.command import Record
+from avow.kernel.draft import Pool as Scene
+from avow.kernel.policy import may_read, readable_fields
 from avow.model.actor import Actor
 from avow.model.system import System
 from avow.model.values import Subject
 from avow.store import trial
 from avow.store.driver import Connection
-from avow.store.loading import Loads, plan_record
+from avow.store.loading import Loaded, Loads, plan_record
 from avow.store.pool import Pool, connect
 from avow.store.queue import Queue
 from avow.store.reads import Reads
@@ -38,10 +41,10 @@ from avow.testing.databases import own_databases
 
 BEGIN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 """When every stage begins: a Monday morning."""
-TASKS_MAX = 100
-"""How much of an inbox a test sees."""
 STEPS_MAX = 1_000
 """How often work may call for work; more than that never ends."""
+TASKS_MAX = 1_000
+"""How many tasks of one person are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +77,46 @@ class Person:
     def __init__(self, on: Stage, actor: Actor) -> None:
         self._on, self.actor = on, actor
 
-    async def do(self, command: str, record: UUID | None = None, /, **given: Any) -> UUID:
+    async def do(
+        self, command: str, record: UUID | None = None, seen: int | None = None, /, **given: Any
+    ) -> UUID:
         """Give a command: `Booking.hold`, with a record unless it creates one; the record's id.
 
-        Raises Refused where it is refused.
+        seen: the version of the record that they have seen, as If-Match names it. Raises Refused where the
+        command is refused.
         """
         entity, _, word = command.partition(".")
         values = {name: value for name, value in given.items() if value is not None}
         reply = await self._on.give(Request(
-            entity, word, record, values, self.actor, str(uuid4()), b"", f"{self.actor.subject}/{word}"
+            entity, word, record, values, self.actor, str(uuid4()), b"", f"{self.actor.subject}/{word}",
+            seen,
         ))  # fmt: skip
         if reply.problem is not None or reply.record is None:
             raise Refused(reply.problem or Problem("internal-error"))
         return reply.record
 
+    async def look(self, record: UUID) -> Found:
+        """A record with no more of it than they may see. Raises LookupError where it isn't there for them."""
+        loaded, held = await self._on.load(record, self.actor.tenant)
+        scene = Scene(self._on.system, self.actor, loaded.now, dict(loaded.records), {})
+        if not may_read(scene, held):
+            raise LookupError(record)
+        seen = readable_fields(self._on.system.entities[held.entity], scene, held)
+        return _found(held, seen)
+
     async def tasks(self) -> list[dict[str, Any]]:
-        """What stands in the inboxes of their roles, as they see it; what is due first comes first."""
+        """What they are asked to do, the one due first coming first."""
         return (await self._on.inbox.page(self.actor, Filter(), None, TASKS_MAX)).items
 
-    async def act(self, word: str, task: str, **told: Any) -> None:
-        """Do something with a task other than doing it: claim, release, delegate or follow-up.
+    async def act(self, word: str, record: UUID, /, **more: Any) -> None:
+        """Claim, release, delegate or put off what they are asked to do with a record.
 
-        told: `reason`, `to` whom, `at` which time. Raises Refused where it is refused.
+        word: `claim`, `release`, `delegate` with `to=`, `follow-up` with `at=`; each may have a `reason=`.
+        Raises Refused where it is refused, also where they are asked for nothing.
         """
-        intent = Intent(
-            word, UUID(task), self.actor, str(uuid4()), b"", f"{self.actor.subject}/{word}", **told
-        )
+        asked = [task["id"] for task in await self.tasks() if task["record"] == str(record)]
+        task = UUID(asked[0]) if asked else uuid4()
+        intent = Intent(word, task, self.actor, str(uuid4()), b"", f"{self.actor.subject}/{word}", **more)
         try:
             await self._on.inbox.act(intent)
         except ProblemError as error:
@@ -111,14 +128,16 @@ class Stage:
 
     def __init__(self, system: System, pool: Pool, url: str, admin: Connection, http: OpenHttp) -> None:
         self.system, self.url, self.admin = system, url, admin
-        self.engine = Engine(system, pool, _render)
-        self.worker, self.inbox = Worker(system, self.engine, pool, url, http), Inbox(system, pool)
+        self.engine, self.inbox = Engine(system, pool, _render), Inbox(system, pool)
+        self.worker = Worker(system, self.engine, pool, url, http)
         self.now = BEGIN
         self._loads, self._hearing = (
             Loads(pool),
             Hearing(system, self.engine, Reads(system, pool), Queue(system, pool)),
         )
-        self._plans = {e.name: plan_record(system, e, ()) for e in system.entities.values()}
+        self._plans = {
+            e.name: plan_record(system, e, read_loads(e, system.entities)) for e in system.entities.values()
+        }
 
     def as_(self, subject: str, *roles: str, tenant: str = "main") -> Person:
         """Somebody with these roles."""
@@ -136,10 +155,16 @@ class Stage:
 
     async def look(self, record: UUID, tenant: str = "main") -> Found:
         """A record as it is now, whatever its entity. Raises LookupError where there is none."""
-        for plan in self._plans.values():
+        _, held = await self.load(record, tenant)
+        return _found(held, held.values)
+
+    async def load(self, record: UUID, tenant: str = "main") -> tuple[Loaded, Record]:
+        """A record as it is kept, and with it what its policy of reading looks at."""
+        for entity, plan in self._plans.items():
             loaded = await self._loads.load(plan, tenant, plan.wanted(None, record, {}))
-            for held in loaded.records.values():
-                return _found(held)
+            held = loaded.records.get((entity, record))
+            if held is not None:
+                return loaded, held
         raise LookupError(record)
 
     async def hear(
@@ -212,8 +237,9 @@ def _render(problem: Problem, command_id: UUID) -> bytes:
     return json.dumps({"code": problem.code, "detail": problem.detail}).encode()
 
 
-def _found(record: Record) -> Found:
-    return Found(record.id, record.state, record.version, dict(record.values))
+def _found(record: Record, seen: Iterable[str]) -> Found:
+    values = {name: record.values[name] for name in seen}
+    return Found(record.id, record.state, record.version, values)
 
 
 def _no_client(*_: Any) -> None:

@@ -1,0 +1,109 @@
+"""An approval backend: money that a department spends, by leave of as many as the amount demands.
+
+Amounts are whole cents.
+"""
+
+from datetime import datetime
+
+from avow import Entity, State, Subject, actor, authenticated, create, days, field, in_state, internal
+from avow import invariant, now, performed, quota, read, ref, role, system, task, transition
+
+manager, director, board, cashier = role("manager"), role("director"), role("board"), role("cashier")
+
+SMALL, LARGE = 50_000, 1_000_000
+"""Below 500 euros one of three is enough, from there on it takes two; from 10,000 euros also the board."""
+REMIND, LATE, TOO_LATE = days(2), days(3), days(30)
+"""When the three are reminded, when the director may step in, and when nobody may any more."""
+
+
+class Department(Entity):
+    """Whose money is spent: so much of it, by leave of these three."""
+
+    name: str = field(max_length=100)
+    budget: int = field(ge=0)
+    first: Subject = field()
+    second: Subject = field()
+    third: Subject = field()
+    three = invariant((first != second) & (second != third) & (third != first), "Three seats, three people.")
+    visible = read(by=authenticated)
+
+    running, closed = State(initial=True), State(final=True)
+
+    found = create(running, by=director, sets=[name, budget, first, second, third])
+    seat = transition(running, to=running, by=director, sets=[first, second, third])
+    close = transition(running, to=closed, by=director)
+
+
+class Request(Entity):
+    """Money that somebody needs, from the question to the payment.
+
+    due: when the director may step in.
+    """
+
+    requester: Subject = field(default=actor)
+    department: Department = ref()
+    amount: int = field(ge=1)
+    purpose: str = field(max_length=500)
+    account: str = field(max_length=34, read=cashier | (actor == requester))
+    reason: str | None = field(max_length=500)
+    due: datetime = field(default=now)
+    one_of_three = (actor == department.first) | (actor == department.second) | (actor == department.third)
+    visible = read(by=(actor == requester) | one_of_three | director | board | cashier)
+
+    pending, endorsed, approved = State(initial=True), State(), State()
+    paid, rejected = State(final=True), State(final=True)
+    withdrawn, lapsed = State(final=True), State(final=True)
+
+    within_budget = quota(
+        department, among=[approved, paid], limit=department.budget, weight=amount,
+        message="The department hasn't so much left.",
+    )  # fmt: skip
+
+    judge = ((manager & one_of_three) | (director & (now >= due))) & (actor != requester)
+
+    @create(
+        pending, by=authenticated, sets=[department, amount, purpose, account],
+        when=in_state(Department.running, of=department),
+    )  # fmt: skip
+    def ask(self) -> None:
+        self.due = self.now + LATE
+
+    @transition(endorsed, to=approved, by=internal)
+    def grant(self) -> None:
+        """What needs no board is approved with the last vote."""
+
+    @transition(
+        pending, to=endorsed, by=judge, approvals=[(amount < SMALL, 1), 2], precondition=True,
+        task=task(manager, due=due, remind=REMIND, escalate=director, shows=[amount, purpose]),
+    )  # fmt: skip
+    def approve(self) -> None:
+        if self.amount < LARGE:
+            self.grant()
+
+    sanction = transition(
+        endorsed, to=approved, by=board & ~performed(approve) & (actor != requester), precondition=True,
+        task=task(board, due=days(7), remind=days(5), shows=[amount, purpose]),
+    )  # fmt: skip
+    reject = transition(pending, to=rejected, by=judge, sets=[reason])
+    turn_down = transition(
+        endorsed, to=rejected, by=board & (actor != requester), sets=[reason], command="reject"
+    )
+    withdraw = transition([pending, endorsed], to=withdrawn, by=actor == requester)
+    lapse = transition([pending, endorsed], to=lapsed, after=TOO_LATE)
+
+    @transition(
+        [pending, endorsed], to=pending, by=actor == requester, sets=[amount, purpose, account],
+        voids=[approve, sanction],
+    )  # fmt: skip
+    def revise(self) -> None:
+        """Ask for something else: nobody has agreed to that yet."""
+        self.due = self.now + LATE
+
+    pay = transition(
+        approved, to=paid,
+        by=cashier & ~performed(approve) & ~performed(sanction) & (actor != requester),
+        task=task(cashier, shows=[amount, account]),
+    )  # fmt: skip
+
+
+app = system("approval", Department, Request)
