@@ -369,7 +369,7 @@ CREATE POLICY owner_tries ON avow.attempt FOR INSERT TO @{owner} WITH CHECK (cur
 CREATE POLICY owner_moves ON avow.task FOR UPDATE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_notes ON avow.task_act FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 
-GRANT SELECT ON avow.log, avow.leaf, avow.node, avow.checkpoint TO @{application}, @{reader};
+GRANT SELECT ON avow.log, avow.log_state, avow.leaf, avow.node, avow.checkpoint TO @{application}, @{reader};
 GRANT SELECT ON avow.task, avow.task_act TO @{application}, @{reader};
 GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription TO @{application};
 GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription TO @{reader};
