@@ -30,6 +30,7 @@ from avow.engine.identifier import new_id_text
 from avow.engine.inbox import Inbox
 from avow.engine.outside import Destination
 from avow.engine.publishing import telling_of
+from avow.engine.sealer import Sealer
 from avow.engine.work_inside import WorkInside
 from avow.errors import EnvironmentFault, Problem, ProblemError, reject
 from avow.model.system import System, asks, publishes, waits
@@ -65,17 +66,20 @@ class Application:
     senders: the secrets of those who send events, by their names.
     works:  whether calls are made and times come here; elsewhere by `avow work`, or by another server.
     private_subscribers: whether those who are told of events may be in a private network.
+    sealer: seals the audit log from here, too.
     """
 
     def __init__(
         self, system: System, url: str, secret: bytes, trust: Trust, *,
         destinations: Mapping[str, Destination] | None = None,
         senders: Mapping[str, Secrets] = NO_SENDERS, works: bool = True, private_subscribers: bool = False,
+        sealer: Sealer | None = None,
     ) -> None:  # fmt: skip
         self.system = system
         self._url, self._pool = url, Pool(url)
         self._engine = Engine(system, self._pool, problem_body)
         self._work: WorkInside | None = None
+        self._sealer = sealer
         telling = telling_of(secret, private=private_subscribers)
         if works and (waits(system) or publishes(system)):
             self._work = WorkInside(system, self._engine, url, destinations or {}, telling)
@@ -122,6 +126,8 @@ class Application:
             self._housekeeping.cancel()
         if self._work is not None:
             await self._work.close()
+        if self._sealer is not None:
+            await asyncio.to_thread(self._sealer.stop)
         await self._pool.close()
 
     def _make_handlers(self, cursor_key: bytes) -> dict[Route, Handler]:
@@ -151,6 +157,8 @@ class Application:
         self._housekeeping = asyncio.create_task(keep_forgetting(self._pool))
         if self._work is not None:
             self._work.start()
+        if self._sealer is not None:
+            self._sealer.start()
         self._started = True
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

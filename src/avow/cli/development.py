@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,11 +64,6 @@ class Surroundings:
         return development_token(
             DEVELOPMENT_ISSUER, secret, subject, roles, int(time.time()), TOKEN_S, tenant
         )
-
-
-def home_folder(environment: Mapping[str, str]) -> Path:
-    """Where development keeps everything: AVOW_HOME, or `.avow` in the working directory."""
-    return Path(environment.get("AVOW_HOME") or Path.cwd() / ".avow").absolute()
 
 
 def set_up(system: System, home: Path, progress: Callable[[str], None]) -> Surroundings:

@@ -14,8 +14,8 @@ from avow.api import api_keys
 from avow.api.authentication import DEFAULT_TENANT
 from avow.cli import output
 from avow.cli.connection import database_url
-from avow.cli.development import home_folder, kept_secret
-from avow.cli.settings import SECRET_CHARACTERS_MIN, pepper_of
+from avow.cli.development import kept_secret
+from avow.cli.settings import SECRET_CHARACTERS_MIN, home_folder, pepper_of
 from avow.cli.target import load_target
 from avow.cli.word import SUBJECT, TENANT
 from avow.errors import UsageError

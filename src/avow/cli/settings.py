@@ -14,6 +14,7 @@ from avow.api.authentication import DEFAULT_TENANT, Trust
 from avow.api.bearer import ALGORITHMS, Issuer
 from avow.api.jwks import KeySet
 from avow.api.jwks_fetch import fetch
+from avow.engine.log_key import LogKey, log_key
 from avow.engine.outside import Destination
 from avow.errors import UsageError
 from avow.model.signature import check_secret
@@ -36,6 +37,18 @@ class Settings:
     trust: Trust
     destinations: Mapping[str, Destination]
     private_subscribers: bool
+
+
+def home_folder(environment: Mapping[str, str]) -> Path:
+    """Where development keeps everything: AVOW_HOME, or `.avow` in the working directory."""
+    return Path(environment.get("AVOW_HOME") or Path.cwd() / ".avow").absolute()
+
+
+def key_of_log(environment: Mapping[str, str], *, development: bool = False) -> LogKey | None:
+    """The key that the audit log is sealed with. None: none is set, and only development makes one by
+    itself."""
+    setting = environment.get("AVOW_LOG_KEY")
+    return log_key(setting, home_folder(environment)) if setting or development else None
 
 
 def read_settings(environment: Mapping[str, str], *, development: bool = False) -> Settings:
