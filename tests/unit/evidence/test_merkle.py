@@ -71,7 +71,7 @@ CONSISTENCY = [
     (2, 5, [(1, 1), (0, 4)]),
     (6, 7, [(1, 2), (0, 6), (2, 0)]),
 ]
-SIZE = 70
+SIZE = 40
 """Every pair of sizes up to here is tried: more than two levels of each shape."""
 
 LEAVES = [leaf_hash(bytes.fromhex(data)) for data in INPUTS]
