@@ -44,9 +44,13 @@ def list_logs(target: str, as_json: bool) -> int:
         return output.HOLDS
     for log in logs:
         sealed = (
-            "no checkpoint yet" if log.at is None else f"{log.size:,} leaves at {log.at:%Y-%m-%d %H:%M:%S}Z"
+            "no checkpoint yet"
+            if log.at is None
+            else f"checkpoint {log.size:,} at {log.at:%Y-%m-%d %H:%M:%S}Z"
         )
-        output.data(output.plain(f"{log.origin}  {sealed}\n    {log.reason}\n    {log.key}"))
+        output.data(output.plain(f"{log.origin}  {sealed}"))
+        output.data(output.plain(f"    {log.reason}"))
+        output.data(output.plain(f"    {log.key}"))
     if not logs:
         output.talk("there is no log: `avow dev` begins one, and so does `avow serve` with AVOW_LOG_KEY")
     return output.HOLDS
@@ -90,7 +94,7 @@ def epoch(reason: str, target: str, as_json: bool) -> int:
         )
     else:
         output.data(begun.key)
-        before = "the first log" if begun.size is None else f"it goes on from {begun.size:,} leaves"
+        before = "the first log" if begun.size is None else f"it goes on from checkpoint {begun.size:,}"
         output.talk(f"{begun.origin} has begun: {before}. Give this key to whoever checks receipts.")
     return output.HOLDS
 
