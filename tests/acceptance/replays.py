@@ -16,8 +16,8 @@ import asyncpg
 import pytest
 
 from avow.store import cluster
+from bench.corruptions.hand import UNLOCK
 from examples.demo.declared import Declared
-from tests.editing import UNLOCK
 
 ROOT = Path(__file__).parents[2]
 RUN_TIMEOUT_S = 240

@@ -19,10 +19,10 @@ import pytest
 from avow.api import api_keys
 from avow.cli.settings import pepper_of
 from avow.store.pool import connect
+from bench.corruptions.hand import UNLOCK
 from examples.enrollment.system import app
 from tests.acceptance.command_line import avow
 from tests.acting import Acting, acting
-from tests.editing import UNLOCK
 from tests.fix_database import Database, MakeDatabase
 
 TARGET = Path(__file__).resolve().parents[2] / "examples" / "enrollment"

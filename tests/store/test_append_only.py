@@ -10,7 +10,7 @@ from avow.store import driver
 from avow.store.driver import Connection
 from avow.store.pool import connect
 from avow.store.tables import Roles
-from tests.editing import APPEND_ONLY
+from bench.corruptions.hand import APPEND_ONLY
 from tests.fix_database import Database
 from tests.store.sealed import sealing
 from tests.store.theatre import theatre
@@ -130,7 +130,7 @@ async def test_the_applications_login_can_seal_and_can_not_forge_what_was_sealed
         async with stolen.transaction():
             await stolen.fetchrow("SELECT * FROM avow.seal_leaves(10)")
             await stolen.execute(
-                "SELECT avow.seal_root(1, 3, ARRAY[sha256('x'), sha256('y')], '{}', '{}', '{}', ''::bytea, 'x', now())"
+                "SELECT avow.seal_root(1, 3, ARRAY['x', 'y'::bytea], '{}', '{}', '{}', '', 'x', now())"
             )
         assert await sqlstate(stolen, "SELECT avow.next_log(1, 'mine', 'key', 'why', null)") == "42501"
         assert await stolen.fetchval("SELECT avow.begin_log('mine', 'key')") is False

@@ -29,8 +29,8 @@ from avow.model.system import System
 from avow.store.install import install
 from avow.store.pool import connect
 from avow.store.reads import ENTRIES_MAX
+from bench.corruptions.hand import UNLOCK
 from tests.acting import TENANT, Acting, acting
-from tests.editing import UNLOCK
 from tests.fix_database import Database, MakeDatabase
 
 clerk, chief = role("clerk"), role("chief")

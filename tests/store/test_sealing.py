@@ -21,9 +21,9 @@ from avow.evidence.log_check import Saved
 from avow.evidence.verifier import check_consistency, check_inclusion
 from avow.store.pool import connect
 from avow.store.sealing import Sealing
+from bench.corruptions.hand import UNLOCK
 from tests.acceptance.polling import until
 from tests.acting import acting
-from tests.editing import UNLOCK
 from tests.fix_database import Database
 from tests.store.sealed import RECORD, sealing
 from tests.store.theatre import theatre

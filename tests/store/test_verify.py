@@ -15,9 +15,9 @@ import pytest
 from avow.engine.verify import Verification, verify
 from avow.errors import UsageError
 from avow.store.pool import connect
+from bench.corruptions.hand import UNLOCK
 from examples.enrollment.system import app
 from tests.acting import acting
-from tests.editing import UNLOCK
 from tests.fix_database import Database, MakeDatabase, with_login
 
 ESSAY = "because " * 400

@@ -16,9 +16,8 @@ from avow.engine.verify_log import Outside
 from avow.evidence.checkpoint import open_checkpoint
 from avow.evidence.log_check import Saved
 from avow.evidence.note import SecretKey, Signer
+from bench.corruptions.hand import UNLOCK, Backup
 from tests.acting import acting
-from tests.backup import Backup
-from tests.editing import UNLOCK
 from tests.fix_database import Database
 from tests.store.sealed import Log, sealing
 from tests.store.theatre import theatre

@@ -1,15 +1,22 @@
-"""The tables of one small database as they are now, to be brought back after each edit by hand."""
+"""What somebody does who owns the database and doesn't want to be stopped, and how it is undone."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from tests.editing import APPEND_ONLY, UNLOCK
+APPEND_ONLY: Final = ("audit", "log", "leaf", "node", "checkpoint")
+"""The tables that refuse to be changed."""
+
+UNLOCK: Final = "SET session_replication_role = replica; " + "; ".join(
+    f"ALTER TABLE avow.{table} DISABLE TRIGGER USER" for table in APPEND_ONLY
+)
+"""Lets a superuser's session change them, as if nothing refused."""
+
+_TABLES = "SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'r'"
 
 
 class Backup:
-    """A copy of the tables of Avow that edits change, and of an application's own. For a superuser's
-    connection."""
+    """A copy of what edits by hand change: tables of Avow, and an application's own. Needs a superuser."""
 
     def __init__(self, connection: Any, schema: str) -> None:
         self._connection, self._schema = connection, schema
@@ -17,10 +24,7 @@ class Backup:
 
     async def take(self) -> None:
         """Copy everything, and let this session change it from now on."""
-        named = await self._connection.fetch(
-            "SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'r'",
-            self._schema,
-        )
+        named = await self._connection.fetch(_TABLES, self._schema)
         self._tables = [f'"{self._schema}"."{row[0]}"' for row in named]
         self._tables += [f"avow.{table}" for table in (*APPEND_ONLY, "log_state", "payload", "edge")]
         await self._connection.execute(UNLOCK)
