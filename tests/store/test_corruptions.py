@@ -1,4 +1,4 @@
-"""One corruption of each sort is found by name, and a sound log raises no alarm; bench.corruptions does more."""
+"""One corruption of each sort is found by name, and a sound log raises no alarm."""
 
 from __future__ import annotations
 

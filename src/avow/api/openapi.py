@@ -137,6 +137,7 @@ class _Writer:
             _ref("parameters", "limit"),
             _ref("parameters", "cursor"),
             _state_filter(entity),
+            _ref("parameters", "as_of"),
             *filters,
         ]
         ok = self._answers.json(
@@ -160,7 +161,7 @@ class _Writer:
             "summary": f"Read one {entity.name}",
             "description": _readers(entity),
             "security": _security([entity.read]),
-            "parameters": [_ref("parameters", "id"), _ref("parameters", "IfNoneMatch")],
+            "parameters": [_ref("parameters", name) for name in ("id", "as_of", "IfNoneMatch")],
             "responses": {"200": ok, "304": self._answers.unchanged(), **self._answers.refusals(codes)},
         }
 
@@ -172,14 +173,14 @@ class _Writer:
             "summary": f"Read what happened to one {entity.name}",
             "description": f"{_readers(entity)} Values of fields that you may not see are left out.",
             "security": _security([entity.read]),
-            "parameters": [_ref("parameters", name) for name in ("id", "limit", "cursor")],
+            "parameters": [_ref("parameters", name) for name in ("id", "limit", "cursor", "as_of")],
             "responses": {"200": ok, **self._answers.refusals(codes)},
         }
 
     def _why(self, route: Route, entity: Entity) -> dict[str, Any]:
         names = {"type": "string", "enum": list(entity.fields)}
         field = [_query("field", names, "One field; without it, all of them.")] if entity.fields else []
-        parameters = [_ref("parameters", "id"), *field, _ref("parameters", "at")]
+        parameters = [_ref("parameters", "id"), *field, _ref("parameters", "at"), _ref("parameters", "as_of")]
         ok = self._answers.json(
             "From each value to the command that set it, and why it could.", "avow.provenance"
         )
@@ -449,6 +450,12 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "at",
         schema_of(DateTimeType()),
         f"As it was at this time, such as {_INSTANT_EXAMPLE}; without it, now.",
+    ),
+    "as_of": _query(
+        "as_of",
+        schema_of(DateTimeType()),
+        f"From what could be known at this time, such as {_INSTANT_EXAMPLE}: what its newest checkpoint "
+        "covers. A time that lies behind the newest checkpoint has the same answer for ever.",
     ),
     "dry_run": _query(
         "dry_run",

@@ -114,6 +114,27 @@ async def why(
     return await view.filled(shown)
 
 
+async def as_it_was(
+    system: System, reads: Reads, actor: Reader, entity: Entity, record_id: UUID
+) -> dict[str, Any] | None:
+    """A record as its history gives it, up to the horizon of the reads; None where it wasn't there or may
+    not be read.
+
+    Who may see which field is decided by the record as it is today.
+    """
+    view = _View(system, reads, actor)
+    key = (entity.name, record_id)
+    sight = await view.sight(key)
+    entries = [] if sight is None else await view.all_entries(key)
+    if sight is None or not entries:
+        return None
+    last = entries[-1]
+    known = rebuild(entries, last.version)
+    shown: dict[str, Any] = {"id": str(record_id), "version": last.version, "state": last.header["to"]}
+    shown |= {name: known.value(name)["value"] for name in entity.fields if sight.sees(name)}
+    return await view.filled(shown)
+
+
 class _View:
     """One reader's view; remembers what was looked up for one answer."""
 
@@ -167,6 +188,15 @@ class _View:
                     "internal-error", f"Version {stored.version} of its history can't be read."
                 ) from None
         return told
+
+    async def all_entries(self, key: Key) -> list[Told]:
+        """Every entry of a record, from its creation on."""
+        found = list[Told]()
+        while more := await self.entries(key, found[-1].version if found else 0):
+            found += more
+            if len(more) < ENTRIES_MAX:
+                break
+        return found
 
     async def filled(self, told: Shown) -> Shown:
         """What is told, with its long values; only those are fetched, not all that the entries name."""

@@ -17,8 +17,9 @@ SELECT avow.next_log($1, $2, $3, $4, $5)
 SELECT avow.seal_due()
 
 -- name: seal_leaves
--- Give entries leaves; with the time that their checkpoint will have, which never goes back.
-SELECT s.epoch, s.size, s.stack, s.hashes, greatest(avow.now(), (SELECT max(c.at) FROM avow.checkpoint c)) AS at
+-- Give entries leaves; with the time that their checkpoint will have: later than that of any before it.
+SELECT s.epoch, s.size, s.stack, s.hashes,
+       greatest(avow.now(), (SELECT max(c.at) + interval '1 us' FROM avow.checkpoint c)) AS at
 FROM avow.seal_leaves($1) s
 
 -- name: seal_root
