@@ -17,6 +17,7 @@ import pytest
 
 from avow.store import cluster
 from examples.demo.declared import Declared
+from tests.editing import UNLOCK
 
 ROOT = Path(__file__).parents[2]
 RUN_TIMEOUT_S = 240
@@ -60,7 +61,7 @@ def plant(admin_url: str, statement: str) -> None:
     async def execute() -> None:
         connection: Any = await asyncpg.connect(admin_url)
         try:
-            await connection.execute("SET session_replication_role = replica")
+            await connection.execute(UNLOCK)
             await connection.execute(statement)
         finally:
             await connection.close()

@@ -22,6 +22,7 @@ from avow.store.pool import connect
 from examples.enrollment.system import app
 from tests.acceptance.command_line import avow
 from tests.acting import Acting, acting
+from tests.editing import UNLOCK
 from tests.fix_database import Database, MakeDatabase
 
 TARGET = Path(__file__).resolve().parents[2] / "examples" / "enrollment"
@@ -57,6 +58,7 @@ class Place:
         async def run() -> None:
             connection = await connect(self.made.admin_url)
             try:
+                await connection.execute(UNLOCK)
                 await connection.execute(sql)
             finally:
                 await connection.close()

@@ -33,11 +33,6 @@ FROM t, generate_series($2::bigint, $2::bigint + $3::int - 1) AS n,
 ORDER BY n
 RETURNING entry
 """
-EDITABLE = "SET session_replication_role = replica; " + "; ".join(
-    f"ALTER TABLE avow.{table} DISABLE TRIGGER append_only, DISABLE TRIGGER append_only_whole"
-    for table in ("audit", "log", "leaf", "node", "checkpoint")
-)
-"""What a superuser does who doesn't want to be stopped."""
 
 
 @dataclass

@@ -16,8 +16,9 @@ from avow.store.pool import connect
 from avow.store.sealing import Sealing
 from tests.acceptance.polling import until
 from tests.acting import acting
+from tests.editing import UNLOCK
 from tests.fix_database import Database
-from tests.store.sealed import EDITABLE, RECORD, sealing
+from tests.store.sealed import RECORD, sealing
 
 OTHER = UUID(int=RECORD.int + 1)
 
@@ -170,7 +171,7 @@ async def test_nothing_is_signed_on_a_database_that_has_less_than_was_signed(
         backup = await log.admin.fetchrow("SELECT size, stack FROM avow.log_state")
         await log.append(6, 3)
         await log.seal()
-        await log.admin.execute(EDITABLE)
+        await log.admin.execute(UNLOCK)
         await log.admin.execute(f"{cut}; DELETE FROM avow.checkpoint WHERE size > 5")
         await log.admin.execute(
             "UPDATE avow.log_state SET size = $1, stack = $2", backup["size"], backup["stack"]
@@ -190,7 +191,7 @@ async def test_nothing_is_signed_on_another_history_of_that_length(made: Databas
         await log.append(1, 5)
         await log.seal()
         kept = log.key.newest()
-        await log.admin.execute(EDITABLE)
+        await log.admin.execute(UNLOCK)
         await log.admin.execute("DELETE FROM avow.audit; DELETE FROM avow.leaf; DELETE FROM avow.checkpoint")
         await log.admin.execute("UPDATE avow.log_state SET size = 0, stack = '{}', reached = 0")
         log.key.checkpoint.unlink()

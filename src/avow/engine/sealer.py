@@ -130,11 +130,11 @@ class Steps:
             if kept is not None:
                 raise EnvironmentFault(
                     "log-restored",
-                    f"the database has no log, and {self._key.checkpoint} is of one: that was another database",
+                    f"the database has no log, and {self._key.checkpoint} is of one",
                     f"Bring that database back. {_EPOCH}",
                 )
             signer = signer or self._key.keys.make(f"{self._name}.avow/{secrets.token_hex(4)}/1")
-            await self._sealing.begin(signer.name, signer.verifier.text)
+            await self._sealing.begin_log(signer.name, signer.verifier.text)
             head = await self._reads.head()
         if head is None or signer is None or head.key != signer.verifier.text:
             raise EnvironmentFault(
@@ -170,7 +170,7 @@ class Steps:
         if outside.size > head.size:
             raise EnvironmentFault(
                 "log-restored",
-                f"the log in the database has {head.size:,} leaves, and {self._key.checkpoint} says that it had"
+                f"the log in the database has {head.size:,} leaves, and by {self._key.checkpoint} it had"
                 f" {outside.size:,}: the database was restored, or leaves were cut off",
                 f"Look for the newer database first. {_EPOCH}",
             )

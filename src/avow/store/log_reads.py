@@ -15,12 +15,10 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from avow.canonical import HASH_BYTES
+from avow.evidence.log_check import NODE_LEVELS
 from avow.evidence.merkle import EMPTY_ROOT, Node, consistency_ranges, inclusion_ranges, nodes, proof, root_of
 from avow.store.driver import Connection
 from avow.store.statements import text
-
-NODE_LEVELS = 8
-"""Every so many levels of the tree the complete subtrees are kept; those between are made from 256 at most."""
 
 
 @dataclass(frozen=True, slots=True)

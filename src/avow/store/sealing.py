@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from avow.evidence.log_check import NODE_LEVELS
 from avow.evidence.merkle import Stack
 from avow.store.driver import Connection
-from avow.store.log_reads import NODE_LEVELS, split
+from avow.store.log_reads import split
 from avow.store.statements import text
 
 LEAVES_MAX = 4_096
@@ -44,7 +45,7 @@ class Sealed:
 
 
 Sign: TypeAlias = Callable[[Place, Place, bytes, datetime], str]
-"""Signs: where the log stood, where it stands with the new leaves, the root over all, the time. May refuse."""
+"""Signs: where the log stood, where it stands with the new leaves, the root over all, the time."""
 
 
 class Sealing:
@@ -57,7 +58,7 @@ class Sealing:
         """Be the one that seals while this connection lasts; others stand by. False: another one is."""
         return await self._connection.fetchval(text("sealing.sql", "lead"))
 
-    async def begin(self, origin: str, key: str) -> bool:
+    async def begin_log(self, origin: str, key: str) -> bool:
         """Begin the first log of the database. False: there is one already."""
         return await self._connection.fetchval(text("sealing.sql", "begin_log"), origin, key)
 
