@@ -122,13 +122,13 @@ def test_the_verifier_runs_where_nothing_else_of_avow_is(place: Place, tmp_path:
     ("claim", "of", "code", "said"),
     [
         ("state = approved", "", 1, "error[claim-unproved] No entry of the record makes the claim true"),
-        ("state = sold", "", 1, "error[input-invalid] The claim: Enrollment has no such state; there are: "),
-        ("seats = 3", "", 1, "error[input-invalid] The claim: Enrollment has no field seats; there are: "),
+        ("state = sold", "", 1, "error[claim-unproved] Enrollment has no such state; there are: "),
+        ("seats = 3", "", 1, "error[claim-unproved] Enrollment has no field seats; there are: "),
         (
             "state captured",
             "",
             1,
-            "error[input-invalid] The claim: not a condition, such as state = captured",
+            "error[input-invalid] The claim can't be read: it is made of conditions such as",
         ),
         ("applicant = stu & state = submitted", "", 1, "error[claim-unproved]"),
         ("state = draft", "later", 1, "error[not-sealed]"),

@@ -21,6 +21,7 @@ from avow.api.events import Door, Secrets
 from avow.api.exchange import JSON_LINE, Exchange, Response, body_limit
 from avow.api.openapi import document_bytes
 from avow.api.queries import Queries
+from avow.api.receipts import Receipts
 from avow.api.routes import METHODS, TASK_ACTS, Match, Operation, Resource, Route, Routes
 from avow.api.subscriptions import Subscribers
 from avow.api.tasks import TaskDesk
@@ -35,6 +36,7 @@ from avow.engine.work_inside import WorkInside
 from avow.errors import EnvironmentFault, Problem, ProblemError, reject
 from avow.model.system import System, asks, publishes, waits
 from avow.store.faults import fault_of
+from avow.store.log_reads import LogReads
 from avow.store.pool import Pool
 from avow.store.queue import Queue
 from avow.store.reads import Reads
@@ -132,7 +134,7 @@ class Application:
 
     def _make_handlers(self, cursor_key: bytes) -> dict[Route, Handler]:
         """What answers each route about records; what can be worked out before any request is, here."""
-        made = dict[Route, Handler]()
+        made, logs = dict[Route, Handler](), LogReads(self._pool.borrow)
         for entity in self.system.entities.values():
             queries = Queries(self.system, self._reads, cursor_key, entity)
             reads: dict[Operation, Handler] = {
@@ -140,6 +142,7 @@ class Application:
                 Operation.LIST: queries.page,
                 Operation.HISTORY: queries.history,
                 Operation.WHY: queries.why,
+                Operation.RECEIPT: Receipts(self.system, self._reads, logs, entity).receipt,
             }
             for route in self._routes:
                 if route.entity is entity and route.transitions:

@@ -80,18 +80,7 @@ def issue_receipt(
         policy = Policy((parse_key(issued.log),), {}, {}, "none")
         _write(page, _page(issued.text.encode(), policy))
     if as_json:
-        output.document(
-            {
-                "claim": issued.claim,
-                "version": issued.version,
-                "leaf": issued.index,
-                "size": issued.size,
-                "log": issued.log,
-                "sealed_at": moment(int(issued.at.timestamp())),
-                "witnesses": list(issued.witnesses),
-                "receipt": issued.text,
-            }
-        )
+        output.document(issued.document)
     elif out is None and page is None:
         output.data(issued.text.rstrip("\n"))
     output.talk(f"of version {issued.version}; witnessed by: {', '.join(issued.witnesses) or 'nobody'}")

@@ -18,7 +18,7 @@ from avow.errors import ProblemError, reject
 from avow.evidence.claim_types import typed
 from avow.evidence.note import Signer
 from avow.evidence.receipt import sign_head, write_receipt
-from avow.evidence.verifier import Head, Invalid
+from avow.evidence.verifier import Head, Invalid, moment
 from avow.evidence.verifier.claim import Condition, holds, parse_claim, written
 from avow.evidence.verifier.receipt import parse_header
 from avow.model.entity import Entity
@@ -29,6 +29,7 @@ from avow.store.reads import ENTRIES_MAX, Reads
 WAIT_S_MAX: Final = 10.0
 """How long one may wait for an entry to be sealed."""
 LOOK_S: Final = 0.05
+_FORM: Final = "it is made of conditions such as state = captured, joined by &."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,20 @@ class Issued:
     at: datetime
     witnesses: tuple[str, ...]
 
+    @property
+    def document(self) -> dict[str, Any]:
+        """As JSON: the file itself, and what it says, for who doesn't want to take it apart."""
+        return {
+            "claim": self.claim,
+            "version": self.version,
+            "leaf": self.index,
+            "size": self.size,
+            "log": self.log,
+            "sealed_at": moment(int(self.at.timestamp())),
+            "witnesses": list(self.witnesses),
+            "receipt": self.text,
+        }
+
 
 async def issue(system: System, reads: Reads, logs: LogReads, reader: Reader, asked: Asked) -> Issued | None:
     """A receipt; None for a record that may not be read.
@@ -69,10 +84,10 @@ async def issue(system: System, reads: Reads, logs: LogReads, reader: Reader, as
     `not-sealed` where that entry isn't sealed yet.
     """
     try:
-        claim = typed(parse_claim(asked.claim), asked.entity)
-    except Invalid as error:
-        told = {"parameter": "claim", "in": "query", "code": "claim", "detail": f"{error}."}
-        raise reject("input-invalid", f"The claim: {error}.", errors=[told]) from None
+        read = parse_claim(asked.claim)
+    except Invalid:
+        told = {"parameter": "claim", "in": "query", "code": "claim", "detail": _FORM}
+        raise reject("input-invalid", f"The claim can't be read: {_FORM}", errors=[told]) from None
     view, key = View(system, reads, reader), (asked.entity.name, asked.record)
     sight = await view.sight(key)
     if sight is None:
@@ -81,6 +96,10 @@ async def issue(system: System, reads: Reads, logs: LogReads, reader: Reader, as
         raise reject(
             "forbidden", "A receipt shows every field of the entry, and you may not see all of them."
         )
+    try:
+        claim = typed(read, asked.entity)
+    except Invalid as error:
+        raise reject("claim-unproved", f"{error}.") from None
     version = await _version(view, reads, reader.tenant, asked, claim)
     entry, checkpoint = await _sealed(logs, reader.tenant, asked, version)
     await _demand_seen(view, parse_header(entry.header))
