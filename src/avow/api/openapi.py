@@ -256,8 +256,8 @@ class _Writer:
         """Where one can go from an answer: to the record, and from a creation to what can be done next."""
         links: dict[str, Any] = {}
         for other in self._routes:
-            if other.entity is None:
-                continue
+            if other.entity is None or other.operation is Operation.RECEIPT:
+                continue  # a receipt is of a claim, which no answer holds
             if other.entity is entity and "{id}" in other.template:
                 wanted = other.operation is Operation.READ or (route.operation is Operation.CREATE)
                 if wanted and other is not route:

@@ -206,7 +206,7 @@ def test_inputs_are_closed_and_fields_with_a_policy_of_their_own_are_not_promise
 
 def test_a_creation_links_to_the_record_its_commands_and_what_may_refer_to_it() -> None:
     links = DOCUMENTS["parcels"]["paths"]["/depots"]["post"]["responses"]["201"]["links"]
-    assert set(links) == {"depots.read", "depots.history", "depots.why", "depots.receipt", "Parcel.bring"}
+    assert set(links) == {"depots.read", "depots.history", "depots.why", "Parcel.bring"}
     assert links["Parcel.bring"]["requestBody"] == {"depot": "$response.body#/id"}
     links = DOCUMENTS["parcels"]["paths"]["/parcels"]["post"]["responses"]["201"]["links"]
     assert {"Parcel.weigh", "Parcel.send"} <= set(links)
