@@ -8,11 +8,10 @@ from avow.api.authorization import RightToCall
 from avow.api.exchange import Exchange, Line, Response
 from avow.api.headers import preferred_wait_s
 from avow.api.ingress import read_receipt_query
-from avow.engine.receipts import WAIT_S_MAX, Asked, issue
+from avow.engine.receipts import WAIT_S_MAX, Asked, Logs, issue
 from avow.errors import reject
 from avow.model.entity import Entity
 from avow.model.system import System
-from avow.store.log_reads import LogReads
 from avow.store.reads import Reads
 
 _APPLIED: Final[Line] = (b"preference-applied", b"wait")
@@ -21,7 +20,7 @@ _APPLIED: Final[Line] = (b"preference-applied", b"wait")
 class Receipts:
     """Answers what happened to one entity's records, such that it can be shown to others."""
 
-    def __init__(self, system: System, reads: Reads, logs: LogReads, entity: Entity) -> None:
+    def __init__(self, system: System, reads: Reads, logs: Logs, entity: Entity) -> None:
         self._system, self._reads, self._logs, self._entity = system, reads, logs, entity
         self._right = RightToCall([entity.read], f"Reading {entity.plural}")
 

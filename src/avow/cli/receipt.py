@@ -130,8 +130,7 @@ def page_of(file: Path, out: Path, key: Path | None, policy: Path | None) -> int
 
 def _issued(question: Question, claim: str, version: int | None, wait_s: float, *, current: bool) -> Any:
     from avow.cli.connection import database_url
-    from avow.engine.receipts import Asked, issue
-    from avow.store.log_reads import LogReads
+    from avow.engine.receipts import Asked, Logs, issue
     from avow.store.pool import Pool
     from avow.store.reads import Reads
 
@@ -142,7 +141,7 @@ def _issued(question: Question, claim: str, version: int | None, wait_s: float, 
         pool = Pool(url, 1)
         try:
             reads = Reads(question.system, pool)
-            return await issue(question.system, reads, LogReads(pool.borrow), question.reader, wanted)
+            return await issue(question.system, reads, Logs(pool.borrow), question.reader, wanted)
         finally:
             await pool.close()
 

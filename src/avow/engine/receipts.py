@@ -23,8 +23,9 @@ from avow.evidence.verifier.claim import Condition, holds, parse_claim, written
 from avow.evidence.verifier.receipt import parse_header
 from avow.model.entity import Entity
 from avow.model.system import System
-from avow.store.log_reads import LogReads, SealedEntry, StoredCheckpoint
+from avow.store.log_reads import Borrow, LogReads, SealedEntry, StoredCheckpoint
 from avow.store.reads import ENTRIES_MAX, Reads
+from avow.store.witnesses import Cosignatures
 
 WAIT_S_MAX: Final = 10.0
 """How long one may wait for an entry to be sealed."""
@@ -76,7 +77,14 @@ class Issued:
         }
 
 
-async def issue(system: System, reads: Reads, logs: LogReads, reader: Reader, asked: Asked) -> Issued | None:
+class Logs:
+    """Where proofs come from: the logs, and what witnesses signed of them."""
+
+    def __init__(self, borrow: Borrow) -> None:
+        self.reads, self.cosignatures = LogReads(borrow), Cosignatures(borrow)
+
+
+async def issue(system: System, reads: Reads, logs: Logs, reader: Reader, asked: Asked) -> Issued | None:
     """A receipt; None for a record that may not be read.
 
     Raises ProblemError: `input-invalid` for what is no claim about such a record, `forbidden` for somebody
@@ -129,12 +137,12 @@ async def _version(view: View, reads: Reads, tenant: str, asked: Asked, claim: t
 
 
 async def _sealed(
-    logs: LogReads, tenant: str, asked: Asked, version: int
+    logs: Logs, tenant: str, asked: Asked, version: int
 ) -> tuple[SealedEntry, StoredCheckpoint]:
     """The entry with the checkpoint that its receipt rests on, when it has one, within the time to wait."""
     deadline = time.monotonic() + min(asked.wait_s, WAIT_S_MAX)
     while True:
-        entry = await logs.entry(tenant, asked.entity.name, asked.record, version)
+        entry = await logs.reads.entry(tenant, asked.entity.name, asked.record, version)
         if entry is not None and entry.epoch is not None and entry.index is not None:
             checkpoint = await _checkpoint(logs, entry.epoch, entry.index, newest=asked.current is not None)
             if checkpoint is not None:
@@ -144,18 +152,22 @@ async def _sealed(
         await asyncio.sleep(LOOK_S)
 
 
-async def _unsealed(logs: LogReads) -> ProblemError:
-    if await logs.head() is None:
+async def _unsealed(logs: Logs) -> ProblemError:
+    if await logs.reads.head() is None:
         return reject("not-sealed", "Nothing of this service was ever sealed: it has no log yet.")
     return ProblemError(reject("not-sealed").problem, {"Retry-After": "1"})
 
 
-async def _checkpoint(logs: LogReads, epoch: int, index: int, *, newest: bool) -> StoredCheckpoint | None:
-    """The earliest checkpoint over a leaf: it says most about when. With `newest` the latest."""
+async def _checkpoint(logs: Logs, epoch: int, index: int, *, newest: bool) -> StoredCheckpoint | None:
+    """The earliest checkpoint over a leaf, as it says most about when; of those with the most witnesses.
+
+    With `newest` the latest.
+    """
     if newest:
-        found = await logs.newest_checkpoint(epoch)
+        found = await logs.reads.newest_checkpoint(epoch)
         return found if found is not None and found.size > index else None
-    return await logs.checkpoint_over(epoch, index)
+    witnessed = await logs.cosignatures.checkpoint_over(epoch, index)
+    return witnessed or await logs.reads.checkpoint_over(epoch, index)
 
 
 async def _demand_seen(view: View, header: Any) -> None:
@@ -170,9 +182,11 @@ async def _demand_seen(view: View, header: Any) -> None:
             )
 
 
-async def _head(logs: LogReads, tenant: str, asked: Asked, checkpoint: StoredCheckpoint) -> str | None:
+async def _head(logs: Logs, tenant: str, asked: Asked, checkpoint: StoredCheckpoint) -> str | None:
     """What the log says is the record's newest entry at this checkpoint."""
-    newest = await logs.head_at(tenant, asked.entity.name, asked.record, checkpoint.epoch, checkpoint.size)
+    newest = await logs.reads.head_at(
+        tenant, asked.entity.name, asked.record, checkpoint.epoch, checkpoint.size
+    )
     if newest is None or asked.current is None:
         return None
     head = Head(asked.entity.name, str(asked.record), tenant, newest.version, newest.hash, checkpoint.size)
@@ -180,11 +194,16 @@ async def _head(logs: LogReads, tenant: str, asked: Asked, checkpoint: StoredChe
 
 
 async def _written(
-    logs: LogReads, claim: tuple[Condition, ...], entry: SealedEntry, checkpoint: StoredCheckpoint,
+    logs: Logs, claim: tuple[Condition, ...], entry: SealedEntry, checkpoint: StoredCheckpoint,
     head: str | None,
 ) -> Issued:  # fmt: skip
     index = entry.index or 0
-    proof = await logs.inclusion(checkpoint.epoch, index, checkpoint.size)
-    [epoch] = [each for each in await logs.epochs() if each.epoch == checkpoint.epoch]
-    text = write_receipt(written(claim), entry.header, index, proof, checkpoint.note, head)
-    return Issued(text, written(claim), entry.version, index, checkpoint.size, epoch.key, checkpoint.at, ())
+    proof = await logs.reads.inclusion(checkpoint.epoch, index, checkpoint.size)
+    [epoch] = [each for each in await logs.reads.epochs() if each.epoch == checkpoint.epoch]
+    lines = await logs.cosignatures.lines(checkpoint.epoch, checkpoint.size)
+    note = checkpoint.note + "".join(lines)
+    text = write_receipt(written(claim), entry.header, index, proof, note, head)
+    names = tuple(line.split(" ")[1] for line in lines)
+    return Issued(
+        text, written(claim), entry.version, index, checkpoint.size, epoch.key, checkpoint.at, names
+    )
