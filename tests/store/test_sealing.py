@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from avow.engine.epochs import begin_epoch
 from avow.engine.log_key import KeyFile, log_key
+from avow.engine.outside_log import known_outside
 from avow.engine.sealer import Moved, Sealer, Steps
+from avow.engine.verify import verify
+from avow.engine.verify_log import Outside
 from avow.errors import EnvironmentFault
+from avow.evidence.checkpoint import open_checkpoint
+from avow.evidence.log_check import Saved
 from avow.evidence.verifier import check_consistency, check_inclusion
 from avow.store.pool import connect
 from avow.store.sealing import Sealing
@@ -19,6 +26,7 @@ from tests.acting import acting
 from tests.editing import UNLOCK
 from tests.fix_database import Database
 from tests.store.sealed import RECORD, sealing
+from tests.store.theatre import theatre
 
 OTHER = UUID(int=RECORD.int + 1)
 
@@ -268,3 +276,51 @@ async def test_a_running_sealer_follows_the_commands_and_ends_when_it_is_told(
         await asyncio.to_thread(sealer.stop)
         assert sealer.refused is None
         await admin.close()
+
+
+async def test_a_restored_database_goes_on_under_a_new_epoch_and_key(made: Database, tmp_path: Path) -> None:
+    """The checkpoint that it lacks is the new log's first leaf, so that what was lost can't be denied."""
+    async with sealing(made, tmp_path) as log, acting(made) as people:
+        await people.do("Hall", "found", None, {"name": "a", "places": 3}, "ann")
+        await log.seal()
+        old = await log.admin.fetchrow("SELECT size, stack FROM avow.log_state")
+        await people.do("Hall", "found", None, {"name": "b", "places": 3}, "ann")
+        await log.seal()
+        await log.admin.execute(UNLOCK)
+        await log.admin.execute(
+            "DELETE FROM theatre.halls WHERE name = 'b'; DELETE FROM avow.audit WHERE entry = 2;"
+            "DELETE FROM avow.leaf WHERE entry = 2; DELETE FROM avow.checkpoint WHERE size = 2"
+        )
+        await log.admin.execute("UPDATE avow.log_state SET size = $1, stack = $2, reached = $1", *old)
+        lost, old_key = log.key.newest(), log.signer.verifier
+        with pytest.raises(EnvironmentFault):
+            await log.steps.take_over()
+        begun = await begin_epoch(log.admin, "theatre", log.key, "restored from the backup of today")
+        assert (begun.epoch, begun.size) == (2, 2)
+        await log.steps.take_over()
+        await people.do("Hall", "found", None, {"name": "c", "places": 3}, "ann")
+        await log.seal()
+        assert await log.demand_sound() == 2
+        assert log.signer.verifier.public != old_key.public
+        assert lost is not None
+        assert await log.admin.fetchval("SELECT previous FROM avow.log WHERE epoch = 2") == lost.decode()
+        outside = known_outside(log.key, [], [])
+        assert (await verify(log.admin, theatre, outside=outside)).findings == []
+        saved = Saved(open_checkpoint(lost, old_key).checkpoint, "before")
+        result = await verify(log.admin, theatre, outside=Outside([], [saved]))
+        assert [finding.code for finding in result.findings] == ["log-cut"]
+
+
+async def test_a_key_is_replaced_while_a_sealer_runs(made: Database, tmp_path: Path) -> None:
+    async with sealing(made, tmp_path) as log:
+        await log.append(1, 3)
+        await log.seal()
+        await begin_epoch(log.admin, "theatre", log.key, "the key is a year old")
+        await log.append(4)
+        with pytest.raises(Moved):
+            await log.steps.step()
+        await log.steps.take_over()
+        assert await log.seal() == 1
+        assert [epoch.size for epoch in await log.reads.epochs()] == [3, 2]
+        aside = [name for name in os.listdir(tmp_path) if name.startswith("log.key.")]
+        assert len(aside) == 1, "the old key is put aside"

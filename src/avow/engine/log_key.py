@@ -170,6 +170,13 @@ class LogKey:
         """Keep a checkpoint: whole, or the one before. Raises OSError."""
         write_private(self.checkpoint, note.encode())
 
+    def forget(self) -> None:
+        """Put the newest checkpoint aside: it is of a log that has ended."""
+        if self.checkpoint.exists():
+            self.checkpoint.rename(
+                self.checkpoint.with_name(f"{self.checkpoint.name}.{secrets.token_hex(4)}")
+            )
+
     def announce(self, signer: Signer) -> None:
         """Leave the key to check with, for anybody. Raises OSError."""
         write_private(self.public, f"{signer.verifier.text}\n".encode())

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import threading
 from datetime import datetime
 
+from avow.engine.epochs import new_origin
 from avow.engine.log_key import LogKey
 from avow.errors import EnvironmentFault
 from avow.evidence.checkpoint import open_checkpoint, sign
@@ -133,7 +133,7 @@ class Steps:
                     f"the database has no log, and {self._key.checkpoint} is of one",
                     f"Bring that database back. {_EPOCH}",
                 )
-            signer = signer or self._key.keys.make(f"{self._name}.avow/{secrets.token_hex(4)}/1")
+            signer = signer or self._key.keys.make(new_origin(self._name))
             await self._sealing.begin_log(signer.name, signer.verifier.text)
             head = await self._reads.head()
         if head is None or signer is None or head.key != signer.verifier.text:

@@ -19,6 +19,9 @@ from avow.store.log_scan import LEAVES_AT_ONCE, LeafName, LogRow, LogScan
 SUSPECTS_MAX = 20
 """How many records are named where the leaves of a checkpoint aren't those that it was signed over."""
 
+NO_CHECKPOINT = "no checkpoint"
+"""What an epoch goes on from where the one before it was never sealed."""
+
 Report = Callable[[Sequence[Finding]], None]
 
 
@@ -137,6 +140,8 @@ class _Log:
         if await self._scan.leaves(log.epoch, 0, 1) != [leaf]:
             self._doubt("log-altered", "its first leaf isn't the checkpoint that it goes on from")
         before = earlier[-1] if earlier else None
+        if log.previous == NO_CHECKPOINT and before is not None and not before.covered:
+            return
         try:
             if before is None or before.epoch != log.epoch - 1:
                 raise Invalid("the log before it is missing")

@@ -95,11 +95,12 @@ class Sealing:
             return Sealed(before, after, note)
 
     async def next_epoch(
-        self, after: int, origin: str, key: str, reason: str, previous: str, sign: Sign
+        self, after: int, origin: str, key: str, reason: str, previous: str | None, sign: Sign
     ) -> Place | None:
-        """End the newest log (epoch `after`) and begin another, whose first leaf is `previous`, a note.
+        """End the newest log (epoch `after`) and begin another, whose first leaf is the old one's last word.
 
-        Needs the owner's rights. None: another one was begun meanwhile.
+        previous: a checkpoint from outside that covers more than the database knows of. Needs the owner's
+        rights. None: another one was begun meanwhile.
         """
         async with self._connection.transaction():
             epoch = await self._connection.fetchval(

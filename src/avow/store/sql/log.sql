@@ -21,19 +21,25 @@ END
 $function$;
 
 -- End the newest log and begin another, with the last checkpoint of the old one as its first leaf. Owner only.
--- p_after: the epoch that the caller knows as the newest. Gives back the new one; null where another was begun meanwhile.
+-- p_after: the epoch that the caller knows as the newest. p_previous: a checkpoint from outside that covers more than any
+-- here; null: the newest one here. Gives back the new epoch; null where another was begun meanwhile.
 CREATE OR REPLACE FUNCTION avow.next_log(p_after integer, p_origin text, p_key text, p_reason text, p_previous text)
     RETURNS integer
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $function$
-DECLARE leaf bytea := sha256('\x00'::bytea || convert_to(p_previous, 'UTF8'));
+DECLARE
+    last text;
+    leaf bytea;
 BEGIN
     PERFORM set_config('avow.scope', 'all', true);
     PERFORM FROM avow.log_state s WHERE s.epoch = p_after FOR UPDATE;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    INSERT INTO avow.log (epoch, origin, key, reason, previous) VALUES (p_after + 1, p_origin, p_key, p_reason, p_previous);
+    last := coalesce(p_previous, (
+        SELECT c.note FROM avow.checkpoint c WHERE c.epoch = p_after ORDER BY c.size DESC LIMIT 1), 'no checkpoint');
+    leaf := sha256('\x00'::bytea || convert_to(last, 'UTF8'));
+    INSERT INTO avow.log (epoch, origin, key, reason, previous) VALUES (p_after + 1, p_origin, p_key, p_reason, last);
     INSERT INTO avow.leaf (epoch, index, hash) VALUES (p_after + 1, 0, leaf);
     UPDATE avow.log_state SET epoch = p_after + 1, size = 1, stack = ARRAY[leaf];
     RETURN p_after + 1;
