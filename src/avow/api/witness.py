@@ -128,4 +128,4 @@ async def _body(receive: Receive) -> bytes | None:
                 more = message.get("more_body", False)
     except TimeoutError:
         return None
-    return None if more else body
+    return None if more or len(body) > BODY_BYTES_MAX else body

@@ -27,7 +27,7 @@ from avow.evidence.verifier import Invalid, VerifierKey, is_key_name, parse_keys
     help="The witness's own key; made where there is none.",
 )  # fmt: skip
 @click.option(
-    "--state", default="witness.json", show_default=True, type=click.Path(path_type=Path),
+    "--state", default="witness.state", show_default=True, type=click.Path(path_type=Path),
     help="Where it remembers what it has signed. Never give it an older copy.",
 )  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")

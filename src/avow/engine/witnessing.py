@@ -111,7 +111,7 @@ class Questions:
         return await self._cosignatures.lead()
 
     async def ask(self, witness: Witness) -> bool:
-        """Have a witness sign the newest checkpoint; True where it has, now or before. Says why not, if not."""
+        """Have a witness sign the newest checkpoint; True where it has. Why it hasn't is logged."""
         head = await self._reads.head()
         checkpoint = None if head is None else await self._reads.newest_checkpoint(head.epoch)
         if checkpoint is None:
