@@ -92,9 +92,11 @@ def test_claims_mean_in_the_page_what_they_mean_to_the_verifier(browser: Browser
     """Through the page's own functions, on the header of one receipt."""
     assert verdict_of(browser, page_of(receipt(), ALONE), tmp_path) == "VALID"
     browser.evaluate(
-        "globalThis.told = claim => { try { return readClaim(claim).every(c => holds(c, valueOf(c.path, "
-        "JSON.parse(JSON.parse(decoded(base64(RECEIPT.split('\\n')[1].slice(6)))).header)))); }"
-        "catch (error) { return error instanceof Invalid ? 'neither' : String(error); } }; null"
+        "const extra = JSON.parse(decoded(base64(RECEIPT.split('\\n')[1].slice(6))));"
+        "const header = JSON.parse(extra.header);"
+        "const told = claim => {"
+        " try { return readClaim(claim).map(c => holds(c, valueOf(c.path, header))).every(Boolean); }"
+        " catch (error) { return error instanceof Invalid ? 'neither' : String(error); } }; null"
     )
     for claims, expected in [(TRUE, True), (FALSE, False), (NEITHER, "neither")]:
         for claim in claims:

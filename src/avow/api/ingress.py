@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from avow.canonical import INTEGER_MAX
 from avow.errors import ProblemError, reject
 from avow.model import types as kinds
 from avow.model.entity import Entity, Field, Transition
@@ -77,6 +78,14 @@ class WhyQuery:
     field: str | None
     at: datetime | None
     as_of: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptQuery:
+    """Which receipt is asked for: of what claim, by which version (None: the newest that makes it true)."""
+
+    claim: str
+    version: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +219,20 @@ def _read_instant(values: Mapping[str, str], name: str, flaws: list[Flaw]) -> da
     except Misfit as misfit:
         flaws.extend(misfit.flaws)
     return None
+
+
+def read_receipt_query(raw: bytes) -> ReceiptQuery:
+    """Read the query of `receipt`: the claim, and perhaps a version."""
+    values, flaws = _read_query(raw, ("claim", "version"))
+    claim, text, version = values.get("claim"), values.get("version"), None
+    if claim is None:
+        flaws.append(Flaw("claim", "missing", "is required"))
+    if text is not None and _COUNT.fullmatch(text) and len(text) < 17 and int(text) <= INTEGER_MAX:
+        version = int(text)
+    elif text is not None:
+        flaws.append(Flaw("version", "not-a-count", "must be a number from 1 to 2^53 - 1"))
+    _demand_flawless(flaws)
+    return ReceiptQuery(claim or "", version)
 
 
 def demand_no_query(raw: bytes) -> None:

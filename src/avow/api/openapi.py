@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from avow.api import openapi_events, openapi_subscriptions
+from avow.api import openapi_events, openapi_receipts, openapi_subscriptions
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
 from avow.api.json_schema import Schema, closed_object, described, nullable, schema_of
@@ -99,6 +99,7 @@ class _Writer:
             Operation.READ: self._read,
             Operation.HISTORY: self._history,
             Operation.WHY: self._why,
+            Operation.RECEIPT: self._receipt,
             Operation.CREATE: self._command,
             Operation.COMMAND: self._command,
         }
@@ -114,7 +115,7 @@ class _Writer:
             if route.entity is not None and route.transitions:
                 schemas[_input_name(route)] = _input(route.entity, route.transition)
         schemas |= {"avow.entry": _ENTRY, "avow.history": _page_of(_ref("schemas", "avow.entry"))}
-        schemas |= {"avow.provenance": _PROVENANCE}
+        schemas |= {"avow.provenance": _PROVENANCE, openapi_receipts.NAME: openapi_receipts.SCHEMA}
         if asks(self._system):
             schemas |= task_schemas()
             schemas |= {"avow.inbox": _page_of(_ref("schemas", "avow.task"))}
@@ -194,6 +195,10 @@ class _Writer:
             "responses": {"200": ok, **self._answers.refusals(codes)},
         }
 
+    def _receipt(self, route: Route, entity: Entity) -> dict[str, Any]:
+        security, denials = _security([entity.read]), _denials(entity.read)
+        return openapi_receipts.operation(entity, self._answers, _ref("parameters", "id"), security, denials)
+
     def _command(self, route: Route, entity: Entity) -> dict[str, Any]:
         creation = route.operation is Operation.CREATE
         public = [t for t in route.transitions if is_public(t)]
@@ -252,8 +257,8 @@ class _Writer:
         """Where one can go from an answer: to the record, and from a creation to what can be done next."""
         links: dict[str, Any] = {}
         for other in self._routes:
-            if other.entity is None:
-                continue
+            if other.entity is None or other.operation is Operation.RECEIPT:
+                continue  # a receipt is of a claim, which no answer holds
             if other.entity is entity and "{id}" in other.template:
                 wanted = other.operation is Operation.READ or (route.operation is Operation.CREATE)
                 if wanted and other is not route:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from avow.api.app import Application
-from avow.cli.settings import key_of_log, read_settings, sender_secrets
+from avow.cli.settings import key_of_log, read_settings, sender_secrets, witnesses_of
 from avow.engine.sealer import sealer_of
+from avow.engine.witnessing import witnessing_of
 from avow.model.system import System
 
 
@@ -25,4 +26,5 @@ def application(
         senders=sender_secrets(system, environment, development=development), works=works,
         private_subscribers=settings.private_subscribers,
         sealer=sealer_of(system, settings.database_url, key) if works else None,
+        witnessing=witnessing_of(settings.database_url, witnesses_of(environment)) if works else None,
     )  # fmt: skip

@@ -34,6 +34,8 @@ VERBS: Final[Mapping[str, str]] = {
     "inbox": "Show what people are asked to do, and do it.",
     "verify": "Recompute the audit log and compare it with the tables.",
     "log": "Show the log that entries are sealed in, take a checkpoint, begin a new epoch.",
+    "receipt": "Issue receipts that anybody can check, and check them.",
+    "witness": "Stand for the checkpoints of somebody else's log.",
     "effects": "Look at calls to the outside and times to come, and settle them by hand.",
     "keys": "Make, list and revoke API keys.",
     "doctor": "Say what is wrong with the surroundings.",

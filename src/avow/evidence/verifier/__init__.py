@@ -23,9 +23,17 @@ from avow.evidence.verifier.note import (
     parse_key,
     parse_note,
 )
-from avow.evidence.verifier.policy import Policy, believing, parse_keys, parse_policy
-from avow.evidence.verifier.receipt import Head, Receipt, Verdict, moment, parse_receipt, verify
-from avow.evidence.verifier.text import Invalid, parse_base64, parse_number
+from avow.evidence.verifier.policy import Policy, believing, parse_keys, parse_policy, policy_of
+from avow.evidence.verifier.receipt import (
+    RECEIPT_BYTES_MAX,
+    Head,
+    Receipt,
+    Verdict,
+    moment,
+    parse_receipt,
+    verify,
+)
+from avow.evidence.verifier.text import Invalid, parse_base64, parse_hash, parse_number
 from avow.evidence.verifier.tree import (
     PROOF_HASHES_MAX,
     check_consistency,
@@ -35,9 +43,9 @@ from avow.evidence.verifier.tree import (
 )
 
 __all__ = [
-    "COSIGNATURE", "ED25519", "PROOF_HASHES_MAX", "Checkpoint", "Head", "Invalid", "Note", "Opened", "Policy",
-    "Receipt", "Signed", "Verdict", "VerifierKey", "believing", "check_consistency", "check_inclusion",
-    "check_note", "cosigned_text", "is_key_name", "leaf_hash", "moment", "node_hash", "open_checkpoint",
-    "parse_base64", "parse_checkpoint", "parse_key", "parse_keys", "parse_note", "parse_number",
-    "parse_policy", "parse_receipt", "verify",
+    "COSIGNATURE", "ED25519", "PROOF_HASHES_MAX", "RECEIPT_BYTES_MAX", "Checkpoint", "Head", "Invalid",
+    "Note", "Opened", "Policy", "Receipt", "Signed", "Verdict", "VerifierKey", "believing",
+    "check_consistency", "check_inclusion", "check_note", "cosigned_text", "is_key_name", "leaf_hash",
+    "moment", "node_hash", "open_checkpoint", "parse_base64", "parse_checkpoint", "parse_hash", "parse_key",
+    "parse_keys", "parse_note", "parse_number", "parse_policy", "parse_receipt", "policy_of", "verify",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from avow.evidence.verifier.policy import Policy, believing, parse_keys, parse_policy
+from avow.evidence.verifier.policy import policy_of
 from avow.evidence.verifier.receipt import RECEIPT_BYTES_MAX, verify
 from avow.evidence.verifier.text import Invalid
 
@@ -23,7 +23,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--policy", help="the logs and witnesses that you believe (c2sp.org/tlog-policy)")
     given = parser.parse_args(arguments)
     try:
-        policy = _policy(given.key, given.policy)
+        key, told = (None if file is None else _read(file).decode() for file in (given.key, given.policy))
+        policy = policy_of(key, told)
         data = _read(given.receipt)
     except (OSError, UnicodeDecodeError, Invalid) as error:
         parser.error(str(error))
@@ -33,14 +34,6 @@ def main(arguments: list[str]) -> int:
         sys.stdout.write(f"INVALID: {error}\n")
         return 1
     return 0
-
-
-def _policy(key: str | None, policy: str | None) -> Policy:
-    logs = () if key is None else parse_keys(_read(key).decode())
-    told = believing(()) if policy is None else parse_policy(_read(policy).decode())
-    if not (logs or told.logs):
-        raise Invalid("whom do you believe? give --key, or a --policy with a log")
-    return told._replace(logs=(*told.logs, *(key for key in logs if key not in told.logs)))
 
 
 def _read(place: str) -> bytes:

@@ -66,6 +66,15 @@ def parse_policy(text: str) -> Policy:
     return reader.policy()
 
 
+def policy_of(key: str | None, policy: str | None) -> Policy:
+    """Whom somebody believes who gives the text of a key, of a policy, or of both. Raises Invalid."""
+    logs = () if key is None else parse_keys(key)
+    told = believing(()) if policy is None else parse_policy(policy)
+    if not (logs or told.logs):
+        raise Invalid("whom do you believe? give --key, or a --policy with a log")
+    return told._replace(logs=(*told.logs, *(key for key in logs if key not in told.logs)))
+
+
 class _Reader:
     """What has been read of a policy."""
 

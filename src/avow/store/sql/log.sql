@@ -177,6 +177,15 @@ BEGIN
 END
 $function$;
 
+-- Keep what a witness signed a checkpoint with; the first that it signed stays. Who calls it has checked the signature.
+CREATE OR REPLACE FUNCTION avow.keep_cosignature(p_epoch integer, p_size bigint, p_key text, p_line text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $function$
+    INSERT INTO avow.cosignature (epoch, size, key, line) VALUES (p_epoch, p_size, p_key, p_line) ON CONFLICT DO NOTHING
+$function$;
+
+REVOKE ALL ON FUNCTION avow.keep_cosignature(integer, bigint, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION avow.keep_cosignature(integer, bigint, text, text) TO @{application};
 REVOKE ALL ON FUNCTION avow.begin_log(text, text), avow.next_log(integer, text, text, text, text), avow.seal_due(),
     avow.seal_leaves(integer), avow.unsealed(), avow.leaf_hashes(integer, bigint, bigint),
     avow.seal_root(integer, bigint, bytea[], smallint[], bigint[], bytea[], bytea, text, timestamptz) FROM PUBLIC;

@@ -307,6 +307,18 @@ CREATE TABLE avow.checkpoint (
 );
 CREATE INDEX checkpoint_at ON avow.checkpoint (at);
 
+-- What witnesses signed beside the log: a line of a note each. key: the witness's verifier key.
+CREATE TABLE avow.cosignature (
+    epoch integer NOT NULL,
+    size  bigint NOT NULL,
+    key   text NOT NULL,
+    line  text NOT NULL,
+    at    timestamptz NOT NULL DEFAULT avow.now(),
+    PRIMARY KEY (epoch, size, key),
+    FOREIGN KEY (epoch, size) REFERENCES avow.checkpoint
+);
+CREATE INDEX cosigned ON avow.cosignature (epoch, key, size);
+
 -- API keys: only a keyed hash of each secret. Two secrets may be live while one replaces the other.
 CREATE TABLE avow.api_key (
     id          text PRIMARY KEY,
@@ -344,7 +356,7 @@ CREATE FUNCTION avow.refuse_change() RETURNS trigger
 DO $$
 DECLARE relation text;
 BEGIN
-    FOREACH relation IN ARRAY ARRAY['audit', 'log', 'leaf', 'node', 'checkpoint'] LOOP
+    FOREACH relation IN ARRAY ARRAY['audit', 'log', 'leaf', 'node', 'checkpoint', 'cosignature'] LOOP
         EXECUTE format(
             'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON avow.%I FOR EACH ROW EXECUTE FUNCTION avow.refuse_change()',
             relation);
@@ -369,7 +381,7 @@ CREATE POLICY owner_tries ON avow.attempt FOR INSERT TO @{owner} WITH CHECK (cur
 CREATE POLICY owner_moves ON avow.task FOR UPDATE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_notes ON avow.task_act FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 
-GRANT SELECT ON avow.log, avow.log_state, avow.leaf, avow.node, avow.checkpoint TO @{application}, @{reader};
+GRANT SELECT ON avow.log, avow.log_state, avow.leaf, avow.node, avow.checkpoint, avow.cosignature TO @{application}, @{reader};
 GRANT SELECT ON avow.task, avow.task_act TO @{application}, @{reader};
 GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription TO @{application};
 GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription TO @{reader};
