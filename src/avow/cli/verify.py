@@ -70,7 +70,7 @@ def command(
     with database_url(system) as url:
         # Read before the snapshot is taken, which then can't be older.
         outside = known_outside(
-            log_key(os.environ.get("AVOW_LOG_KEY"), home_folder(os.environ)), checkpoints, keys
+            log_key(os.environ.get("AVOW_LOG_KEY"), home_folder(os.environ), system.name), checkpoints, keys
         )
         result = asyncio.run(_verify(url, system, tenant, limit_s, outside))
     if as_json:
