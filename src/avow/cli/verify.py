@@ -121,11 +121,6 @@ class _Rate(output.Progress):
     def __init__(self) -> None:
         super().__init__(sys.stderr, "entries", 0)
 
-    def reach(self, done: int, total: int) -> None:
-        """So many entries of so many are checked."""
-        self._total = total
-        self.advance(done - self._done)
-
     def _line(self, now: float) -> str:
         rate = self._done / max(now - self._started, 1e-9)
         return f"{super()._line(now)}, {rate:,.0f}/s"
