@@ -73,7 +73,7 @@ async def sealed_world(made: Database, folder: Path) -> AsyncGenerator[World]:
         await connect(made.admin_url),
         await connect(made.application_url),
     )
-    engine, key = Engine(app, pool, lambda problem, _: problem.code.encode()), log_key(None, folder)
+    engine, key = Engine(app, pool, lambda problem, _: problem.code.encode()), log_key(None, folder, app.name)
     steps, saved = Steps(app.name, served, key), list[Saved]()
     try:
         await steps.lead()

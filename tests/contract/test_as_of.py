@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 
+from tests.acceptance.polling import until
 from tests.contract.fix_server import Tenancy, code_of
-from tests.store.sealed import sealing
+
+SEALED = """
+SELECT c.at FROM avow.leaf l JOIN avow.checkpoint c ON c.epoch = l.epoch AND c.size > l.index
+WHERE l.id::text = $1 ORDER BY c.size LIMIT 1
+"""
 
 
-def seal(venue: Tenancy, folder: Path) -> str:
-    """Seal what is there; gives back the time of the checkpoint."""
+def sealed(venue: Tenancy, record: str) -> str:
+    """Wait until the server has sealed the first entry of a record; gives back the time of the checkpoint."""
 
-    async def run() -> datetime:
-        async with sealing(venue.server.database, folder) as log:
-            await log.seal()
-            head = await log.reads.head()
-            assert head is not None
-            checkpoint = await log.reads.newest_checkpoint(head.epoch)
-            assert checkpoint is not None
-            return checkpoint.at
+    with venue.server.database.session() as session:
 
-    return asyncio.run(run()).astimezone(UTC).isoformat().replace("+00:00", "Z")
+        async def at() -> datetime | None:
+            return await session.connection.fetchval(SEALED, record)
+
+        found = venue.server.database.portal.call(until, at, "the record is sealed")
+    return found.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def test_what_is_asked_as_of_a_time_is_what_could_be_known_then(venue: Tenancy, tmp_path: Path) -> None:
+def test_what_is_asked_as_of_a_time_is_what_could_be_known_then(venue: Tenancy) -> None:
     clerk = venue.actor("ann", "clerk")
     room = clerk.create("/rooms", {"name": "small", "places": 3})
-    at = seal(venue, tmp_path)
+    at = sealed(venue, room.id)
     later = clerk.create("/rooms", {"name": "late", "places": 3})
-    seal(venue, tmp_path)
+    sealed(venue, later.id)
     then = clerk.get(f"/rooms/{room.id}?as_of={at}").json()
     now = clerk.get(f"/rooms/{room.id}").json()
     assert then == now

@@ -90,7 +90,7 @@ MakeLog: TypeAlias = Callable[..., AbstractAsyncContextManager[Log]]
 async def sealing(made: Database, folder: Path, *, take_over: bool = True) -> AsyncIterator[Log]:
     """A log of a database whose key is in a folder."""
     admin, served = await connect(made.admin_url), await connect(made.application_url)
-    key = log_key(None, folder)
+    key = log_key(str(folder / "log.key"), folder, made.system.name)
     steps = Steps(made.system.name, served, key)
     try:
         assert await steps.lead()

@@ -220,7 +220,7 @@ async def test_another_key_seals_nothing(made: Database, tmp_path: Path) -> None
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
         with pytest.raises(EnvironmentFault) as caught:
-            await Steps("theatre", log.admin, log_key(None, elsewhere)).take_over()
+            await Steps("theatre", log.admin, log_key(None, elsewhere, "theatre")).take_over()
         assert caught.value.code == "log-foreign"
 
 
@@ -263,7 +263,7 @@ async def test_a_running_sealer_follows_the_commands_and_ends_when_it_is_told(
     made: Database, tmp_path: Path
 ) -> None:
     async with acting(made) as people:
-        sealer = Sealer("theatre", made.application_url, log_key(None, tmp_path), interval_s=0.01)
+        sealer = Sealer("theatre", made.application_url, log_key(None, tmp_path, "theatre"), interval_s=0.01)
         sealer.start()
         admin = await connect(made.admin_url)
         for name in "ab":

@@ -19,7 +19,7 @@ def application(
     Raises UsageError for a setting that is missing or wrong.
     """
     settings = read_settings(environment, development=development)
-    key = key_of_log(environment, development=development) if works else None
+    key = key_of_log(system, environment, development=development) if works else None
     return Application(
         system, settings.database_url, settings.secret, settings.trust,
         destinations=settings.destinations,

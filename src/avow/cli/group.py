@@ -33,6 +33,7 @@ VERBS: Final[Mapping[str, str]] = {
     "history": "Show what happened to a record.",
     "inbox": "Show what people are asked to do, and do it.",
     "verify": "Recompute the audit log and compare it with the tables.",
+    "export": "Write the log as files, and check such files.",
     "log": "Show the log that entries are sealed in, take a checkpoint, begin a new epoch.",
     "receipt": "Issue receipts that anybody can check, and check them.",
     "witness": "Stand for the checkpoints of somebody else's log.",

@@ -86,7 +86,7 @@ def epoch(reason: str, target: str, as_json: bool) -> int:
     receipts stay valid.
     """
     system = load_target(target)
-    key = log_key(os.environ.get("AVOW_LOG_KEY"), home_folder(os.environ))
+    key = log_key(os.environ.get("AVOW_LOG_KEY"), home_folder(os.environ), system.name)
     begun = _work(system, lambda connection: begin_epoch(connection, system.name, key, reason))
     if as_json:
         output.document(

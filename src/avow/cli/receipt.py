@@ -26,6 +26,7 @@ from avow.evidence.verifier import (
     policy_of,
     verify,
 )
+from avow.model.system import System
 
 _key: Final = click.option(
     "--key", metavar="FILE", type=click.Path(path_type=Path),
@@ -134,7 +135,7 @@ def _issued(question: Question, claim: str, version: int | None, wait_s: float, 
     from avow.store.pool import Pool
     from avow.store.reads import Reads
 
-    signer = _signer() if current else None
+    signer = _signer(question.system) if current else None
     wanted = Asked(question.entity, question.record, claim, version, wait_s, signer)
 
     async def run(url: str) -> Any:
@@ -154,11 +155,11 @@ def _issued(question: Question, claim: str, version: int | None, wait_s: float, 
     return found
 
 
-def _signer() -> Any:
+def _signer(system: System) -> Any:
     """Who signs for the log, for what only the log can say."""
     from avow.cli.settings import key_of_log
 
-    key = key_of_log(os.environ, development="AVOW_DATABASE_URL" not in os.environ)
+    key = key_of_log(system, os.environ, development="AVOW_DATABASE_URL" not in os.environ)
     signer = None if key is None else key.keys.signer()
     if signer is None:
         raise UsageError("--current needs the key of the log", "Set AVOW_LOG_KEY, as for the server.")

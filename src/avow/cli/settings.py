@@ -46,11 +46,11 @@ def home_folder(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("AVOW_HOME") or Path.cwd() / ".avow").absolute()
 
 
-def key_of_log(environment: Mapping[str, str], *, development: bool = False) -> LogKey | None:
+def key_of_log(system: System, environment: Mapping[str, str], *, development: bool = False) -> LogKey | None:
     """The key that the audit log is sealed with. None: none is set, and only development makes one by
     itself."""
     setting = environment.get("AVOW_LOG_KEY")
-    return log_key(setting, home_folder(environment)) if setting or development else None
+    return log_key(setting, home_folder(environment), system.name) if setting or development else None
 
 
 def witnesses_of(environment: Mapping[str, str]) -> tuple[Witness, ...]:

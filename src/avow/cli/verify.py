@@ -70,7 +70,7 @@ def command(
     with database_url(system) as url:
         # Read before the snapshot is taken, which then can't be older.
         outside = known_outside(
-            log_key(os.environ.get("AVOW_LOG_KEY"), home_folder(os.environ)), checkpoints, keys
+            log_key(os.environ.get("AVOW_LOG_KEY"), home_folder(os.environ), system.name), checkpoints, keys
         )
         result = asyncio.run(_verify(url, system, tenant, limit_s, outside))
     if as_json:
@@ -120,11 +120,6 @@ class _Rate(output.Progress):
 
     def __init__(self) -> None:
         super().__init__(sys.stderr, "entries", 0)
-
-    def reach(self, done: int, total: int) -> None:
-        """So many entries of so many are checked."""
-        self._total = total
-        self.advance(done - self._done)
 
     def _line(self, now: float) -> str:
         rate = self._done / max(now - self._started, 1e-9)

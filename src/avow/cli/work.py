@@ -55,7 +55,7 @@ async def _work(system: System, settings: Settings, announce: Callable[[], None]
         system, Engine(system, pool, problem_body), settings.database_url, settings.destinations,
         telling_of(settings.secret, private=settings.private_subscribers),
     )  # fmt: skip
-    sealer = sealer_of(system, settings.database_url, key_of_log(os.environ))
+    sealer = sealer_of(system, settings.database_url, key_of_log(system, os.environ))
     witnessing = witnessing_of(settings.database_url, witnesses_of(os.environ))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

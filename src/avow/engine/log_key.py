@@ -183,9 +183,14 @@ class LogKey:
         self.public.chmod(0o644)
 
 
-def log_key(setting: str | None, home: Path) -> LogKey:
-    """The log's key by its setting: a file, `exec:PROGRAM`, or nothing: `log.key` in the home folder."""
+def log_key(setting: str | None, home: Path, name: str) -> LogKey:
+    """An application's key by the setting: a file, `exec:PROGRAM`, or nothing: `NAME.log.key` in the home
+    folder."""
     if setting and setting.startswith(PROGRAM):
-        return LogKey(KeyProgram(setting.removeprefix(PROGRAM)), home / "log.checkpoint", home / "log.pub")
-    path = Path(setting) if setting else home / "log.key"
+        return LogKey(
+            KeyProgram(setting.removeprefix(PROGRAM)),
+            home / f"{name}.log.checkpoint",
+            home / f"{name}.log.pub",
+        )
+    path = Path(setting) if setting else home / f"{name}.log.key"
     return LogKey(KeyFile(path), path.with_suffix(".checkpoint"), path.with_suffix(".pub"))

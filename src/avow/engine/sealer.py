@@ -43,7 +43,7 @@ class Moved(Exception):
 
 
 class Sealer:
-    """Seals from `start` to `stop`, in a thread of its own. `refused`: why it gave up signing for good."""
+    """Seals from `start` to `stop`, in a thread of its own. `refused`: why it signs nothing now."""
 
     def __init__(self, name: str, url: str, key: LogKey, interval_s: float = INTERVAL_S) -> None:
         self._name, self._url, self._key, self._interval_s = name, url, key, interval_s
@@ -71,13 +71,18 @@ class Sealer:
                 continue
             except EnvironmentFault as fault:
                 if fault.code.startswith("log-"):
-                    self.refused = fault
-                    _log.error("nothing is sealed any more: %s: %s", fault, fault.mend)
-                    return
-                _log.warning("entries wait to be sealed: %s", fault.code)
+                    self._refuse(fault)
+                else:
+                    _log.warning("entries wait to be sealed: %s", fault.code)
             except (TimeoutError, OSError, driver.DatabaseError, *driver.Lost) as error:
                 _log.warning("entries wait to be sealed: %s", type(error).__name__)
             await self._rest(STANDBY_S)
+
+    def _refuse(self, fault: EnvironmentFault) -> None:
+        """Sign nothing; say so once, and look again: somebody may mend it while this process runs."""
+        if self.refused is None or str(self.refused) != str(fault):
+            _log.error("nothing is sealed any more: %s: %s", fault, fault.mend)
+        self.refused = fault
 
     async def _serve(self) -> None:
         connection = await connect(self._url, {"application_name": "avow sealer"}, STEP_S_MAX)
@@ -87,6 +92,7 @@ class Sealer:
                 if await self._rest(STANDBY_S):
                     return
             await steps.take_over()
+            self.refused = None
             while not self._ended.is_set():
                 sealed = await steps.step()
                 if sealed is None or sealed.leaves < LEAVES_MAX:

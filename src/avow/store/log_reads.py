@@ -125,6 +125,16 @@ class LogReads:
         row = await self._row("head_at", tenant, kind, record, epoch, size)
         return None if row is None else SealedEntry(*row)
 
+    async def see_all(self) -> None:
+        """See the entries of all tenants from here on, where the login may: on the one connection."""
+        await self._row("see_all")
+
+    async def leaves(self, epoch: int, first: int, end: int) -> list[tuple[bytes, bytes | None]]:
+        """Leaves with what they are the hashes of; None where that is gone, or may not be seen."""
+        async with self._borrow() as connection:
+            rows = await connection.fetch(text("sealing.sql", "export_leaves"), epoch, first, end)
+        return [(row[0], row[1]) for row in rows]
+
     async def inclusion(self, epoch: int, index: int, size: int) -> list[bytes]:
         """The proof that a leaf is in the log of this size. Raises ValueError where it isn't."""
         return await self._prove(epoch, inclusion_ranges(index, size))

@@ -75,3 +75,13 @@ SELECT l.epoch, l.origin, l.key, l.reason, l.previous, l.begun_at, c.size, c.at
 FROM avow.log l
 LEFT JOIN LATERAL (SELECT * FROM avow.checkpoint k WHERE k.epoch = l.epoch ORDER BY k.size DESC LIMIT 1) c ON true
 ORDER BY l.epoch
+
+-- name: see_all
+-- See the entries of all tenants on this connection, as the owner or a superuser may.
+SELECT set_config('avow.scope', 'all', false)
+
+-- name: export_leaves
+-- Leaves with what they are the hashes of: the header of an entry, or the checkpoint that a log goes on from.
+SELECT l.hash, coalesce(a.header, CASE WHEN l.entry IS NULL THEN convert_to(g.previous, 'UTF8') END) AS data
+FROM avow.leaf l JOIN avow.log g ON g.epoch = l.epoch LEFT JOIN avow.audit a ON a.entry = l.entry
+WHERE l.epoch = $1 AND l.index >= $2 AND l.index < $3 ORDER BY l.index
