@@ -25,6 +25,7 @@ from examples.demo.checkout.money import euros
 from examples.demo.declared import ROOT, Declared
 from examples.demo.home import own_home
 from examples.demo.pair import APPLICATIONS, Pair, start, target_of
+from examples.demo.receipt import leave
 from examples.demo.table import foot, head, quote, row, say, total
 
 INTERRUPTED = 130
@@ -169,6 +170,8 @@ def _ask(pairs: Mapping[str, Pair]) -> list[str]:
         quote(said.stdout + said.stderr * (said.returncode != 0))
         if said.returncode != 0:
             failed.append(f"avow {arguments[0]} of {name}")
+    if "enrollment" in pairs:
+        failed += leave(pairs["enrollment"].declared)
     return failed
 
 

@@ -49,7 +49,14 @@ class Declared:
         os.environ.pop("AVOW_DATABASE_URL", None)
         system = load_target(str(target))
         surroundings = set_up(system, home, say)
-        return cls(target, system, surroundings, listen("127.0.0.1", port))
+        made = cls(target, system, surroundings, listen("127.0.0.1", port))
+        made.settings["AVOW_LOG_KEY"] = str(home / f"{system.name}.log.key")
+        return made
+
+    @property
+    def log_key(self) -> Path:
+        """Where the key of its log lies."""
+        return Path(self.settings["AVOW_LOG_KEY"])
 
     @property
     def url(self) -> str:

@@ -19,6 +19,7 @@ from examples.demo.checkout.attacks import PRICE
 from examples.demo.checkout.money import euros
 from examples.demo.pair import APPLICATIONS
 from examples.demo.table import COLUMN_WIDTHS, WIDTH_MAX
+from tests.acceptance.command_line import avow
 
 ROOT = Path(__file__).parents[2]
 RUN_TIMEOUT_S = 180
@@ -113,6 +114,10 @@ def test_the_declared_one_holds_everything_and_the_table_says_what_each_did() ->
     assert "taken = 1" in shown.text
     assert "Not shown:" in shown.text
     assert [line for line in shown.text.splitlines() if len(line) > WIDTH_MAX] == []
+    left = ROOT / ".avow" / "out"
+    checked = avow("receipt", "verify", str(left / "receipt.tlog-proof"), "--key", str(left / "log.pub"))
+    assert checked.stdout.startswith("VALID\nstate = "), checked.stdout + checked.stderr
+    assert "--key .avow/out/log.pub" in shown.text
 
 
 WEAKER = {

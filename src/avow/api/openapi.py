@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from avow.api import openapi_events, openapi_subscriptions
+from avow.api import openapi_events, openapi_receipts, openapi_subscriptions
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
 from avow.api.json_schema import Schema, closed_object, described, nullable, schema_of
@@ -99,6 +99,7 @@ class _Writer:
             Operation.READ: self._read,
             Operation.HISTORY: self._history,
             Operation.WHY: self._why,
+            Operation.RECEIPT: self._receipt,
             Operation.CREATE: self._command,
             Operation.COMMAND: self._command,
         }
@@ -114,7 +115,7 @@ class _Writer:
             if route.entity is not None and route.transitions:
                 schemas[_input_name(route)] = _input(route.entity, route.transition)
         schemas |= {"avow.entry": _ENTRY, "avow.history": _page_of(_ref("schemas", "avow.entry"))}
-        schemas |= {"avow.provenance": _PROVENANCE}
+        schemas |= {"avow.provenance": _PROVENANCE, openapi_receipts.NAME: openapi_receipts.SCHEMA}
         if asks(self._system):
             schemas |= task_schemas()
             schemas |= {"avow.inbox": _page_of(_ref("schemas", "avow.task"))}
@@ -137,6 +138,7 @@ class _Writer:
             _ref("parameters", "limit"),
             _ref("parameters", "cursor"),
             _state_filter(entity),
+            _ref("parameters", "as_of"),
             *filters,
         ]
         ok = self._answers.json(
@@ -160,7 +162,7 @@ class _Writer:
             "summary": f"Read one {entity.name}",
             "description": _readers(entity),
             "security": _security([entity.read]),
-            "parameters": [_ref("parameters", "id"), _ref("parameters", "IfNoneMatch")],
+            "parameters": [_ref("parameters", name) for name in ("id", "as_of", "IfNoneMatch")],
             "responses": {"200": ok, "304": self._answers.unchanged(), **self._answers.refusals(codes)},
         }
 
@@ -172,14 +174,14 @@ class _Writer:
             "summary": f"Read what happened to one {entity.name}",
             "description": f"{_readers(entity)} Values of fields that you may not see are left out.",
             "security": _security([entity.read]),
-            "parameters": [_ref("parameters", name) for name in ("id", "limit", "cursor")],
+            "parameters": [_ref("parameters", name) for name in ("id", "limit", "cursor", "as_of")],
             "responses": {"200": ok, **self._answers.refusals(codes)},
         }
 
     def _why(self, route: Route, entity: Entity) -> dict[str, Any]:
         names = {"type": "string", "enum": list(entity.fields)}
         field = [_query("field", names, "One field; without it, all of them.")] if entity.fields else []
-        parameters = [_ref("parameters", "id"), *field, _ref("parameters", "at")]
+        parameters = [_ref("parameters", "id"), *field, _ref("parameters", "at"), _ref("parameters", "as_of")]
         ok = self._answers.json(
             "From each value to the command that set it, and why it could.", "avow.provenance"
         )
@@ -192,6 +194,10 @@ class _Writer:
             "parameters": parameters,
             "responses": {"200": ok, **self._answers.refusals(codes)},
         }
+
+    def _receipt(self, route: Route, entity: Entity) -> dict[str, Any]:
+        security, denials = _security([entity.read]), _denials(entity.read)
+        return openapi_receipts.operation(entity, self._answers, _ref("parameters", "id"), security, denials)
 
     def _command(self, route: Route, entity: Entity) -> dict[str, Any]:
         creation = route.operation is Operation.CREATE
@@ -251,8 +257,8 @@ class _Writer:
         """Where one can go from an answer: to the record, and from a creation to what can be done next."""
         links: dict[str, Any] = {}
         for other in self._routes:
-            if other.entity is None:
-                continue
+            if other.entity is None or other.operation is Operation.RECEIPT:
+                continue  # a receipt is of a claim, which no answer holds
             if other.entity is entity and "{id}" in other.template:
                 wanted = other.operation is Operation.READ or (route.operation is Operation.CREATE)
                 if wanted and other is not route:
@@ -449,6 +455,12 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "at",
         schema_of(DateTimeType()),
         f"As it was at this time, such as {_INSTANT_EXAMPLE}; without it, now.",
+    ),
+    "as_of": _query(
+        "as_of",
+        schema_of(DateTimeType()),
+        f"From what could be known at this time, such as {_INSTANT_EXAMPLE}: what its newest checkpoint "
+        "covers. A time that lies behind the newest checkpoint has the same answer for ever.",
     ),
     "dry_run": _query(
         "dry_run",

@@ -6,14 +6,14 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from avow.api.authentication import DEFAULT_TENANT, DEVELOPMENT_ISSUER
 from avow.api.bearer import development_token
-from avow.cli.settings import SECRET_CHARACTERS_MIN, sender_secrets
+from avow.cli.settings import SECRET_CHARACTERS_MIN, home_folder, sender_secrets
 from avow.errors import EnvironmentFault, UsageError
 from avow.model.system import System
 from avow.store import cluster
@@ -66,11 +66,6 @@ class Surroundings:
         return development_token(
             DEVELOPMENT_ISSUER, secret, subject, roles, int(time.time()), TOKEN_S, tenant
         )
-
-
-def home_folder(environment: Mapping[str, str]) -> Path:
-    """Where development keeps everything: AVOW_HOME, or `.avow` in the working directory."""
-    return Path(environment.get("AVOW_HOME") or Path.cwd() / ".avow").absolute()
 
 
 def set_up(system: System, home: Path, progress: Callable[[str], None]) -> Surroundings:

@@ -303,6 +303,7 @@ def functions(system: System) -> list[str]:
             lock_wait_ms=SHARED_LOCK_WAIT_MS,
         ),
         whole("retention.sql").substitute(Roles.of(system).quoted(), days=KEY_RETENTION_DAYS),
+        whole("log.sql").substitute(Roles.of(system).quoted()),
     ]
 
 
