@@ -67,9 +67,9 @@ def login_of(system: System) -> str:
     return f"{system.name}_test"
 
 
-async def make_template(server: Server, system: System) -> str:
-    """A database with the tables of a declaration and a login for it; its name."""
-    name = f"template_{system.fingerprint.hex()[:16]}"
+async def make_template(server: Server, system: System, of: str = "") -> str:
+    """A database with the tables of a declaration and a login for it; its name. of: tells it from others."""
+    name = f"template_{system.fingerprint.hex()[:16]}{of}"
     connection = await connect(server.url())
     try:
         await create_database(connection, name)
@@ -87,6 +87,11 @@ async def make_template(server: Server, system: System) -> str:
 async def clone(server: Server, template: str, name: str) -> None:
     """Make a database that is a copy of another."""
     await _execute(server, "clone", name=quote(name), template=quote(template))
+
+
+async def without_delay(server: Server, name: str) -> None:
+    """Let nothing in a database wait for the disk."""
+    await _execute(server, "without_delay", name=quote(name))
 
 
 async def drop(server: Server, name: str) -> None:

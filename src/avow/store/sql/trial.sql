@@ -53,7 +53,7 @@ DELETE FROM @{table}
 -- name: put_back_insert
 -- The rows of one table as they were.
 INSERT INTO @{table} OVERRIDING SYSTEM VALUE
-SELECT * FROM jsonb_populate_recordset(NULL::@{table}, saved -> @{key})
+SELECT * FROM jsonb_populate_recordset(NULL::@{table}, nullif(saved -> @{key}, 'null'))
 
 -- name: put_back
 -- Make everything as it was when it was copied out, the time included. The rows go in one statement and come in
@@ -88,8 +88,8 @@ UPDATE avow.work SET ready_at = ready_at - interval '1000 years'
 WHERE ready_at < 'infinity' AND ready_at > avow.now() + interval '900 years'
 
 -- name: work_of
--- One thing that is to be done: its number, when it is due, when it is ready, and whether it is taken.
-SELECT work, due, ready_at, taken FROM avow.work WHERE kind = $1 AND id = $2 AND name = $3
+-- One thing that is to be done: its number, when it is due and ready, whether it is taken, why it is stuck.
+SELECT work, due, ready_at, taken, stuck FROM avow.work WHERE kind = $1 AND id = $2 AND name = $3
 
 -- name: make_all_ready
 -- Whatever rests between two attempts or is taken is ready now, and so are times that have come.
