@@ -16,7 +16,6 @@ from avow import canonical
 from avow.engine.execute import Reply, Request
 from avow.engine.hearing import Message, Outcome
 from avow.errors import ProblemError
-from avow.model.actor import Actor
 from avow.model.draft import BodyFault
 from avow.model.system import System
 from avow.model.trigger import DATA, OnEvent
@@ -132,6 +131,10 @@ class Execution:
         done.told = told
         return told
 
+    async def answer(self, node: Node, request: Request) -> Told:
+        """Send a request again, of which nothing is noted."""
+        return await give(node, request)
+
     async def _carry_out(self, node: Node, done: Done) -> Told:
         act = done.act
         if done.request is not None:
@@ -214,8 +217,3 @@ def told(reply: Reply) -> Told:
         said: dict[str, Any] = json.loads(reply.body)
         return Told(False, said["code"], reply.record, None, reply.body, reply.replayed)
     return Told(True, "", reply.record, reply.version, reply.body, reply.replayed)
-
-
-def tenant_of(act: Act) -> str:
-    """In which tenant an act happens."""
-    return act.actor.tenant if isinstance(act.actor, Actor) else TENANT
