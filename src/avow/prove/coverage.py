@@ -16,10 +16,14 @@ Taken: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """One act that is refused after a path, and with which code."""
+    """One act that is refused after a path, and with which code.
+
+    path: None: the one that Coverage has to that state.
+    """
 
     act: Act
     code: str
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

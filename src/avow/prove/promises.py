@@ -5,7 +5,7 @@ Rules that the database holds are looked at as well, by other code than the one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -46,18 +46,38 @@ def broken(
 def broken_rules(system: System, records: Mapping[Key, Record], now: datetime) -> Iterator[Broken]:
     """What the engine and the database hold: invariants, uniqueness, exclusions, quotas."""
     pool = Pool(system, NOBODY, now, dict(records), {})
-    for entity in system.entities.values():
+    for record in records.values():
+        for invariant in system.entities[record.entity].invariants:
+            if evaluate(invariant.condition, RecordScope(pool, record)) is False:
+                name, rule = f"{record.entity}.{invariant.name}", render(invariant.condition)
+                code = "invariant-violated"
+                yield Broken(name, invariant.message, invariant.place, rule, (record.key,), code)
+    yield from broken_together(system, records, now, system.entities)
+
+
+def broken_together(
+    system: System, records: Mapping[Key, Record], now: datetime, changed: Iterable[str]
+) -> Iterator[Broken]:
+    """What only the database can hold: rules over several records, as far as a change of these may break."""
+    near = {name for entity in changed for name in system.derived(_rules_near)[entity]}
+    for entity in (system.entities[name] for name in sorted(near)):
         own = [record for record in records.values() if record.entity == entity.name]
-        for invariant in entity.invariants:
-            for record in own:
-                if evaluate(invariant.condition, RecordScope(pool, record)) is False:
-                    rule = render(invariant.condition)
-                    name = f"{entity.name}.{invariant.name}"
-                    code = "invariant-violated"
-                    yield Broken(name, invariant.message, invariant.place, rule, (record.key,), code)
         yield from _broken_together(entity, own)
+        if entity.quotas:
+            pool = Pool(system, NOBODY, now, dict(records), {})
+            for quota in entity.quotas:
+                yield from _broken_quota(pool, entity, quota, own)
+
+
+def _rules_near(system: System) -> Mapping[str, frozenset[str]]:
+    """For each entity those whose rules over several records a change of it may break."""
+    found = {name: set[str]() for name in system.entities}
+    for entity in system.entities.values():
+        if entity.uniques or entity.exclusions or entity.quotas:
+            found[entity.name].add(entity.name)
         for quota in entity.quotas:
-            yield from _broken_quota(pool, entity, quota, own)
+            found[system.referred(entity, quota.anchor).name].add(entity.name)
+    return {name: frozenset(near) for name, near in found.items()}
 
 
 def _broken_together(entity: Entity, own: list[Record]) -> Iterator[Broken]:

@@ -1,0 +1,239 @@
+"""Which acts there are in a situation: who could do what, with which input, and what may come by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import combinations, islice, product
+from typing import Any, Final
+from uuid import UUID
+
+from avow.kernel.command import Key, Record
+from avow.kernel.policy import never_may
+from avow.model.actor import Actor
+from avow.model.effect import DONE
+from avow.model.entity import Entity, Parameter, Transition
+from avow.model.expression import Now, Opaque, walk
+from avow.model.system import System
+from avow.model.trigger import OnEvent, OnOutcome
+from avow.model.types import ObjectOf, Reference, SubjectType
+from avow.prove.act import Act, Given, Ref
+from avow.prove.explore.people import people_of, tells_people_apart
+from avow.prove.explore.situation import Situation, ref_of
+from avow.prove.explore.values import constants_of, lengths_of, values_of
+from avow.prove.world import names_in
+
+INPUTS_MAX: Final = {False: 40, True: 160}
+"""How many different inputs of one command are tried in a situation; and where it is looked at widely."""
+LATER_MAX: Final = 3
+"""How many later times are tried for one command in a situation."""
+KEY_OF_CALL: Final = UUID(int=0xCA11)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of a system is explored, and how widely.
+
+    entities: the ones whose records there are. records: how many of each at most. wide: more boundary values.
+    """
+
+    system: System
+    entities: tuple[str, ...]
+    records: int
+    wide: bool = False
+
+
+def acts_in(scope: Scope, situation: Situation) -> Iterator[Act]:
+    """Every act that could happen in a situation, refused or not, the plainest first."""
+    system = scope.system
+    for name in scope.entities:
+        entity = system.entities[name]
+        if situation.count(name) < scope.records:
+            for transition in entity.transitions.values():
+                if transition.creation:
+                    yield from _given(scope, situation, entity, transition, situation.count(name) + 1)
+    for key, record in situation.records.items():
+        entity = system.entities[key[0]]
+        seen = set[str]()
+        for transition in entity.transitions.values():
+            if record.state in transition.sources and transition.command not in seen:
+                seen.add(transition.command)
+                yield from _of_record(scope, situation, entity, transition, key, record)
+
+
+def _of_record(
+    scope: Scope, situation: Situation, entity: Entity, transition: Transition, key: Key, record: Record
+) -> Iterator[Act]:
+    ordinal = ref_of(key).ordinal
+    match transition.trigger:
+        case None:
+            yield from _given(scope, situation, entity, transition, ordinal)
+        case OnOutcome(effect, outcome):
+            if (key, effect) in situation.waiting:
+                yield from _ended(scope, situation, entity, transition, ordinal, effect, outcome)
+        case OnEvent() as event:
+            yield from _told(scope, situation, entity, transition, ordinal, event, record)
+        case _:
+            if (key, transition.name) in situation.waiting:
+                yield Act("time", entity.name, transition.command, ordinal)
+
+
+def _given(
+    scope: Scope, situation: Situation, entity: Entity, transition: Transition, ordinal: int
+) -> Iterator[Act]:
+    """The commands that people could give: each of them, with each input, now and later."""
+    system = scope.system
+    candidates = entity.of_command(transition.command)
+    people = [p for p in people_of(system) if not all(never_may(t.by, p) for t in candidates)]
+    if not any(tells_people_apart(system, entity, t) for t in candidates):
+        people = people[:1]
+    people = _told_apart(people, situation)
+    later = [0.0]
+    if any(_looks_at_time(t) for t in candidates):
+        later += _later(system, situation)
+    for given in inputs_of(scope, situation, entity, transition.parameters):
+        for person in people:
+            for seconds in later:
+                yield Act("command", entity.name, transition.command, ordinal, given, person, seconds)
+
+
+def _told_apart(people: Sequence[Actor], situation: Situation) -> list[Actor]:
+    """Those who have appeared, and of the others, who are all alike, the first of each set of roles."""
+    known, fresh, found = seen_in(situation), set[frozenset[str]](), list[Actor]()
+    for person in people:
+        if str(person.subject) in known or person.roles not in fresh:
+            found.append(person)
+            if str(person.subject) not in known:
+                fresh.add(person.roles)
+    return found
+
+
+def seen_in(situation: Situation) -> frozenset[str]:
+    """The people whom records speak of."""
+    found = set[str]()
+    for record in situation.records.values():
+        found.update(value for value in record.values.values() if isinstance(value, str))
+        found.update(one for performers in record.performers.values() for one in performers)
+    for steps in situation.performers.values():
+        found.update(one for performers in steps.values() for one in performers)
+    return frozenset(found)
+
+
+def _looks_at_time(transition: Transition) -> bool:
+    conditions = [transition.by, *([] if transition.when is None else [transition.when])]
+    if any(isinstance(node, Now | Opaque) for condition in conditions for node in walk(condition)):
+        return True
+    return transition.body is not None and bool({"now"} & names_in(transition.body) or transition.uses)
+
+
+def _later(system: System, situation: Situation) -> list[float]:
+    """The times, in seconds from now, just after which a comparison with an instant may turn out anew."""
+    instants = {
+        value
+        for record in situation.records.values()
+        for value in record.values.values()
+        if isinstance(value, datetime)
+    }
+    turns = sorted(i + sign * d for i in instants for d in lengths_of(system) for sign in (1, -1))
+    ahead = dict.fromkeys(turn for turn in turns if turn >= situation.now)
+    return [
+        (turn - situation.now + timedelta(seconds=1)).total_seconds() for turn in islice(ahead, LATER_MAX)
+    ]
+
+
+def _ended(
+    scope: Scope, situation: Situation, entity: Entity, transition: Transition, ordinal: int, effect: str,
+    outcome: str,
+) -> Iterator[Act]:  # fmt: skip
+    if outcome != DONE:
+        given: Mapping[str, Given] = {"code": outcome, "reason": "the other side said so"}
+        yield Act("outcome", entity.name, transition.command, ordinal, given)
+        return
+    result = entity.effects[effect].result
+    results = [None] if result is None else values_of(result, (), situation.now, scope.wide)[:2]
+    for value in results:
+        told = {"key": KEY_OF_CALL, **({} if result is None else {"result": value})}
+        yield Act("outcome", entity.name, transition.command, ordinal, told)
+
+
+def _told(
+    scope: Scope, situation: Situation, entity: Entity, transition: Transition, ordinal: int,
+    event: OnEvent, record: Record,
+) -> Iterator[Act]:  # fmt: skip
+    """An event about this record: its data names it, and has boundary values elsewhere."""
+    about: Any = Ref(entity.name, ordinal) if event.match is None else record.values.get(event.match)
+    if about is None or not isinstance(event.data, ObjectOf):
+        return
+    members = [m for m in event.data.members if m.name != event.told]
+    constants = constants_of(scope.system)
+    each = [
+        values_of(m.type, constants.get((entity.name, m.name), ()), situation.now, scope.wide)
+        + ([None] if m.optional else [])
+        for m in members
+    ]
+    for chosen in islice(product(*each), INPUTS_MAX[scope.wide]):
+        data = dict(zip((m.name for m in members), chosen, strict=True))
+        yield Act("event", entity.name, transition.command, ordinal, {event.told: about, **data})
+
+
+def inputs_of(
+    scope: Scope, situation: Situation, entity: Entity, parameters: Iterable[Parameter]
+) -> Iterator[Mapping[str, Given]]:
+    """The inputs of a command: every combination of boundary values, or where those are too many, some.
+
+    Those are the plainest one, and all that differ from it in one value or in two.
+    """
+    parameters = list(parameters)
+    names = [p.name for p in parameters]
+    each = [_values(scope, situation, entity, p) for p in parameters]
+    if any(not values for values in each):
+        return
+    most = INPUTS_MAX[scope.wide]
+    if count_of(each) <= most:
+        for chosen in product(*each):
+            yield dict(zip(names, chosen, strict=True))
+        return
+    plain = [None if None in values else values[0] for values in each]
+    for chosen in islice(_near(plain, each), most):
+        yield dict(zip(names, chosen, strict=True))
+
+
+def count_of(each: Iterable[Sequence[Any]]) -> int:
+    """How many combinations there are."""
+    count = 1
+    for values in each:
+        count *= len(values)
+    return count
+
+
+def _near(plain: Sequence[Any], each: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+    yield tuple(plain)
+    others = [[value for value in values if value != plain[at]] for at, values in enumerate(each)]
+    for size in (1, 2, 3):
+        for places in combinations(range(len(each)), size):
+            for chosen in product(*(others[place] for place in places)):
+                made = list(plain)
+                for place, value in zip(places, chosen, strict=True):
+                    made[place] = value
+                yield tuple(made)
+
+
+def _values(scope: Scope, situation: Situation, entity: Entity, parameter: Parameter) -> list[Any]:
+    """The boundary values of one argument; None last, where it may be left out."""
+    match parameter.type:
+        case Reference(target):
+            found: list[Any] = [ref_of(key) for key in situation.records if key[0] == target]
+        case SubjectType():
+            found = [p.subject for p in _told_apart(people_of(scope.system), situation)]
+        case kind:
+            constants = constants_of(scope.system).get((entity.name, parameter.name), ())
+            several = scope.wide or is_compared(entity, parameter.name)
+            found = values_of(kind, constants, situation.now, several)
+    return [*found, None] if parameter.optional or not found else found
+
+
+def is_compared(entity: Entity, field: str) -> bool:
+    """Whether a rule compares a field between records, so that it matters whether two have the same."""
+    compared = {name for rule in (*entity.uniques, *entity.exclusions) for name in rule.fields}
+    return field in compared
