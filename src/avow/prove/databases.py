@@ -9,11 +9,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from avow.model.system import System
+from avow.prove.explore.situation import START
 from avow.prove.phase import Bench
 from avow.store import trial
 from avow.store.driver import Connection
@@ -22,8 +23,6 @@ from avow.store.pool import connect, with_login
 from avow.store.trial import Server
 from avow.store.watched import Gate, Watched
 
-BEGIN: Final = datetime(2026, 3, 2, 9, tzinfo=UTC)
-"""When every execution begins: a Monday morning."""
 STATEMENT_S_MAX: Final = 20.0
 
 
@@ -46,7 +45,7 @@ class Database:
 
     def __init__(self, system: System, url: str, admin: Connection) -> None:
         self.system, self.url, self.admin = system, url, admin
-        self.now = BEGIN
+        self.now = START
         self._free = list[Connection]()
         self._all = list[Connection]()
         self.empty = ""
@@ -57,7 +56,7 @@ class Database:
         self.empty = await trial.copy_out(self.admin)
         await self.put_back(self.empty)
 
-    async def put_back(self, saved: str, now: datetime = BEGIN) -> None:
+    async def put_back(self, saved: str, now: datetime = START) -> None:
         """Make everything as it was when it was saved."""
         await trial.put_back(self.admin, saved, now)
         self.now = now

@@ -17,6 +17,7 @@ from avow.engine.execute import Reply, Request
 from avow.engine.hearing import Message, Outcome
 from avow.errors import ProblemError
 from avow.model.draft import BodyFault
+from avow.model.effect import DONE, FAILED, UNKNOWN
 from avow.model.system import System
 from avow.model.trigger import DATA, OnEvent
 from avow.model.types import Value
@@ -181,10 +182,10 @@ class Execution:
     async def _work(self, node: Node, act: Act) -> Told:
         """Let a worker do one thing that is to be done, and nothing else."""
         admin, record = self.database.admin, self.id_of(act.ref)
-        name = act.command.partition(".")[0] if act.kind == "outcome" else act.command
+        name = work_name(act)
         entity = self.system.entities[act.entity]
         before = await trial.version_of(admin, self.system, entity, TENANT, record)
-        await trial.hold_but(admin, act.entity, record, name)
+        await trial.hold_but(admin, [(act.entity, record, name)])
         for _ in range(ATTEMPTS_MAX):
             await node.worker.step()
             after = await trial.version_of(admin, self.system, entity, TENANT, record)
@@ -196,6 +197,25 @@ class Execution:
         if after != before:
             return Told(True, record=record, version=after)
         return Told(False, "passed" if waiting is None else waiting["stuck"] or "never")
+
+    async def take_turns(self, node: Node, done: Done) -> Told:
+        """Carry out what was prepared, beside others: a worker looks once for what there is to do."""
+        if done.request is not None or done.act.kind == "event":
+            return await self.carry_out(node, done)
+        before = sum(node.worker.counts[word] for word in SETTLED)
+        await node.worker.step()
+        settled = sum(node.worker.counts[word] for word in SETTLED) - before
+        done.told = Told(settled > 0, "" if settled else "nothing to do")
+        return done.told
+
+
+SETTLED: Final = (DONE, FAILED, UNKNOWN, "time", "passed")
+"""What a worker counts when it has done something that was to be done."""
+
+
+def work_name(act: Act) -> str:
+    """The name of what is to be done, of which an act is the outcome or the time."""
+    return act.command.partition(".")[0] if act.kind == "outcome" else act.command
 
 
 async def give(node: Node, request: Request) -> Told:

@@ -99,10 +99,14 @@ class Lane:
 
 
 class Lockstep:
-    """Lanes on one database. admin: a connection that looks at the others."""
+    """Lanes on one database. admin: a connection that looks at the others.
+
+    sessions: the server's processes of all of them. ops, order: what has happened so far.
+    """
 
     def __init__(self, system: System, admin: Connection, count: int) -> None:
         self._system, self._admin = system, admin
+        self.sessions: Callable[[], list[int]] = list
         self._changed = asyncio.Event()
         self.lanes = [Lane(self._changed) for _ in range(count)]
         self.ops = list[Op]()
@@ -167,16 +171,9 @@ class Lockstep:
         others = [lane for lane in self.lanes if lane not in lanes]
         if len(running) < len(lanes) or not others:
             return False
-        processes = self._processes
         for lane in lanes:
-            if lane.running is None or not await trial.is_blocked(
-                self._admin, lane.running.process, processes
-            ):
+            if lane.running is None:
+                return False
+            if not await trial.is_blocked(self._admin, lane.running.process, self.sessions()):
                 return False
         return True
-
-    _processes: list[int]
-
-    def watch(self, processes: list[int]) -> None:
-        """Whose sessions may block each other."""
-        self._processes = processes

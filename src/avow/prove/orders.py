@@ -1,4 +1,4 @@
-"""All orders in which statements of several processes can follow each other, but for those that say nothing new.
+"""All orders in which statements of several processes can follow each other, where they say anything new.
 
 Sleep sets: where two next statements share nothing that one of them writes, one of their orders is enough.
 """

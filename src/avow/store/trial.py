@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -141,9 +142,10 @@ async def put_back(connection: Connection, saved: str, now: datetime) -> None:
     await connection.fetchval(text("trial.sql", "call_put_back"), saved, now)
 
 
-async def hold_but(connection: Connection, kind: str, record: UUID, name: str) -> None:
-    """Let only this work be taken for now; `let_go` ends that."""
-    await connection.execute(text("trial.sql", "hold_but"), kind, record, name)
+async def hold_but(connection: Connection, works: Sequence[tuple[str, UUID, str]]) -> None:
+    """Let only these works be taken for now, by kind, record and name; `let_go` ends that."""
+    kinds, records, names = ([work[place] for work in works] for place in range(3))
+    await connection.execute(text("trial.sql", "hold_but"), kinds, records, names)
 
 
 async def let_go(connection: Connection) -> None:

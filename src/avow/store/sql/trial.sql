@@ -78,9 +78,10 @@ SELECT trial.copy_out()
 SELECT trial.put_back($1, $2)
 
 -- name: hold_but
--- Only this work may be taken for now: what else is ready will be so after a thousand years.
+-- Only these works may be taken for now: what else is ready will be so after a thousand years.
 UPDATE avow.work SET ready_at = ready_at + interval '1000 years'
-WHERE ready_at < 'infinity' AND NOT (kind = $1 AND id = $2 AND name = $3)
+WHERE ready_at < 'infinity'
+  AND (kind, id, name) NOT IN (SELECT k, i, n FROM unnest($1::text[], $2::uuid[], $3::text[]) AS w (k, i, n))
 
 -- name: let_go
 -- What was held back may be taken again.
