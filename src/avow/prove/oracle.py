@@ -220,6 +220,12 @@ def _calls(picture: Picture, outside: Outside) -> Iterator[Break]:
             yield Break(COMPENSATED, f"What was done once was undone {count} times, or never done.", _KEYED)
 
 
+def heard_of(picture: Picture) -> frozenset[str]:
+    """The keys of all calls that some entry says were done."""
+    entries = (entry for command in commands_of(picture) for entry in command)
+    return frozenset(key for entry in entries for _, key in _heard(entry.header))
+
+
 _KEYED = "All attempts of a call go under one key, and what undoes it names that key."
 
 

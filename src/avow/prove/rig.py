@@ -7,10 +7,10 @@ left behind.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from avow.model.effect import DONE
 from avow.model.system import System
@@ -37,6 +37,7 @@ ALONE: Final = "left-alone"
 """The fault of which nobody sends again what was cut off: what recovers, recovers by itself."""
 DRAINED = "P8 compensated"
 
+T = TypeVar("T")
 Shape = tuple[Any, ...]
 """What two executions that came to the same have in common."""
 
@@ -86,10 +87,15 @@ class Rig:
 
     async def perform(self, act: Act) -> Told:
         """Carry out one act in a process of its own."""
+        return await self.in_a_process(lambda node: self.execution.perform(node, act))
+
+    async def in_a_process(self, work: Callable[[Node], Awaitable[T]]) -> T:
+        """Let a process that remembers nothing do something, and end."""
         node = self.node()
-        told = await self.execution.perform(node, act)
-        await node.close()
-        return told
+        try:
+            return await work(node)
+        finally:
+            await node.close()
 
     async def attack(self, act: Act, faults: tuple[Fault, ...]) -> None:
         """Carry out an act, whose process ends where the faults say, one after the other; then recover.
@@ -129,14 +135,15 @@ class Rig:
         self.executions += 1
         picture = await self.database.picture()
         shape = self.shape(picture)
-        found = self._judge(picture)
+        found = self.judge(picture)
         found += await self._asked_again()
         if drained and not found and shape not in self._drained:
             self._drained.add(shape)
             found += await self._drain()
         return found, shape
 
-    def _judge(self, picture: Picture) -> list[Break]:
+    def judge(self, picture: Picture) -> list[Break]:
+        """What is broken in what there was at one moment."""
         return judge(self.declared, picture, self.execution.journal, self.exchange.outside, self.database.now)
 
     async def _asked_again(self) -> list[Break]:
@@ -174,7 +181,7 @@ class Rig:
             for w in hanging
             if not w.topic and w.name in self.usual
         ]
-        return found + self._judge(picture)
+        return found + self.judge(picture)
 
     def shape(self, picture: Picture) -> Shape:
         """What an execution has come to: states, versions, and what is left to do, whatever the ids are."""
