@@ -58,7 +58,7 @@ _SAID: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What became of one run. asked: the attempts in their order. visited: the states that records were in."""
+    """What became of a run. asked: the attempts in their order. visited: the states that records were in."""
 
     broken: tuple[Break, ...]
     asked: tuple[Attempt, ...]
@@ -293,7 +293,8 @@ def forgotten(on: Rig, picture: Picture) -> Iterator[Break]:
     for one in outside.carried.values():
         if one.undoes is not None or one.key in heard | undone | asked_for:
             continue
-        kind, state = next((k, live.state) for (_, k, r), live in picture.rows.items() if r == str(one.record))
+        mine = str(one.record)
+        kind, state = next((k, live.state) for (_, k, r), live in picture.rows.items() if r == mine)
         entity = on.declared.entities[kind]
         as_if_done = {
             t.target for t in entity.transitions.values()
@@ -305,7 +306,7 @@ def forgotten(on: Rig, picture: Picture) -> Iterator[Break]:
 
 
 _FORGOTTEN = (
-    "An outcome that nobody knows is no failure: it is looked up, or waits for a person, before anything else."
+    "An outcome that nobody knows is no failure: it is looked up, or waits for a person, before all else."
 )
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from avow.engine.execute import Engine
 from avow.engine.hearing import Hearing
-from avow.engine.worker import Worker
+from avow.engine.worker import OpenHttp, Worker
 from avow.errors import Problem
 from avow.model.system import System
 from avow.prove.databases import Database
@@ -33,15 +33,20 @@ OPEN = Open()
 
 
 class Node:
-    """One process on a database. system: with its calls connected to the outside of executions."""
+    """One process on a database.
 
-    def __init__(self, system: System, database: Database, gate: Gate = OPEN) -> None:
+    system: with its calls connected to the outside of executions. http: what its functions are given.
+    """
+
+    def __init__(
+        self, system: System, database: Database, gate: Gate = OPEN, http: OpenHttp | None = None
+    ) -> None:
         self.gate = gate
         self.sessions = list[Watched]()
         self._database = database
         self._pool = Pool(database.url, opens=self._open)
         self.engine = Engine(system, self._pool, _render)
-        self.worker = Worker(system, self.engine, self._pool, database.url, _no_client)
+        self.worker = Worker(system, self.engine, self._pool, database.url, http or _no_client)
         self.hearing = Hearing(system, self.engine, Reads(system, self._pool), Queue(system, self._pool))
 
     async def _open(self) -> Connection:

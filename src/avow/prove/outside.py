@@ -18,7 +18,6 @@ from avow.model.outcome import Declined, NotDone, Unclear
 from avow.model.system import System
 from avow.model.types import Value
 
-
 CallFault: TypeAlias = Literal["not-reached", "cut-before-work", "reply-lost", "done-late", "declined"]
 """What goes wrong with an attempt: the other side isn't reached, and that is certain; the connection is cut
 and nothing was done; it was done, and the reply is lost; it is done only after a lookup has found nothing;

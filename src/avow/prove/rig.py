@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from avow.engine.worker import OpenHttp
 from avow.model.effect import DONE
 from avow.model.system import System
 from avow.model.types import Value
@@ -47,7 +48,8 @@ class Rig:
     """One database, and what executions on it share.
 
     declared: as the owner declared it, by which everything is judged. system: the same, connected to the
-    outside of executions. usual: what calls are answered that nobody has said anything about.
+    outside of executions. usual: what calls are answered that nobody has said anything about. http: makes the
+    client of functions that do their calls themselves.
     """
 
     declared: System
@@ -56,6 +58,7 @@ class Rig:
     exchange: Exchange
     usual: Mapping[str, Value]
     defect: Defect = NONE
+    http: OpenHttp | None = None
     execution: Execution = field(init=False)
     executions: int = 0
     _starts: dict[Path, Saved] = field(default_factory=dict[Path, Saved])
@@ -67,7 +70,7 @@ class Rig:
     def node(self, gate: Gate = OPEN) -> Node:
         """A process that remembers nothing."""
         return self.defect.enter(
-            Node(self.defect.of_system(self.system), self.database, self.defect.at(gate))
+            Node(self.defect.of_system(self.system), self.database, self.defect.at(gate), self.http)
         )
 
     async def begin(self, path: Path) -> None:

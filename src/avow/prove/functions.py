@@ -1,0 +1,203 @@
+"""Functions: the owner's own, over real HTTP to a simulated provider, while the wire fails them.
+
+What a function sends twice under two keys, holds for done though nothing arrived, or for refused though it
+was carried out, is found here: no declaration says it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import product
+from typing import Final, cast
+
+from avow.model.effect import DONE
+from avow.prove.act import Act, Path
+from avow.prove.databases import databases
+from avow.prove.effects import forgotten, hanging, run_out
+from avow.prove.execution import Told
+from avow.prove.finding import ALL, Finding, Line, PhaseReport, Tally, sampled
+from avow.prove.oracle import EFFECTS, Break
+from avow.prove.outside import Attempt, Exchange
+from avow.prove.phase import Bench, Budget
+from avow.prove.rig import Rig
+from avow.prove.schedule import Fault, Schedule
+from avow.prove.seam import WIRE_FAULTS, Made, Seam, WireFault, simulator
+from avow.prove.shrink import shrink
+from avow.prove.story import line_of
+
+FINDINGS_MAX: Final = 10
+SHRINKS_MAX: Final = 40
+FAULT: Final = "the wire fails an owner's function"
+_SAID: Final[dict[WireFault, str]] = {
+    "reply-lost": "does it, and the reply is lost",
+    "cut-before-work": "is cut off before anything is done",
+    "server-error": "answers with 503",
+    "sent-twice": "gets the same request twice",
+    "not-reached": "can't be reached",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A rig whose calls run the owner's functions, and the seam that they pass."""
+
+    on: Rig
+    seam: Seam
+
+
+@asynccontextmanager
+async def ground(bench: Bench) -> AsyncGenerator[Ground]:
+    """The ground of a run: `await bench.shared(ground)`."""
+    made, exchange = await bench.shared(databases), Exchange()
+    async with simulator() as url:
+        seam = Seam(url, exchange)
+        yield Ground(
+            Rig(bench.system, seam.connected(bench.system), await made.first(), exchange, {}, http=seam.open),
+            seam,
+        )
+        await seam.aclose()
+
+
+class Functions:
+    """The phase."""
+
+    name, share, quick = "functions", 2.0, False
+
+    async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
+        """Fail the wire in each attempt of each call, in each way."""
+        if not any(entity.effects for entity in bench.system.entities.values()):
+            return PhaseReport()
+        return await _Run(await bench.shared(ground), budget).run(bench)
+
+    async def replay(self, bench: Bench, schedule: Schedule) -> Finding | None:
+        """Do one schedule again."""
+        on = await bench.shared(ground)
+        broken, _ = await run_schedule(on, schedule)
+        return finding_of(schedule, broken[0]) if broken else None
+
+
+class _Run:
+    """One run of the phase."""
+
+    def __init__(self, ground_: Ground, budget: Budget) -> None:
+        self._ground, self._budget = ground_, budget
+        self._tried = self._broke = 0
+        self._short = False
+        self._findings = list[Finding]()
+        self._done = Counter[str]()
+
+    async def run(self, bench: Bench) -> PhaseReport:
+        for root in roots_of(bench):
+            asked = await self._try(Schedule(root))
+            for kind, (effect, number) in product(WIRE_FAULTS, asked):
+                await self._try(Schedule(root, faults=(Fault(f"{kind}:{effect}", len(root) - 1, number),)))
+        reach = sampled("the time was over") if self._short else ALL
+        tally = Tally(FAULT, self._tried, self._tried - self._broke, self._broke, reach)
+        return PhaseReport((tally,), tuple(self._findings), tuple(self._not_tried(bench)))
+
+    async def _try(self, schedule: Schedule) -> Sequence[Attempt]:
+        if self._budget.spent:
+            self._short = True
+            return ()
+        broken, asked = await run_schedule(self._ground, schedule)
+        self._tried += 1
+        self._budget.advance()
+        self._done.update(m.effect.name for m in self._ground.seam.calls.values() if m.ended == "done")
+        if broken:
+            self._broke += 1
+            await self._report(schedule, broken[0])
+        return asked
+
+    async def _report(self, schedule: Schedule, broke: Break) -> None:
+        told = sum(finding.promise == broke.promise for finding in self._findings)
+        if told >= 2 or len(self._findings) >= FINDINGS_MAX:
+            return
+
+        async def fails(smaller: Schedule) -> bool:
+            broken, _ = await run_schedule(self._ground, smaller)
+            return any(one.promise == broke.promise for one in broken)
+
+        smallest = await shrink(schedule, fails, SHRINKS_MAX)
+        self._findings.append(finding_of(smallest, broke))
+
+    def _not_tried(self, bench: Bench) -> Iterator[str]:
+        every = {name for entity in bench.system.entities.values() for name in entity.effects}
+        if never := sorted(every - self._done.keys()):
+            yield (
+                "What these functions make of an answer: the simulated provider never did what they ask: "
+                + ", ".join(never)
+                + "."
+            )
+        if self._ground.seam.elsewhere:
+            named = ", ".join(sorted(self._ground.seam.elsewhere))
+            yield f"Calls to addresses that no destination names: {named}."
+
+
+def roots_of(bench: Bench) -> list[Path]:
+    """Where runs begin: what people do, with calls in between that are done."""
+    found = dict[Path, None]()
+    for path in [*bench.coverage.states.values(), *bench.coverage.transitions.values()]:
+        if not all(_can_be_done(act) for act in path):
+            continue
+        while path and path[-1].kind == "outcome":
+            path = path[:-1]
+        if any(bench.system.entities[act.entity].effects for act in path):
+            found[path] = None
+    return sorted(found, key=len)
+
+
+def _can_be_done(act: Act) -> bool:
+    """Whether it needs nothing of the provider that it doesn't do by itself."""
+    return act.kind in ("command", "time") or act.command.endswith(f".{DONE}")
+
+
+async def run_schedule(ground_: Ground, schedule: Schedule) -> tuple[list[Break], Sequence[Attempt]]:
+    """Do what a schedule says, then all that follows by itself: what broke, and which attempts there were.
+
+    It begins from nothing each time, as the provider remembers every key that it has seen.
+    """
+    on, seam = ground_.on, ground_.seam
+    seam.begin()
+    await on.execution.begin(None, on.usual)
+    for fault in schedule.faults:
+        kind, _, effect = fault.kind.partition(":")
+        seam.faults[effect, fault.at] = cast("WireFault", kind)
+    for act in schedule.acts:
+        await on.perform(act)
+    await run_out(on)
+    on.executions += 1
+    picture = await on.database.picture()
+    found = [*judge_functions(seam.calls), *on.judge(picture), *forgotten(on, picture), *hanging(picture)]
+    return found, tuple(seam.asked)
+
+
+def judge_functions(calls: dict[str, Made]) -> Iterator[Break]:
+    """What functions did is done once, and is what they say of it."""
+    for made in calls.values():
+        name, place = made.effect.name, made.effect.place
+        often = Counter((one.method, one.path, one.digest) for one in made.sent if one.carried)
+        if any(count > 1 for count in often.values()):
+            keys = len({one.key for one in made.sent if one.carried})
+            said = f"{name} did the same {max(often.values())} times for one call, under {keys} keys."
+            yield Break(EFFECTS, said, "Every attempt of a call has to send `call.key`.", place)
+        carried = any(one.carried for one in made.sent)
+        if made.ended == "declined" and carried and not any(one.answered for one in made.sent):
+            said = f"{name} was carried out, and its function said that it certainly wasn't."
+            yield Break(EFFECTS, said, "Declined is a definite no of the other side.", place)
+        if made.ended == "done" and made.sent and not any(o.carried or o.answered for o in made.sent):
+            said = f"{name} says that it was done, and nothing of it has arrived."
+            yield Break(EFFECTS, said, "What isn't an answer is no result.", place)
+
+
+def finding_of(schedule: Schedule, broke: Break) -> Finding:
+    """What broke, as a story."""
+    lines = [line_of(act, Told(True)) for act in schedule.acts]
+    for fault in schedule.faults:
+        kind, _, effect = fault.kind.partition(":")
+        often = f" (attempt {fault.at + 1})" if fault.at else ""
+        lines.append(Line("the provider", f"{_SAID[cast('WireFault', kind)]}{often}", "", True, effect))
+    lines.append(Line("then", broke.sentence, matters=True))
+    return Finding("functions", broke.promise, broke.sentence, broke.place, schedule, tuple(lines), broke.why)
