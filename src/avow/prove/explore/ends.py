@@ -1,4 +1,4 @@
-"""Whether everything that has begun can still end: from each situation, each open record can reach a final state."""
+"""Whether what has begun can still end: from each situation, each record can come to a final state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Stuck(NamedTuple):
 
 
 def stuck(found: Found) -> Iterator[Stuck]:
-    """For each entity and state the first record that can't end any more; nothing of a search that isn't closed."""
+    """For each entity and state the first record that can't end; nothing of a search that isn't closed."""
     if not found.closed:
         return
     ending = _ending(found)

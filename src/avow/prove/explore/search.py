@@ -61,7 +61,7 @@ RefusalIn: TypeAlias = tuple[str, str, str, str]
 class Found:
     """Everything that a search has come across.
 
-    tried: how many acts. closed: every act in every situation of the scope was tried.
+    tried: how many acts. closed: every act in every situation of the scope was tried, with every input.
     states, taken: the node, or the node and act, by which each was first reached.
     """
 
@@ -115,7 +115,7 @@ class _Search:
             if not self._expand(at):
                 return found
             found.expanded += 1
-        found.closed = True
+        found.closed = not self.acts.cut
         return found
 
     def _expand(self, at: int) -> bool:
