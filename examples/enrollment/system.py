@@ -72,10 +72,13 @@ class Enrollment(Entity):
     archive = transition([approved, rejected, withdrawn, left], to=archived, by=registrar)
 
 
-@always("Every approved application has a place, and a course has no other place taken.")
+@always("Who was approved and hasn't left has a place, and a course has no other place taken.")
 def places_add_up(world: World) -> bool:
-    approved = Counter(one.course for one in world.all(Enrollment) if one.state == "approved")
-    return all(course.taken == approved[course] <= course.seats for course in world.all(Course))
+    def has_place(one: Enrollment) -> bool:
+        return bool(world.performers(one, Enrollment.approve)) and not world.performers(one, Enrollment.leave)
+
+    places = Counter(one.course for one in world.all(Enrollment) if has_place(one))
+    return all(course.taken == places[course] <= course.seats for course in world.all(Course))
 
 
 @always("Who is approved was verified before, by somebody else.")
