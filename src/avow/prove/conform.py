@@ -20,7 +20,7 @@ from avow.prove.pairs import situation_after
 from avow.prove.phase import Bench, Budget
 from avow.prove.rig import Rig, rig
 from avow.prove.schedule import Schedule
-from avow.prove.story import line_of
+from avow.prove.telling import line_of
 
 FINDINGS_MAX: Final = 20
 ELSEWHERE: Final = "elsewhere"

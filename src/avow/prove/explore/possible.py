@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import combinations, islice, product
-from typing import Any, Final
+from itertools import islice, product
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from avow.kernel.command import Key, Record
@@ -28,6 +29,8 @@ INPUTS_MAX: Final = {False: 40, True: 160}
 """How many different inputs of one command are tried in a situation; and where it is looked at widely."""
 LATER_MAX: Final = 3
 """How many later times are tried for one command in a situation."""
+DRAWS_MAX: Final = 1_000
+"""How often another combination of values is drawn before it counts as having met all there are."""
 KEY_OF_CALL: Final = UUID(int=0xCA11)
 
 
@@ -44,79 +47,123 @@ class Scope:
     wide: bool = False
 
 
-def acts_in(scope: Scope, situation: Situation) -> Iterator[Act]:
-    """Every act that could happen in a situation, refused or not, the plainest first."""
-    system = scope.system
-    for name in scope.entities:
-        entity = system.entities[name]
-        if situation.count(name) < scope.records:
+class Acts:
+    """The acts of a scope. What doesn't depend on the situation is worked out once."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope, self.system = scope, scope.system
+        self._asked: dict[tuple[str, str], _Asked] = {}
+        self._lengths = lengths_of(scope.system)
+
+    def possible(self, situation: Situation, place: int) -> Iterator[Act]:
+        """Every act that could happen in a situation, refused or not.
+
+        place: the situation's number, by which inputs are drawn where there are too many.
+        """
+        at = _Here(situation, seen_in(situation), place)
+        for name in self.scope.entities:
+            entity, count = self.system.entities[name], situation.count(name)
+            if count < self.scope.records:
+                for transition in entity.transitions.values():
+                    if transition.creation:
+                        yield from self._given(at, entity, transition, count + 1)
+        for key, record in situation.records.items():
+            entity = self.system.entities[key[0]]
+            seen = set[str]()
             for transition in entity.transitions.values():
-                if transition.creation:
-                    yield from _given(scope, situation, entity, transition, situation.count(name) + 1)
-    for key, record in situation.records.items():
-        entity = system.entities[key[0]]
-        seen = set[str]()
-        for transition in entity.transitions.values():
-            if record.state in transition.sources and transition.command not in seen:
-                seen.add(transition.command)
-                yield from _of_record(scope, situation, entity, transition, key, record)
+                if record.state in transition.sources and transition.command not in seen:
+                    seen.add(transition.command)
+                    yield from self._of_record(at, entity, transition, key, record)
+
+    def _of_record(
+        self, at: _Here, entity: Entity, transition: Transition, key: Key, record: Record
+    ) -> Iterator[Act]:
+        situation, ordinal = at.situation, ref_of(key).ordinal
+        match transition.trigger:
+            case None:
+                yield from self._given(at, entity, transition, ordinal)
+            case OnOutcome(effect, outcome):
+                if (key, effect) in situation.waiting:
+                    yield from _ended(self.scope, situation, entity, transition, ordinal, effect, outcome)
+            case OnEvent() as event:
+                yield from _told(self.scope, situation, entity, transition, ordinal, event, record)
+            case _:
+                if (key, transition.name) in situation.waiting:
+                    yield Act("time", entity.name, transition.command, ordinal)
+
+    def _given(self, at: _Here, entity: Entity, transition: Transition, ordinal: int) -> Iterator[Act]:
+        """The commands that people could give: each of them, with each input, now and later."""
+        asked = self._asked.get((entity.name, transition.command))
+        if asked is None:
+            asked = self._ask(entity, transition)
+            self._asked[entity.name, transition.command] = asked
+        if not asked.people:
+            return
+        later = [0.0, *self._later(at.situation)] if asked.timed else [0.0]
+        people = at.told_apart(asked.people)
+        for given in inputs_of(self.scope, at, entity, transition.parameters):
+            for person in people:
+                for seconds in later:
+                    yield Act("command", entity.name, transition.command, ordinal, given, person, seconds)
+
+    def _ask(self, entity: Entity, transition: Transition) -> _Asked:
+        candidates = entity.of_command(transition.command)
+        everybody = people_of(self.system)
+        people = [p for p in everybody if not all(never_may(t.by, p) for t in candidates)]
+        if not any(tells_people_apart(self.system, entity, t) for t in candidates):
+            people = people[:1]
+        return _Asked(tuple(people), any(_looks_at_time(t) for t in candidates))
+
+    def _later(self, situation: Situation) -> list[float]:
+        """The times, in seconds from now, just after which a comparison with an instant may turn out anew."""
+        instants = {
+            value
+            for record in situation.records.values()
+            for value in record.values.values()
+            if isinstance(value, datetime)
+        }
+        turns = sorted(i + sign * d for i in instants for d in self._lengths for sign in (1, -1))
+        ahead = dict.fromkeys(turn for turn in turns if turn >= situation.now)
+        second = timedelta(seconds=1)
+        return [(turn - situation.now + second).total_seconds() for turn in islice(ahead, LATER_MAX)]
 
 
-def _of_record(
-    scope: Scope, situation: Situation, entity: Entity, transition: Transition, key: Key, record: Record
-) -> Iterator[Act]:
-    ordinal = ref_of(key).ordinal
-    match transition.trigger:
-        case None:
-            yield from _given(scope, situation, entity, transition, ordinal)
-        case OnOutcome(effect, outcome):
-            if (key, effect) in situation.waiting:
-                yield from _ended(scope, situation, entity, transition, ordinal, effect, outcome)
-        case OnEvent() as event:
-            yield from _told(scope, situation, entity, transition, ordinal, event, record)
-        case _:
-            if (key, transition.name) in situation.waiting:
-                yield Act("time", entity.name, transition.command, ordinal)
+class _Asked(NamedTuple):
+    """A command that people may give: who of them, and whether it may depend on the time."""
+
+    people: tuple[Actor, ...]
+    timed: bool
 
 
-def _given(
-    scope: Scope, situation: Situation, entity: Entity, transition: Transition, ordinal: int
-) -> Iterator[Act]:
-    """The commands that people could give: each of them, with each input, now and later."""
-    system = scope.system
-    candidates = entity.of_command(transition.command)
-    people = [p for p in people_of(system) if not all(never_may(t.by, p) for t in candidates)]
-    if not any(tells_people_apart(system, entity, t) for t in candidates):
-        people = people[:1]
-    people = _told_apart(people, situation)
-    later = [0.0]
-    if any(_looks_at_time(t) for t in candidates):
-        later += _later(system, situation)
-    for given in inputs_of(scope, situation, entity, transition.parameters):
+class _Here(NamedTuple):
+    """A situation, the people whom it speaks of, and its number among those that were gone on from."""
+
+    situation: Situation
+    known: frozenset[str]
+    place: int
+
+    def told_apart(self, people: Sequence[Actor]) -> list[Actor]:
+        """Those who have appeared, and of the others, who are all alike, the first of each set of roles."""
+        fresh, found = set[frozenset[str]](), list[Actor]()
         for person in people:
-            for seconds in later:
-                yield Act("command", entity.name, transition.command, ordinal, given, person, seconds)
-
-
-def _told_apart(people: Sequence[Actor], situation: Situation) -> list[Actor]:
-    """Those who have appeared, and of the others, who are all alike, the first of each set of roles."""
-    known, fresh, found = seen_in(situation), set[frozenset[str]](), list[Actor]()
-    for person in people:
-        if str(person.subject) in known or person.roles not in fresh:
-            found.append(person)
-            if str(person.subject) not in known:
+            if person.subject in self.known:
+                found.append(person)
+            elif person.roles not in fresh:
+                found.append(person)
                 fresh.add(person.roles)
-    return found
+        return found
 
 
 def seen_in(situation: Situation) -> frozenset[str]:
     """The people whom records speak of."""
     found = set[str]()
     for record in situation.records.values():
-        found.update(value for value in record.values.values() if isinstance(value, str))
-        found.update(one for performers in record.performers.values() for one in performers)
+        found.update([value for value in record.values.values() if isinstance(value, str)])
+        for performers in record.performers.values():
+            found.update(performers)
     for steps in situation.performers.values():
-        found.update(one for performers in steps.values() for one in performers)
+        for performers in steps.values():
+            found.update(performers)
     return frozenset(found)
 
 
@@ -125,21 +172,6 @@ def _looks_at_time(transition: Transition) -> bool:
     if any(isinstance(node, Now | Opaque) for condition in conditions for node in walk(condition)):
         return True
     return transition.body is not None and bool({"now"} & names_in(transition.body) or transition.uses)
-
-
-def _later(system: System, situation: Situation) -> list[float]:
-    """The times, in seconds from now, just after which a comparison with an instant may turn out anew."""
-    instants = {
-        value
-        for record in situation.records.values()
-        for value in record.values.values()
-        if isinstance(value, datetime)
-    }
-    turns = sorted(i + sign * d for i in instants for d in lengths_of(system) for sign in (1, -1))
-    ahead = dict.fromkeys(turn for turn in turns if turn >= situation.now)
-    return [
-        (turn - situation.now + timedelta(seconds=1)).total_seconds() for turn in islice(ahead, LATER_MAX)
-    ]
 
 
 def _ended(
@@ -178,15 +210,15 @@ def _told(
 
 
 def inputs_of(
-    scope: Scope, situation: Situation, entity: Entity, parameters: Iterable[Parameter]
+    scope: Scope, at: _Here, entity: Entity, parameters: Iterable[Parameter]
 ) -> Iterator[Mapping[str, Given]]:
     """The inputs of a command: every combination of boundary values, or where those are too many, some.
 
-    Those are the plainest one, and all that differ from it in one value or in two.
+    Those are the plainest ones, all that differ from one of them in one value, and others in each situation.
     """
     parameters = list(parameters)
     names = [p.name for p in parameters]
-    each = [_values(scope, situation, entity, p) for p in parameters]
+    each = [_values(scope, at, entity, p) for p in parameters]
     if any(not values for values in each):
         return
     most = INPUTS_MAX[scope.wide]
@@ -194,9 +226,10 @@ def inputs_of(
         for chosen in product(*each):
             yield dict(zip(names, chosen, strict=True))
         return
-    plain = [None if None in values else values[0] for values in each]
-    for chosen in islice(_near(plain, each), most):
-        yield dict(zip(names, chosen, strict=True))
+    for chosen in islice(dict.fromkeys(_some(each, at.place)), most):
+        yield dict(
+            zip(names, [values[place] for values, place in zip(each, chosen, strict=True)], strict=True)
+        )
 
 
 def count_of(each: Iterable[Sequence[Any]]) -> int:
@@ -207,29 +240,32 @@ def count_of(each: Iterable[Sequence[Any]]) -> int:
     return count
 
 
-def _near(plain: Sequence[Any], each: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
-    yield tuple(plain)
-    others = [[value for value in values if value != plain[at]] for at, values in enumerate(each)]
-    for size in (1, 2, 3):
-        for places in combinations(range(len(each)), size):
-            for chosen in product(*(others[place] for place in places)):
-                made = list(plain)
-                for place, value in zip(places, chosen, strict=True):
-                    made[place] = value
-                yield tuple(made)
+def _some(each: Sequence[Sequence[Any]], seed: int) -> Iterator[tuple[int, ...]]:
+    """Places of combinations: those with the first and with the last value of each, then all that differ from
+    the latter in one, then as many as are asked for that are drawn, others in each situation.
+    """
+    first, last = tuple(0 for _ in each), tuple(len(values) - 1 for values in each)
+    yield last
+    yield first
+    for at, values in enumerate(each):
+        for place in range(len(values)):
+            yield (*last[:at], place, *last[at + 1 :])
+    chance = random.Random(seed)  # a choice, not a secret
+    for _ in range(DRAWS_MAX):
+        yield tuple(chance.randrange(len(values)) for values in each)
 
 
-def _values(scope: Scope, situation: Situation, entity: Entity, parameter: Parameter) -> list[Any]:
+def _values(scope: Scope, at: _Here, entity: Entity, parameter: Parameter) -> list[Any]:
     """The boundary values of one argument; None last, where it may be left out."""
     match parameter.type:
         case Reference(target):
-            found: list[Any] = [ref_of(key) for key in situation.records if key[0] == target]
+            found: list[Any] = [ref_of(key) for key in at.situation.records if key[0] == target]
         case SubjectType():
-            found = [p.subject for p in _told_apart(people_of(scope.system), situation)]
+            found = [p.subject for p in at.told_apart(people_of(scope.system))]
         case kind:
             constants = constants_of(scope.system).get((entity.name, parameter.name), ())
             several = scope.wide or is_compared(entity, parameter.name)
-            found = values_of(kind, constants, situation.now, several)
+            found = values_of(kind, constants, at.situation.now, several)
     return [*found, None] if parameter.optional or not found else found
 
 

@@ -1,4 +1,8 @@
-"""Breadth-first search through the situations of a scope: what is found is found by the shortest path."""
+"""The search through the situations of a scope.
+
+It goes on from what is least known: of all combinations of states that records are in, from the one that it
+has gone on from least often, the nearest first. So it comes deep soon, and in the end has been everywhere.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,9 @@ from avow.model.system import System
 from avow.model.types import Reference
 from avow.prove.act import Act, Path
 from avow.prove.coverage import InState, Refused, Taken
-from avow.prove.explore.possible import Scope, acts_in
-from avow.prove.explore.shape import shape_of
+from avow.prove.explore.frontier import Frontier
+from avow.prove.explore.possible import Acts, Scope
+from avow.prove.explore.shape import Shape, Shapes
 from avow.prove.explore.situation import Fault, Happened, Refusal, Situation, happen
 from avow.prove.promises import Broken, broken_promises
 from avow.prove.world import NOBODY, names_in
@@ -96,17 +101,18 @@ class _Search:
 
     def __init__(self, scope: Scope, going: Going) -> None:
         self.scope, self.system, self.going = scope, scope.system, going
-        self.found = Found(scope)
+        self.found, self.frontier = Found(scope), Frontier()
+        self.acts, self.shapes = Acts(scope), Shapes(scope.system)
         self.known: dict[Hashable, int] = {}
         self.goals = {
             name: goal for name, goal in goals_of(self.system) if name.split(".")[0] in scope.entities
         }
 
     def run(self) -> Found:
-        found = self.found
-        self._enter(Situation(), None, 0)
-        while found.expanded < len(found.nodes):
-            if not self._expand(found.expanded):
+        found, beginning = self.found, Situation()
+        self._enter(self.shapes.shape_of(beginning), beginning, None, 0)
+        while (at := self.frontier.take()) is not None:
+            if not self._expand(at):
                 return found
             found.expanded += 1
         found.closed = True
@@ -116,7 +122,7 @@ class _Search:
         """Try every act in one situation; False where it was to end before that."""
         found, node = self.found, self.found.nodes[at]
         tried = 0
-        for act in acts_in(self.scope, node.situation):
+        for act in self.acts.possible(node.situation, at):
             found.tried += 1
             tried += 1
             outcome = happen(self.system, node.situation, act)
@@ -139,17 +145,18 @@ class _Search:
             if (entity, transition.name) not in found.taken:
                 path = path or (*found.path_to(at), act)
                 found.taken[entity, transition.name] = path
-        shape = shape_of(self.system, happened.after)
+        shape = self.shapes.shape_of(happened.after)
         known = self.known.get(shape.key)
         if known is None:
-            known = self._enter(happened.after, (at, act), node.depth + 1)
+            known = self._enter(shape, happened.after, (at, act), node.depth + 1)
         found.edges.setdefault(at, []).append(Edge(known, shape.order))
 
-    def _enter(self, situation: Situation, before: tuple[int, Act] | None, depth: int) -> int:
+    def _enter(self, shape: Shape, situation: Situation, before: tuple[int, Act] | None, depth: int) -> int:
         """A situation that wasn't known: look at all that is to be true of it."""
-        found, shape = self.found, shape_of(self.system, situation)
+        found = self.found
         at = self.known[shape.key] = len(found.nodes)
         found.nodes.append(Node(situation, shape.order, before, depth))
+        self.frontier.put(at, situation)
         for key, record in situation.records.items():
             found.states.setdefault((key[0], record.state), at)
         for broken in broken_promises(self.system, situation.records, situation.performers, situation.now):
