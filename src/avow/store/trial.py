@@ -5,17 +5,62 @@ Needs a superuser. Nothing that serves may use it.
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Protocol
+from uuid import UUID
 
+from avow.model.entity import Entity
 from avow.model.system import System
+from avow.store import cluster as clusters
 from avow.store.cluster import Cluster
 from avow.store.driver import Connection
 from avow.store.install import create_database, install, login
 from avow.store.pool import connect
-from avow.store.statements import named, quote, text
+from avow.store.statements import literal, named, quote, text
+from avow.store.tables import table_of
 
 PASSWORD = "of a trial"
+SETTINGS: Final = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "100",
+}
+"""What a crash does to the disk isn't under test."""
+
+
+class Server(Protocol):
+    """A server on which databases may be made."""
+
+    def url(self, database: str = "postgres") -> str:
+        """The address of one of its databases, of a superuser."""
+        ...
+
+
+@cache
+def own_server() -> Cluster:
+    """A server of this process alone, without fsync, started when it is first needed.
+
+    Nothing of it is left when the process ends.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="avow-trial-"))
+    folder.chmod(0o755)  # as root, the server runs under another account
+    home = folder / ".avow"
+    lease = clusters.start(home, settings=SETTINGS)
+
+    def end() -> None:
+        lease.release()
+        clusters.destroy(home)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(end)
+    return lease.cluster
 
 
 def login_of(system: System) -> str:
@@ -23,15 +68,15 @@ def login_of(system: System) -> str:
     return f"{system.name}_test"
 
 
-async def make_template(cluster: Cluster, system: System) -> str:
-    """A database with the tables of a declaration and a login for it; its name."""
-    name = f"template_{system.fingerprint.hex()[:16]}"
-    server = await connect(cluster.url())
+async def make_template(server: Server, system: System, of: str = "") -> str:
+    """A database with the tables of a declaration and a login for it; its name. of: tells it from others."""
+    name = f"template_{system.fingerprint.hex()[:16]}{of}"
+    connection = await connect(server.url())
     try:
-        await create_database(server, name)
+        await create_database(connection, name)
     finally:
-        await server.close()
-    connection = await connect(cluster.url(name))
+        await connection.close()
+    connection = await connect(server.url(name))
     try:
         await install(connection, system)
         await login(connection, system, login_of(system), PASSWORD)
@@ -40,14 +85,19 @@ async def make_template(cluster: Cluster, system: System) -> str:
     return name
 
 
-async def clone(cluster: Cluster, template: str, name: str) -> None:
+async def clone(server: Server, template: str, name: str) -> None:
     """Make a database that is a copy of another."""
-    await _execute(cluster, "clone", name=quote(name), template=quote(template))
+    await _execute(server, "clone", name=quote(name), template=quote(template))
 
 
-async def drop(cluster: Cluster, name: str) -> None:
+async def without_delay(server: Server, name: str) -> None:
+    """Let nothing in a database wait for the disk."""
+    await _execute(server, "without_delay", name=quote(name))
+
+
+async def drop(server: Server, name: str) -> None:
     """Remove a database, whoever uses it."""
-    await _execute(cluster, "drop", name=quote(name))
+    await _execute(server, "drop", name=quote(name))
 
 
 async def stop_clock(connection: Connection, moment: datetime) -> None:
@@ -60,13 +110,79 @@ async def make_ready(connection: Connection) -> None:
     await connection.execute(text("trial.sql", "make_ready"))
 
 
+async def make_copies(connection: Connection, system: System) -> None:
+    """Let what a database holds be copied out, and put back."""
+    rows = await connection.fetch(text("trial.sql", "lasting_tables"), system.name)
+    tables = [(f"{quote(row[0])}.{quote(row[1])}", literal(f"{row[0]}.{row[1]}")) for row in rows]
+    parts = named("trial.sql")
+
+    def each(part: str) -> list[str]:
+        return [parts[part].substitute(table=table, key=key).strip() for table, key in tables]
+
+    deletes, inserts = each("put_back_delete"), each("put_back_insert")
+    await connection.execute(parts["copies"].template)
+    await connection.execute(parts["copy_out"].substitute(tables=", ".join(each("copy_out_of"))))
+    await connection.execute(parts["put_back"].substitute(deletes=_one(deletes), inserts=_one(inserts)))
+
+
+def _one(statements: list[str]) -> str:
+    """Several statements that change rows, as one."""
+    *others, last = statements
+    named_ = ", ".join(f"c{place} AS ({statement})" for place, statement in enumerate(others))
+    return f"WITH {named_} {last}" if others else last
+
+
+async def copy_out(connection: Connection) -> str:
+    """Everything that there is now, as text that `put_back` takes."""
+    return await connection.fetchval(text("trial.sql", "call_copy_out"))
+
+
+async def put_back(connection: Connection, saved: str, now: datetime) -> None:
+    """Make everything as it was when it was copied out, with the clock at this time."""
+    await connection.fetchval(text("trial.sql", "call_put_back"), saved, now)
+
+
+async def hold_but(connection: Connection, works: Sequence[tuple[str, UUID, str]]) -> None:
+    """Let only these works be taken for now, by kind, record and name; `let_go` ends that."""
+    kinds, records, names = ([work[place] for work in works] for place in range(3))
+    await connection.execute(text("trial.sql", "hold_but"), kinds, records, names)
+
+
+async def let_go(connection: Connection) -> None:
+    """Let everything be taken again that was held back."""
+    await connection.execute(text("trial.sql", "let_go"))
+
+
+async def work_of(connection: Connection, kind: str, record: UUID, name: str) -> Any:
+    """One thing that is to be done: work, due, ready_at, taken; None where there is no such thing."""
+    return await connection.fetchrow(text("trial.sql", "work_of"), kind, record, name)
+
+
+async def make_all_ready(connection: Connection) -> None:
+    """Let everything be ready that rests, is taken by whoever is gone, or has come."""
+    await connection.execute(text("trial.sql", "make_all_ready"))
+
+
+async def is_blocked(connection: Connection, process: int, others: list[int]) -> bool:
+    """Whether a session waits for a lock that one of the others has."""
+    return await connection.fetchval(text("trial.sql", "is_blocked"), process, others)
+
+
+async def version_of(
+    connection: Connection, system: System, entity: Entity, tenant: str, record: UUID
+) -> int | None:
+    """The version that a record has; None where there is none."""
+    sql = named("trial.sql")["version_of"].substitute(table=table_of(system, entity))
+    return await connection.fetchval(sql, tenant, record)
+
+
 async def waiting(connection: Connection) -> list[Any]:
     """What there is to be done: kind, id, name, due, attempt, stuck, detail."""
     return await connection.fetch(text("trial.sql", "waiting"))
 
 
-async def _execute(cluster: Cluster, statement: str, **values: str) -> None:
-    connection = await connect(cluster.url())
+async def _execute(server: Server, statement: str, **values: str) -> None:
+    connection = await connect(server.url())
     try:
         await connection.execute(named("trial.sql")[statement].substitute(values))
     finally:
