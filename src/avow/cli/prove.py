@@ -33,13 +33,9 @@ SEED_MAX: Final = 2**31
 @click.option("--quick", is_flag=True, help=f"Take {QUICK_S:.0f} seconds, for what finds most.")
 @click.option("--deep", is_flag=True, help=f"Take {DEEP_S / 60:.0f} minutes.")
 @click.option("--budget", type=click.FloatRange(1, BUDGET_S_MAX), metavar="S", help="Take so many seconds.")
-@click.option(
-    "--seed", type=click.IntRange(0, SEED_MAX), help="Draw again what a run with this seed drew."
-)
+@click.option("--seed", type=click.IntRange(0, SEED_MAX), help="Draw again what a run with this seed drew.")
 @click.option("--replay", type=click.Path(path_type=Path), metavar="FILE", help="Do one kept schedule again.")
-@click.option(
-    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report as a page."
-)
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report as a page.")
 @click.option("--changed-since", metavar="REV", help="Attack first what has moved since this Git revision.")
 @output.json_option
 def command(

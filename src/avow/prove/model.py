@@ -13,7 +13,7 @@ from avow.kernel.command import Key
 from avow.model.system import System
 from avow.prove.act import Path
 from avow.prove.coverage import Coverage, Refused
-from avow.prove.explore.ends import Stuck, stuck
+from avow.prove.explore.ends import cannot_end, reasons, stuck
 from avow.prove.explore.path import end_of, faults_at_end, shorter
 from avow.prove.explore.possible import Scope
 from avow.prove.explore.refusals import refused_in
@@ -26,7 +26,8 @@ from avow.prove.schedule import Schedule
 from avow.prove.words import line_of, permitted_by
 
 NAME: Final = "model"
-FAULT: Final = "a body that makes a mistake"
+REASONS_MAX: Final = 3
+"""How many refusals are told of a record that can't end."""
 
 
 class Model:
@@ -50,8 +51,9 @@ class Model:
         system, path = bench.system, schedule.acts
         end = end_of(system, path)
         if end is not None:
-            first = next(iter(broken_promises(system, end.records, end.performers, end.now)), None)
-            return None if first is None else _of_broken(system, path, first)
+            for broken in broken_promises(system, end.records, end.performers, end.now):
+                return _of_broken(system, path, broken)
+            return _stuck_at(system, path, end)
         if path and faults_at_end(system, path):
             before = end_of(system, path[:-1]) or Situation()
             outcome = happen(system, before, path[-1])
@@ -150,7 +152,7 @@ def _findings(system: System, searches: list[Found]) -> Iterator[Finding]:
             name = f"{one.key[0]}.{one.state} can end"
             if name not in seen:
                 seen.add(name)
-                yield _of_stuck(system, found, one)
+                yield _of_stuck(system, found.scope, found.path_to(one.node), one.key, one.state)
     yield from _unreached(system, searches)
 
 
@@ -224,18 +226,35 @@ def _of_fault(system: System, path: Path, fault: str) -> Finding:
     )
 
 
-def _of_stuck(system: System, found: Found, one: Stuck) -> Finding:
-    path = found.path_to(one.node)
-    entity = system.entities[one.key[0]]
-    finals = ", ".join(state.name for state in entity.states.values() if state.final)
+def _stuck_at(system: System, path: Path, end: Situation) -> Finding | None:
+    """What can't end any more after a path, the first such record."""
+    for scope in (Scope(system, group) for group in components(system)):
+        for key, record in end.records.items():
+            final = system.entities[key[0]].states[record.state].final
+            if key[0] in scope.entities and not final and cannot_end(scope, end, key):
+                return _of_stuck(system, scope, path, key, record.state)
+    return None
+
+
+def _of_stuck(system: System, scope: Scope, path: Path, key: Key, state: str) -> Finding:
+    def is_stuck(candidate: Path) -> bool:
+        end = end_of(system, candidate)
+        there = end is not None and key in end.records and end.records[key].state == state
+        return end is not None and there and cannot_end(scope, end, key)
+
+    path = shorter(path, is_stuck)
+    entity, end = system.entities[key[0]], end_of(system, path)
+    finals = " or ".join(one.name for one in entity.states.values() if one.final)
+    said = [] if end is None else reasons(system, scope, end, key)
+    refused = f" Refused are {'; '.join(said[:REASONS_MAX])}." if said else ""
     return Finding(
         phase=NAME,
-        promise=f"{entity.name}.{one.state} can end",
-        sentence=f"{ref_of(one.key)} can never end: from {one.state}, nothing leads to {finals}.",
-        place=entity.states[one.state].place,
+        promise=f"{entity.name}.{state} can end",
+        sentence=f"{ref_of(key)} can never end: from {state}, nothing leads to {finals} any more.",
+        place=entity.states[state].place,
         schedule=Schedule(path),
         story=_story(system, path),
-        why=f"Every act was tried from there on, with {found.scope}, and none led on.",
+        why=f"Every act was tried from there on, with {scope}, and none led on.{refused}",
     )
 
 
@@ -285,9 +304,9 @@ def _tallies(system: System, searches: list[Found], findings: list[Finding]) -> 
     if searches and len(whole) == len(searches):
         reach = EXHAUSTED
     else:
-        largest = str(whole[-1].scope) if whole else "nothing"
+        largest = f"{whole[-1].scope} exhausted, " if whole else ""
         nodes = sum(len(found.nodes) for found in searches)
-        reach = sampled(f"{largest} exhausted, {nodes:,} situations")
+        reach = sampled(f"{largest}{nodes:,} situations")
     yield Tally("any act in any situation of the model", tried, tried - broke, broke, reach)
     yield from _goal_tally(system, searches, findings)
 
