@@ -19,7 +19,7 @@ from avow.prove.phase import Bench, Budget
 from avow.prove.rig import ALONE, Rig, Shape, rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.shrink import shrink
-from avow.prove.story import line_of, line_of_end
+from avow.prove.telling import line_of, line_of_end
 
 SHRINKS_MAX: Final = 60
 FINDINGS_MAX: Final = 20

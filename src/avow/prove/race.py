@@ -22,7 +22,7 @@ from avow.prove.phase import Bench, Budget
 from avow.prove.rig import Rig, Shape, rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.shrink import shrink
-from avow.prove.story import line_of, who
+from avow.prove.telling import line_of, who
 from avow.store import trial
 
 ORDERS_MAX: Final = 60

@@ -126,7 +126,7 @@ class Acts:
     ) -> Iterator[Mapping[str, Given]]:
         """The inputs of a command: every combination of boundary values, or where those are too many, some.
 
-        Those are the plainest ones, all that differ from one of them in one value, and others in each situation.
+        Those are the plainest ones, all that differ from one of them in one value, and others each time.
         """
         parameters = list(parameters)
         names = [p.name for p in parameters]

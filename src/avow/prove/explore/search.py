@@ -91,9 +91,9 @@ Going: TypeAlias = Callable[[int], bool]
 """Told how many acts were tried since it was last asked; whether to go on."""
 
 
-def search(scope: Scope, going: Going) -> Found:
+def search(scope: Scope, going: Going, beginning: Situation | None = None) -> Found:
     """Try every act in every situation, the nearest first, until all are done or it isn't to go on."""
-    return _Search(scope, going).run()
+    return _Search(scope, going).run(beginning or Situation())
 
 
 class _Search:
@@ -108,8 +108,8 @@ class _Search:
             name: goal for name, goal in goals_of(self.system) if name.split(".")[0] in scope.entities
         }
 
-    def run(self) -> Found:
-        found, beginning = self.found, Situation()
+    def run(self, beginning: Situation) -> Found:
+        found = self.found
         self._enter(self.shapes.shape_of(beginning), beginning, None, 0)
         while (at := self.frontier.take()) is not None:
             if not self._expand(at):
