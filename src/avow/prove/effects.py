@@ -18,8 +18,9 @@ from avow.kernel.plan import plans_of
 from avow.model.effect import DONE
 from avow.model.trigger import OnOutcome
 from avow.prove.act import Act, Path
+from avow.prove.campaign import Campaign
 from avow.prove.execution import Told
-from avow.prove.finding import ALL, Finding, Line, PhaseReport, Tally, sampled
+from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.node import Node
 from avow.prove.oracle import COMPENSATED, EFFECTS, Break, heard_of
 from avow.prove.outside import CALL_FAULTS, Attempt, CallFault, Moment
@@ -27,14 +28,11 @@ from avow.prove.phase import Bench, Budget
 from avow.prove.replay import commands_of
 from avow.prove.rig import Rig, rig
 from avow.prove.schedule import Fault, Schedule
-from avow.prove.shrink import shrink
-from avow.prove.story import line_of
+from avow.prove.telling import line_of
 from avow.store import trial
 from avow.store.picture import Picture
 
 STEPS_MAX: Final = 80
-SHRINKS_MAX: Final = 60
-FINDINGS_MAX: Final = 20
 MOMENTS: Final[tuple[Moment, ...]] = ("arrival", "reply")
 
 ONE, OVERTAKEN, MEANWHILE, TWO = (
@@ -86,28 +84,30 @@ class _Run:
 
     def __init__(self, on: Rig, budget: Budget) -> None:
         self._on, self._budget = on, budget
-        self._tried, self._broke = Counter[str](), Counter[str]()
-        self._cut_short = set[str]()
-        self._findings = list[Finding]()
+        self._campaign = Campaign(budget, self._broken, partial(finding_of, on))
+
+    async def _broken(self, schedule: Schedule) -> tuple[Break, ...]:
+        return (await run_schedule(self._on, schedule)).broken
 
     async def run(self, bench: Bench) -> PhaseReport:
         roots = await self._roots(bench)
-        acts = list(_interferences(self._on, bench))
+        acts, attempt = list(_interferences(self._on, bench)), self._campaign.attempt
         for root, usual in roots:
-            for faults in _single(root, usual.asked):
-                await self._try(ONE, Schedule(root, faults=faults))
+            for fault in _single(root, usual.asked):
+                await attempt(ONE, Schedule(root, faults=(fault,)))
         for root, usual in roots:
-            for moment, attempt in product(MOMENTS, usual.asked):
-                fault = Fault(f"overtaken-{moment}:{attempt[0]}", len(root) - 1, attempt[1])
-                await self._try(OVERTAKEN, Schedule(root, faults=(fault,)))
+            for moment, (effect, number) in product(MOMENTS, usual.asked):
+                fault = Fault(f"overtaken-{moment}:{effect}", len(root) - 1, number)
+                await attempt(OVERTAKEN, Schedule(root, faults=(fault,)))
         for root, usual in roots:
-            for attempt, act, moment in product(usual.asked, acts, MOMENTS):
-                fault = Fault(f"meanwhile-{moment}:{attempt[0]}", len(root), attempt[1])
-                await self._try(MEANWHILE, Schedule((*root, act), faults=(fault,)))
+            for (effect, number), act, moment in product(usual.asked, acts, MOMENTS):
+                fault = Fault(f"meanwhile-{moment}:{effect}", len(root), number)
+                await attempt(MEANWHILE, Schedule((*root, act), faults=(fault,)))
         for root, usual in roots:
-            for (first,) in _single(root, usual.asked):
+            for first in _single(root, usual.asked):
                 await self._second(root, first)
-        return PhaseReport(tuple(self._tallies()), tuple(self._findings), tuple(self._not_tried(roots)))
+        faults, findings = (ONE, OVERTAKEN, MEANWHILE, TWO), tuple(self._campaign.findings)
+        return PhaseReport(self._campaign.tallies(faults), findings, tuple(self._not_tried(roots)))
 
     async def _roots(self, bench: Bench) -> list[tuple[Path, Ran]]:
         """Where runs begin: paths to states that wait for a call, as few as lead through all of them."""
@@ -124,50 +124,19 @@ class _Run:
             visited |= ran.visited
             found.append((path, ran))
             if ran.broken:
-                await self._report(Schedule(path), ran.broken[0])
+                await self._campaign.report(Schedule(path), ran.broken[0])
         return found
 
     async def _second(self, root: Path, first: Fault) -> None:
         """After one fault, every other one at every call from there on."""
         if self._budget.spent:
-            self._cut_short.add(TWO)
+            self._campaign.cut_short(TWO)
             return
         usual = await run_schedule(self._on, Schedule(root, faults=(first,)))
         attempt = first.kind.partition(":")[2], first.at
         later = usual.asked[usual.asked.index(attempt) + 1 :] if attempt in usual.asked else ()
-        for (second,) in _single(root, later):
-            await self._try(TWO, Schedule(root, faults=(first, second)))
-
-    async def _try(self, fault: str, schedule: Schedule) -> None:
-        if self._budget.spent:
-            self._cut_short.add(fault)
-            return
-        ran = await run_schedule(self._on, schedule)
-        self._tried[fault] += 1
-        self._budget.advance()
-        if ran.broken:
-            self._broke[fault] += 1
-            await self._report(schedule, ran.broken[0])
-
-    async def _report(self, schedule: Schedule, broke: Break) -> None:
-        """Shrink what broke, and tell it; of each promise the first few."""
-        told = sum(finding.promise == broke.promise for finding in self._findings)
-        if told >= 2 or len(self._findings) >= FINDINGS_MAX:
-            return
-
-        async def fails(smaller: Schedule) -> bool:
-            ran = await run_schedule(self._on, smaller)
-            return any(one.promise == broke.promise for one in ran.broken)
-
-        smallest = await shrink(schedule, fails, SHRINKS_MAX)
-        self._findings.append(finding_of(self._on, smallest, broke))
-
-    def _tallies(self) -> Iterator[Tally]:
-        for fault in (ONE, OVERTAKEN, MEANWHILE, TWO):
-            if self._tried[fault] or fault in self._cut_short:
-                tried, broke = self._tried[fault], self._broke[fault]
-                reach = sampled("the time was over") if fault in self._cut_short else ALL
-                yield Tally(fault, tried, tried - broke, broke, reach)
+        for second in _single(root, later):
+            await self._campaign.attempt(TWO, Schedule(root, faults=(first, second)))
 
     def _not_tried(self, roots: Sequence[tuple[Path, Ran]]) -> Iterator[str]:
         if not roots:
@@ -175,18 +144,18 @@ class _Run:
         yield "Three calls of one run going wrong in different ways."
         asked = {name for _, ran in roots for name, _ in ran.asked}
         every = {name for entity in self._on.declared.entities.values() for name in entity.effects}
-        if silent := sorted(every - asked):
-            yield f"Calls that no run came to without a fault: {', '.join(silent)}."
+        if silent := ", ".join(sorted(every - asked)):
+            yield f"Calls that no run came to without a fault: {silent}."
 
 
 def _outcomes(path: Path) -> int:
     return sum(act.kind == "outcome" for act in path)
 
 
-def _single(root: Path, attempts: Sequence[Attempt]) -> Iterator[tuple[Fault]]:
+def _single(root: Path, attempts: Sequence[Attempt]) -> Iterator[Fault]:
     """Each thing that can go wrong with each of these attempts, the most telling first."""
     for kind, (effect, number) in product(CALL_FAULTS, attempts):
-        yield (Fault(f"{kind}:{effect}", len(root) - 1, number),)
+        yield Fault(f"{kind}:{effect}", len(root) - 1, number)
 
 
 def _interferences(on: Rig, bench: Bench) -> Iterator[Act]:

@@ -7,7 +7,7 @@ was carried out, is found here: no declaration says it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -15,21 +15,19 @@ from typing import Final, cast
 
 from avow.model.effect import DONE
 from avow.prove.act import Act, Path
+from avow.prove.campaign import Campaign
 from avow.prove.databases import databases
 from avow.prove.effects import forgotten, hanging, run_out
 from avow.prove.execution import Told
-from avow.prove.finding import ALL, Finding, Line, PhaseReport, Tally, sampled
+from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.oracle import EFFECTS, Break
-from avow.prove.outside import Attempt, Exchange
+from avow.prove.outside import Exchange
 from avow.prove.phase import Bench, Budget
 from avow.prove.rig import Rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.seam import WIRE_FAULTS, Made, Seam, WireFault, simulator
-from avow.prove.shrink import shrink
-from avow.prove.story import line_of
+from avow.prove.telling import line_of
 
-FINDINGS_MAX: Final = 10
-SHRINKS_MAX: Final = 40
 FAULT: Final = "the wire fails an owner's function"
 _SAID: Final[dict[WireFault, str]] = {
     "reply-lost": "does it, and the reply is lost",
@@ -70,70 +68,36 @@ class Functions:
         """Fail the wire in each attempt of each call, in each way."""
         if not any(entity.effects for entity in bench.system.entities.values()):
             return PhaseReport()
-        return await _Run(await bench.shared(ground), budget).run(bench)
+        grounds = await bench.shared(ground)
+        done = set[str]()
+
+        async def run(schedule: Schedule) -> list[Break]:
+            broken = await run_schedule(grounds, schedule)
+            done.update(m.effect.name for m in grounds.seam.calls.values() if m.ended == "done")
+            return broken
+
+        campaign = Campaign(budget, run, finding_of)
+        for root in roots_of(bench):
+            await campaign.attempt(FAULT, Schedule(root))
+            for kind, (effect, number) in product(WIRE_FAULTS, tuple(grounds.seam.asked)):
+                fault = Fault(f"{kind}:{effect}", len(root) - 1, number)
+                await campaign.attempt(FAULT, Schedule(root, faults=(fault,)))
+        not_tried = tuple(_not_tried(bench, grounds.seam, done))
+        return PhaseReport(campaign.tallies((FAULT,)), tuple(campaign.findings), not_tried)
 
     async def replay(self, bench: Bench, schedule: Schedule) -> Finding | None:
         """Do one schedule again."""
         on = await bench.shared(ground)
-        broken, _ = await run_schedule(on, schedule)
+        broken = await run_schedule(on, schedule)
         return finding_of(schedule, broken[0]) if broken else None
 
 
-class _Run:
-    """One run of the phase."""
-
-    def __init__(self, ground_: Ground, budget: Budget) -> None:
-        self._ground, self._budget = ground_, budget
-        self._tried = self._broke = 0
-        self._short = False
-        self._findings = list[Finding]()
-        self._done = Counter[str]()
-
-    async def run(self, bench: Bench) -> PhaseReport:
-        for root in roots_of(bench):
-            asked = await self._try(Schedule(root))
-            for kind, (effect, number) in product(WIRE_FAULTS, asked):
-                await self._try(Schedule(root, faults=(Fault(f"{kind}:{effect}", len(root) - 1, number),)))
-        reach = sampled("the time was over") if self._short else ALL
-        tally = Tally(FAULT, self._tried, self._tried - self._broke, self._broke, reach)
-        return PhaseReport((tally,), tuple(self._findings), tuple(self._not_tried(bench)))
-
-    async def _try(self, schedule: Schedule) -> Sequence[Attempt]:
-        if self._budget.spent:
-            self._short = True
-            return ()
-        broken, asked = await run_schedule(self._ground, schedule)
-        self._tried += 1
-        self._budget.advance()
-        self._done.update(m.effect.name for m in self._ground.seam.calls.values() if m.ended == "done")
-        if broken:
-            self._broke += 1
-            await self._report(schedule, broken[0])
-        return asked
-
-    async def _report(self, schedule: Schedule, broke: Break) -> None:
-        told = sum(finding.promise == broke.promise for finding in self._findings)
-        if told >= 2 or len(self._findings) >= FINDINGS_MAX:
-            return
-
-        async def fails(smaller: Schedule) -> bool:
-            broken, _ = await run_schedule(self._ground, smaller)
-            return any(one.promise == broke.promise for one in broken)
-
-        smallest = await shrink(schedule, fails, SHRINKS_MAX)
-        self._findings.append(finding_of(smallest, broke))
-
-    def _not_tried(self, bench: Bench) -> Iterator[str]:
-        every = {name for entity in bench.system.entities.values() for name in entity.effects}
-        if never := sorted(every - self._done.keys()):
-            yield (
-                "What these functions make of an answer: the simulated provider never did what they ask: "
-                + ", ".join(never)
-                + "."
-            )
-        if self._ground.seam.elsewhere:
-            named = ", ".join(sorted(self._ground.seam.elsewhere))
-            yield f"Calls to addresses that no destination names: {named}."
+def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:
+    every = {name for entity in bench.system.entities.values() for name in entity.effects}
+    if never := ", ".join(sorted(every - done)):
+        yield f"What these functions make of an answer: the provider never did what they ask: {never}."
+    if elsewhere := ", ".join(sorted(seam.elsewhere)):
+        yield f"Calls to addresses that no destination names: {elsewhere}."
 
 
 def roots_of(bench: Bench) -> list[Path]:
@@ -154,12 +118,12 @@ def _can_be_done(act: Act) -> bool:
     return act.kind in ("command", "time") or act.command.endswith(f".{DONE}")
 
 
-async def run_schedule(ground_: Ground, schedule: Schedule) -> tuple[list[Break], Sequence[Attempt]]:
-    """Do what a schedule says, then all that follows by itself: what broke, and which attempts there were.
+async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
+    """Do what a schedule says, then all that follows by itself: what broke.
 
     It begins from nothing each time, as the provider remembers every key that it has seen.
     """
-    on, seam = ground_.on, ground_.seam
+    on, seam = grounds.on, grounds.seam
     seam.begin()
     await on.execution.begin(None, on.usual)
     for fault in schedule.faults:
@@ -170,8 +134,7 @@ async def run_schedule(ground_: Ground, schedule: Schedule) -> tuple[list[Break]
     await run_out(on)
     on.executions += 1
     picture = await on.database.picture()
-    found = [*judge_functions(seam.calls), *on.judge(picture), *forgotten(on, picture), *hanging(picture)]
-    return found, tuple(seam.asked)
+    return [*judge_functions(seam.calls), *on.judge(picture), *forgotten(on, picture), *hanging(picture)]
 
 
 def judge_functions(calls: dict[str, Made]) -> Iterator[Break]:

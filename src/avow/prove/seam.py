@@ -77,7 +77,7 @@ class Seam:
 
     def begin(self) -> None:
         """Begin another execution."""
-        self.faults, self.attempts, self.asked, self.calls = {}, Counter(), [], {}
+        self.faults, self.attempts, self.asked, self.calls = {}, Counter[str](), [], {}
 
     async def aclose(self) -> None:
         """Close every connection."""
