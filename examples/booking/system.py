@@ -1,6 +1,7 @@
 """A booking backend: rooms that are let to one party at a time, and tours with a waiting list."""
 
 from datetime import datetime
+from typing import Any
 
 from avow import Entity, State, Subject, actor, authenticated, create, days, exclude, field, internal
 from avow import invariant, minutes, now, quota, read, ref, role, seconds, system, transition
@@ -114,16 +115,22 @@ class Party(Entity):
     @transition(waiting, to=gone, by=(actor == leader) | desk, uses=tour)
     def leave_line(self) -> None:
         """Whoever stands behind moves up by as many."""
-        self.tour.give_back(self.people)
+        give_back(self)
 
     @transition([held, coming], to=gone, by=(actor == leader) | desk, uses=tour)
     def cancel(self) -> None:
-        self.tour.give_back(self.people)
+        give_back(self)
 
     @transition(held, to=gone, after=HOLD, uses=tour)
     def lapse(self) -> None:
         """Held for half an hour; then the next in line may have the places."""
-        self.tour.give_back(self.people)
+        give_back(self)
+
+
+def give_back(party: Any) -> None:
+    """A party's places go to who stands behind; once the tour is over, nobody waits for them."""
+    if party.tour.state == "open":
+        party.tour.give_back(party.people)
 
 
 app = system("booking", Room, Booking, Tour, Party)

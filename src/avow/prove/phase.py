@@ -64,6 +64,7 @@ class Bench:
     url:      the cluster to work on, under whose server databases may be made; None: an embedded one.
     coverage: the paths through the model; empty until the model phase has run.
     touched:  the boundaries that a change has moved, `Entity` or `Entity.transition`; None: not asked for.
+    postgresql: the server's version, once a phase knows it. unfit: why the run can't be trusted.
     """
 
     system: System
@@ -71,6 +72,8 @@ class Bench:
     url: str | None = None
     coverage: Coverage = field(default_factory=Coverage)
     touched: frozenset[str] | None = None
+    postgresql: str = ""
+    unfit: list[str] = field(default_factory=list[str])
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _shared: dict[Hashable, Any] = field(default_factory=dict[Hashable, Any], repr=False)
 

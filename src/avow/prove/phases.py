@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from avow.prove.lint import Lint
+from avow.prove.model import Model
 from avow.prove.phase import Phase
 
-PHASES: tuple[Phase, ...] = ()
+PHASES: tuple[Phase, ...] = (Lint(), Model())

@@ -1,12 +1,18 @@
-"""Whether everything that has begun can still end: from each situation, each open record can reach a final state."""
+"""Whether what has begun can still end: from each situation, each record can come to a final state."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from avow.kernel.command import Key
-from avow.prove.explore.search import Found
+from avow.model.system import System
+from avow.prove.explore.possible import Acts, Scope
+from avow.prove.explore.search import Found, search
+from avow.prove.explore.situation import Refusal, Situation, happen, ref_of
+
+ACTS_MAX: Final = 20_000
+"""How many acts are tried to see whether one record can end."""
 
 
 class Stuck(NamedTuple):
@@ -18,7 +24,7 @@ class Stuck(NamedTuple):
 
 
 def stuck(found: Found) -> Iterator[Stuck]:
-    """For each entity and state the first record that can't end any more; nothing of a search that isn't closed."""
+    """For each entity and state the first record that can't end; nothing of a search that isn't closed."""
     if not found.closed:
         return
     ending = _ending(found)
@@ -29,6 +35,28 @@ def stuck(found: Found) -> Iterator[Stuck]:
             if (at, place) not in ending and (key[0], state) not in seen and _has_end(found, key[0]):
                 seen.add((key[0], state))
                 yield Stuck(key, state, at)
+
+
+def cannot_end(scope: Scope, situation: Situation, key: Key) -> bool:
+    """Whether a record can't end any more, from a situation on; False where that takes too long to say."""
+    left = iter(range(ACTS_MAX // 64))
+    found = search(scope, lambda _: next(left, None) is not None, situation)
+    if not found.closed:
+        return False
+    place = found.nodes[0].order.index(key)
+    return (0, place) not in _ending(found)
+
+
+def reasons(system: System, scope: Scope, situation: Situation, key: Key) -> list[str]:
+    """Why nothing moves a record: what is said to whoever tries, each once."""
+    said = dict[str, None]()
+    for act in Acts(scope).possible(situation, 0):
+        if (act.entity, act.record) == (key[0], ref_of(key).ordinal):
+            outcome = happen(system, situation, act)
+            if isinstance(outcome, Refusal):
+                detail = (outcome.rejection.detail or outcome.rejection.code).rstrip(".")
+                said[f"{act.command}: {detail}"] = None
+    return list(said)
 
 
 def _has_end(found: Found, entity: str) -> bool:

@@ -38,20 +38,35 @@ KEY_OF_CALL: Final = UUID(int=0xCA11)
 class Scope:
     """What of a system is explored, and how widely.
 
-    entities: the ones whose records there are. records: how many of each at most. wide: more boundary values.
+    entities: the ones whose records there are. several: those of which there may be two, of the others one.
+    wide:     more boundary values.
     """
 
     system: System
     entities: tuple[str, ...]
-    records: int
+    several: frozenset[str] = frozenset()
     wide: bool = False
+
+    def most(self, entity: str) -> int:
+        """How many records of an entity there are at most."""
+        return 2 if entity in self.several else 1
+
+    def __str__(self) -> str:
+        if not self.several:
+            return "one record of each"
+        if self.several == frozenset(self.entities):
+            return "two records of each" + (", more values" if self.wide else "")
+        return f"two of {', '.join(n for n in self.entities if n in self.several)}"
 
 
 class Acts:
-    """The acts of a scope. What doesn't depend on the situation is worked out once."""
+    """The acts of a scope. What doesn't depend on the situation is worked out once.
+
+    cut: some command had more inputs than were tried in one situation.
+    """
 
     def __init__(self, scope: Scope) -> None:
-        self.scope, self.system = scope, scope.system
+        self.scope, self.system, self.cut = scope, scope.system, False
         self._asked: dict[tuple[str, str], _Asked] = {}
         self._lengths = lengths_of(scope.system)
 
@@ -63,7 +78,7 @@ class Acts:
         at = _Here(situation, seen_in(situation), place)
         for name in self.scope.entities:
             entity, count = self.system.entities[name], situation.count(name)
-            if count < self.scope.records:
+            if count < self.scope.most(name):
                 for transition in entity.transitions.values():
                     if transition.creation:
                         yield from self._given(at, entity, transition, count + 1)
@@ -101,10 +116,37 @@ class Acts:
             return
         later = [0.0, *self._later(at.situation)] if asked.timed else [0.0]
         people = at.told_apart(asked.people)
-        for given in inputs_of(self.scope, at, entity, transition.parameters):
+        for given in self._inputs(at, entity, transition.parameters):
             for person in people:
                 for seconds in later:
                     yield Act("command", entity.name, transition.command, ordinal, given, person, seconds)
+
+    def _inputs(
+        self, at: _Here, entity: Entity, parameters: Iterable[Parameter]
+    ) -> Iterator[Mapping[str, Given]]:
+        """The inputs of a command: every combination of boundary values, or where those are too many, some.
+
+        Those are the plainest ones, all that differ from one of them in one value, and others each time.
+        """
+        parameters = list(parameters)
+        names = [p.name for p in parameters]
+        each = [_values(self.scope, at, entity, p) for p in parameters]
+        if any(not values for values in each):
+            return
+        most = INPUTS_MAX[self.scope.wide]
+        if count_of(each) <= most:
+            for chosen in product(*each):
+                yield dict(zip(names, chosen, strict=True))
+            return
+        self.cut = True
+        for chosen in islice(_different(_some(each, at.place)), most):
+            values = [values[place] for values, place in zip(each, chosen, strict=True)]
+            yield dict(zip(names, values, strict=True))
+
+    def inputs(self, situation: Situation, entity: Entity, command: str) -> Iterator[Mapping[str, Given]]:
+        """The inputs of a command in a situation."""
+        at = _Here(situation, seen_in(situation), 0)
+        yield from self._inputs(at, entity, entity.of_command(command)[0].parameters)
 
     def _ask(self, entity: Entity, transition: Transition) -> _Asked:
         candidates = entity.of_command(transition.command)
@@ -209,27 +251,12 @@ def _told(
         yield Act("event", entity.name, transition.command, ordinal, {event.told: about, **data})
 
 
-def inputs_of(
-    scope: Scope, at: _Here, entity: Entity, parameters: Iterable[Parameter]
-) -> Iterator[Mapping[str, Given]]:
-    """The inputs of a command: every combination of boundary values, or where those are too many, some.
-
-    Those are the plainest ones, all that differ from one of them in one value, and others in each situation.
-    """
-    parameters = list(parameters)
-    names = [p.name for p in parameters]
-    each = [_values(scope, at, entity, p) for p in parameters]
-    if any(not values for values in each):
-        return
-    most = INPUTS_MAX[scope.wide]
-    if count_of(each) <= most:
-        for chosen in product(*each):
-            yield dict(zip(names, chosen, strict=True))
-        return
-    for chosen in islice(dict.fromkeys(_some(each, at.place)), most):
-        yield dict(
-            zip(names, [values[place] for values, place in zip(each, chosen, strict=True)], strict=True)
-        )
+def _different(chosen: Iterable[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
+    seen = set[tuple[int, ...]]()
+    for one in chosen:
+        if one not in seen:
+            seen.add(one)
+            yield one
 
 
 def count_of(each: Iterable[Sequence[Any]]) -> int:

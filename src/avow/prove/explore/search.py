@@ -61,7 +61,7 @@ RefusalIn: TypeAlias = tuple[str, str, str, str]
 class Found:
     """Everything that a search has come across.
 
-    tried: how many acts. closed: every act in every situation of the scope was tried.
+    tried: how many acts. closed: every act in every situation of the scope was tried, with every input.
     states, taken: the node, or the node and act, by which each was first reached.
     """
 
@@ -91,9 +91,9 @@ Going: TypeAlias = Callable[[int], bool]
 """Told how many acts were tried since it was last asked; whether to go on."""
 
 
-def search(scope: Scope, going: Going) -> Found:
+def search(scope: Scope, going: Going, beginning: Situation | None = None) -> Found:
     """Try every act in every situation, the nearest first, until all are done or it isn't to go on."""
-    return _Search(scope, going).run()
+    return _Search(scope, going).run(beginning or Situation())
 
 
 class _Search:
@@ -108,14 +108,14 @@ class _Search:
             name: goal for name, goal in goals_of(self.system) if name.split(".")[0] in scope.entities
         }
 
-    def run(self) -> Found:
-        found, beginning = self.found, Situation()
+    def run(self, beginning: Situation) -> Found:
+        found = self.found
         self._enter(self.shapes.shape_of(beginning), beginning, None, 0)
         while (at := self.frontier.take()) is not None:
             if not self._expand(at):
                 return found
             found.expanded += 1
-        found.closed = True
+        found.closed = not self.acts.cut
         return found
 
     def _expand(self, at: int) -> bool:

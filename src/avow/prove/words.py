@@ -1,4 +1,4 @@
-"""Stories: a path of acts in the words of the declaration, for people."""
+"""Acts in the words of the declaration, for people."""
 
 from __future__ import annotations
 
