@@ -13,14 +13,14 @@ from typing import Final
 from avow.model.actor import Actor
 from avow.prove.act import Act, Path, refs_of
 from avow.prove.coverage import Coverage
+from avow.prove.explore.path import end_of
 from avow.prove.explore.situation import Happened, Refusal, happen
 from avow.prove.finding import ALL, Finding, Line, PhaseReport, Tally, sampled
 from avow.prove.oracle import DECLARED, Break
-from avow.prove.pairs import situation_after
 from avow.prove.phase import Bench, Budget
 from avow.prove.rig import Rig, rig
 from avow.prove.schedule import Schedule
-from avow.prove.telling import line_of
+from avow.prove.telling import line_told
 
 FINDINGS_MAX: Final = 20
 ELSEWHERE: Final = "elsewhere"
@@ -89,7 +89,7 @@ def _codes_of(on: Rig, schedule: Schedule) -> Iterator[str]:
     if actor is not None and actor.tenant == ELSEWHERE:
         yield "not-found"
         return
-    situation = situation_after(on.declared, schedule.acts[:-1])
+    situation = end_of(on.declared, schedule.acts[:-1])
     if situation is not None:
         happened = happen(on.declared, situation, schedule.acts[-1])
         if isinstance(happened, Refusal):
@@ -170,7 +170,7 @@ def _same_code(expected: Expected, code: str) -> bool:
 
 def finding_of(on: Rig, expected: Expected, broke: Break) -> Finding:
     """What broke, as a story."""
-    lines = [line_of(done.act, done.told) for done in on.execution.journal]
+    lines = [line_told(on.declared, done.act, done.told) for done in on.execution.journal]
     lines.append(Line("then", broke.sentence, matters=True))
     place = broke.place
     if not place.line:

@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from avow.model.effect import DONE
 from avow.prove.act import Act, Path
 from avow.prove.execution import Told
 from avow.prove.finding import ALL, Finding, Line, PhaseReport, Tally, sampled
 from avow.prove.gates import MODES, Noting
 from avow.prove.oracle import ATOMIC, Break
 from avow.prove.phase import Bench, Budget
-from avow.prove.rig import ALONE, Rig, Shape, rig
+from avow.prove.rig import ALONE, UNANSWERED, Rig, Shape, rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.shrink import shrink
-from avow.prove.telling import line_of, line_of_end
+from avow.prove.story import who
+from avow.prove.telling import ACCEPTED, line_of_end, line_told
 
 SHRINKS_MAX: Final = 60
 FINDINGS_MAX: Final = 20
@@ -84,7 +86,7 @@ class Crashes:
             subject = await look_at(self._on, path[:-1], path[-1])
             if subject is not None:
                 subjects.append(subject)
-                await self._all_of(subject, ONCE, _once(subject))
+                await self._all_of(subject, ONCE, once(subject))
         for subject in subjects:
             await self._all_of(subject, RETRIED_BY_NOBODY, _left_alone(subject))
         for subject in subjects:
@@ -179,8 +181,8 @@ async def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
     act, path = schedule.acts[place], schedule.acts[:place]
     subject = await look_at(on, path, act)
     names = () if subject is None else subject.names
-    lines = [line_of(one, Told(True)) for one in path]
-    lines.append(line_of(act, None, matters=True))
+    lines = [line_told(on.declared, one, ACCEPTED) for one in path]
+    lines.append(line_told(on.declared, act, None, matters=True))
     lines += [
         line_of_end(act, fault.kind, names[fault.at] if fault.at < len(names) else "")
         for fault in schedule.faults
@@ -188,7 +190,7 @@ async def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
     ]
     if all(fault.kind != ALONE for fault in schedule.faults):
         told = on.execution.journal[-1].told
-        lines.append(replace(line_of(act, told, matters=True), who=_again(act)))
+        lines.append(replace(line_told(on.declared, act, told, matters=True), who=_again(act)))
     lines.append(Line("then", broke.sentence, matters=True))
     place_ = broke.place
     if not place_.line:
@@ -197,29 +199,28 @@ async def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
 
 
 def _again(act: Act) -> str:
-    return (
-        "another worker"
-        if act.actor is None and act.kind != "event"
-        else f"{act.actor and act.actor.subject}, again"
-    )
+    return "another worker" if act.kind in ("outcome", "time") else f"{who(act)}, once more"
 
 
-def _once(subject: Subject) -> Iterator[tuple[Fault, ...]]:
+def once(subject: Subject) -> Iterator[tuple[Fault, ...]]:
+    """Its process ends once, at each statement and in each way; or the answer of its call is lost."""
     place = len(subject.path)
     for at in range(len(subject.names)):
         for mode in MODES:
             yield (Fault(mode, place, at),)
+    if subject.act.kind == "outcome" and subject.act.command.endswith(f".{DONE}"):
+        yield (Fault(UNANSWERED, place),)
 
 
 def _left_alone(subject: Subject) -> Iterator[tuple[Fault, ...]]:
     if not subject.by_itself:
-        for (fault,) in _once(subject):
+        for (fault,) in once(subject):
             yield fault, Fault(ALONE, fault.act)
 
 
 def _twice(subject: Subject) -> Iterator[tuple[Fault, ...]]:
-    for (first,) in _once(subject):
-        for (second,) in _once(subject):
+    for (first,) in once(subject):
+        for (second,) in once(subject):
             yield first, second
 
 

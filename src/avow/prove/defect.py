@@ -1,24 +1,29 @@
-"""What a planted defect may alter: the functions in a run's own database, and what is handed to its engine.
+"""What a planted defect may alter: a run's own database, and what is handed to its engine.
 
 The code that serves knows nothing of defects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from avow.model.system import System
 from avow.prove.node import Node
+from avow.store.driver import Connection
 from avow.store.watched import Gate
+
+
+async def _same_database(connection: Connection, system: System) -> None:
+    """Nothing is altered."""
 
 
 def _same_system(system: System) -> System:
     return system
 
 
-def _same_node(node: Node) -> Node:
-    return node
+def _same_node(node: Node) -> None:
+    """Nothing is altered."""
 
 
 def _same_gate(gate: Gate) -> Gate:
@@ -27,19 +32,19 @@ def _same_gate(gate: Gate) -> Gate:
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """A known way to build the engine wrongly. name: one word. what: in a sentence.
+    """A known way to build the engine wrongly.
 
-    sql:       by the name of a function in the database: what is replaced in it, and by what.
-    of_system: what its engine takes for the declaration. enter: alters a process. at: stands at its gate.
+    name:      a few words. what: the same as a sentence. by: the phase that is to find it.
+    alter:     alters the database. of_system: what its engine takes for the declaration.
+    enter:     alters a process. at: what stands between its statements and the gate.
     """
 
     name: str = ""
     what: str = ""
-    sql: Mapping[str, tuple[tuple[str, str], ...]] = field(
-        default_factory=dict[str, tuple[tuple[str, str], ...]]
-    )
+    by: str = ""
+    alter: Callable[[Connection, System], Awaitable[None]] = _same_database
     of_system: Callable[[System], System] = _same_system
-    enter: Callable[[Node], Node] = _same_node
+    enter: Callable[[Node], None] = _same_node
     at: Callable[[Gate], Gate] = _same_gate
 
 

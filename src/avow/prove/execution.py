@@ -190,9 +190,9 @@ class Execution:
             await node.worker.step()
             after = await trial.version_of(admin, self.system, entity, TENANT, record)
             waiting = await trial.work_of(admin, act.entity, record, name)
-            if after != before or waiting is None or waiting["stuck"]:
+            if after != before or waiting is None or waiting["stuck"] or waiting["never"]:
                 break
-            await self.database.pass_time(max((waiting["ready_at"] - self.database.now).total_seconds(), 0.0))
+            await self.database.set_clock(waiting["ready_at"])
         await trial.let_go(admin)
         if after != before:
             return Told(True, record=record, version=after)

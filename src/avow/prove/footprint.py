@@ -54,7 +54,7 @@ _HEADERS, _WORKS, _KEYS, _LOCKED, _FOR_WRITING = 15, 19, 1, 11, 13
 
 def of_statement(system: System, statement: Statement, answer: Any) -> Footprint:
     """What a statement has touched, by what it said and was answered."""
-    name, given = statement
+    name, given = statement.name, statement.parameters
     match name:
         case "load" | "find" | "entries" | "now":
             return Footprint(frozenset(_ids(given)) | frozenset(_ids(answer)))

@@ -32,20 +32,30 @@ class Open:
 OPEN = Open()
 
 
+class _LocksFirst(Engine):
+    """An engine that treats every record as one that others are moving right now."""
+
+    def _optimistic_attempts(self, attempt: Any) -> int:
+        return 0
+
+
 class Node:
     """One process on a database.
 
     system: with its calls connected to the outside of executions. http: what its functions are given.
+    locks_first: it locks what a decision may rest on before it loads that, as the engine does where it was
+    overtaken before.
     """
 
     def __init__(
-        self, system: System, database: Database, gate: Gate = OPEN, http: OpenHttp | None = None
-    ) -> None:
+        self, system: System, database: Database, gate: Gate = OPEN, *, locks_first: bool = False,
+        http: OpenHttp | None = None,
+    ) -> None:  # fmt: skip
         self.gate = gate
         self.sessions = list[Watched]()
         self._database = database
         self._pool = Pool(database.url, opens=self._open)
-        self.engine = Engine(system, self._pool, _render)
+        self.engine = (_LocksFirst if locks_first else Engine)(system, self._pool, _render)
         self.worker = Worker(system, self.engine, self._pool, database.url, http or _no_client)
         self.hearing = Hearing(system, self.engine, Reads(system, self._pool), Queue(system, self._pool))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,9 +19,10 @@ from avow.evidence.chain import RecordCheck
 from avow.kernel.command import Key, Record
 from avow.kernel.draft import Pool, RecordScope
 from avow.kernel.plan import plans_of
+from avow.model.effect import FAILED
 from avow.model.place import Place
 from avow.model.system import System
-from avow.model.trigger import EVENTS
+from avow.model.trigger import EVENTS, OnOutcome, OnTime
 from avow.prove.execution import Done
 from avow.prove.outside import Outside
 from avow.prove.promises import broken
@@ -49,6 +51,7 @@ ATOMIC = "P1 atomic"
 IN_ORDER = "P5 invariants"
 EFFECTS = "P7 effects"
 COMPENSATED = "P8 compensated"
+ON_TIME = "P9 on time"
 EXPLAINABLE = "P10 explainable"
 
 
@@ -63,7 +66,8 @@ def judge(
         *_rules(system, picture, replayed, now),
         *_answers(picture, journal),
         *_waits(system, picture),
-        *_calls(picture, outside),
+        *_times(system, picture),
+        *_calls(system, picture, outside),
     ]
 
 
@@ -192,7 +196,23 @@ _TOGETHER = (
 )
 
 
-def _calls(picture: Picture, outside: Outside) -> Iterator[Break]:
+def _times(system: System, picture: Picture) -> Iterator[Break]:
+    """No time comes before it is due."""
+    due = dict[tuple[str, str], datetime]()
+    for entry in (one for entries in commands_of(picture) for one in entries):
+        record, name = entry.logged.id, entry.header["transition"]
+        timed = isinstance(system.entities[entry.logged.kind].transitions[name].trigger, OnTime)
+        if timed and datetime.fromisoformat(entry.header["at"]) < due.get((record, name), _LONG_AGO):
+            yield Break(ON_TIME, f"{entry.logged.kind}.{name} came before it was due.", "Times are instants.")
+        for waits, wait in entry.header.get("waits", {}).items():
+            if wait is not None:
+                due[record, waits] = datetime.fromisoformat(wait["due"])
+
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def _calls(system: System, picture: Picture, outside: Outside) -> Iterator[Break]:
     """Nothing is carried out twice, everything that is undone was done, and what we hold to be done was."""
     begun, heard = Counter[tuple[str, str]](), list[tuple[str, str]]()
     for entries in commands_of(picture):
@@ -214,10 +234,37 @@ def _calls(picture: Picture, outside: Outside) -> Iterator[Break]:
             yield Break(
                 EFFECTS, f"{transition} says that a call was done that was never carried out.", _KEYED
             )
-    undone = Counter(one.undoes for one in outside.carried.values() if one.undoes is not None)
-    for key, count in undone.items():
-        if key not in outside.carried or count > 1:
-            yield Break(COMPENSATED, f"What was done once was undone {count} times, or never done.", _KEYED)
+    yield from _failures(system, picture, outside)
+    yield from _undone(system, outside)
+
+
+def _failures(system: System, picture: Picture, outside: Outside) -> Iterator[Break]:
+    """Nothing counts as failed that was carried out: the call that was asked for last."""
+    asked = dict[tuple[str, str], str]()
+    for logged, header in (one for entries in commands_of(picture) for one in entries):
+        trigger = system.entities[logged.kind].transitions[header["transition"]].trigger
+        failed = isinstance(trigger, OnOutcome) and trigger.outcome == FAILED
+        if failed and asked.get((logged.id, trigger.effect)) in outside.carried:
+            said = f"{logged.kind}.{trigger.effect} counts as failed, and was carried out."
+            yield Break(EFFECTS, said, "An answer that never came says nothing about what was done.")
+        for name, wait in header.get("waits", {}).items():
+            if wait is not None:
+                said = "/".join((logged.tenant, logged.kind, logged.id, name, str(logged.version)))
+                asked[logged.id, name] = str(UUID(sha256(said.encode()).hexdigest()[:32]))
+
+
+def _undone(system: System, outside: Outside) -> Iterator[Break]:
+    """What undoes a call names it, and undoes it once."""
+    undoing = {
+        effect for entity in system.entities.values() for state in entity.states.values()
+        if state.undoes is not None for effect in state.invoke
+    }  # fmt: skip
+    for one in outside.carried.values():
+        if one.effect in undoing and one.undoes not in outside.carried:
+            yield Break(COMPENSATED, f"{one.effect} undoes something that was never done.", _KEYED)
+    for count in Counter(one.undoes for one in outside.carried.values() if one.undoes).values():
+        if count > 1:
+            yield Break(COMPENSATED, f"What was done once was undone {count} times.", _KEYED)
 
 
 def heard_of(picture: Picture) -> frozenset[str]:

@@ -16,7 +16,8 @@ from avow.model.system import System
 from avow.model.types import Reference
 from avow.prove.act import Act, Path, is_creation, refs_of
 from avow.prove.coverage import Coverage
-from avow.prove.explore.possible import Scope, acts_in
+from avow.prove.explore.path import end_of
+from avow.prove.explore.possible import Acts, Scope
 from avow.prove.explore.search import components
 from avow.prove.explore.situation import Happened, Situation, happen, id_of
 
@@ -54,7 +55,7 @@ def pairs_of(system: System, coverage: Coverage) -> Iterator[Pair]:
     """Every pair that shares anything, the shortest paths first; each once."""
     seen = set[Hashable]()
     for path in _starts(coverage):
-        situation = situation_after(system, path)
+        situation = end_of(system, path)
         if situation is None:
             continue
         touches = list(_touches(system, situation))
@@ -77,24 +78,13 @@ def _starts(coverage: Coverage) -> list[Path]:
     return sorted(ends | befores | {()}, key=lambda path: (len(path), repr(path)))
 
 
-def situation_after(system: System, path: Path) -> Situation | None:
-    """Where a path leads to in the model; None where some act of it is refused there."""
-    situation = Situation()
-    for act in path:
-        happened = happen(system, situation, act)
-        if not isinstance(happened, Happened):
-            return None
-        situation = happened.after
-    return situation
-
-
 def _touches(system: System, situation: Situation) -> Iterator[_Touch]:
     """The acts that would be accepted, of each command on the same records the first one."""
     seen = set[Hashable]()
     entities = [name for group in components(system) for name in group]
     most = max([*(situation.count(name) for name in entities), 0]) + 1
     scope = Scope(system, tuple(entities), most)
-    for looked_at, act in enumerate(acts_in(scope, situation)):
+    for looked_at, act in enumerate(Acts(scope).possible(situation, 0)):
         if looked_at >= LOOKED_AT_MAX:
             return
         key = (act.entity, act.command, refs_of(act))

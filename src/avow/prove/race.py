@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final
 
 from avow.prove.act import Act, is_creation
-from avow.prove.execution import Done, Told, work_name
+from avow.prove.execution import Done, work_name
 from avow.prove.finding import EXHAUSTED, Finding, Line, PhaseReport, Tally, sampled
 from avow.prove.lockstep import Choose, Lockstep, Op
 from avow.prove.oracle import REPLAYABLE, Break
@@ -22,7 +22,8 @@ from avow.prove.phase import Bench, Budget
 from avow.prove.rig import Rig, Shape, rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.shrink import shrink
-from avow.prove.telling import line_of, who
+from avow.prove.story import who
+from avow.prove.telling import ACCEPTED, answer_of, line_told
 from avow.store import trial
 
 ORDERS_MAX: Final = 60
@@ -52,8 +53,11 @@ class Ran:
     whole: bool
 
 
-async def run_race(on: Rig, pair: Pair, choose: Choose) -> Ran:
-    """Run acts at once, in a chosen order, and judge what that has left behind."""
+async def run_race(on: Rig, pair: Pair, choose: Choose, *, locks_first: bool = False) -> Ran:
+    """Run acts at once, in a chosen order, and judge what that has left behind.
+
+    locks_first: by engines that lock before they look, as they do where they were overtaken before.
+    """
     await on.begin(pair.path)
     execution, admin = on.execution, on.database.admin
     dones = [await execution.ready(act) for act in pair.acts]
@@ -67,7 +71,7 @@ async def run_race(on: Rig, pair: Pair, choose: Choose) -> Ran:
     if works:
         await trial.hold_but(admin, works)
     step = Lockstep(on.system, admin, len(dones))
-    nodes = [on.node(lane) for lane in step.lanes]
+    nodes = [on.node(lane, locks_first=locks_first) for lane in step.lanes]
     step.sessions = lambda: [session.process for node in nodes for session in node.sessions]
     runs = [execution.take_turns(node, done) for node, done in zip(nodes, dones, strict=True)]
     whole = await step.run(runs, choose)
@@ -268,13 +272,13 @@ def finding_of(on: Rig, schedule: Schedule, ran: Ran) -> Finding:
     """What broke, as a story: who sends what, in which order."""
     broke = ran.broken[0]
     acts, path = schedule.acts[-schedule.together :], schedule.acts[: -schedule.together]
-    lines = [line_of(act, Told(True)) for act in path]
+    lines = [line_told(on.declared, act, ACCEPTED) for act in path]
     last = {op.lane: place for place, op in enumerate(ran.ops)}
     for place, op in enumerate(ran.ops):
         act = acts[op.lane]
         told = ran.told[op.lane].told
         ends = place == last[op.lane] and told is not None
-        answer = ("done" if told.accepted else told.code) if ends and told is not None else ""
+        answer = answer_of(told) if ends else ""
         lines.append(
             Line(_lane_name(act, op.lane), _step_of(act, op.name), answer, op.name == "commit", str(act.ref))
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from avow.engine.worker import OpenHttp
@@ -20,7 +20,7 @@ from avow.prove.act import Act, Path, Ref
 from avow.prove.coverage import Coverage
 from avow.prove.databases import Database, databases
 from avow.prove.defect import NONE, Defect
-from avow.prove.execution import Done, Execution, Saved, Told
+from avow.prove.execution import Done, Execution, Saved, Told, work_name
 from avow.prove.gates import Cut, Mode, until_death
 from avow.prove.node import OPEN, Node
 from avow.prove.oracle import Break, judge
@@ -36,6 +36,8 @@ STARTS_MAX: Final = 400
 """How many places to begin from are kept."""
 ALONE: Final = "left-alone"
 """The fault of which nobody sends again what was cut off: what recovers, recovers by itself."""
+UNANSWERED: Final = "unanswered"
+"""The fault of which a call is carried out and its answer never arrives."""
 DRAINED = "P8 compensated"
 
 T = TypeVar("T")
@@ -61,17 +63,21 @@ class Rig:
     http: OpenHttp | None = None
     execution: Execution = field(init=False)
     executions: int = 0
+    _served: System = field(init=False)
     _starts: dict[Path, Saved] = field(default_factory=dict[Path, Saved])
     _drained: set[Shape] = field(default_factory=set[Shape])
 
     def __post_init__(self) -> None:
         self.execution = Execution(self.system, self.database, self.exchange)
+        self._served = self.defect.of_system(self.system)
 
-    def node(self, gate: Gate = OPEN) -> Node:
+    def node(self, gate: Gate = OPEN, *, locks_first: bool = False) -> Node:
         """A process that remembers nothing."""
-        return self.defect.enter(
-            Node(self.defect.of_system(self.system), self.database, self.defect.at(gate), self.http)
+        made = Node(
+            self._served, self.database, self.defect.at(gate), locks_first=locks_first, http=self.http
         )
+        self.defect.enter(made)
+        return made
 
     async def begin(self, path: Path) -> None:
         """Go to where a path ends."""
@@ -110,7 +116,9 @@ class Rig:
         late = list[Any]()
         alone = any(fault.kind == ALONE for fault in faults)
         for fault in faults:
-            if fault.kind != ALONE:
+            if fault.kind == UNANSWERED:
+                self.exchange.outside.lost.add((self.execution.id_of(act.ref), work_name(act)))
+            elif fault.kind != ALONE:
                 await self._cut_off(done, fault, late)
         if not alone or done.request is None:
             node = self.node()
@@ -158,9 +166,7 @@ class Rig:
         again = await self.execution.answer(node, last.request)
         await node.close()
         first = last.told
-        if (again.accepted, again.code, again.record, again.version, again.body) == (
-            first.accepted, first.code, first.record, first.version, first.body,
-        ):  # fmt: skip
+        if again == replace(first, replayed=True):
             return []
         said, now = first.code or "accepted", again.code or "accepted"
         where = f"{last.act.entity}.{last.act.command}"

@@ -23,7 +23,7 @@ from avow.store.driver import Connection
 from avow.store.install import create_database, install, login
 from avow.store.pool import connect
 from avow.store.statements import literal, named, quote, text
-from avow.store.tables import table_of
+from avow.store.tables import constraints_of, table_of
 
 PASSWORD = "of a trial"
 SETTINGS: Final = {
@@ -174,6 +174,30 @@ async def version_of(
     """The version that a record has; None where there is none."""
     sql = named("trial.sql")["version_of"].substitute(table=table_of(system, entity))
     return await connection.fetchval(sql, tenant, record)
+
+
+async def alter_function(connection: Connection, name: str, old: str, new: str) -> None:
+    """Put `new` wherever a function says `old`. Raises ValueError where it doesn't say that any more."""
+    made = await connection.fetchval(text("trial.sql", "function_text"), name)
+    if old not in made:
+        raise ValueError(f"{name} doesn't say {old!r}")
+    await connection.execute(made.replace(old, new))
+
+
+async def drop_rule(connection: Connection, system: System, entity: Entity, rule: str) -> None:
+    """Let the database hold one rule of an entity no longer."""
+    named_ = next(c for c in constraints_of(system, entity) if c.rule.startswith(f"{entity.name}.{rule}"))
+    parts, name = named("trial.sql"), quote(named_.name)
+    if await connection.fetchval(text("trial.sql", "rule_of_index"), system.name, named_.name):
+        statement = parts["drop_rule_of_index"].substitute(name=f"{quote(system.name)}.{name}")
+    else:
+        statement = parts["drop_rule"].substitute(table=table_of(system, entity), name=name)
+    await connection.execute(statement)
+
+
+async def open_rows(connection: Connection, system: System, entity: Entity) -> None:
+    """Let everybody see every tenant's records of an entity."""
+    await connection.execute(named("trial.sql")["open_rows"].substitute(table=table_of(system, entity)))
 
 
 async def waiting(connection: Connection) -> list[Any]:

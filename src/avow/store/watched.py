@@ -22,6 +22,7 @@ class Statement(NamedTuple):
 
     name: str
     parameters: tuple[Any, ...] = ()
+    sql: str = ""
 
 
 Send = Callable[[], Awaitable[Any]]
@@ -58,7 +59,7 @@ class Watched:
     async def executemany(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
         given = list(parameters)
         send = partial(self._connection.executemany, sql, given)
-        await self._gate.through(self, Statement(name_of(sql), tuple(map(tuple, given))), send)
+        await self._gate.through(self, Statement(name_of(sql), tuple(map(tuple, given)), sql), send)
 
     async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
         return await self._through(sql, parameters, self._connection.fetch)
@@ -70,7 +71,7 @@ class Watched:
         return await self._through(sql, parameters, self._connection.fetchval)
 
     async def _through(self, sql: str, parameters: tuple[Any, ...], send: Callable[..., Any]) -> Any:
-        statement = Statement(name_of(sql), parameters)
+        statement = Statement(name_of(sql), parameters, sql)
         return await self._gate.through(self, statement, partial(send, sql, *parameters))
 
     def transaction(self, *, isolation: str | None = None, readonly: bool = False) -> Transaction:

@@ -90,7 +90,7 @@ WHERE ready_at < 'infinity' AND ready_at > avow.now() + interval '900 years'
 
 -- name: work_of
 -- One thing that is to be done: its number, when it is due and ready, whether it is taken, why it is stuck.
-SELECT work, due, ready_at, taken, stuck FROM avow.work WHERE kind = $1 AND id = $2 AND name = $3
+SELECT work, due, ready_at, ready_at = 'infinity' AS never, taken, stuck FROM avow.work WHERE kind = $1 AND id = $2 AND name = $3
 
 -- name: make_all_ready
 -- Whatever rests between two attempts or is taken is ready now, and so are times that have come.
@@ -111,3 +111,21 @@ SELECT pg_get_functiondef($1::regproc)
 -- name: without_delay
 -- Nothing waits for the disk: what a crash does to it isn't under test.
 ALTER DATABASE @{name} SET synchronous_commit = off
+
+-- name: rule_of_index
+-- Whether a rule is kept by an index of its own, and not by a constraint.
+SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'i'
+      AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid))
+
+-- name: drop_rule
+-- One constraint less.
+ALTER TABLE @{table} DROP CONSTRAINT @{name}
+
+-- name: drop_rule_of_index
+-- The same of one that is an index.
+DROP INDEX @{name}
+
+-- name: open_rows
+-- Every tenant's rows can be seen by everybody.
+ALTER POLICY tenant ON @{table} USING (true)
