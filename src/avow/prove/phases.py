@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from avow.prove.conform import Conform
+from avow.prove.crash import Crash
 from avow.prove.lint import Lint
 from avow.prove.model import Model
 from avow.prove.phase import Phase
+from avow.prove.race import Race
+from avow.prove.selftest import SelfTest
 
-PHASES: tuple[Phase, ...] = (Lint(), Model())
+PHASES: tuple[Phase, ...] = (Lint(), Model(), Conform(), Crash(), Race(), SelfTest())
