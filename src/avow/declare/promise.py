@@ -35,7 +35,7 @@ class World(Protocol):
         """Every record of an entity, in the order in which they were created."""
         ...
 
-    def performers(self, record: Entity, step: Transition | Command[Any]) -> frozenset[Subject]:
+    def performers(self, record: Entity, step: Transition | Command[...]) -> frozenset[Subject]:
         """Who has performed a transition on a record, ever: `world.performers(one, Order.approve)`."""
         ...
 

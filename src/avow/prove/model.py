@@ -23,7 +23,7 @@ from avow.prove.finding import ALL, EXHAUSTED, Finding, Line, PhaseReport, Tally
 from avow.prove.phase import Bench, Budget
 from avow.prove.promises import Broken, broken_promises
 from avow.prove.schedule import Schedule
-from avow.prove.words import line_of, permitted_by
+from avow.prove.story import line_of, permitted_by
 
 NAME: Final = "model"
 REASONS_MAX: Final = 3
@@ -77,10 +77,10 @@ def scopes_of(system: System) -> Iterator[Scope]:
 
 
 def _searches(system: System, budget: Budget) -> Iterator[Found]:
-    """A search of each scope; each may take an even part of the time that is left."""
+    """A search of each scope; each may take half of the time that is left, and the last all of it."""
     scopes = list(scopes_of(system))
     for place, scope in enumerate(scopes):
-        allowed = Budget(budget.left_s / (len(scopes) - place), clock=budget.clock)
+        allowed = Budget(budget.left_s / (2 if place < len(scopes) - 1 else 1), clock=budget.clock)
 
         def going(tried: int, allowed: Budget = allowed) -> bool:
             budget.advance(tried)

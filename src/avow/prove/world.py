@@ -45,7 +45,7 @@ class WorldView:
         """Every record of an entity, in the order in which they were created."""
         return [handle_on(self.pool, key, None, None) for key in self._records if key[0] == kind.__name__]
 
-    def performers(self, record: Entity, step: Transition | Command[Any]) -> frozenset[Subject]:
+    def performers(self, record: Entity, step: Transition | Command[...]) -> frozenset[Subject]:
         """Who has performed a transition on a record, ever."""
         name = step.word.name if isinstance(step, Command) else step.name
         found = self._performers.get((type(record).__name__, record.id), {}).get(name, frozenset[str]())

@@ -39,11 +39,11 @@ def as_page(system: System, report: Report, coverage: Coverage) -> str:
     """The whole report as HTML."""
     kind = {True: "held", False: "broke", None: "none"}[report.held]
     server = f", PostgreSQL {escape(report.postgresql)}" if report.postgresql else ""
+    took = f"{report.took_s:.0f} of {report.budget_s:.0f} s"
     parts = [
         f"<h1>prove {escape(report.system)}</h1>",
         f'<p class="{kind}"><strong>{escape(verdict(report))}</strong></p>',
-        f"<p>Boundary <code>{report.fingerprint[:12]}</code>{server}, seed {report.seed}, "
-        f"{report.took_s:.0f} of {report.budget_s:.0f} s.</p>",
+        f"<p>Boundary <code>{report.fingerprint[:12]}</code>{server}, seed {report.seed}, {took}.</p>",
         "<h2>What was tried</h2>",
         _table(report),
         *(["<h2>What broke</h2>"] if report.findings else []),
