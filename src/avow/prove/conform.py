@@ -6,6 +6,7 @@ is left behind is judged like any other execution. Another tenant's people meet 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -108,8 +109,8 @@ class Conformance:
 
     async def run(self, coverage: Coverage) -> PhaseReport:
         """Go through everything that the model says."""
-        tried = dict.fromkeys((ACCEPTED, REFUSED, FOREIGN), 0)
-        broke = dict.fromkeys(tried, 0)
+        tried = Counter[str]()
+        broke = Counter[str]()
         everything = list(expected_of(coverage))
         cut_short = set[str]()
         for place, expected in enumerate(everything):
@@ -125,7 +126,6 @@ class Conformance:
         tallies = tuple(
             Tally(f, n, n - broke[f], broke[f], sampled("the time was over") if f in cut_short else ALL)
             for f, n in tried.items()
-            if n
         )
         return PhaseReport(tallies, tuple(self.findings), _NOT_TRIED)
 

@@ -242,8 +242,8 @@ def usual_answers(coverage: Coverage) -> dict[str, Value]:
 async def rig(bench: Bench) -> AsyncGenerator[Rig]:
     """The rig of a run: `await bench.shared(rig)`."""
     made = await bench.shared(databases)
+    database = await made.first()
+    bench.postgresql = bench.postgresql or made.version
     exchange = Exchange()
-    yield Rig(
-        bench.system, exchange.connected(bench.system), await made.first(), exchange,
-        usual_answers(bench.coverage),
-    )  # fmt: skip
+    system = exchange.connected(bench.system)
+    yield Rig(bench.system, system, database, exchange, usual_answers(bench.coverage))
