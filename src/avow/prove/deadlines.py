@@ -17,14 +17,13 @@ from avow.kernel.plan import plans_of
 from avow.prove.act import Act
 from avow.prove.campaign import Campaign
 from avow.prove.effects import run_out
-from avow.prove.execution import Told
 from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.oracle import Break
 from avow.prove.phase import Bench, Budget
 from avow.prove.replay import commands_of
 from avow.prove.rig import Rig, rig
 from avow.prove.schedule import Fault, Schedule
-from avow.prove.telling import line_of
+from avow.prove.telling import ACCEPTED, line_told
 from avow.store.picture import Picture, Waiting
 
 ON_TIME: Final = "P9 on time"
@@ -167,10 +166,12 @@ def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
     fault = schedule.faults[0]
     beaten = fault.kind == "beaten"
     lines = [
-        line_of(a, Told(True)) for place, a in enumerate(schedule.acts) if not beaten or place != fault.act
+        line_told(on.declared, a, ACCEPTED)
+        for place, a in enumerate(schedule.acts)
+        if not beaten or place != fault.act
     ]
     lines.append(Line("the clock", _SAID[fault.kind], matters=True))
     if beaten and fault.act < len(schedule.acts):
-        lines.append(replace(line_of(schedule.acts[fault.act], None, matters=True), answer=""))
+        lines.append(replace(line_told(on.declared, schedule.acts[fault.act], None, matters=True), answer=""))
     lines.append(Line("then", broke.sentence, matters=True))
     return Finding("time", broke.promise, broke.sentence, broke.place, schedule, tuple(lines), broke.why)

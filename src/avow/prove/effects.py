@@ -19,7 +19,6 @@ from avow.model.effect import DONE
 from avow.model.trigger import OnOutcome
 from avow.prove.act import Act, Path
 from avow.prove.campaign import Campaign
-from avow.prove.execution import Told
 from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.node import Node
 from avow.prove.oracle import COMPENSATED, EFFECTS, Break, heard_of
@@ -28,7 +27,7 @@ from avow.prove.phase import Bench, Budget
 from avow.prove.replay import commands_of
 from avow.prove.rig import Rig, rig
 from avow.prove.schedule import Fault, Schedule
-from avow.prove.telling import line_of
+from avow.prove.telling import ACCEPTED, line_told
 from avow.store import trial
 from avow.store.picture import Picture
 
@@ -282,13 +281,17 @@ _FORGOTTEN = (
 def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
     """What broke, as a story."""
     meanwhile = {fault.act for fault in schedule.faults if fault.kind.startswith("meanwhile-")}
-    lines = [line_of(a, Told(True)) for place, a in enumerate(schedule.acts) if place not in meanwhile]
+    lines = [
+        line_told(on.declared, a, ACCEPTED) for place, a in enumerate(schedule.acts) if place not in meanwhile
+    ]
     for fault in schedule.faults:
         kind, _, effect = fault.kind.partition(":")
         often = f" (attempt {fault.at + 1})" if fault.at else ""
         lines.append(Line("the outside", f"{_SAID[kind]}{often}", "", True, effect))
         if fault.act in meanwhile:
-            lines.append(replace(line_of(schedule.acts[fault.act], None, matters=True), answer=""))
+            lines.append(
+                replace(line_told(on.declared, schedule.acts[fault.act], None, matters=True), answer="")
+            )
     lines.append(Line("then", broke.sentence, matters=True))
     place = broke.place
     if not place.line and schedule.acts:

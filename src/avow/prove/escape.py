@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from typing import Final
 
 from avow.model.entity import Transition
+from avow.model.system import System
 from avow.prove.act import Path, transitions_of
-from avow.prove.execution import Told
 from avow.prove.explore.situation import Happened, Outcome, Situation, happen
 from avow.prove.finding import ALL, Finding, Line, PhaseReport, Tally
 from avow.prove.oracle import DECLARED, Break
 from avow.prove.phase import Bench, Budget
 from avow.prove.schedule import Schedule
-from avow.prove.telling import line_of
+from avow.prove.telling import ACCEPTED, line_told
 
 REACHES, CHANGES = "a body reaches outside", "a body is asked twice"
 OUTSIDE: Final = (
@@ -76,7 +76,7 @@ class Escape:
             budget.advance()
             for fault, found in attempt(bench, path, transition):
                 broke[fault] += 1
-                findings.append(finding_of(Schedule(path), found))
+                findings.append(finding_of(bench.system, Schedule(path), found))
         tallies = (Tally(f, tried, tried - broke[f], broke[f], ALL) for f in (REACHES, CHANGES))
         return PhaseReport(tuple(tallies) if tried else (), tuple(findings), _NOT_TRIED if tried else ())
 
@@ -86,7 +86,7 @@ class Escape:
             return None
         for transition in transitions_of(bench.system, schedule.acts[-1]):
             for _, found in attempt(bench, schedule.acts, transition):
-                return finding_of(schedule, found)
+                return finding_of(bench.system, schedule, found)
         return None
 
 
@@ -122,8 +122,8 @@ _PURE = "A body decides on its record, its input, `self.actor` and `self.now`; a
 _NOT_TRIED = ("What a body does only on inputs between the boundary values.",)
 
 
-def finding_of(schedule: Schedule, broke: Break) -> Finding:
+def finding_of(system: System, schedule: Schedule, broke: Break) -> Finding:
     """What broke, as a story."""
-    lines = [line_of(act, Told(True), matters=act is schedule.acts[-1]) for act in schedule.acts]
+    lines = [line_told(system, act, ACCEPTED, matters=act is schedule.acts[-1]) for act in schedule.acts]
     lines.append(Line("then", broke.sentence, matters=True))
     return Finding("escape", broke.promise, broke.sentence, broke.place, schedule, tuple(lines), broke.why)

@@ -10,15 +10,16 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Final, cast
 
 from avow.model.effect import DONE
+from avow.model.system import System
 from avow.prove.act import Act, Path
 from avow.prove.campaign import Campaign
 from avow.prove.databases import databases
 from avow.prove.effects import forgotten, hanging, run_out
-from avow.prove.execution import Told
 from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.oracle import EFFECTS, Break
 from avow.prove.outside import Exchange
@@ -26,7 +27,7 @@ from avow.prove.phase import Bench, Budget
 from avow.prove.rig import Rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.seam import WIRE_FAULTS, Made, Seam, WireFault, simulator
-from avow.prove.telling import line_of
+from avow.prove.telling import ACCEPTED, line_told
 
 FAULT: Final = "the wire fails an owner's function"
 _SAID: Final[dict[WireFault, str]] = {
@@ -76,7 +77,7 @@ class Functions:
             done.update(m.effect.name for m in grounds.seam.calls.values() if m.ended == "done")
             return broken
 
-        campaign = Campaign(budget, run, finding_of)
+        campaign = Campaign(budget, run, partial(finding_of, bench.system))
         for root in roots_of(bench):
             await campaign.attempt(FAULT, Schedule(root))
             for kind, (effect, number) in product(WIRE_FAULTS, tuple(grounds.seam.asked)):
@@ -89,7 +90,7 @@ class Functions:
         """Do one schedule again."""
         on = await bench.shared(ground)
         broken = await run_schedule(on, schedule)
-        return finding_of(schedule, broken[0]) if broken else None
+        return finding_of(bench.system, schedule, broken[0]) if broken else None
 
 
 def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:
@@ -155,9 +156,9 @@ def judge_functions(calls: dict[str, Made]) -> Iterator[Break]:
             yield Break(EFFECTS, said, "What isn't an answer is no result.", place)
 
 
-def finding_of(schedule: Schedule, broke: Break) -> Finding:
+def finding_of(system: System, schedule: Schedule, broke: Break) -> Finding:
     """What broke, as a story."""
-    lines = [line_of(act, Told(True)) for act in schedule.acts]
+    lines = [line_told(system, act, ACCEPTED) for act in schedule.acts]
     for fault in schedule.faults:
         kind, _, effect = fault.kind.partition(":")
         often = f" (attempt {fault.at + 1})" if fault.at else ""

@@ -13,13 +13,12 @@ from typing import Final
 from avow.prove.act import Act, Path, is_creation
 from avow.prove.campaign import Campaign
 from avow.prove.effects import hanging, run_out
-from avow.prove.execution import Told
 from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.oracle import REPLAYABLE, Break
 from avow.prove.phase import Bench, Budget
 from avow.prove.rig import Rig, rig
 from avow.prove.schedule import Fault, Schedule
-from avow.prove.telling import line_of
+from avow.prove.telling import ACCEPTED, line_told
 
 AGAIN, MOVED = "an event is told three times", "an event comes at another time"
 TOLD_AGAIN: Final = "told-again"
@@ -101,7 +100,7 @@ def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
     again = {fault.act for fault in schedule.faults}
     lines = list[Line]()
     for place, act in enumerate(schedule.acts):
-        lines.append(line_of(act, Told(True), matters=act.kind == "event"))
+        lines.append(line_told(on.declared, act, ACCEPTED, matters=act.kind == "event"))
         if place in again:
             lines.append(
                 Line("sender", f"{act.command}, the same message twice more", "", True, str(act.ref))
