@@ -21,8 +21,8 @@ from avow.prove.phase import Bench, Budget
 from avow.prove.rig import ALONE, UNANSWERED, Rig, Shape, rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.shrink import shrink
+from avow.prove.story import who
 from avow.prove.telling import ACCEPTED, line_of_end, line_told
-from avow.prove.words import who
 
 SHRINKS_MAX: Final = 60
 FINDINGS_MAX: Final = 20

@@ -22,8 +22,8 @@ from avow.prove.phase import Bench, Budget
 from avow.prove.rig import Rig, Shape, rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.shrink import shrink
+from avow.prove.story import who
 from avow.prove.telling import ACCEPTED, answer_of, line_told
-from avow.prove.words import who
 from avow.store import trial
 
 ORDERS_MAX: Final = 60

@@ -6,7 +6,7 @@ from avow.model.system import System
 from avow.prove.act import Act
 from avow.prove.execution import Told
 from avow.prove.finding import Line
-from avow.prove.words import line_of
+from avow.prove.story import line_of
 
 _SAID = {
     "cut-before-send": "ends before it sends {statement}",
