@@ -112,6 +112,10 @@ class Execution:
                 effect, _, outcome = act.command.partition(".")
                 given = bound_input(self.system, act, self.id_of)
                 self.exchange.outside.tell(self.id_of(act.ref), effect, outcome, given)
+                if outcome == DONE:
+                    entity = self.system.entities[act.entity]
+                    admin = self.database.admin
+                    await trial.call_begun(admin, self.system, entity, self.id_of(act.ref), effect)
             case "time":
                 found = await trial.work_of(self.database.admin, act.entity, self.id_of(act.ref), act.command)
                 if found is not None:

@@ -256,11 +256,11 @@ def _failures(system: System, picture: Picture, outside: Outside) -> Iterator[Br
 def _undone(system: System, outside: Outside) -> Iterator[Break]:
     """What undoes a call names it, and undoes it once."""
     undoing = {
-        effect for entity in system.entities.values() for state in entity.states.values()
+        (effect, state.name) for entity in system.entities.values() for state in entity.states.values()
         if state.undoes is not None for effect in state.invoke
     }  # fmt: skip
     for one in outside.carried.values():
-        if one.effect in undoing and one.undoes not in outside.carried:
+        if (one.effect, one.state) in undoing and one.undoes not in outside.carried:
             yield Break(COMPENSATED, f"{one.effect} undoes something that was never done.", _KEYED)
     for count in Counter(one.undoes for one in outside.carried.values() if one.undoes).values():
         if count > 1:

@@ -33,11 +33,12 @@ Attempt: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """One request that was carried out. undoes: the key of what it undid."""
+    """One request that was carried out. state: its record's. undoes: the key of what it undid."""
 
     key: str
     effect: str
     record: UUID
+    state: str
     undoes: str | None
     answer: Value
 
@@ -76,7 +77,7 @@ class Outside:
         """Say how the calls of a record's effect end from now on."""
         self.told[record, effect] = outcome, given
 
-    def answer(self, effect: Effect, record: UUID, call: Call) -> Value:
+    def answer(self, effect: Effect, record: UUID, state: str, call: Call) -> Value:
         """What a call is answered."""
         attempt = effect.name, self.attempts[effect.name]
         self.attempts[effect.name] += 1
@@ -88,13 +89,13 @@ class Outside:
             raise Unclear("the connection was cut")
         known = self.carried.get(call.key)
         if known is None:
-            known = self._work(effect, record, call, fault)
+            known = self._work(effect, record, state, call, fault)
         if fault == "reply-lost" or (record, effect.name) in self.lost:
             self.lost.discard((record, effect.name))
             raise Unclear("the answer was lost")
         return known.answer
 
-    def _work(self, effect: Effect, record: UUID, call: Call, fault: CallFault | None) -> Carried:
+    def _work(self, effect: Effect, record: UUID, state: str, call: Call, fault: CallFault | None) -> Carried:
         """Carry out what is asked for the first time under this key, or refuse it."""
         outcome, given = self.told.get((record, effect.name), ("", {}))
         if outcome == FAILED or fault == "declined":
@@ -104,7 +105,7 @@ class Outside:
         if not outcome and effect.result is not None and effect.name not in self.usual:
             raise NotDone("nothing was said of it")
         answer = given.get("result") if outcome else self.usual.get(effect.name)
-        carried = Carried(call.key, effect.name, record, call.undoes, answer)
+        carried = Carried(call.key, effect.name, record, state, call.undoes, answer)
         if fault == "done-late":
             self._late.append(carried)
             raise Unclear("the answer never came")
@@ -148,7 +149,7 @@ class Exchange:
             outside = self.outside
             attempt = effect.name, outside.attempts[effect.name]
             await outside.happen(attempt, "arrival")
-            answer = outside.answer(effect, record.id, call)
+            answer = outside.answer(effect, record.id, record.state, call)
             await outside.happen(attempt, "reply")
             return answer
 

@@ -34,8 +34,8 @@ Thing: TypeAlias = tuple[Any, ...]
 class Pair:
     """Two acts that share something, or more.
 
-    copies: it is one request, sent twice. locks_first: by engines that lock before they look, as they do where
-    they were overtaken before.
+    copies:      it is one request, sent twice.
+    locks_first: by engines that lock before they look, as they do where they were overtaken before.
     """
 
     path: Path

@@ -55,6 +55,7 @@ class Made:
 
     effect: Effect
     work: Work
+    state: str = ""
     undoes: str | None = None
     ended: Literal["", "done", "declined", "open"] = ""
     said: str = ""
@@ -112,20 +113,20 @@ class Seam:
         if inspect.iscoroutinefunction(function):
 
             async def made(record: Any, call: Call) -> Any:
-                with self._ending(call):
+                with self._ending(record, call):
                     return await function(record, call)
 
             return replace(effect, function=made)
 
         def made_here(record: Any, call: Call) -> Any:
-            with self._ending(call):
+            with self._ending(record, call):
                 return function(record, call)
 
         return replace(effect, function=made_here)
 
-    def _ending(self, call: Call) -> _Ending:
+    def _ending(self, record: Any, call: Call) -> _Ending:
         made = self.calls[call.key]
-        made.undoes = call.undoes
+        made.state, made.undoes = record.state, call.undoes
         return _Ending(made, call.key, self._exchange)
 
 
@@ -147,7 +148,7 @@ class _Ending:
         reached = any(one.carried for one in made.sent) or all(one.answered for one in now)
         if any(one.carried for one in made.sent) or (made.ended == "done" and reached):
             self._exchange.outside.carried.setdefault(
-                self._key, Carried(self._key, made.effect.name, made.work.id, made.undoes, None)
+                self._key, Carried(self._key, made.effect.name, made.work.id, made.state, made.undoes, None)
             )
 
 

@@ -176,6 +176,14 @@ async def work_of(connection: Connection, kind: str, record: UUID, name: str) ->
     return None if row is None else Awaited(*row)
 
 
+async def call_begun(connection: Connection, system: System, entity: Entity, record: UUID, name: str) -> None:
+    """Let a call have been begun, by a worker that is gone, where it would be withdrawn otherwise."""
+    withdrawing = [state.name for state in entity.states.values() if state.withdraw]
+    if withdrawing:
+        sql = named("trial.sql")["call_begun"].substitute(table=table_of(system, entity))
+        await connection.execute(sql, entity.name, record, name, withdrawing)
+
+
 async def make_all_ready(connection: Connection) -> None:
     """Let everything be ready that rests, is taken by whoever is gone, or has come."""
     await connection.execute(text("trial.sql", "make_all_ready"))
