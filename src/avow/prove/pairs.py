@@ -82,8 +82,7 @@ def _touches(system: System, situation: Situation) -> Iterator[_Touch]:
     """The acts that would be accepted, of each command on the same records the first one."""
     seen = set[Hashable]()
     entities = [name for group in components(system) for name in group]
-    most = max([*(situation.count(name) for name in entities), 0]) + 1
-    scope = Scope(system, tuple(entities), most)
+    scope = Scope(system, tuple(entities), frozenset(entities))
     for looked_at, act in enumerate(Acts(scope).possible(situation, 0)):
         if looked_at >= LOOKED_AT_MAX:
             return
