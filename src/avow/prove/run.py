@@ -55,15 +55,18 @@ class Report:
 
 
 async def run(
-    bench: Bench, phases: Sequence[Phase], seconds: float, *, quick: bool = False,
-    progress: Progress = silent, clock: Callable[[], float] = time.monotonic,
-) -> Report:  # fmt: skip
+    bench: Bench,
+    chosen: Sequence[Phase],
+    seconds: float,
+    *,
+    progress: Progress = silent,
+    clock: Callable[[], float] = time.monotonic,
+) -> Report:
     """Go through the phases; each gets its share of what is left of the budget.
 
     A phase that finds that the run can't be trusted says so in `bench.unfit`.
     """
     started = clock()
-    chosen = [phase for phase in phases if phase.quick or not quick]
     reports = list[tuple[str, PhaseReport]]()
     async with bench.stack:
         for place, phase in enumerate(chosen):
