@@ -23,6 +23,7 @@ from avow.prove.phase import Bench, Budget
 from avow.prove.replay import commands_of
 from avow.prove.rig import Rig, rig
 from avow.prove.schedule import Fault, Schedule
+from avow.prove.story import line_of
 from avow.prove.telling import ACCEPTED, line_told
 from avow.store.picture import Picture, Waiting
 
@@ -165,13 +166,10 @@ def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
     """What broke, as a story."""
     fault = schedule.faults[0]
     beaten = fault.kind == "beaten"
-    lines = [
-        line_told(on.declared, a, ACCEPTED)
-        for place, a in enumerate(schedule.acts)
-        if not beaten or place != fault.act
-    ]
+    before = (act for place, act in enumerate(schedule.acts) if not beaten or place != fault.act)
+    lines = [line_told(on.declared, act, ACCEPTED) for act in before]
     lines.append(Line("the clock", _SAID[fault.kind], matters=True))
     if beaten and fault.act < len(schedule.acts):
-        lines.append(replace(line_told(on.declared, schedule.acts[fault.act], None, matters=True), answer=""))
+        lines.append(line_of(on.declared, schedule.acts[fault.act], "", matters=True))
     lines.append(Line("then", broke.sentence, matters=True))
     return Finding("time", broke.promise, broke.sentence, broke.place, schedule, tuple(lines), broke.why)

@@ -42,6 +42,7 @@ ONE, OVERTAKEN, MEANWHILE, TWO = (
 )
 _SAID: Final[dict[str, str]] = {
     "reply-lost": "does it, and the reply is lost",
+    "never-answered": "does it, and no reply ever arrives",
     "cut-before-work": "is cut off before anything is done",
     "done-late": "does it so late that a lookup finds nothing yet",
     "declined": "declines",
@@ -229,16 +230,26 @@ async def _interfere(on: Rig, act: Act) -> None:
 
 
 async def run_out(on: Rig) -> None:
-    """Do whatever can be done now, until nothing moves any more; later times don't come."""
+    """Do whatever can be done now, until nothing moves any more; later times don't come.
 
-    async def work(node: Node) -> None:
-        for _ in range(STEPS_MAX):
+    A process leaves a destination alone that keeps failing; so another one goes on, until there is nothing
+    that a process which remembers nothing could do.
+    """
+    left = STEPS_MAX
+
+    async def work(node: Node) -> bool:
+        nonlocal left
+        before = left
+        while left > 0:
             await trial.make_all_ready(on.database.admin)
             if not await node.worker.step():
                 break
-        on.exchange.outside.do_late()
+            left -= 1
+        return left < before
 
-    await on.in_a_process(work)
+    while left > 0 and await on.in_a_process(work):
+        pass
+    on.exchange.outside.do_late()
 
 
 # --- what must be true in the end -------------------------------------------------------------------

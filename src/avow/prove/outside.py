@@ -18,12 +18,14 @@ from avow.model.outcome import Declined, NotDone, Unclear
 from avow.model.system import System
 from avow.model.types import Value
 
-CallFault: TypeAlias = Literal["not-reached", "cut-before-work", "reply-lost", "done-late", "declined"]
+CallFault: TypeAlias = Literal[
+    "reply-lost", "never-answered", "cut-before-work", "done-late", "declined", "not-reached"
+]
 """What goes wrong with an attempt: the other side isn't reached, and that is certain; the connection is cut
-and nothing was done; it was done, and the reply is lost; it is done only after a lookup has found nothing;
-the other side definitely won't."""
+and nothing was done; it was done, and the reply is lost, or every reply from then on; it is done only after a
+lookup has found nothing; the other side definitely won't."""
 CALL_FAULTS: Final[tuple[CallFault, ...]] = (
-    "reply-lost", "cut-before-work", "done-late", "declined", "not-reached",
+    "reply-lost", "never-answered", "cut-before-work", "done-late", "declined", "not-reached",
 )  # fmt: skip
 Moment: TypeAlias = Literal["arrival", "reply"]
 """When a request has arrived and nothing is done yet; when all is done and the reply is on its way."""
@@ -66,6 +68,7 @@ class Outside:
     )
     attempts: Counter[str] = field(default_factory=Counter[str])
     _late: list[Carried] = field(default_factory=list[Carried])
+    _silent: set[str] = field(default_factory=set[str])
 
     async def happen(self, attempt: Attempt, moment: Moment) -> None:
         """Let happen what is to happen at this moment."""
@@ -87,10 +90,13 @@ class Outside:
             raise NotDone("the other side wasn't reached")
         if fault == "cut-before-work":
             raise Unclear("the connection was cut")
+        self.do_late()
         known = self.carried.get(call.key)
         if known is None:
             known = self._work(effect, record, state, call, fault)
-        if fault == "reply-lost" or (record, effect.name) in self.lost:
+        if fault == "never-answered":
+            self._silent.add(call.key)
+        if fault == "reply-lost" or call.key in self._silent or (record, effect.name) in self.lost:
             self.lost.discard((record, effect.name))
             raise Unclear("the answer was lost")
         return known.answer
@@ -114,6 +120,8 @@ class Outside:
 
     def look_up(self, effect: Effect, record: UUID, call: Call) -> Value:
         """What became of a call, asked by its key; None where it never arrived."""
+        if call.key in self._silent:
+            raise Unclear("nobody answers")
         known = self.carried.get(call.key)
         if known is not None:
             return known.answer
