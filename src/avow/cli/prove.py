@@ -12,12 +12,15 @@ from typing import Any, Final, TextIO
 import click
 
 from avow.cli import output
+from avow.cli.changed import moved_since
 from avow.cli.target import load_target
 from avow.errors import UsageError
 from avow.model.system import System
 from avow.prove.finding import Finding
 from avow.prove.keep import FOLDER, Kept, keep, read_kept
-from avow.prove.phase import Bench
+from avow.prove.lint import NAME as LINT
+from avow.prove.model import NAME as MODEL
+from avow.prove.phase import Bench, Phase
 from avow.prove.phases import PHASES
 from avow.prove.report.document import as_document, finding_json
 from avow.prove.report.page import as_page
@@ -35,12 +38,16 @@ SEED_MAX: Final = 2**31
 @click.option("--budget", type=click.FloatRange(1, BUDGET_S_MAX), metavar="S", help="Take so many seconds.")
 @click.option("--seed", type=click.IntRange(0, SEED_MAX), help="Draw again what a run with this seed drew.")
 @click.option("--replay", type=click.Path(path_type=Path), metavar="FILE", help="Do one kept schedule again.")
+@click.option(
+    "--phase", "named", multiple=True, type=click.Choice([phase.name for phase in PHASES]),
+    help="Go through this phase, and the model that it rests on; may be given several times.",
+)  # fmt: skip
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report as a page.")
 @click.option("--changed-since", metavar="REV", help="Attack first what has moved since this Git revision.")
 @output.json_option
 def command(
     target: str, quick: bool, deep: bool, budget: float | None, seed: int | None, replay: Path | None,
-    html: Path | None, changed_since: str | None, as_json: bool,
+    named: tuple[str, ...], html: Path | None, changed_since: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Try to break what TARGET declares, on its model and on a real PostgreSQL, for two minutes.
 
@@ -54,13 +61,24 @@ def command(
         return _again(system, read_kept(replay, system), as_json)
     seconds = QUICK_S if quick else DEEP_S if deep else budget or DEFAULT_S
     bench = Bench(system, secrets.randbelow(SEED_MAX) if seed is None else seed)
+    if changed_since is not None:
+        bench.touched = moved_since(system, target, changed_since)
     told = _Told(seconds)
     try:
-        report = asyncio.run(run(bench, PHASES, seconds, quick=quick, progress=told.tell))
+        report = asyncio.run(run(bench, _chosen(named, quick), seconds, progress=told.tell))
     finally:
         told.end()
     _show(system, target, bench, report, html, as_json)
     return {True: output.HOLDS, False: output.FOUND, None: output.NO_VERDICT}[report.held]
+
+
+def _chosen(named: tuple[str, ...], quick: bool) -> list[Phase]:
+    """The phases to go through: those that are named, else all, or those of a quick run."""
+    if named:
+        return [
+            phase for phase in PHASES if phase.name in named or (phase.name == MODEL and named != (LINT,))
+        ]
+    return [phase for phase in PHASES if phase.quick or not quick]
 
 
 def _show(

@@ -37,7 +37,7 @@ class Model:
 
     async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
         """Search one scope after the other, the smallest first, as far as the budget goes."""
-        searches = list(_searches(bench.system, budget))
+        searches = list(_searches(bench, budget))
         bench.coverage = coverage_of(bench.system, searches)
         findings = list(_findings(bench.system, searches))
         return PhaseReport(
@@ -76,9 +76,9 @@ def scopes_of(system: System) -> Iterator[Scope]:
         yield Scope(system, group, frozenset(group), wide=True)
 
 
-def _searches(system: System, budget: Budget) -> Iterator[Found]:
+def _searches(bench: Bench, budget: Budget) -> Iterator[Found]:
     """A search of each scope; each may take half of the time that is left, and the last all of it."""
-    scopes = list(scopes_of(system))
+    scopes = sorted(scopes_of(bench.system), key=lambda scope: not _touched(bench, scope))
     for place, scope in enumerate(scopes):
         allowed = Budget(budget.left_s / (2 if place < len(scopes) - 1 else 1), clock=budget.clock)
 
@@ -88,6 +88,12 @@ def _searches(system: System, budget: Budget) -> Iterator[Found]:
 
         if not budget.spent:
             yield search(scope, going)
+
+
+def _touched(bench: Bench, scope: Scope) -> bool:
+    """Whether a scope has anything of what a change has moved."""
+    names = None if bench.touched is None else {name.split(".")[0] for name in bench.touched}
+    return names is None or bool(names & {*scope.entities})
 
 
 def coverage_of(system: System, searches: Iterable[Found]) -> Coverage:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from avow.model.system import System
+from avow.prove.act import Act
 from avow.prove.coverage import Coverage
 from avow.prove.finding import Finding, PhaseReport
 from avow.prove.schedule import Schedule
@@ -80,6 +81,11 @@ class Bench:
     def tape(self, name: str) -> Tape:
         """A tape of its own for whoever asks under this name."""
         return Tape(self.seed).split(name)
+
+    def touches(self, acts: Iterable[Act]) -> bool:
+        """Whether any of these acts is about what a change has moved; True where nobody asked."""
+        touched = self.touched
+        return touched is None or any({a.entity, f"{a.entity}.{a.command}"} & touched for a in acts)
 
     async def shared(self, open_: Callable[[Bench], AbstractAsyncContextManager[T]]) -> T:
         """What phases share, such as a running cluster: opened when first asked for, closed with the run."""

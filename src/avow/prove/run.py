@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from avow.errors import AvowError
 from avow.prove.finding import Finding, PhaseReport
 from avow.prove.phase import Bench, Budget, Phase, Progress, silent
+
+_log = logging.getLogger(__name__)
 
 QUICK_S: Final = 20.0
 DEFAULT_S: Final = 120.0
@@ -51,28 +55,43 @@ class Report:
 
 
 async def run(
-    bench: Bench, phases: Sequence[Phase], seconds: float, *, quick: bool = False,
-    progress: Progress = silent, clock: Callable[[], float] = time.monotonic,
-) -> Report:  # fmt: skip
+    bench: Bench,
+    chosen: Sequence[Phase],
+    seconds: float,
+    *,
+    progress: Progress = silent,
+    clock: Callable[[], float] = time.monotonic,
+) -> Report:
     """Go through the phases; each gets its share of what is left of the budget.
 
     A phase that finds that the run can't be trusted says so in `bench.unfit`.
     """
     started = clock()
-    chosen = [phase for phase in phases if phase.quick or not quick]
     reports = list[tuple[str, PhaseReport]]()
     async with bench.stack:
         for place, phase in enumerate(chosen):
             shares = sum(other.share for other in chosen[place:])
             left = max(seconds - (clock() - started), 0.0)
             budget = Budget(left * phase.share / shares if shares else left, phase.name, progress, clock)
-            report = await phase.run(bench, budget)
+            report = await _tried(phase, bench, budget)
             reports.append((phase.name, _with_seed(report, bench.seed)))
     system, took_s = bench.system, clock() - started
     return Report(
         system.name, system.fingerprint.hex(), bench.seed, seconds, took_s, tuple(reports), bench.postgresql,
         tuple(bench.unfit),
     )  # fmt: skip
+
+
+async def _tried(phase: Phase, bench: Bench, budget: Budget) -> PhaseReport:
+    """What a phase says. One that fails itself takes nothing from what the others have found."""
+    try:
+        return await phase.run(bench, budget)
+    except AvowError as error:
+        bench.unfit.append(f"{phase.name} couldn't be run: {error}")
+    except Exception as error:  # noqa: BLE001 - the prover's own mistake says nothing about the application
+        _log.exception("%s failed", phase.name)
+        bench.unfit.append(f"{phase.name} failed with {type(error).__name__}: {error}")
+    return PhaseReport(not_tried=(f"all of {phase.name}: it ended before its time",))
 
 
 def _with_seed(report: PhaseReport, seed: int) -> PhaseReport:
