@@ -6,15 +6,17 @@ is left behind is judged like any other execution. Another tenant's people meet 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
+from uuid import UUID
 
 from avow.model.actor import Actor
 from avow.prove.act import Act, Path, refs_of
 from avow.prove.coverage import Coverage
 from avow.prove.explore.path import end_of
-from avow.prove.explore.situation import Happened, Refusal, happen
+from avow.prove.explore.situation import Happened, Refusal, happen, ref_of
 from avow.prove.finding import ALL, Finding, Line, PhaseReport, Tally, sampled
 from avow.prove.oracle import DECLARED, Break
 from avow.prove.phase import Bench, Budget
@@ -108,8 +110,8 @@ class Conformance:
 
     async def run(self, coverage: Coverage) -> PhaseReport:
         """Go through everything that the model says."""
-        tried = dict.fromkeys((ACCEPTED, REFUSED, FOREIGN), 0)
-        broke = dict.fromkeys(tried, 0)
+        tried = Counter[str]()
+        broke = Counter[str]()
         everything = list(expected_of(coverage))
         cut_short = set[str]()
         for place, expected in enumerate(everything):
@@ -125,7 +127,6 @@ class Conformance:
         tallies = tuple(
             Tally(f, n, n - broke[f], broke[f], sampled("the time was over") if f in cut_short else ALL)
             for f, n in tried.items()
-            if n
         )
         return PhaseReport(tallies, tuple(self.findings), _NOT_TRIED)
 
@@ -144,7 +145,8 @@ async def conforms(on: Rig, expected: Expected) -> list[Break]:
         code = refused[0].told.code if refused[0].told else ""
         return [Break(DECLARED, f"{where} is refused with {code}; the kernel accepts it.", _SAME)]
     told = await on.perform(expected.act)
-    found, _ = await on.judged(drained=expected.fault == ACCEPTED)
+    found = await _strays(on, expected) if told.accepted and not expected.code else []
+    found += (await on.judged(drained=expected.fault == ACCEPTED))[0]
     where = f"{expected.act.entity}.{expected.act.command}"
     if told.accepted and expected.code:
         found.insert(
@@ -154,6 +156,22 @@ async def conforms(on: Rig, expected: Expected) -> list[Break]:
         said = f"refuses it: {expected.code}" if expected.code else "accepts it"
         found.insert(0, Break(DECLARED, f"{where} is refused with {told.code}; the kernel {said}.", _SAME))
     return found
+
+
+async def _strays(on: Rig, expected: Expected) -> list[Break]:
+    """Records that aren't in the state that the model has them in."""
+    situation = end_of(on.declared, (*expected.path, expected.act))
+    if situation is None:
+        return []
+    picture = await on.database.picture()
+    states = {UUID(record): live.state for (_, _, record), live in picture.rows.items()}
+    wanted = {ref_of(key): record.state for key, record in situation.records.items()}
+    found = {ref: states.get(on.execution.id_of(ref), "nowhere") for ref in wanted}
+    return [
+        Break(DECLARED, f"{ref} is {state}; the kernel has it {wanted[ref]}.", _SAME)
+        for ref, state in found.items()
+        if state != wanted[ref]
+    ]
 
 
 _SAME = "The engine that serves and the kernel that was explored must decide alike."

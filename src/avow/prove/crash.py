@@ -6,6 +6,7 @@ another one, whose process may end as well. Each time it must come to the same a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -71,8 +72,7 @@ class Crashes:
 
     def __init__(self, on: Rig, budget: Budget) -> None:
         self._on, self._budget = on, budget
-        self._tried = dict.fromkeys((ONCE, RETRIED_BY_NOBODY, TWICE), 0)
-        self._broke = dict.fromkeys((ONCE, RETRIED_BY_NOBODY, TWICE), 0)
+        self._tried, self._broke = Counter[str](), Counter[str]()
         self._cut_short = set[str]()
         self.findings = list[Finding]()
 
@@ -81,7 +81,7 @@ class Crashes:
         subjects = list[Subject]()
         for path in paths:
             if self._budget.spent:
-                self._cut_short |= set(self._tried)
+                self._cut_short |= {ONCE, RETRIED_BY_NOBODY, TWICE}
                 break
             subject = await look_at(self._on, path[:-1], path[-1])
             if subject is not None:

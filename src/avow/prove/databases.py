@@ -101,11 +101,11 @@ class Database:
 
 
 class Databases:
-    """The databases of one run, on one server."""
+    """The databases of one run, on one server. version: the server's, once there is a database."""
 
     def __init__(self, system: System, server: Server, stack: AsyncExitStack) -> None:
         self._system, self._server, self._stack = system, server, stack
-        self._template = ""
+        self._template, self.version = "", ""
         self._first: Database | None = None
 
     async def first(self) -> Database:
@@ -128,6 +128,7 @@ class Databases:
         made = Database(self._system, url, admin)
         self._stack.push_async_callback(made.close)
         await made.begin()
+        self.version = await trial.version(admin)
         return made
 
 

@@ -74,9 +74,9 @@ class Remembers:
             return await self._gate.through(session, statement, send)
         if said not in self._known:
             self._known[said] = await self._gate.through(session, statement, send)
-        known = self._known[said]
+        known: Any = self._known[said]
         # Behind locks one row is asked for, and not a list of them.
-        return known[0] if session.is_in_transaction() and isinstance(known, list) else known
+        return known[0] if session.is_in_transaction() and hasattr(known, "append") else known
 
 
 def _stale_is_done(_: Statement, outcomes: list[str]) -> list[str]:

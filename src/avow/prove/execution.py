@@ -112,10 +112,14 @@ class Execution:
                 effect, _, outcome = act.command.partition(".")
                 given = bound_input(self.system, act, self.id_of)
                 self.exchange.outside.tell(self.id_of(act.ref), effect, outcome, given)
+                if outcome == DONE:
+                    entity = self.system.entities[act.entity]
+                    admin = self.database.admin
+                    await trial.call_begun(admin, self.system, entity, self.id_of(act.ref), effect)
             case "time":
                 found = await trial.work_of(self.database.admin, act.entity, self.id_of(act.ref), act.command)
                 if found is not None:
-                    await self.database.set_clock(found["due"])
+                    await self.database.set_clock(found.due)
             case "event":
                 pass
         return done
@@ -186,17 +190,18 @@ class Execution:
         entity = self.system.entities[act.entity]
         before = await trial.version_of(admin, self.system, entity, TENANT, record)
         await trial.hold_but(admin, [(act.entity, record, name)])
+        after, waiting = before, None
         for _ in range(ATTEMPTS_MAX):
             await node.worker.step()
             after = await trial.version_of(admin, self.system, entity, TENANT, record)
             waiting = await trial.work_of(admin, act.entity, record, name)
-            if after != before or waiting is None or waiting["stuck"] or waiting["never"]:
+            if after != before or waiting is None or waiting.stuck or waiting.never:
                 break
-            await self.database.set_clock(waiting["ready_at"])
+            await self.database.set_clock(waiting.ready_at)
         await trial.let_go(admin)
         if after != before:
             return Told(True, record=record, version=after)
-        return Told(False, "passed" if waiting is None else waiting["stuck"] or "never")
+        return Told(False, "passed" if waiting is None else waiting.stuck or "never")
 
     async def take_turns(self, node: Node, done: Done) -> Told:
         """Carry out what was prepared, beside others: a worker looks once for what there is to do."""

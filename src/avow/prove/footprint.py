@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from avow.kernel.command import Command, Decision, Key, Record
@@ -106,10 +106,10 @@ def _ids(value: Any) -> Iterator[str]:
     if isinstance(value, UUID):
         yield str(value)
     elif isinstance(value, Mapping):
-        for one in value.values():
+        for one in cast("Mapping[Any, Any]", value).values():
             yield from _ids(one)
     elif isinstance(value, Iterable):
-        for one in value:
+        for one in cast("Iterable[Any]", value):
             yield from _ids(one)
 
 

@@ -16,11 +16,13 @@ from avow.model.system import System
 from avow.prove.footprint import EVERYTHING, Footprint, of_statement
 from avow.store import trial
 from avow.store.driver import Connection
-from avow.store.watched import Send, Statement, Watched
+from avow.store.watched import BEGIN, COMMIT, ROLLBACK, Send, Statement, Watched
 
 LOOK_S: Final = 0.006
 """How long a statement may take before the database is asked whether it waits for a lock."""
 STEPS_MAX: Final = 400
+_PATIENT = 21
+"""The place among the parameters of avow.commit that says how long it waits for locks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Lane:
         self._waiting = deque[tuple[Statement, asyncio.Future[None]]]()
         self._open = False
         self.running: Watched | None = None
+        self.given: Statement | None = None
         self.task: asyncio.Task[Any] | None = None
         self.last: tuple[Statement, Any] | None = None
 
@@ -58,7 +61,7 @@ class Lane:
         self._waiting.append((statement, turn))
         self._changed.set()
         await turn
-        self.running = session
+        self.running, self.given = session, statement
         answer = None
         try:
             answer = await send()
@@ -72,6 +75,11 @@ class Lane:
         """Begin what the process does."""
         self.task = asyncio.ensure_future(work)
         self.task.add_done_callback(lambda _: self._changed.set())
+
+    @property
+    def impatient(self) -> bool:
+        """Whether its statement doesn't wait for locks for long: it is as good as on its way."""
+        return self.given is not None and self.given.name == "commit" and not self.given.parameters[_PATIENT]
 
     @property
     def ended(self) -> bool:
@@ -111,6 +119,7 @@ class Lockstep:
         self.lanes = [Lane(self._changed) for _ in range(count)]
         self.ops = list[Op]()
         self.order = list[int]()
+        self._transactions = dict[int, Footprint]()
 
     async def run(self, works: Sequence[Coroutine[Any, Any, Any]], choose: Choose) -> bool:
         """Run them all to their ends; whether that was worth it: False where it was cut short."""
@@ -140,14 +149,23 @@ class Lockstep:
         was_blocked = self._blocked()
         lane.go()
         await self._settle()
-        name, footprint = "", EVERYTHING
-        if lane.last is not None and not was_blocked and not self._blocked():
-            statement, answer = lane.last
-            name, footprint = statement.name, of_statement(self._system, statement, answer)
-        elif lane.last is not None:
-            name = lane.last[0].name
+        footprint = EVERYTHING if lane.last is None else self._footprint(place, *lane.last)
+        if was_blocked or self._blocked():
+            footprint = EVERYTHING
         self.order.append(place)
-        self.ops.append(Op(place, name, footprint))
+        self.ops.append(Op(place, lane.last[0].name if lane.last else "", footprint))
+
+    def _footprint(self, place: int, statement: Statement, answer: Any) -> Footprint:
+        """What a statement has touched; the end of a transaction touches what all of it has."""
+        touched = of_statement(self._system, statement, answer)
+        if statement.name == BEGIN:
+            self._transactions[place] = touched
+        elif statement.name in (COMMIT, ROLLBACK):
+            whole = self._transactions.pop(place, EVERYTHING)
+            return Footprint(writes=whole.reads | whole.writes, everything=whole.everything)
+        elif place in self._transactions:
+            self._transactions[place] |= touched
+        return touched
 
     def _blocked(self) -> bool:
         return any(lane.running is not None for lane in self.lanes)
@@ -172,7 +190,7 @@ class Lockstep:
         if len(running) < len(lanes) or not others:
             return False
         for lane in lanes:
-            if lane.running is None:
+            if lane.running is None or lane.impatient:
                 return False
             if not await trial.is_blocked(self._admin, lane.running.process, self.sessions()):
                 return False

@@ -7,7 +7,7 @@ against both, and what is still to be done against what the records wait for.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -243,9 +243,9 @@ def _failures(system: System, picture: Picture, outside: Outside) -> Iterator[Br
     asked = dict[tuple[str, str], str]()
     for logged, header in (one for entries in commands_of(picture) for one in entries):
         trigger = system.entities[logged.kind].transitions[header["transition"]].trigger
-        failed = isinstance(trigger, OnOutcome) and trigger.outcome == FAILED
-        if failed and asked.get((logged.id, trigger.effect)) in outside.carried:
-            said = f"{logged.kind}.{trigger.effect} counts as failed, and was carried out."
+        effect = trigger.effect if isinstance(trigger, OnOutcome) and trigger.outcome == FAILED else ""
+        if effect and asked.get((logged.id, effect)) in outside.carried:
+            said = f"{logged.kind}.{effect} counts as failed, and was carried out."
             yield Break(EFFECTS, said, "An answer that never came says nothing about what was done.")
         for name, wait in header.get("waits", {}).items():
             if wait is not None:
@@ -256,11 +256,11 @@ def _failures(system: System, picture: Picture, outside: Outside) -> Iterator[Br
 def _undone(system: System, outside: Outside) -> Iterator[Break]:
     """What undoes a call names it, and undoes it once."""
     undoing = {
-        effect for entity in system.entities.values() for state in entity.states.values()
+        (effect, state.name) for entity in system.entities.values() for state in entity.states.values()
         if state.undoes is not None for effect in state.invoke
     }  # fmt: skip
     for one in outside.carried.values():
-        if one.effect in undoing and one.undoes not in outside.carried:
+        if (one.effect, one.state) in undoing and one.undoes not in outside.carried:
             yield Break(COMPENSATED, f"{one.effect} undoes something that was never done.", _KEYED)
     for count in Counter(one.undoes for one in outside.carried.values() if one.undoes).values():
         if count > 1:
@@ -270,7 +270,7 @@ def _undone(system: System, outside: Outside) -> Iterator[Break]:
 _KEYED = "All attempts of a call go under one key, and what undoes it names that key."
 
 
-def _heard(header: dict[str, Any]) -> Iterable[tuple[str, str]]:
+def _heard(header: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     """The call that an entry says was done: the transition that heard of it, and its key."""
     given = header["input"]
     if header["actor"]["subject"] == str(ENGINE) and "key" in given and header["cause"] is None:

@@ -20,11 +20,12 @@ from avow.model.types import Value
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """One request that was carried out. undoes: the key of what it undid."""
+    """One request that was carried out. state: its record's. undoes: the key of what it undid."""
 
     key: str
     effect: str
     record: UUID
+    state: str
     undoes: str | None
     answer: Value
 
@@ -50,7 +51,7 @@ class Outside:
         """Say how the calls of a record's effect end from now on."""
         self.told[record, effect] = outcome, given
 
-    def answer(self, effect: Effect, record: UUID, call: Call) -> Value:
+    def answer(self, effect: Effect, record: UUID, state: str, call: Call) -> Value:
         """What a call is answered."""
         self.asked.append((call.key, effect.name, record))
         known = self.carried.get(call.key)
@@ -64,7 +65,7 @@ class Outside:
         if not outcome and effect.result is not None and effect.name not in self.usual:
             raise NotDone("nothing was said of it")
         answer = given.get("result") if outcome else self.usual.get(effect.name)
-        self.carried[call.key] = Carried(call.key, effect.name, record, call.undoes, answer)
+        self.carried[call.key] = Carried(call.key, effect.name, record, state, call.undoes, answer)
         if (record, effect.name) in self.lost:
             self.lost.discard((record, effect.name))
             raise Unclear("the answer was lost")
@@ -97,7 +98,7 @@ class Exchange:
 
     def _connected(self, effect: Effect) -> Effect:
         async def made(record: Any, call: Call) -> Value:
-            return self.outside.answer(effect, record.id, call)
+            return self.outside.answer(effect, record.id, record.state, call)
 
         async def looked_up(record: Any, call: Call) -> Value:
             return self.outside.look_up(effect, record.id, call)

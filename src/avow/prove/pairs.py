@@ -6,10 +6,11 @@ commands that share the same kinds of things in the same way are one, after the 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Final
+from typing import Any, Final, TypeAlias
+from uuid import UUID
 
 from avow.kernel.command import Key, Record
 from avow.model.system import System
@@ -25,13 +26,22 @@ LOOKED_AT_MAX: Final = 400
 """How many acts of one situation are looked at."""
 
 
+Thing: TypeAlias = tuple[Any, ...]
+"""What may be read or written: an entity, then a record's id, or the name of a rule, or of a call."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two acts that share something. copies: it is one request, sent twice."""
+    """Two acts that share something, or more.
+
+    copies:      it is one request, sent twice.
+    locks_first: by engines that lock before they look, as they do where they were overtaken before.
+    """
 
     path: Path
     acts: tuple[Act, ...]
     copies: bool = False
+    locks_first: bool = False
 
     @property
     def name(self) -> str:
@@ -44,10 +54,10 @@ class _Touch:
     """An act in a situation, and what it touches there."""
 
     act: Act
-    reads: frozenset[Hashable]
-    writes: frozenset[Hashable]
+    reads: frozenset[Thing]
+    writes: frozenset[Thing]
 
-    def shares(self, other: _Touch) -> frozenset[Hashable]:
+    def shares(self, other: _Touch) -> frozenset[Thing]:
         return self.writes & (other.reads | other.writes) | other.writes & self.reads
 
 
@@ -98,10 +108,8 @@ def _touches(system: System, situation: Situation) -> Iterator[_Touch]:
 def _touch(system: System, situation: Situation, act: Act, happened: Happened) -> _Touch:
     own = (act.entity, id_of(system, act.ref))
     known = situation.records
-    reads = set[Hashable](
-        _reached(system, known, {own, *((r.entity, id_of(system, r)) for r in refs_of(act))})
-    )
-    writes = set[Hashable]()
+    reads = set[Thing](_reached(system, known, {own, *((r.entity, id_of(system, r)) for r in refs_of(act))}))
+    writes = set[Thing]()
     for step in happened.steps:
         entity = system.entities[step.after.entity]
         if step.before is not None:
@@ -117,9 +125,8 @@ def _touch(system: System, situation: Situation, act: Act, happened: Happened) -
     return _Touch(act, frozenset(reads), frozenset(writes))
 
 
-def _reached(system: System, known: dict[Key, Record] | object, keys: set[Key]) -> Iterable[Key]:
+def _reached(system: System, records: Mapping[Key, Record], keys: set[Key]) -> Iterable[Key]:
     """Records and those that they refer to, one step on."""
-    records: dict[Key, Record] = dict(known) if isinstance(known, dict) else {}
     further = {other for key in keys if key in records for other in _referred(system, records[key])}
     return keys | further
 
@@ -127,18 +134,18 @@ def _reached(system: System, known: dict[Key, Record] | object, keys: set[Key]) 
 def _referred(system: System, record: Record) -> Iterator[Key]:
     for field in system.entities[record.entity].fields.values():
         value = record.values.get(field.name)
-        if isinstance(field.type, Reference) and value is not None:
-            yield field.type.entity, value  # pyright: ignore[reportReturnType]
+        if isinstance(field.type, Reference) and isinstance(value, UUID):
+            yield field.type.entity, value
 
 
 def _targets(touch: _Touch) -> tuple[str, ...]:
     return tuple(sorted(ref.entity for ref in refs_of(touch.act)))
 
 
-def _kind_of_pair(one: _Touch, other: _Touch, shared: frozenset[Hashable]) -> Hashable:
+def _kind_of_pair(one: _Touch, other: _Touch, shared: frozenset[Thing]) -> Hashable:
     """What makes two pairs the same: their commands, and what kinds of things they share."""
     names = sorted(f"{t.act.entity}.{t.act.command}" for t in (one, other))
-    kinds = sorted({str(key[0]) for key in shared if isinstance(key, tuple)})
+    kinds = sorted({key[0] for key in shared})
     return (*names, *kinds, one.act.ref == other.act.ref)
 
 

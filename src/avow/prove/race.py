@@ -36,8 +36,12 @@ FINDINGS_MAX: Final = 20
 COPIES: Final = "one-request-twice"
 """The fault of which both acts are one request, under one key."""
 
-PAIRS, TWICE, CHECKED, TRIPLES = (
-    "two acts at once", "one request sent twice at once", "two at once, any order", "three acts at once",
+LOCKS_FIRST: Final = "locks-first"
+"""The fault of which the engines lock before they look."""
+
+PAIRS, TWICE, LOCKED, CHECKED, TRIPLES = (
+    "two acts at once", "one request sent twice at once", "two at once that lock first",
+    "two at once, any order", "three acts at once",
 )  # fmt: skip
 
 
@@ -53,11 +57,8 @@ class Ran:
     whole: bool
 
 
-async def run_race(on: Rig, pair: Pair, choose: Choose, *, locks_first: bool = False) -> Ran:
-    """Run acts at once, in a chosen order, and judge what that has left behind.
-
-    locks_first: by engines that lock before they look, as they do where they were overtaken before.
-    """
+async def run_race(on: Rig, pair: Pair, choose: Choose) -> Ran:
+    """Run acts at once, in a chosen order, and judge what that has left behind."""
     await on.begin(pair.path)
     execution, admin = on.execution, on.database.admin
     dones = [await execution.ready(act) for act in pair.acts]
@@ -71,7 +72,7 @@ async def run_race(on: Rig, pair: Pair, choose: Choose, *, locks_first: bool = F
     if works:
         await trial.hold_but(admin, works)
     step = Lockstep(on.system, admin, len(dones))
-    nodes = [on.node(lane, locks_first=locks_first) for lane in step.lanes]
+    nodes = [on.node(lane, locks_first=pair.locks_first) for lane in step.lanes]
     step.sessions = lambda: [session.process for node in nodes for session in node.sessions]
     runs = [execution.take_turns(node, done) for node, done in zip(nodes, dones, strict=True)]
     whole = await step.run(runs, choose)
@@ -155,24 +156,32 @@ class Races:
             if self.budget.spent:
                 left = pairs[place:]
                 break
-            await self._exhaust(pair, pairs[place + 1 :])
-        await self._triples([pair for pair in pairs if not pair.copies])
+            await self._exhaust(pair, len(pairs) - place - 1)
+        different = [pair for pair in pairs if not pair.copies]
+        for pair in different:
+            if all(act.kind == "command" for act in pair.acts) and not self.budget.spent:
+                await self._orders(self._count(LOCKED), replace(pair, locks_first=True), 0)
+        await self._triples(different)
         return PhaseReport(self._tallies(left), tuple(self.findings), (*_NOT_TRIED, *self._not_tried(left)))
 
-    async def _exhaust(self, pair: Pair, after: Sequence[Pair]) -> None:
-        """Every order of a pair that says anything new, then a few with nothing left out."""
-        count = self._count(TWICE if pair.copies else PAIRS)
+    async def _orders(self, count: _Count, pair: Pair, left: int) -> set[Shape] | None:
+        """Every order that says anything new: what they come to; None where there was no time for all."""
         orders, shapes, tried = Orders(), set[Shape](), 0
         while orders.more and not self.budget.spent and tried < ORDERS_MAX:
             ran = await run_race(self.on, pair, orders.choose)
             orders.ran(ran.ops)
             tried += ran.whole
             shapes.add(ran.shape)
-            await self._note(count, pair, ran, len(after))
-        if orders.more:
-            count.short += 1
+            await self._note(count, pair, ran, left)
+        count.short += orders.more
+        count.whole += not orders.more
+        return None if orders.more else shapes
+
+    async def _exhaust(self, pair: Pair, left: int) -> None:
+        """Every order of a pair that says anything new, then a few with nothing left out."""
+        shapes = await self._orders(self._count(TWICE if pair.copies else PAIRS), pair, left)
+        if shapes is None:
             return
-        count.whole += 1
         for turn in range(0 if pair.copies else UNPRUNED):
             if self.budget.spent:
                 return
@@ -180,7 +189,7 @@ class Races:
             ran = await run_race(self.on, pair, drawn.choose)
             if not ran.broken and ran.shape not in shapes:
                 ran.broken.append(_unsound(pair))
-            await self._note(self._count(CHECKED), pair, ran, len(after))
+            await self._note(self._count(CHECKED), pair, ran, left)
 
     async def _triples(self, pairs: Sequence[Pair]) -> None:
         """Pairs with a third act, in orders drawn by chance."""
@@ -236,7 +245,8 @@ class Races:
                 reach = sampled(f"{UNPRUNED} orders of each pair, nothing pruned")
             elif count.short or left:
                 reach = sampled(f"{count.whole} exhausted")
-            fault_ = f"{fault} ({count.whole + count.short} pairs)" if fault in (PAIRS, TWICE) else fault
+            pairs = count.whole + count.short
+            fault_ = f"{fault} ({pairs} pairs)" if pairs else fault
             found.append(Tally(fault_, count.tried, count.tried - count.broke, count.broke, reach))
         return tuple(found)
 
@@ -254,7 +264,8 @@ def _unsound(pair: Pair) -> Break:
 def schedule_of(pair: Pair, order: Sequence[int]) -> Schedule:
     """A race as a schedule."""
     acts = (*pair.path, *pair.acts)
-    faults = (Fault(COPIES, len(pair.path)),) if pair.copies else ()
+    kinds = [COPIES] * pair.copies + [LOCKS_FIRST] * pair.locks_first
+    faults = tuple(Fault(kind, len(pair.path)) for kind in kinds)
     return Schedule(acts, together=len(pair.acts), faults=faults, order=tuple(order))
 
 
@@ -263,8 +274,8 @@ async def run_schedule(on: Rig, schedule: Schedule) -> Ran | None:
     count = schedule.together
     if count < 2 or count > len(schedule.acts):
         return None
-    copies = any(fault.kind == COPIES for fault in schedule.faults)
-    pair = Pair(schedule.acts[:-count], schedule.acts[-count:], copies)
+    kinds = {fault.kind for fault in schedule.faults}
+    pair = Pair(schedule.acts[:-count], schedule.acts[-count:], COPIES in kinds, LOCKS_FIRST in kinds)
     return await run_race(on, pair, Fixed(schedule.order).choose)
 
 

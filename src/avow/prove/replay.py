@@ -172,7 +172,7 @@ def circle(picture: Picture) -> list[str]:
         after[place] |= readers[tenant, key, version] - {place}
         for before in readers.get((tenant, key, version - 1), set()) - {place}:
             after[before].add(place)
-    ring = next(_rings(after, len(commands)), [])
+    ring = next(_rings(after, len(commands)), list[int]())
     return [f"{commands[p][0].logged.kind}.{commands[p][0].header['transition']}" for p in ring]
 
 

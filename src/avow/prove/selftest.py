@@ -17,7 +17,7 @@ from avow.prove.act import TENANT, Act, Path, Ref
 from avow.prove.conform import ACCEPTED, FOREIGN, REFUSED, Expected, conforms
 from avow.prove.crash import crash, look_at, once
 from avow.prove.databases import Databases, databases
-from avow.prove.defect import NONE, Defect
+from avow.prove.defect import Defect
 from avow.prove.defects import DEFECTS
 from avow.prove.finding import ALL, Finding, Line, PhaseReport, Tally, sampled
 from avow.prove.oracle import Break
@@ -102,14 +102,12 @@ class SelfTest:
                 if found is None:
                     missed.append(defect)
                 budget.advance(left=len(DEFECTS) - tried)
-            sound = await hunt(own, NONE)
         left = len(DEFECTS) - tried
         tally = Tally(
             "planted defect", tried, caught, tried - caught, sampled(f"{left} left") if left else ALL
         )
+        bench.unfit += [f"a planted defect was not found: {defect.name}" for defect in missed]
         findings = [_missed(defect) for defect in missed]
-        if sound is not None:
-            findings.append(_false_alarm(sound))
         said = (f"{left} of {len(DEFECTS)} planted defects: the time was over.",) if left else ()
         return PhaseReport((tally,), tuple(findings), said)
 
@@ -175,13 +173,12 @@ async def _crash(on: Rig):
 
 
 async def _race(on: Rig):
-    for pair in RACES:
-        for locks_first in (False, True):
-            orders = Orders()
-            while orders.more:
-                ran = await run_race(on, pair, orders.choose, locks_first=locks_first)
-                orders.ran(ran.ops)
-                yield ran.broken
+    for pair in (*RACES, *(replace(pair, locks_first=True) for pair in RACES if not pair.copies)):
+        orders = Orders()
+        while orders.more:
+            ran = await run_race(on, pair, orders.choose)
+            orders.ran(ran.ops)
+            yield ran.broken
 
 
 def _missed(defect: Defect) -> Finding:
@@ -189,12 +186,4 @@ def _missed(defect: Defect) -> Finding:
     why = "A run that misses what is known to be there can't be trusted on what isn't."
     return Finding(
         "self-test", f"defect: {defect.name}", said, Place(), Schedule(), (Line("then", said),), why
-    )
-
-
-def _false_alarm(caught: Caught) -> Finding:
-    broke = caught.broke
-    said = f"Something was found where no defect was planted: {broke.sentence}"
-    return Finding(
-        "self-test", broke.promise, said, broke.place, Schedule(), (Line("then", said),), broke.why
     )

@@ -100,7 +100,7 @@ async def take_picture(connection: Connection, system: System) -> Picture:
         entries=tuple(_logged(row) for row in _listed(entries)),
         rows=live,
         answers=tuple(Kept(row[0], UUID(row[1]), *row[2:]) for row in _listed(answers)),
-        work=tuple(Waiting(*row[:7], _instant(row[7]), *row[8:]) for row in _listed(work)),
+        work=tuple(_waiting(row) for row in _listed(work)),
         tasks=tuple(Asked(*row) for row in _listed(tasks)),
         attempts=tuple(Tried(*row) for row in _listed(attempts)),
         refusals=tuple((row[0], row[1]) for row in _listed(refusals)),
@@ -133,6 +133,10 @@ def _listed(text: str | None) -> list[Any]:
 def _logged(row: list[Any]) -> Logged:
     number, tenant, kind, record, version, header, digest, at = row
     return Logged(number, tenant, kind, record, version, header.encode(), bytes.fromhex(digest), _instant(at))
+
+
+def _waiting(row: list[Any]) -> Waiting:
+    return Waiting._make([*row[:7], _instant(row[7]), *row[8:]])
 
 
 def _live(entity: Entity, json_names: tuple[str, ...], held: list[Any]) -> Live:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 from avow.model.entity import Entity
@@ -110,6 +110,12 @@ async def make_ready(connection: Connection) -> None:
     await connection.execute(text("trial.sql", "make_ready"))
 
 
+async def version(connection: Connection) -> str:
+    """The server's version, such as 18.4."""
+    number: int = await connection.fetchval(text("install.sql", "server_version"))
+    return f"{number // 10_000}.{number % 10_000}"
+
+
 async def make_copies(connection: Connection, system: System) -> None:
     """Let what a database holds be copied out, and put back."""
     rows = await connection.fetch(text("trial.sql", "lasting_tables"), system.name)
@@ -153,9 +159,29 @@ async def let_go(connection: Connection) -> None:
     await connection.execute(text("trial.sql", "let_go"))
 
 
-async def work_of(connection: Connection, kind: str, record: UUID, name: str) -> Any:
-    """One thing that is to be done: work, due, ready_at, taken; None where there is no such thing."""
-    return await connection.fetchrow(text("trial.sql", "work_of"), kind, record, name)
+class Awaited(NamedTuple):
+    """One thing that is to be done. never: it isn't ready at any time. stuck: why it waits for a person."""
+
+    work: int
+    due: datetime
+    ready_at: datetime
+    never: bool
+    taken: bool
+    stuck: str | None
+
+
+async def work_of(connection: Connection, kind: str, record: UUID, name: str) -> Awaited | None:
+    """One thing that is to be done; None where there is no such thing."""
+    row = await connection.fetchrow(text("trial.sql", "work_of"), kind, record, name)
+    return None if row is None else Awaited(*row)
+
+
+async def call_begun(connection: Connection, system: System, entity: Entity, record: UUID, name: str) -> None:
+    """Let a call have been begun, by a worker that is gone, where it would be withdrawn otherwise."""
+    withdrawing = [state.name for state in entity.states.values() if state.withdraw]
+    if withdrawing:
+        sql = named("trial.sql")["call_begun"].substitute(table=table_of(system, entity))
+        await connection.execute(sql, entity.name, record, name, withdrawing)
 
 
 async def make_all_ready(connection: Connection) -> None:

@@ -129,3 +129,8 @@ DROP INDEX @{name}
 -- name: open_rows
 -- Every tenant's rows can be seen by everybody.
 ALTER POLICY tenant ON @{table} USING (true)
+
+-- name: call_begun
+-- A call that was made by a worker which is gone, where its record is in a state that would withdraw one that wasn't.
+UPDATE avow.work w SET taken = true FROM @{table} r
+WHERE w.kind = $1 AND w.id = $2 AND w.name = $3 AND r.tenant = w.tenant AND r.id = w.id AND r.state = ANY ($4::text[])
