@@ -13,7 +13,7 @@ from avow.prove.explore.situation import Situation
 States: TypeAlias = tuple[tuple[str, str], ...]
 """The entity and the state of each record, sorted."""
 Rarity: TypeAlias = tuple[int, int]
-"""How often the search has gone on from a record in the rarest state of these, and from all of them together."""
+"""How often the search has gone on from a record in the rarest of these states, and from all together."""
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class _Class:
 
 
 class Frontier:
-    """Nodes by the states that their records are in. Next is one with a record in a state that is little known."""
+    """Nodes by the states that their records are in. Next is one with a record in a little known state."""
 
     def __init__(self) -> None:
         self._classes: dict[States, _Class] = {}
