@@ -1,4 +1,4 @@
-"""Acts, schedules and tapes are plain data: they survive JSON, are replayed, and shrink the same way each time."""
+"""Acts, schedules and tapes are plain data: they survive JSON, are replayed, always shrink the same way."""
 
 from __future__ import annotations
 

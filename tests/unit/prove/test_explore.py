@@ -1,4 +1,4 @@
-"""The exploration of the model: what is the same is seen once, what is possible is tried, and rules are looked at."""
+"""The exploration of the model: what is the same is seen once, what is possible is tried, rules are seen."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ async def test_a_kept_finding_is_read_again_and_another_file_is_refused(tmp_path
     assert (kept.phase, kept.schedule) == ("model", finding.schedule)
     assert kept.fingerprint == UNSOUND.fingerprint.hex()
     assert keep(tmp_path, "x", UNSOUND, finding, "18.4") == file
-    compile(next(tmp_path.glob("test_*.py")).read_text("utf-8"), "test", "exec")
+    compile(file.with_name(f"test_{file.stem}.py").read_text("utf-8"), "test", "exec")
     file.write_text("[]", "utf-8")
     with pytest.raises(UsageError, match="isn't a schedule"):
         read_kept(file, UNSOUND)
