@@ -1,4 +1,4 @@
-"""What a change has moved: the boundaries of a target now, beside those at a revision of its Git repository."""
+"""What a change has moved: the boundaries of a target now, beside those at a revision of its repository."""
 
 from __future__ import annotations
 
@@ -71,10 +71,8 @@ def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]
         was: Mapping[str, Any] = before["entities"].get(name, {})
         transitions, known = entity["transitions"], was.get("transitions", {})
         yield from (f"{name}.{t}" for t, told in transitions.items() if told != known.get(t))
-        if (
-            any(told != was.get(part) for part, told in entity.items() if part != "transitions")
-            or known.keys() - transitions.keys()
-        ):
+        others = (told != was.get(part) for part, told in entity.items() if part != "transitions")
+        if any(others) or known.keys() - transitions.keys():
             yield name
     told, promised = before.get("promises", {}), after.get("promises", {})
     yield from (name for name, source in promised.items() if source != told.get(name))

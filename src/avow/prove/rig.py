@@ -80,19 +80,21 @@ class Rig:
         return made
 
     async def begin(self, path: Path) -> None:
-        """Go to where a path ends."""
-        saved = self._starts.get(path)
-        if saved is None:
-            await self.execution.begin(None, self.usual)
-            node = self.node()
-            for act in path:
-                await self.execution.perform(node, act)
-            await node.close()
-            if len(self._starts) >= STARTS_MAX:
-                del self._starts[next(iter(self._starts))]
-            self._starts[path] = await self.execution.save()
+        """Go to where a path ends, from the last place on it that is known."""
+        known = next((place for place in range(len(path), 0, -1) if path[:place] in self._starts), 0)
+        await self.execution.begin(self._starts.get(path[:known]), self.usual)
+        if known == len(path):
             return
-        await self.execution.begin(saved, self.usual)
+        node = self.node()
+        for place in range(known, len(path)):
+            await self.execution.perform(node, path[place])
+            await self._keep(path[: place + 1])
+        await node.close()
+
+    async def _keep(self, path: Path) -> None:
+        if len(self._starts) >= STARTS_MAX:
+            del self._starts[next(iter(self._starts))]
+        self._starts[path] = await self.execution.save()
 
     async def perform(self, act: Act) -> Told:
         """Carry out one act in a process of its own."""
@@ -148,8 +150,9 @@ class Rig:
         shape = self.shape(picture)
         found = self.judge(picture)
         found += await self._asked_again()
-        if drained and not found and shape not in self._drained:
-            self._drained.add(shape)
+        states = tuple(sorted((name, state) for name, state, _ in shape[0])), shape[1]
+        if drained and not found and states not in self._drained:
+            self._drained.add(states)
             found += await self._drain()
         return found, shape
 

@@ -29,6 +29,8 @@ INPUTS_MAX: Final = {False: 40, True: 160}
 """How many different inputs of one command are tried in a situation; and where it is looked at widely."""
 LATER_MAX: Final = 3
 """How many later times are tried for one command in a situation."""
+LATER_ALL: Final = 4
+"""How many inputs of one command are tried at every later time; the others are tried at one of them."""
 DRAWS_MAX: Final = 1_000
 """How often another combination of values is drawn before it counts as having met all there are."""
 KEY_OF_CALL: Final = UUID(int=0xCA11)
@@ -114,12 +116,15 @@ class Acts:
             self._asked[entity.name, transition.command] = asked
         if not asked.people:
             return
-        later = [0.0, *self._later(at.situation)] if asked.timed else [0.0]
+        later = self._later(at.situation) if asked.timed else []
         people = at.told_apart(asked.people)
-        for given in self._inputs(at, entity, transition.parameters):
-            for person in people:
-                for seconds in later:
-                    yield Act("command", entity.name, transition.command, ordinal, given, person, seconds)
+        word, name = transition.command, entity.name
+        for number, given in enumerate(self._inputs(at, entity, transition.parameters)):
+            whole = not later or number < LATER_ALL
+            self.cut = self.cut or not whole
+            for seconds in (0.0, *later) if whole else (0.0, later[number % len(later)]):
+                for person in people:
+                    yield Act("command", name, word, ordinal, given, person, seconds)
 
     def _inputs(
         self, at: _Here, entity: Entity, parameters: Iterable[Parameter]
