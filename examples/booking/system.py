@@ -1,9 +1,13 @@
 """A booking backend: rooms that are let to one party at a time, and tours with a waiting list."""
 
+from collections import Counter
 from datetime import datetime
+from itertools import combinations
+from typing import Any
 
-from avow import Entity, State, Subject, actor, authenticated, create, days, exclude, field, internal
-from avow import invariant, minutes, now, quota, read, ref, role, seconds, system, transition
+from avow import Entity, State, Subject, World, actor, always, authenticated, create, days, exclude, field
+from avow import in_state, internal, invariant, minutes, now, quota, read, ref, role, seconds, sometimes
+from avow import system, transition
 
 desk = role("desk")
 
@@ -43,6 +47,9 @@ class Booking(Entity):
         room, overlapping=(arrives, leaves), among=[held, confirmed, staying],
         message="The room is taken for a part of this time.",
     )  # fmt: skip
+
+    room_enough = always(people <= room.beds, "A party isn't larger than its room.")
+    can_depart = sometimes(in_state(departed), "A stay can come to its end.")
 
     hold = create(held, by=authenticated, sets=[room, arrives, leaves, people], when=people <= room.beds)
     confirm = transition(held, to=confirmed, by=actor == guest)
@@ -99,6 +106,8 @@ class Party(Entity):
         message="The tour is full.",
     )  # fmt: skip
 
+    can_come = sometimes(in_state(came), "A party can come along.")
+
     @create(waiting, by=authenticated, sets=[tour, people], uses=tour)
     def ask(self) -> None:
         """Stand in line: first come, first served."""
@@ -114,16 +123,48 @@ class Party(Entity):
     @transition(waiting, to=gone, by=(actor == leader) | desk, uses=tour)
     def leave_line(self) -> None:
         """Whoever stands behind moves up by as many."""
-        self.tour.give_back(self.people)
+        give_back(self)
 
     @transition([held, coming], to=gone, by=(actor == leader) | desk, uses=tour)
     def cancel(self) -> None:
-        self.tour.give_back(self.people)
+        give_back(self)
 
     @transition(held, to=gone, after=HOLD, uses=tour)
     def lapse(self) -> None:
         """Held for half an hour; then the next in line may have the places."""
-        self.tour.give_back(self.people)
+        give_back(self)
 
 
-app = system("booking", Room, Booking, Tour, Party)
+def give_back(party: Any) -> None:
+    """A party's places go to who stands behind; once the tour is over, nobody waits for them."""
+    if party.tour.state == "open":
+        party.tour.give_back(party.people)
+
+
+@always("No two parties are in one room at a time.")
+def rooms_are_let_once(world: World) -> bool:
+    stays = [one for one in world.all(Booking) if one.state in ("held", "confirmed", "staying")]
+    return not any(
+        one.room == other.room and one.arrives < other.leaves and other.arrives < one.leaves
+        for one, other in combinations(stays, 2)
+    )
+
+
+@always("No tour has more people than places.")
+def tours_fit(world: World) -> bool:
+    people = Counter[Tour]()
+    for party in world.all(Party):
+        people[party.tour] += party.people if party.state in ("held", "coming", "came") else 0
+    return all(people[tour] <= tour.places for tour in world.all(Tour))
+
+
+@always("Whoever has asked is in line, has a place, or has given it back.")
+def lines_add_up(world: World) -> bool:
+    people = Counter[Tour]()
+    for party in world.all(Party):
+        people[party.tour] += party.people if party.state != "gone" else 0
+    open_ = [tour for tour in world.all(Tour) if tour.state == "open"]
+    return all(people[tour] == tour.asked - tour.given_back for tour in open_)
+
+
+app = system("booking", Room, Booking, Tour, Party, promises=[rooms_are_let_once, tours_fit, lines_add_up])

@@ -3,27 +3,16 @@
 Amounts are whole cents.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, actor, authenticated, create, days
-from avow import (
-    effect,
-    field,
-    forever,
-    in_state,
-    internal,
-    invariant,
-    missing,
-    not_,
-    nothing,
-    now,
-    quota,
-    read,
-)
-from avow import ref, refuse, role, saga, seconds, sender, standard_webhooks, step, system, transition
+from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, World, actor, always
+from avow import authenticated, create, days, effect, field, forever, in_state, internal, invariant, missing
+from avow import not_, nothing, now, quota, read, ref, refuse, role, saga, seconds, sender, sometimes
+from avow import standard_webhooks, step, system, transition
 
 shopkeeper = role("shopkeeper")
 
@@ -263,6 +252,8 @@ class Order(Entity):
     awaiting, undone = State(), State()
     withdrawing = State(invoke=void_payment, owed=True)
     completed, cancelled = State(final=True), State(final=True)
+    can_be_carried_out = sometimes(in_state(completed), "An order can be carried out.")
+    can_be_called_off = sometimes(in_state(cancelled), "An order can be called off.")
 
     @create(
         placed, by=authenticated, uses=[coupon, gift_card],
@@ -371,4 +362,31 @@ class Refund(Entity):
         self.problem = code
 
 
-app = system("checkout", Coupon, GiftCard, Order, Refund)
+@always("A coupon is used by as many orders as it counts.")
+def coupons_add_up(world: World) -> bool:
+    orders = Counter(one.coupon for one in world.all(Order) if one.state != "cancelled")
+    return all(coupon.used == orders[coupon] <= coupon.limit for coupon in world.all(Coupon))
+
+
+@always("What is spent of a gift card is what orders hold of it, less what was credited.")
+def gift_cards_add_up(world: World) -> bool:
+    held = Counter[GiftCard | None]()
+    for order in world.all(Order):
+        held[order.gift_card] += order.gift_cents if order.state != "cancelled" else 0
+    for refund in world.all(Refund):
+        held[refund.order.gift_card] -= refund.on_gift if refund.state == "returned" else 0
+    return all(card.spent == held[card] for card in world.all(GiftCard))
+
+
+@always("Not more is given back of an order than was paid for it.")
+def refunds_fit(world: World) -> bool:
+    given = Counter[Order]()
+    for refund in world.all(Refund):
+        if refund.state != "refused":
+            given[refund.order] += refund.on_first + refund.on_second + refund.on_gift
+    return all(given[order] <= order.price - order.coupon_cents for order in world.all(Order))
+
+
+app = system(
+    "checkout", Coupon, GiftCard, Order, Refund, promises=[coupons_add_up, gift_cards_add_up, refunds_fit]
+)

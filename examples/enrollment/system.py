@@ -1,7 +1,9 @@
 """An enrollment backend: places in courses, applications from draft to archive."""
 
-from avow import Entity, State, Subject, actor, authenticated, create, field, internal, invariant
-from avow import performed, read, ref, role, system, transition, unique
+from collections import Counter
+
+from avow import Entity, State, Subject, World, actor, always, authenticated, create, field, in_state
+from avow import internal, invariant, performed, read, ref, role, sometimes, system, transition, unique
 
 registrar, dean = role("registrar"), role("dean")
 
@@ -13,6 +15,7 @@ class Course(Entity):
     seats: int = field(ge=1)
     taken: int = field(default=0, ge=0)
     never_oversold = invariant(taken <= seats, "A course never has more places taken than seats.")
+    can_fill_up = sometimes(taken == seats, "A course can be full.")
     visible = read(by=authenticated)
 
     open = State(initial=True)
@@ -43,6 +46,8 @@ class Enrollment(Entity):
     archived = State(final=True)
     one_each = unique(applicant, course, among=[draft, submitted, verified, approved])
 
+    can_be_approved = sometimes(in_state(approved), "An application can be approved.")
+
     start = create(draft, by=authenticated, sets=[course])
 
     @transition(draft, to=submitted, by=actor == applicant)
@@ -67,4 +72,27 @@ class Enrollment(Entity):
     archive = transition([approved, rejected, withdrawn, left], to=archived, by=registrar)
 
 
-app = system("enrollment", Course, Enrollment)
+@always("Who was approved and hasn't left has a place, and a course has no other place taken.")
+def places_add_up(world: World) -> bool:
+    def has_place(one: Enrollment) -> bool:
+        return bool(world.performers(one, Enrollment.approve)) and not world.performers(one, Enrollment.leave)
+
+    places = Counter(one.course for one in world.all(Enrollment) if has_place(one))
+    return all(course.taken == places[course] <= course.seats for course in world.all(Course))
+
+
+@always("Who is approved was verified before, by somebody else.")
+def four_eyes(world: World) -> bool:
+    def seen_by_two(one: Enrollment) -> bool:
+        verified = world.performers(one, Enrollment.verify)
+        return bool(verified) and not verified & world.performers(one, Enrollment.approve)
+
+    return all(seen_by_two(one) for one in world.all(Enrollment) if one.state == "approved")
+
+
+@always("Nobody but the applicant hands an application in.")
+def by_own_hand(world: World) -> bool:
+    return all(world.performers(one, Enrollment.submit) <= {one.applicant} for one in world.all(Enrollment))
+
+
+app = system("enrollment", Course, Enrollment, promises=[places_add_up, four_eyes, by_own_hand])

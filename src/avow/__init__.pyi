@@ -18,6 +18,7 @@ from avow.declare.expression import (
     role,
 )
 from avow.declare.people import task
+from avow.declare.promise import World, always, sometimes
 from avow.declare.rule import exclude, invariant, quota, unique
 from avow.declare.saga import nothing, parallel, saga, step
 from avow.declare.sender import hmac_signature, sender, standard_webhooks, stripe_signature
@@ -55,7 +56,9 @@ __all__ = [
     "Subject",
     "System",
     "Unclear",
+    "World",
     "actor",
+    "always",
     "authenticated",
     "backoff",
     "calendar",
@@ -91,6 +94,7 @@ __all__ = [
     "saga",
     "seconds",
     "sender",
+    "sometimes",
     "standard_webhooks",
     "step",
     "stripe_signature",

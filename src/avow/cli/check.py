@@ -63,6 +63,7 @@ def _document(system: System, warnings: Iterable[Mistake]) -> dict[str, Any]:
         "roles": list(system.roles),
         "mistakes": [output.mistake_json(mistake) for mistake in warnings],
         "entities": [_entity_json(entity) for entity in system.entities.values()],
+        "promises": {promise.name: promise.message for promise in system.promises},
     }
 
 
@@ -96,6 +97,8 @@ def _entity_json(entity: Entity) -> dict[str, Any]:
             for t in entity.transitions.values()
         ],
         "invariants": {i.name: render(i.condition) for i in entity.invariants},
+        "always": {p.name: render(p.condition) for p in entity.promises},
+        "sometimes": {g.name: render(g.condition) for g in entity.goals},
     }
 
 
@@ -106,6 +109,10 @@ def _text(system: System, warnings: Iterable[Mistake]) -> str:
     counts = f"{_count(len(entities), 'entity', 'entities')}, {_count(states, 'state', 'states')}"
     head = f"{system.name}: {counts}, {_count(transitions, 'transition', 'transitions')}"
     parts = [f"{head}; boundary {system.fingerprint.hex()[:12]}", *map(_entity_text, entities)]
+    if system.promises:
+        parts.append(
+            "\n".join(["tried by prove", *(f"  always      {p.name}: {p.message}" for p in system.promises)])
+        )
     return "\n\n".join([*parts, *map(output.mistake_text, warnings)])
 
 
@@ -118,6 +125,8 @@ def _entity_text(entity: Entity) -> str:
         f"  who reads   {render(entity.read)}",
         *(f"  calls       {s.name}: {', '.join(s.invoke)}" for s in entity.states.values() if s.invoke),
         *(f"  invariant   {i.name}: {render(i.condition)}" for i in entity.invariants),
+        *(f"  always      {p.name}: {render(p.condition)}" for p in entity.promises),
+        *(f"  sometimes   {g.name}: {render(g.condition)}" for g in entity.goals),
         *(f"  unique      {u.name}: {', '.join(u.fields)}" for u in entity.uniques),
         *(
             f"  exclusion   {x.name}: {', '.join(x.fields)} over {x.start} to {x.end}"

@@ -28,6 +28,7 @@ VERBS: Final[Mapping[str, str]] = {
     "serve": "Serve an application on a PostgreSQL of yours.",
     "work": "Do an application's work beside its servers: calls to the outside, and times that come.",
     "check": "Report every mistake in a declaration.",
+    "prove": "Try to break what is declared, and say what was tried.",
     "diagram": "Draw the state machines.",
     "why": "Say why a record looks the way it does.",
     "history": "Show what happened to a record.",

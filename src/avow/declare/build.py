@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from avow.declare import surface as word
@@ -12,24 +12,29 @@ from avow.declare.entity import EntityBuilder
 from avow.declare.hearing import read_senders
 from avow.declare.loads import loads_of
 from avow.declare.place import here, take_misuses
+from avow.declare.promise import read_promises
 from avow.errors import DeclarationError, Mistake
 from avow.model.entity import Entity
 from avow.model.place import Place
+from avow.model.promise import Promise
 from avow.model.system import System
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 _SCHEMAS = frozenset({"avow", "public", "information_schema"})
 
 
-def system(name: str, *entities: type[word.Entity]) -> System:
+def system(name: str, *entities: type[word.Entity], promises: Iterable[Promise] = ()) -> System:
     """Close a declaration: the application's name, and all of its entities.
 
+    promises: what `@always` says of all records together.
     Raises DeclarationError with every mistake at once. Warnings alone don't raise; `build` gives them.
     """
-    return build(name, *entities)[0]
+    return build(name, *entities, promises=promises)[0]
 
 
-def build(name: str, *entities: type[word.Entity]) -> tuple[System, tuple[Mistake, ...]]:
+def build(
+    name: str, *entities: type[word.Entity], promises: Iterable[Promise] = ()
+) -> tuple[System, tuple[Mistake, ...]]:
     """As `system`, together with the warnings."""
     place, mistakes = here(), take_misuses()
     mistakes += _name_mistakes(name, entities, place)
@@ -39,12 +44,13 @@ def build(name: str, *entities: type[word.Entity]) -> tuple[System, tuple[Mistak
     built = {builder.declared.__name__: builder.build() for builder in builders}
     unsure = {builder.declared.__name__ for builder in builders if builder.machine_unsure}
     senders = read_senders((s for builder in builders for s in builder.senders()), mistakes)
+    promised = read_promises(promises, place, mistakes)
     written = {builder.declared.__name__: builder.written for builder in builders}
     mistakes += check_entities(built, unsure, written)
     found = sorted(set(mistakes))
     if any(not mistake.warning for mistake in found):
         raise DeclarationError(found)
-    return System(name, {n: _with_loads(e, built) for n, e in built.items()}, senders), tuple(found)
+    return System(name, {n: _with_loads(e, built) for n, e in built.items()}, senders, promised), tuple(found)
 
 
 def _name_mistakes(name: str, entities: tuple[type[word.Entity], ...], place: Place) -> list[Mistake]:

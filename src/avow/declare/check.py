@@ -9,6 +9,7 @@ from avow.declare.hearing import hearing_mistakes
 from avow.declare.machine import at, machine_mistakes
 from avow.declare.naming import UNKNOWN_NAME
 from avow.declare.overlap import can_both_hold
+from avow.declare.promise import promise_mistakes
 from avow.declare.publishing import publishing_mistakes
 from avow.declare.rules import rule_mistakes
 from avow.declare.typing import Reader, Unbuilt, condition_faults, fits
@@ -48,6 +49,7 @@ def check_entities(
         found.extend(_overlaps(entity, faulty))
         found.extend(_policies(entity, own))
         found.extend(rule_mistakes(entity, entities))
+        found.extend(promise_mistakes(entity, entities))
         found.extend(_fields(entity, entities))
         if other := plurals.get(entity.plural):
             detail = f"{entity.name} and {other.name} are both called {entity.plural}"

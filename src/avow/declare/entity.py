@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from avow.declare import rule
+from avow.declare import promise, rule
 from avow.declare import surface as word
 from avow.declare.annotation import annotations_of
 from avow.declare.body import body_mistakes, read_body, source_hash
@@ -37,6 +37,7 @@ from avow.model.entity import (
     Unique,
 )
 from avow.model.place import Place
+from avow.model.promise import Always, Sometimes
 from avow.model.publication import Publication
 from avow.model.trigger import OnEvent, OnOutcome, Trigger
 
@@ -100,7 +101,12 @@ class EntityBuilder:
         transitions = self._transitions(fields)
         read = self._read()
         invariants = tuple(self._invariant(name, w) for name, w in self._words(rule.Invariant))
-        others = [*(f.read for f in fields.values()), *(i.condition for i in invariants)]
+        promises = tuple(self._always(name, w) for name, w in self._words(promise.Always))
+        goals = tuple(self._sometimes(name, w) for name, w in self._words(promise.Sometimes))
+        others = [
+            *(f.read for f in fields.values()),
+            *(i.condition for i in (*invariants, *promises, *goals)),
+        ]
         tracked = self._tracked(transitions, [read, *others])
         return Entity(
             name=declared.__name__,
@@ -116,6 +122,8 @@ class EntityBuilder:
             tracked=tracked,
             effects=self.effects,
             publications=tuple(self._publication(name, w) for name, w in self._words(word.Publish)),
+            promises=promises,
+            goals=goals,
             doc=inspect.cleandoc(declared.__doc__ or ""),
             bind=declared,
             place=place,
@@ -423,6 +431,12 @@ class EntityBuilder:
 
     def _invariant(self, name: str, w: rule.Invariant) -> Invariant:
         return Invariant(name, self.condition(w.condition, w.place), w.message or name, w.place)
+
+    def _always(self, name: str, w: promise.Always) -> Always:
+        return Always(name, self.condition(w.condition, w.place), w.message or name, w.place)
+
+    def _sometimes(self, name: str, w: promise.Sometimes) -> Sometimes:
+        return Sometimes(name, self.condition(w.condition, w.place), w.message or name, w.place)
 
     def _unique(self, name: str, w: rule.Unique) -> Unique:
         among = self._state_names(w.among, w.place)

@@ -149,11 +149,7 @@ class Engine:
         self._turns = Turns()
         self._memory = Memory(system)
         self._contended = dict[UUID, float]()
-        self._plans = {
-            (entity.name, t.command): plan_command(system, entity, t.command)
-            for entity in system.entities.values()
-            for t in entity.transitions.values()
-        }
+        self._plans = system.derived(_load_plans)
 
     async def execute(self, request: Request) -> Reply:
         """Execute a command, or replay its answer.
@@ -454,6 +450,15 @@ class _Attempt:
         kept: dict[str, Any] = json.loads(known.body)
         left = {name: held for name, held in kept.items() if name in RECEIPT or name in (shown or ())}
         return known.body if len(left) == len(kept) else _json(left)
+
+
+def _load_plans(system: System) -> Mapping[tuple[str, str], LoadPlan]:
+    """The load of each command, by entity and word."""
+    return {
+        (entity.name, t.command): plan_command(system, entity, t.command)
+        for entity in system.entities.values()
+        for t in entity.transitions.values()
+    }
 
 
 def _nobody() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from avow.model.effect import Effect
 from avow.model.expression import Expression, Path, render
 from avow.model.place import Place
+from avow.model.promise import Always, Sometimes
 from avow.model.publication import Publication
 from avow.model.task import Task
 from avow.model.trigger import OnOutcome, Trigger
@@ -175,6 +176,7 @@ class Entity:
     plural: the word for many of them; the table and the HTTP resource.
     read:   who may see a record. tracked: transitions whose performers are kept with the record.
     effects: the calls that its states invoke. publications: what of it the outside may be told.
+    promises, goals: what is never false, and what can be reached, as far as it is tried.
     bind:   makes the handle that bodies and opaque guards work on.
     """
 
@@ -191,6 +193,8 @@ class Entity:
     tracked: tuple[str, ...] = ()
     effects: Mapping[str, Effect] = field(default_factory=dict[str, Effect])
     publications: tuple[Publication, ...] = ()
+    promises: tuple[Always, ...] = ()
+    goals: tuple[Sometimes, ...] = ()
     doc: str = ""
     bind: Callable[[Any], Any] = field(default=lambda draft: draft, compare=False)
     place: Place = field(default=Place(), compare=False)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from avow import canonical
 from avow.model.entity import Entity, State, Transition
 from avow.model.expression import Expression, HasRole, describe, describe_value, walk
+from avow.model.promise import Promise
 from avow.model.sender import Sender
 from avow.model.types import Reference
 
@@ -19,11 +20,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """All entities of an application, by name, and who sends them events. `name` is the application's own."""
+    """All entities of an application, by name, and who sends them events. `name` is the application's own.
+
+    promises: what is true of all records together, as far as it is tried.
+    """
 
     name: str
     entities: Mapping[str, Entity]
     senders: Mapping[str, Sender] = field(default_factory=dict[str, Sender])
+    promises: tuple[Promise, ...] = ()
     description: bytes = field(init=False, repr=False)
     fingerprint: bytes = field(init=False)
     _derived: dict[Any, Any] = field(default_factory=dict[Any, Any], init=False, repr=False, compare=False)
@@ -85,6 +90,7 @@ def describe_system(system: System) -> dict[str, Any]:
         "name": system.name,
         "entities": {name: _describe_entity(entity) for name, entity in system.entities.items()},
         **({"senders": {s.name: s.describe() for s in system.senders.values()}} if system.senders else {}),
+        **({"promises": {p.name: p.source_hash for p in system.promises}} if system.promises else {}),
     }
 
 
@@ -107,6 +113,8 @@ def _describe_entity(entity: Entity) -> dict[str, Any]:
         **({"publications": [p.describe() for p in entity.publications]} if entity.publications else {}),
         "transitions": {t.name: _describe_transition(t) for t in entity.transitions.values()},
         "invariants": {i.name: describe(i.condition) for i in entity.invariants},
+        **({"always": {p.name: describe(p.condition) for p in entity.promises}} if entity.promises else {}),
+        **({"sometimes": {g.name: describe(g.condition) for g in entity.goals}} if entity.goals else {}),
         "uniques": {u.name: {"fields": list(u.fields), "states": list(u.states)} for u in entity.uniques},
         "exclusions": {
             x.name: {"fields": list(x.fields), "start": x.start, "end": x.end, "states": list(x.states)}

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from avow.errors import EnvironmentFault, reject
@@ -74,15 +75,23 @@ def with_login(url: str, name: str, password: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{quote(name)}:{quote(password)}@{where}"))
 
 
+Opens = Callable[[], Awaitable[Connection]]
+"""Makes a connection. One that stands before and after each of its statements is in watched.py."""
+
+
 class Pool:
     """At most `size` connections, made when they are needed; further borrowers wait in order.
 
     Raises ProblemError `busy` for a borrower who would wait behind WAITING_MAX others or longer than
-    WAIT_S_MAX, and `database-unavailable` where no connection can be made.
+    WAIT_S_MAX, and `database-unavailable` where no connection can be made. opens: makes the connections;
+    None: to `url`, with nothing between.
     """
 
-    def __init__(self, url: str, size: int = CONNECTIONS_MAX, settings: dict[str, str] | None = None) -> None:
-        self._url, self._settings = url, settings or {}
+    def __init__(
+        self, url: str, size: int = CONNECTIONS_MAX, settings: dict[str, str] | None = None,
+        opens: Opens | None = None,
+    ) -> None:  # fmt: skip
+        self._opens = opens or partial(connect, url, {**_BOUNDED, **(settings or {})}, ANSWER_S_MAX)
         self._free = list[Connection]()
         self._places = asyncio.Semaphore(size)
         self._waiting = 0
@@ -125,7 +134,7 @@ class Pool:
             if not connection.is_closed():
                 return connection
         try:
-            return await connect(self._url, {**_BOUNDED, **self._settings}, ANSWER_S_MAX)
+            return await self._opens()
         except EnvironmentFault as fault:
             _log.warning("%s: %s", fault.code, fault.detail)
             raise reject("busy" if fault.code == "database-full" else "database-unavailable") from None

@@ -10,6 +10,9 @@ from functools import cache
 from importlib.resources import files
 from string import Template
 
+OPENING_LENGTH_MIN = 16
+"""How much of a statement has to stand before its first placeholder, for it to be known by that."""
+
 _NAME = re.compile(r"^-- name: (\w+)\n(?:-- .*\n)*", re.MULTILINE)
 
 
@@ -35,6 +38,26 @@ def named(file: str) -> dict[str, Statement]:
 def text(file: str, name: str) -> str:
     """A named statement without placeholders."""
     return named(file)[name].template
+
+
+@cache
+def name_of(sql: str) -> str:
+    """The name that a statement has in its file; empty where it stands in none."""
+    return next((name for name, opening in _openings() if sql.startswith(opening)), "")
+
+
+@cache
+def _openings() -> list[tuple[str, str]]:
+    """What every named statement begins with, up to its first placeholder; the longest first."""
+    folder = files("avow.store") / "sql"
+    found = [
+        (name, statement.template.partition("@{")[0])
+        for file in sorted(path.name for path in folder.iterdir() if path.name.endswith(".sql"))
+        for name, statement in named(file).items()
+    ]
+    return sorted(
+        ((name, text) for name, text in found if len(text) > OPENING_LENGTH_MIN), key=lambda one: -len(one[1])
+    )
 
 
 def quote(identifier: str) -> str:

@@ -139,8 +139,7 @@ class Transactions:
         self.clock = self._loads.clock
         self._sharing = Sharing[Commit, Outcome](self._share, bounds)
         self._alone = asyncio.Semaphore(ALONE_MAX)
-        found = [c for entity in system.entities.values() for c in constraints_of(system, entity)]
-        self._constraints = {constraint.name: constraint for constraint in found}
+        self._constraints = system.derived(_constraints)
         self._schema = system.name
 
     async def load(self, plan: LoadPlan, tenant: str, wanted: Wanted) -> Loaded:
@@ -252,6 +251,12 @@ class Transactions:
             message = "A rule of a newer declaration, which this server doesn't know yet, would be broken."
             return Broken(Constraint("", name, "", code, name, message))
         raise WriteRefused(error) from None
+
+
+def _constraints(system: System) -> Mapping[str, Constraint]:
+    """Every constraint of a system, by its name in the database."""
+    found = (c for entity in system.entities.values() for c in constraints_of(system, entity))
+    return {constraint.name: constraint for constraint in found}
 
 
 _OUTCOMES: Mapping[str, Outcome] = {

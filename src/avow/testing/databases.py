@@ -7,35 +7,17 @@ does to the disk isn't under test with them. Nothing of it is left when the proc
 from __future__ import annotations
 
 import asyncio
-import atexit
-import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from avow.model.system import System
-from avow.store import cluster as clusters
 from avow.store import trial
 from avow.store.cluster import Cluster
 from avow.store.pool import with_login
-
-SETTINGS: Final = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "wal_compression": "off",
-    "max_wal_size": "256MB",
-    "max_connections": "100",
-}
-MEMORY: Final = Path("/dev/shm")
-"""Where Linux keeps files in memory: a database of its many small files is made there many times quicker."""
-MEMORY_BYTES_MIN: Final = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,27 +59,7 @@ class Databases:
 @cache
 def own_databases() -> Databases:
     """Databases on a server of this process alone, started when it is first needed."""
-    folder = Path(tempfile.mkdtemp(prefix="avow-test-", dir=_in_memory()))
-    folder.chmod(0o755)  # as root, the server runs under another account
-    home = folder / ".avow"
-    lease = clusters.start(home, settings=SETTINGS)
-
-    def end() -> None:
-        lease.release()
-        clusters.destroy(home)
-        shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(end)
-    return Databases(lease.cluster)
-
-
-def _in_memory() -> Path | None:
-    """A folder in memory with room enough; None where the usual one for temporary files has to do."""
-    try:
-        free = shutil.disk_usage(MEMORY).free
-    except OSError:
-        return None
-    return MEMORY if free >= MEMORY_BYTES_MIN and os.access(MEMORY, os.W_OK | os.X_OK) else None
+    return Databases(trial.own_server())
 
 
 def finish(work: Coroutine[Any, Any, Any]) -> Any:

@@ -113,6 +113,10 @@ class Seat(Entity):
     heavy = quota(course, among=[taken], limit=3, weight=number)  # <- invariant-not-compilable
     fine = quota(course, among=[taken], limit=course.seats + 1)
 """,
+    "always over the actor": course("mine = always(owner == actor, 'x')  # <- promise-unreadable"),
+    "sometimes over an argument": course("fits = sometimes(given.x < 3, 'x')  # <- promise-unreadable"),
+    "always over what isn't there": course("fits = always(owner < 3, 'x')  # <- comparison-mixed"),
+    "always over time, and in free Python": course("x = always(opaque(lambda c: True) & (now == now))"),
     "opaque guard is a warning": course(
         "odd = transition(open, to=closed, by=dean, when=opaque(lambda c: True))  # <- guard-opaque"
     ),

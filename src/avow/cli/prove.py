@@ -1,0 +1,144 @@
+"""`avow prove`: try to break what is declared, and say what was tried."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import click
+
+from avow.cli import output
+from avow.cli.changed import moved_since
+from avow.cli.target import load_target
+from avow.errors import UsageError
+from avow.model.system import System
+from avow.prove.finding import Finding
+from avow.prove.keep import FOLDER, Kept, keep, read_kept
+from avow.prove.lint import NAME as LINT
+from avow.prove.model import NAME as MODEL
+from avow.prove.phase import Bench, Phase
+from avow.prove.phases import PHASES
+from avow.prove.report.document import as_document, finding_json
+from avow.prove.report.page import as_page
+from avow.prove.report.text import as_text, broke
+from avow.prove.run import DEEP_S, DEFAULT_S, QUICK_S, Report, run
+
+BUDGET_S_MAX: Final = 86_400.0
+SEED_MAX: Final = 2**31
+
+
+@click.command(name="prove")
+@click.argument("target", default=".")
+@click.option("--quick", is_flag=True, help=f"Take {QUICK_S:.0f} seconds, for what finds most.")
+@click.option("--deep", is_flag=True, help=f"Take {DEEP_S / 60:.0f} minutes.")
+@click.option("--budget", type=click.FloatRange(1, BUDGET_S_MAX), metavar="S", help="Take so many seconds.")
+@click.option("--seed", type=click.IntRange(0, SEED_MAX), help="Draw again what a run with this seed drew.")
+@click.option("--replay", type=click.Path(path_type=Path), metavar="FILE", help="Do one kept schedule again.")
+@click.option(
+    "--phase", "named", multiple=True, type=click.Choice([phase.name for phase in PHASES]),
+    help="Go through this phase, and the model that it rests on; may be given several times.",
+)  # fmt: skip
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report as a page.")
+@click.option("--changed-since", metavar="REV", help="Attack first what has moved since this Git revision.")
+@output.json_option
+def command(
+    target: str, quick: bool, deep: bool, budget: float | None, seed: int | None, replay: Path | None,
+    named: tuple[str, ...], html: Path | None, changed_since: str | None, as_json: bool,
+) -> int:  # fmt: skip
+    """Try to break what TARGET declares, on its model and on a real PostgreSQL, for two minutes.
+
+    Ends with 0 where all of it held within the bounds that the report names, 1 where something broke, and 4
+    where there is no verdict. What broke is kept in .avow/prove, with a test of it.
+    """
+    if sum((quick, deep, budget is not None)) > 1:
+        raise UsageError("--quick, --deep and --budget exclude each other", "Name one of them.")
+    system = load_target(target)
+    if replay is not None:
+        return _again(system, read_kept(replay, system), as_json)
+    seconds = QUICK_S if quick else DEEP_S if deep else budget or DEFAULT_S
+    bench = Bench(system, secrets.randbelow(SEED_MAX) if seed is None else seed)
+    if changed_since is not None:
+        bench.touched = moved_since(system, target, changed_since)
+    told = _Told(seconds)
+    try:
+        report = asyncio.run(run(bench, _chosen(named, quick), seconds, progress=told.tell))
+    finally:
+        told.end()
+    _show(system, target, bench, report, html, as_json)
+    return {True: output.HOLDS, False: output.FOUND, None: output.NO_VERDICT}[report.held]
+
+
+def _chosen(named: tuple[str, ...], quick: bool) -> list[Phase]:
+    """The phases to go through: those that are named, else all, or those of a quick run."""
+    if named:
+        return [
+            phase for phase in PHASES if phase.name in named or (phase.name == MODEL and named != (LINT,))
+        ]
+    return [phase for phase in PHASES if phase.quick or not quick]
+
+
+def _show(
+    system: System, target: str, bench: Bench, report: Report, html: Path | None, as_json: bool
+) -> None:
+    files = [keep(FOLDER, target, system, finding, report.postgresql) for finding in report.findings]
+    if html is not None:
+        html.write_text(as_page(system, report, bench.coverage), "utf-8")
+    if as_json:
+        output.document({**as_document(system, report), "kept": [str(file) for file in files]})
+    else:
+        again = {at: f"avow prove {target} --replay {file}" for at, file in enumerate(files)}
+        output.data(as_text(report, again))
+
+
+def _again(system: System, kept: Kept, as_json: bool) -> int:
+    """Do a kept schedule again."""
+    if kept.fingerprint != system.fingerprint.hex():
+        output.talk("the declaration has changed since this was found")
+    phase = next((phase for phase in PHASES if phase.name == kept.phase), None)
+    if phase is None:
+        raise UsageError(f"there is no phase {kept.phase}", "Run `avow prove` again.")
+    bench = Bench(system, 0)
+
+    async def replayed() -> Finding | None:
+        async with bench.stack:
+            return await phase.replay(bench, kept.schedule)
+
+    finding = asyncio.run(replayed())
+    if as_json:
+        found: dict[str, Any] | None = None if finding is None else finding_json(system, finding)
+        output.document({"verdict": "held" if finding is None else "broke", "finding": found})
+    else:
+        output.data("it holds now: this schedule breaks nothing" if finding is None else broke(finding, ""))
+    return output.HOLDS if finding is None else output.FOUND
+
+
+class _Told:
+    """Shows on stderr how far a run is: the phase, what it has tried, and what is left of the budget.
+
+    On a terminal in one line that is drawn anew, else as a line every ten seconds and at each new phase.
+    """
+
+    def __init__(self, seconds: float, stream: TextIO = sys.stderr) -> None:
+        self._until, self._stream = time.monotonic() + seconds, stream
+        self._terminal, self._phase, self._shown = stream.isatty(), "", 0.0
+
+    def tell(self, phase: str, tried: int, left: int | None) -> None:
+        """Take the news of a phase."""
+        now = time.monotonic()
+        pause_s = output.PROGRESS_REDRAW_S if self._terminal else output.PROGRESS_LINE_S
+        if phase == self._phase and now - self._shown < pause_s:
+            return
+        self._phase, self._shown = phase, now
+        ahead = "" if left is None else f" of {tried + left:,}"
+        line = f"prove: {phase}: {tried:,}{ahead} tried, {max(self._until - now, 0):.0f} s left"
+        print(f"\r\x1b[K{line}" if self._terminal else line, end="" if self._terminal else "\n",
+              file=self._stream, flush=True)  # fmt: skip
+
+    def end(self) -> None:
+        """Take the line away."""
+        if self._terminal:
+            print("\r\x1b[K", end="", file=self._stream, flush=True)

@@ -1,0 +1,72 @@
+"""A campaign: schedules are tried one after the other, counted by fault, and what broke is kept, shrunk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from avow.prove.finding import ALL, Finding, Tally, sampled
+from avow.prove.oracle import Break
+from avow.prove.phase import Budget
+from avow.prove.schedule import Schedule
+from avow.prove.shrink import shrink
+
+SHRINKS_MAX: Final = 60
+FINDINGS_MAX: Final = 20
+OF_A_PROMISE_MAX: Final = 2
+"""How many findings of one promise are shrunk and told; the rest is counted."""
+
+
+class Campaign:
+    """Tries schedules within a budget.
+
+    run: what a schedule breaks. tell: a schedule and what it broke, as a finding.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        run: Callable[[Schedule], Awaitable[Sequence[Break]]],
+        tell: Callable[[Schedule, Break], Finding],
+    ) -> None:
+        self.budget, self._run, self._tell = budget, run, tell
+        self._tried, self._broke = Counter[str](), Counter[str]()
+        self._cut_short = set[str]()
+        self.findings = list[Finding]()
+
+    async def attempt(self, fault: str, schedule: Schedule) -> None:
+        """Try a schedule, unless the budget is spent."""
+        if self.budget.spent:
+            self.cut_short(fault)
+            return
+        broken = await self._run(schedule)
+        self._tried[fault] += 1
+        self.budget.advance()
+        if broken:
+            self._broke[fault] += 1
+            await self.report(schedule, broken[0])
+
+    def cut_short(self, fault: str) -> None:
+        """Take note that not all of a fault could be tried."""
+        self._cut_short.add(fault)
+
+    async def report(self, schedule: Schedule, broke: Break) -> None:
+        """Shrink what broke, and tell it; of each promise the first few."""
+        told = sum(finding.promise == broke.promise for finding in self.findings)
+        if told >= OF_A_PROMISE_MAX or len(self.findings) >= FINDINGS_MAX:
+            return
+
+        async def fails(smaller: Schedule) -> bool:
+            return any(one.promise == broke.promise for one in await self._run(smaller))
+
+        self.findings.append(self._tell(await shrink(schedule, fails, SHRINKS_MAX), broke))
+
+    def tallies(self, faults: Sequence[str]) -> tuple[Tally, ...]:
+        """A row for each of these faults of which anything was tried, or should have been."""
+        return tuple(self._tally(fault) for fault in faults if self._tried[fault] or fault in self._cut_short)
+
+    def _tally(self, fault: str) -> Tally:
+        tried, broke = self._tried[fault], self._broke[fault]
+        reach = sampled("the time was over") if fault in self._cut_short else ALL
+        return Tally(fault, tried, tried - broke, broke, reach)

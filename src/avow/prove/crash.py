@@ -1,0 +1,230 @@
+"""Crashes: the process of each act ends at each of its statements, in each way; then it is tried again.
+
+Whoever gave a command sends it again under its key, or nobody does; what a worker had in hand is taken by
+another one, whose process may end as well. Each time it must come to the same as without any of that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from avow.model.effect import DONE
+from avow.prove.act import Act, Path
+from avow.prove.execution import Told
+from avow.prove.finding import ALL, Finding, Line, PhaseReport, Tally, sampled
+from avow.prove.gates import MODES, Noting
+from avow.prove.oracle import ATOMIC, Break
+from avow.prove.phase import Bench, Budget
+from avow.prove.rig import ALONE, UNANSWERED, Rig, Shape, rig
+from avow.prove.schedule import Fault, Schedule
+from avow.prove.shrink import shrink
+from avow.prove.story import who
+from avow.prove.telling import ACCEPTED, line_of_end, line_told
+
+SHRINKS_MAX: Final = 60
+FINDINGS_MAX: Final = 20
+
+ONCE, RETRIED_BY_NOBODY, TWICE = (
+    "process ends at a statement, then again",
+    "process ends at a statement, nobody asks again",
+    "process ends, and the next one as well",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An act after a path, as it is without faults: its statements, and what it comes to."""
+
+    path: Path
+    act: Act
+    names: tuple[str, ...]
+    before: Shape
+    after: Shape
+    told: Told
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether nobody has to ask again: a worker does."""
+        return self.act.kind in ("outcome", "time")
+
+
+class Crash:
+    """The phase."""
+
+    name, share, quick = "crash", 3.0, False
+
+    async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
+        """End every process everywhere, as far as the budget goes: first once, then twice."""
+        return await Crashes(await bench.shared(rig), budget).run(bench)
+
+    async def replay(self, bench: Bench, schedule: Schedule) -> Finding | None:
+        """Do one schedule again."""
+        on = await bench.shared(rig)
+        found = await run_schedule(on, schedule)
+        return await finding_of(on, schedule, found[0]) if found else None
+
+
+class Crashes:
+    """One run of the phase."""
+
+    def __init__(self, on: Rig, budget: Budget) -> None:
+        self._on, self._budget = on, budget
+        self._tried, self._broke = Counter[str](), Counter[str]()
+        self._cut_short = set[str]()
+        self.findings = list[Finding]()
+
+    async def run(self, bench: Bench) -> PhaseReport:
+        paths = [path for path in bench.coverage.transitions.values() if path]
+        subjects = list[Subject]()
+        for path in paths:
+            if self._budget.spent:
+                self._cut_short |= {ONCE, RETRIED_BY_NOBODY, TWICE}
+                break
+            subject = await look_at(self._on, path[:-1], path[-1])
+            if subject is not None:
+                subjects.append(subject)
+                await self._all_of(subject, ONCE, once(subject))
+        for subject in subjects:
+            await self._all_of(subject, RETRIED_BY_NOBODY, _left_alone(subject))
+        for subject in subjects:
+            await self._all_of(subject, TWICE, _twice(subject))
+        return PhaseReport(self._tallies(), tuple(self.findings), _NOT_TRIED)
+
+    async def _all_of(self, subject: Subject, fault: str, faults: Iterator[tuple[Fault, ...]]) -> None:
+        for one in faults:
+            if self._budget.spent:
+                self._cut_short.add(fault)
+                return
+            found = await crash(self._on, subject, one)
+            self._tried[fault] += 1
+            self._budget.advance()
+            if found:
+                self._broke[fault] += 1
+                await self._report(subject, one, found[0])
+
+    async def _report(self, subject: Subject, faults: tuple[Fault, ...], broke: Break) -> None:
+        """Shrink what broke, and tell it; of each promise the first few."""
+        told = sum(finding.promise == broke.promise for finding in self.findings)
+        if told >= 2 or len(self.findings) >= FINDINGS_MAX:
+            return
+        schedule = Schedule((*subject.path, subject.act), faults=faults)
+
+        async def fails(smaller: Schedule) -> bool:
+            if self._budget.spent:
+                return False
+            return any(one.promise == broke.promise for one in await run_schedule(self._on, smaller))
+
+        smallest = await shrink(schedule, fails, SHRINKS_MAX)
+        self.findings.append(await finding_of(self._on, smallest, broke))
+
+    def _tallies(self) -> tuple[Tally, ...]:
+        return tuple(
+            Tally(fault, tried, tried - self._broke[fault], self._broke[fault], self._reach(fault))
+            for fault, tried in self._tried.items()
+        )
+
+    def _reach(self, fault: str) -> str:
+        return sampled("the time was over") if fault in self._cut_short else ALL
+
+
+async def look_at(on: Rig, path: Path, act: Act) -> Subject | None:
+    """An act without faults; None where it isn't accepted, which is another phase's business."""
+    await on.begin(path)
+    before = on.shape(await on.database.picture())
+    noting = Noting()
+    node = on.node(noting)
+    told = await on.execution.carry_out(node, await on.execution.ready(act))
+    await node.close()
+    if not told.accepted:
+        return None
+    _, after = await on.judged()
+    return Subject(path, act, tuple(noting.names), before, after, told)
+
+
+async def crash(on: Rig, subject: Subject, faults: tuple[Fault, ...]) -> list[Break]:
+    """End the processes of one act, and say what that broke."""
+    await on.begin(subject.path)
+    await on.attack(subject.act, faults)
+    found, shape = await on.judged()
+    alone = any(fault.kind == ALONE for fault in faults)
+    if not found and shape != subject.after and not (alone and shape == subject.before):
+        said = f"{subject.act.entity}.{subject.act.command} came to something else than without the crash."
+        found.append(Break(ATOMIC, said, _difference(subject.after, shape)))
+    return found
+
+
+def _difference(wanted: Shape, shape: Shape) -> str:
+    return "; ".join(
+        f"expected {sorted(set(w) - set(s), key=repr)}, found {sorted(set(s) - set(w), key=repr)}"
+        for w, s in zip(wanted, shape, strict=True)
+        if w != s
+    )
+
+
+async def run_schedule(on: Rig, schedule: Schedule) -> list[Break]:
+    """Run a schedule of this phase: what it breaks."""
+    if not schedule.acts or not schedule.faults:
+        return []
+    place = schedule.faults[0].act
+    if not 0 <= place < len(schedule.acts):
+        return []
+    subject = await look_at(on, schedule.acts[:place], schedule.acts[place])
+    return [] if subject is None else await crash(on, subject, schedule.faults)
+
+
+async def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
+    """What broke, as a story."""
+    place = schedule.faults[0].act
+    act, path = schedule.acts[place], schedule.acts[:place]
+    subject = await look_at(on, path, act)
+    names = () if subject is None else subject.names
+    lines = [line_told(on.declared, one, ACCEPTED) for one in path]
+    lines.append(line_told(on.declared, act, None, matters=True))
+    lines += [
+        line_of_end(act, fault.kind, names[fault.at] if fault.at < len(names) else "")
+        for fault in schedule.faults
+        if fault.kind != ALONE
+    ]
+    if all(fault.kind != ALONE for fault in schedule.faults):
+        told = on.execution.journal[-1].told
+        lines.append(replace(line_told(on.declared, act, told, matters=True), who=_again(act)))
+    lines.append(Line("then", broke.sentence, matters=True))
+    place_ = broke.place
+    if not place_.line:
+        place_ = on.declared.entities[act.entity].of_command(act.command)[0].place
+    return Finding("crash", broke.promise, broke.sentence, place_, schedule, tuple(lines), broke.why)
+
+
+def _again(act: Act) -> str:
+    return "another worker" if act.kind in ("outcome", "time") else f"{who(act)}, once more"
+
+
+def once(subject: Subject) -> Iterator[tuple[Fault, ...]]:
+    """Its process ends once, at each statement and in each way; or the answer of its call is lost."""
+    place = len(subject.path)
+    for at in range(len(subject.names)):
+        for mode in MODES:
+            yield (Fault(mode, place, at),)
+    if subject.act.kind == "outcome" and subject.act.command.endswith(f".{DONE}"):
+        yield (Fault(UNANSWERED, place),)
+
+
+def _left_alone(subject: Subject) -> Iterator[tuple[Fault, ...]]:
+    if not subject.by_itself:
+        for (fault,) in once(subject):
+            yield fault, Fault(ALONE, fault.act)
+
+
+def _twice(subject: Subject) -> Iterator[tuple[Fault, ...]]:
+    for (first,) in once(subject):
+        for (second,) in once(subject):
+            yield first, second
+
+
+_NOT_TRIED = (
+    "Crashes within a statement of the server, and of the server itself: it is carried out or it isn't.",
+    "Connections are cut between the engine and its driver, not on the wire.",
+)

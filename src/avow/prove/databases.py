@@ -1,0 +1,157 @@
+"""Databases for executions: made from a template, put back between two executions, with a clock set by hand.
+
+What an execution has left behind is taken away by a function in the database, and what the next one begins
+with is written there again, in one round trip: that is several times as quick as a copy of the template.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Final
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from avow.model.system import System
+from avow.prove.explore.situation import START
+from avow.prove.phase import Bench
+from avow.store import trial
+from avow.store.cluster import Cluster
+from avow.store.driver import Connection
+from avow.store.picture import Picture, take_picture
+from avow.store.pool import connect, with_login
+from avow.store.trial import Server
+from avow.store.watched import Gate, Watched
+
+STATEMENT_S_MAX: Final = 20.0
+
+
+class External:
+    """A server that is there already. `url`: of a superuser, on any of its databases."""
+
+    def __init__(self, url: str) -> None:
+        self._parts = urlsplit(url)
+
+    def url(self, database: str = "postgres") -> str:
+        """The address of one of its databases."""
+        return urlunsplit(self._parts._replace(path="/" + quote(database, safe="")))
+
+
+class Database:
+    """One database, on which executions follow each other.
+
+    admin: a superuser's connection. now: what its clock shows.
+    """
+
+    def __init__(self, system: System, url: str, admin: Connection) -> None:
+        self.system, self.url, self.admin = system, url, admin
+        self.now = START
+        self._free = list[Connection]()
+        self._all = list[Connection]()
+        self.empty = ""
+
+    async def begin(self) -> None:
+        """Let executions follow each other from here on."""
+        self.empty = await trial.copy_out(self.admin)
+        await self.put_back(self.empty)
+
+    async def put_back(self, saved: str, now: datetime = START) -> None:
+        """Make everything as it was when it was saved."""
+        await trial.put_back(self.admin, saved, now)
+        self.now = now
+
+    async def save(self) -> str:
+        """Everything that there is now."""
+        return await trial.copy_out(self.admin)
+
+    async def set_clock(self, moment: datetime) -> None:
+        """Set the clock on; it never goes back."""
+        if moment > self.now:
+            self.now = moment
+            await trial.stop_clock(self.admin, moment)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        if seconds > 0:
+            await self.set_clock(self.now + timedelta(seconds=seconds))
+
+    async def picture(self) -> Picture:
+        """Everything that there is now, to be judged."""
+        return await take_picture(self.admin, self.system)
+
+    async def open(self, gate: Gate) -> Watched:
+        """A connection of the application whose statements go through a gate.
+
+        The driver's own connections are kept, with the plans that they have made.
+        """
+        while self._free:
+            connection = self._free.pop()
+            if not connection.is_closed():
+                return Watched(connection, gate, self._free.append)
+        connection = await connect(self.url, answer_s=STATEMENT_S_MAX)
+        self._all.append(connection)
+        return Watched(connection, gate, self._free.append)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for connection in self._all:
+            connection.terminate()
+        await self.admin.close()
+
+
+class Databases:
+    """The databases of one run, on one server. version: the server's, once there is a database."""
+
+    def __init__(self, system: System, server: Server, stack: AsyncExitStack) -> None:
+        self._system, self._server, self._stack = system, server, stack
+        self._template, self.version = "", ""
+        self._first: Database | None = None
+
+    async def first(self) -> Database:
+        """The database that phases use one after the other."""
+        if self._first is None:
+            self._first = await self.make()
+        return self._first
+
+    async def make(self) -> Database:
+        """A fresh one, gone with the run."""
+        if not self._template:
+            self._template = await self._make_template()
+        name = f"prove_{secrets.token_hex(6)}"
+        await trial.clone(self._server, self._template, name)
+        self._stack.push_async_callback(trial.drop, self._server, name)
+        await trial.without_delay(self._server, name)
+        admin = await connect(self._server.url(name))
+        url = with_login(self._server.url(name), trial.login_of(self._system), trial.PASSWORD)
+        made = Database(self._system, url, admin)
+        self._stack.push_async_callback(made.close)
+        await made.begin()
+        self.version = await trial.version(admin)
+        return made
+
+    async def _make_template(self) -> str:
+        """The template; on a server of this process it stays for the next run."""
+        kept = _TEMPLATES.get(self._system.fingerprint) if isinstance(self._server, Cluster) else None
+        if kept is not None:
+            return kept
+        made = await trial.make_template(self._server, self._system, secrets.token_hex(4))
+        connection = await connect(self._server.url(made))
+        await trial.make_copies(connection, self._system)
+        await connection.close()
+        if isinstance(self._server, Cluster):
+            _TEMPLATES[self._system.fingerprint] = made
+        else:
+            self._stack.push_async_callback(trial.drop, self._server, made)
+        return made
+
+
+_TEMPLATES: Final = dict[bytes, str]()
+
+
+@asynccontextmanager
+async def databases(bench: Bench) -> AsyncGenerator[Databases]:
+    """The databases of a run: `await bench.shared(databases)`."""
+    async with AsyncExitStack() as stack:
+        server: Server = trial.own_server() if bench.url is None else External(bench.url)
+        yield Databases(bench.system, server, stack)

@@ -1,0 +1,98 @@
+"""The people of the model: as few as can be told apart by what is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from avow.model.actor import Actor, anonymous
+from avow.model.entity import Entity, Transition
+from avow.model.expression import (
+    ActorSubject,
+    Compare,
+    Const,
+    Expression,
+    HasRole,
+    Not,
+    Performed,
+    Votes,
+    walk,
+)
+from avow.model.system import System
+from avow.model.values import Subject
+from avow.prove.act import TENANT
+from avow.prove.explore.values import conditions_of
+from avow.prove.promises import asked_steps
+from avow.prove.world import names_in
+
+NAMES: Final = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn")
+STRANGER: Final = "Zoe"
+PEOPLE_MAX: Final = 4
+
+
+def people_of(system: System) -> tuple[Actor, ...]:
+    """Who acts: people with every role, so that nothing is out of reach, as many as have to differ.
+
+    Where some policy asks that somebody doesn't have a role, there are people without any as well.
+    """
+    return system.derived(_people_of)
+
+
+def _people_of(system: System) -> tuple[Actor, ...]:
+    roles = frozenset(system.roles)
+    count = min(
+        max([2, *(_needed(c) for e in system.entities.values() for c in conditions_of(e))]), PEOPLE_MAX
+    )
+    people = tuple(Actor(Subject(name), TENANT, roles) for name in NAMES[:count])
+    return (*people, Actor(Subject(STRANGER), TENANT)) if _shuns_a_role(system) else people
+
+
+def _needed(condition: Expression) -> int:
+    """How many different people a condition can tell apart."""
+    nodes = list(walk(condition))
+    performed = len({node.transition for node in nodes if isinstance(node, Performed)})
+    others = any(isinstance(node, ActorSubject) for node in nodes)
+    votes = [
+        part.value + 1
+        for node in nodes
+        if isinstance(node, Compare) and any(isinstance(side, Votes) for side in (node.left, node.right))
+        for part in walk(node)
+        if isinstance(part, Const) and type(part.value) is int
+    ]
+    return max([performed + 1 + (others and performed > 0), *votes])
+
+
+def _shuns_a_role(system: System) -> bool:
+    return any(
+        isinstance(node, Not) and any(isinstance(part, HasRole) for part in walk(node.part))
+        for entity in system.entities.values()
+        for condition in conditions_of(entity)
+        for node in walk(condition)
+    )
+
+
+def outsiders(system: System) -> Iterator[Actor]:
+    """Those who should mostly be refused: without a credential, without a role, and with one role alone."""
+    yield anonymous(TENANT)
+    yield Actor(Subject(STRANGER), TENANT)
+    for role in system.roles:
+        yield Actor(Subject(f"{STRANGER} the {role}"), TENANT, frozenset({role}))
+
+
+def tells_people_apart(system: System, entity: Entity, transition: Transition) -> bool:
+    """Whether it may matter which person takes a transition."""
+    conditions = [transition.by, *([] if transition.when is None else [transition.when])]
+    nodes = [node for condition in conditions for node in walk(condition)]
+    if any(isinstance(node, ActorSubject | Performed) for node in nodes):
+        return True
+    if transition.step in entity.tracked or transition.name in asked_steps(system):
+        return True
+    if transition.creation and any(isinstance(f.default, ActorSubject) for f in entity.fields.values()):
+        return True
+    return transition.body is not None and (
+        "actor" in names_in(transition.body) or any(_tracks(system, entity, name) for name in transition.uses)
+    )
+
+
+def _tracks(system: System, entity: Entity, reference: str) -> bool:
+    return bool(system.referred(entity, reference).tracked or asked_steps(system))

@@ -1,0 +1,228 @@
+"""The search through the situations of a scope.
+
+It goes on from what is least known: from situations with a record in a state that it has gone on from least
+often, the nearest first. So it comes deep soon, and in the end has been everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from avow.kernel.command import Key, Rejection
+from avow.kernel.draft import Pool, RecordScope
+from avow.model.entity import Transition
+from avow.model.expression import Meaning, meaning
+from avow.model.promise import Sometimes
+from avow.model.system import System
+from avow.model.types import Reference
+from avow.prove.act import Act, Path
+from avow.prove.coverage import InState, Refused, Taken
+from avow.prove.explore.frontier import Frontier
+from avow.prove.explore.possible import Acts, Scope
+from avow.prove.explore.shape import Shape, Shapes
+from avow.prove.explore.situation import Fault, Happened, Refusal, Situation, happen
+from avow.prove.promises import Broken, broken_promises
+from avow.prove.world import NOBODY, names_in
+
+
+class Node(NamedTuple):
+    """A situation that was reached. before: from which one, by which act; None: the empty beginning."""
+
+    situation: Situation
+    order: tuple[Key, ...]
+    before: tuple[int, Act] | None
+    depth: int
+
+
+class Edge(NamedTuple):
+    """An act leads to a node, whose order of records is that of the situation that was really reached."""
+
+    to: int
+    order: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong after a path. broken: a promise that doesn't hold; fault: a mistake inside a body."""
+
+    path: Path
+    broken: Broken | None = None
+    fault: str = ""
+    where: Transition | None = None
+
+
+RefusalIn: TypeAlias = tuple[str, str, str, str]
+"""The entity, its state (empty: a creation), the command, and the code of a refusal."""
+
+
+@dataclass(slots=True)
+class Found:
+    """Everything that a search has come across.
+
+    tried: how many acts. closed: every act in every situation of the scope was tried, with every input.
+    states, taken: the node, or the node and act, by which each was first reached.
+    """
+
+    scope: Scope
+    nodes: list[Node] = field(default_factory=list[Node])
+    edges: dict[int, list[Edge]] = field(default_factory=dict[int, list[Edge]])
+    expanded: int = 0
+    tried: int = 0
+    accepted: int = 0
+    closed: bool = False
+    states: dict[InState, int] = field(default_factory=dict[InState, int])
+    taken: dict[Taken, Path] = field(default_factory=dict[Taken, Path])
+    refused: dict[RefusalIn, Refused] = field(default_factory=dict[RefusalIn, Refused])
+    goals: dict[str, int] = field(default_factory=dict[str, int])
+    troubles: dict[str, Trouble] = field(default_factory=dict[str, Trouble])
+
+    def path_to(self, node: int) -> Path:
+        """The acts that lead to a node."""
+        acts = list[Act]()
+        while (before := self.nodes[node].before) is not None:
+            node = before[0]
+            acts.append(before[1])
+        return tuple(reversed(acts))
+
+
+Going: TypeAlias = Callable[[int], bool]
+"""Told how many acts were tried since it was last asked; whether to go on."""
+
+
+def search(scope: Scope, going: Going, beginning: Situation | None = None) -> Found:
+    """Try every act in every situation, the nearest first, until all are done or it isn't to go on."""
+    return _Search(scope, going).run(beginning or Situation())
+
+
+class _Search:
+    """One search under way."""
+
+    def __init__(self, scope: Scope, going: Going) -> None:
+        self.scope, self.system, self.going = scope, scope.system, going
+        self.found, self.frontier = Found(scope), Frontier()
+        self.acts, self.shapes = Acts(scope), Shapes(scope.system)
+        self.known: dict[Hashable, int] = {}
+        self.goals = {
+            name: goal for name, goal in goals_of(self.system) if name.split(".")[0] in scope.entities
+        }
+
+    def run(self, beginning: Situation) -> Found:
+        found = self.found
+        self._enter(self.shapes.shape_of(beginning), beginning, None, 0)
+        while (at := self.frontier.take()) is not None:
+            if not self._expand(at):
+                return found
+            found.expanded += 1
+        found.closed = not self.acts.cut
+        return found
+
+    def _expand(self, at: int) -> bool:
+        """Try every act in one situation; False where it was to end before that."""
+        found, node = self.found, self.found.nodes[at]
+        tried = 0
+        for act in self.acts.possible(node.situation, at):
+            found.tried += 1
+            tried += 1
+            outcome = happen(self.system, node.situation, act)
+            match outcome:
+                case Happened():
+                    self._accept(at, act, outcome)
+                case Refusal(rejection):
+                    self._refuse(at, act, rejection)
+                case Fault(fault):
+                    self._blame(at, act, str(fault))
+            if tried % 64 == 0 and not self.going(64):
+                return False
+        return self.going(tried % 64)
+
+    def _accept(self, at: int, act: Act, happened: Happened) -> None:
+        found, node = self.found, self.found.nodes[at]
+        found.accepted += 1
+        path: Path | None = None
+        for entity, transition in happened.transitions:
+            if (entity, transition.name) not in found.taken:
+                path = path or (*found.path_to(at), act)
+                found.taken[entity, transition.name] = path
+        shape = self.shapes.shape_of(happened.after)
+        known = self.known.get(shape.key)
+        if known is None:
+            known = self._enter(shape, happened.after, (at, act), node.depth + 1)
+        found.edges.setdefault(at, []).append(Edge(known, shape.order))
+
+    def _enter(self, shape: Shape, situation: Situation, before: tuple[int, Act] | None, depth: int) -> int:
+        """A situation that wasn't known: look at all that is to be true of it."""
+        found = self.found
+        at = self.known[shape.key] = len(found.nodes)
+        found.nodes.append(Node(situation, shape.order, before, depth))
+        self.frontier.put(at, situation)
+        for key, record in situation.records.items():
+            found.states.setdefault((key[0], record.state), at)
+        for broken in broken_promises(self.system, situation.records, situation.performers, situation.now):
+            if broken.promise not in found.troubles:
+                found.troubles[broken.promise] = Trouble(found.path_to(at), broken)
+        self._look_for_goals(situation, at)
+        return at
+
+    def _look_for_goals(self, situation: Situation, at: int) -> None:
+        if not self.goals:
+            return
+        pool = Pool(self.system, NOBODY, situation.now, dict(situation.records), {})
+        for name, (_, holds) in list(self.goals.items()):
+            entity = name.split(".")[0]
+            records = (r for r in situation.records.values() if r.entity == entity)
+            if any(holds(RecordScope(pool, record)) is True for record in records):
+                self.found.goals[name] = at
+                del self.goals[name]
+
+    def _refuse(self, at: int, act: Act, rejection: Rejection) -> None:
+        found, situation = self.found, self.found.nodes[at].situation
+        state = next((r.state for k, r in situation.records.items() if _is_about(k, act)), "")
+        key = (act.entity, state, act.command, rejection.code)
+        if key not in found.refused:
+            found.refused[key] = Refused(act, rejection.code, found.path_to(at))
+
+    def _blame(self, at: int, act: Act, fault: str) -> None:
+        name = f"{act.entity}.{act.command}: {fault}"
+        if name not in self.found.troubles:
+            where = next(iter(self.system.entities[act.entity].of_command(act.command)), None)
+            self.found.troubles[name] = Trouble((*self.found.path_to(at), act), None, fault, where)
+
+
+def _is_about(key: Key, act: Act) -> bool:
+    return key[0] == act.entity and key[1].int & 0xFFFF_FFFF == act.record
+
+
+def goals_of(system: System) -> Iterator[tuple[str, tuple[Sometimes, Meaning]]]:
+    """Every goal of a system with its condition as the function that it means, by name."""
+    for entity in system.entities.values():
+        for goal in entity.goals:
+            yield f"{entity.name}.{goal.name}", (goal, meaning(goal.condition))
+
+
+def components(system: System) -> list[tuple[str, ...]]:
+    """The entities of a system in groups that have nothing to do with each other, in declared order."""
+    return [tuple(n for n in system.entities if n in group) for group in _grouped(system)]
+
+
+def _grouped(system: System) -> list[set[str]]:
+    groups = [{name} for name in system.entities]
+    for joined in _joined(system):
+        touched = [group for group in groups if group & joined]
+        groups = [group for group in groups if not group & joined]
+        groups.append(set[str]().union(*touched))
+    order = list(system.entities)
+    return sorted(groups, key=lambda group: min(map(order.index, group)))
+
+
+def _joined(system: System) -> Iterator[set[str]]:
+    """Sets of entities that a reference or a promise joins."""
+    for name, entity in system.entities.items():
+        types = [f.type for f in entity.fields.values()]
+        types += [p.type for t in entity.transitions.values() for p in t.parameters]
+        yield {name, *(kind.entity for kind in types if isinstance(kind, Reference))}
+    for promise in system.promises:
+        spoken = names_in(promise.holds) & system.entities.keys()
+        if spoken:
+            yield set(spoken)

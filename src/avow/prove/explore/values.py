@@ -1,0 +1,235 @@
+"""Boundary values: the few inputs that a type, the conditions around it, and the records so far set apart.
+
+The first value of a list is the plainest. Which values there are is worked out from the model alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import islice, product
+from typing import Any, Final
+from uuid import UUID
+
+from avow.model import types as kinds
+from avow.model.entity import Entity
+from avow.model.exact import DecimalType, MoneyType
+from avow.model.expression import Argument, Arithmetic, Compare, Const, Expression, FieldOf, OneOf, walk
+from avow.model.system import System
+from avow.model.times import DateTimeType, DateType, DurationType
+from avow.model.types import Misfit, ValueType
+from avow.model.values import Money
+
+OBJECTS_MAX: Final = 4
+"""How many value objects of one type are tried."""
+NEAR_RANGE: Final = 4
+"""A range of whole numbers up to this long is tried as a whole."""
+
+
+def conditions_of(entity: Entity) -> Iterator[Expression]:
+    """Every condition of an entity."""
+    for transition in entity.transitions.values():
+        yield transition.by
+        if transition.when is not None:
+            yield transition.when
+    for stated in (*entity.invariants, *entity.promises, *entity.goals):
+        yield stated.condition
+
+
+def constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
+    """What the fields and arguments of each entity are compared with, by entity and name."""
+    return system.derived(_constants_of)
+
+
+def _constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
+    found = dict[tuple[str, str], dict[Any, None]]()
+    for entity in system.entities.values():
+        for condition in conditions_of(entity):
+            for node in walk(condition):
+                for name, value in _compared(node):
+                    found.setdefault((entity.name, name), {})[value] = None
+    return {key: tuple(values) for key, values in found.items()}
+
+
+def _compared(node: Expression) -> Iterator[tuple[str, Any]]:
+    """The name and the constant of a comparison of the two, also where something is added to the one."""
+    match node:
+        case Compare(_, left, right):
+            for one, other in ((left, right), (right, left)):
+                constants = [part.value for part in walk(other) if isinstance(part, Const)]
+                names = [name for part in walk(one) if (name := _name(part))]
+                yield from ((name, value) for name in names for value in constants if value is not None)
+        case OneOf(part, options) if name := _name(part):
+            yield from ((name, value) for value in options)
+        case _:
+            return
+
+
+def _name(node: Expression) -> str:
+    match node:
+        case FieldOf((name,)) | Argument(name, ()):
+            return name
+        case FieldOf((_, name)):
+            return name
+        case _:
+            return ""
+
+
+def lengths_of(system: System) -> tuple[timedelta, ...]:
+    """Every length of time that a condition adds to an instant, and none at all."""
+    found = {timedelta(): None}
+    for entity in system.entities.values():
+        for condition in conditions_of(entity):
+            for node in walk(condition):
+                if isinstance(node, Arithmetic):
+                    for part in (node.left, node.right):
+                        if isinstance(part, Const) and isinstance(part.value, timedelta):
+                            found[abs(part.value)] = None
+    return tuple(sorted(found))
+
+
+def values_of(kind: ValueType, constants: Sequence[Any], now: datetime, wide: bool) -> list[Any]:
+    """The boundary values of a type of plain values, fit for it. wide: more than the nearest."""
+    found = list[Any]()
+    for value in _candidates(kind, constants, now, wide):
+        try:
+            fitted = kind.fit(value, "")
+        except Misfit:
+            continue
+        if fitted not in found:
+            found.append(fitted)
+    return found
+
+
+def _candidates(kind: ValueType, constants: Sequence[Any], now: datetime, wide: bool) -> Iterable[Any]:
+    match kind:
+        case kinds.Integer(ge, le):
+            return _integers(ge, le, [c for c in constants if type(c) is int], wide)
+        case kinds.Boolean():
+            return (False, True)
+        case kinds.Text():
+            return [*[c for c in constants if isinstance(c, str)], *_texts(kind)[: 2 if wide else 1]]
+        case kinds.EnumType(_, _, python):
+            return list(python)
+        case DecimalType(_, scale, ge, le):
+            return _decimals(ge, le, [c for c in constants if isinstance(c, Decimal | int)], scale, wide)
+        case MoneyType(currency, scale, _, ge, le):
+            amounts = [c.amount for c in constants if isinstance(c, Money)]
+            return [Money(amount, currency) for amount in _decimals(ge, le, amounts, scale, wide)]
+        case DateTimeType():
+            steps = (1, 2, -1) if wide else (1, 2)
+            return [now + timedelta(days=days) for days in steps]
+        case DateType():
+            return [now.date() + timedelta(days=days) for days in ((1, 2, -1) if wide else (1, 2))]
+        case DurationType():
+            return [timedelta(hours=1), timedelta(hours=2)] if wide else [timedelta(hours=1)]
+        case kinds.UuidType():
+            return [UUID(int=0xA), UUID(int=0xB)] if wide else [UUID(int=0xA)]
+        case _:
+            return _compound(kind, now, wide)
+
+
+def _compound(kind: ValueType, now: datetime, wide: bool) -> Iterable[Any]:
+    match kind:
+        case kinds.ListOf(item):
+            items = values_of(item, (), now, wide)
+            return [tuple(items[:1]), (), *([tuple(items[:2])] if wide else [])]
+        case kinds.ObjectOf(_, members, python):
+            return _objects(members, python, now, wide)
+        case _:
+            return ()
+
+
+def _objects(members: tuple[kinds.Member, ...], python: Any, now: datetime, wide: bool) -> Iterator[Any]:
+    each = [values_of(m.type, (), now, wide) + ([None] if m.optional else []) for m in members]
+    for chosen in islice(product(*each), OBJECTS_MAX):
+        try:
+            yield python(**dict(zip((m.name for m in members), chosen, strict=True)))
+        except ValueError:
+            continue
+
+
+def _integers(ge: int | None, le: int | None, constants: list[int], wide: bool) -> list[int]:
+    least = 1 if ge is None else ge
+    found = [max(least, 1), max(least, 1) + 1]
+    found += [least] if wide or least == 0 else []
+    near = [n for c in constants for n in (c, c + 1, c - 1)]
+    found += near if wide else near[:3]
+    if le is not None and le - least < NEAR_RANGE:
+        found += range(least, le + 1)
+    if ge is None:
+        found += [-1, 0] if wide else [-1]
+    return found
+
+
+def _decimals(
+    ge: Decimal | None, le: Decimal | None, constants: Sequence[Decimal | int], scale: int, wide: bool
+) -> list[Decimal]:
+    unit = Decimal((0, (1,), -scale))
+    found = [Decimal(1) if ge is None or ge <= 1 else ge, Decimal(2) if ge is None or ge <= 2 else ge + unit]
+    near = [Decimal(c) + step for c in constants for step in (Decimal(0), unit, -unit)]
+    found += near if wide else near[:3]
+    found += [] if ge is None else [ge]
+    found += [le] if le is not None and wide else []
+    return found + ([-unit] if ge is None else [])
+
+
+_TEXTS: Final = (
+    "a", "b", "ab", "A", "B", "AB", "ABC", "1", "12", "123", "1234", "a@example.org", "+4912345678", "DE",
+    "EUR", "2026-01-05", "https://example.org/", "a-1", "A-1", "A1",
+)  # fmt: skip
+_TEXT: Final = "a text of some length "
+
+
+def _texts(kind: kinds.Text) -> list[str]:
+    """Two texts that fit, if such can be made: with a pattern, one that the pattern spells."""
+    candidates = [*_TEXTS, (_TEXT * (kind.min_length // len(_TEXT) + 1))[: max(kind.min_length, 1)]]
+    if kind.pattern is not None:
+        candidates += [spelled(kind.pattern, choice) for choice in (0, 1)]
+    found = list[str]()
+    for text in candidates:
+        try:
+            found.append(kind.fit(text, ""))
+        except Misfit:
+            continue
+        if len(found) == 2:
+            break
+    return found
+
+
+def spelled(pattern: str, choice: int) -> str:
+    """A text that a pattern is likely to match: of each choice in it the one of this place, if there is."""
+    parser: Any = importlib.import_module("re._parser")
+    return "".join(_spelled(part, choice) for part in parser.parse(pattern))
+
+
+def _spelled(part: Any, choice: int) -> str:
+    operator, given = str(part[0]), part[1]
+    match operator:
+        case "LITERAL":
+            return chr(given)
+        case "IN":
+            return _spelled(given[min(choice, len(given) - 1)], choice)
+        case "RANGE":
+            return chr(min(given[0] + choice, given[1]))
+        case "CATEGORY":
+            return "1" if "DIGIT" in str(given) else " " if "SPACE" in str(given) else "a"
+        case "ANY":
+            return "a"
+        case "MAX_REPEAT" | "MIN_REPEAT":
+            least, _, body = given
+            return "".join(_spelled(one, choice) for one in body) * least
+        case "SUBPATTERN":
+            return "".join(_spelled(one, choice) for one in given[-1])
+        case "BRANCH":
+            branches = given[1]
+            return "".join(_spelled(one, choice) for one in branches[min(choice, len(branches) - 1)])
+        case _:
+            return ""
+
+
+def is_a_time(value: Any) -> bool:
+    """Whether a value is an instant or a day, which is compared with the present one."""
+    return isinstance(value, date)

@@ -1,0 +1,167 @@
+"""Functions: the owner's own, over real HTTP to a simulated provider, while the wire fails them.
+
+What a function sends twice under two keys, holds for done though nothing arrived, or for refused though it
+was carried out, is found here: no declaration says it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from typing import Final, cast
+
+from avow.model.effect import DONE
+from avow.model.system import System
+from avow.prove.act import Act, Path
+from avow.prove.campaign import Campaign
+from avow.prove.databases import databases
+from avow.prove.effects import forgotten, hanging, run_out
+from avow.prove.finding import Finding, Line, PhaseReport
+from avow.prove.oracle import EFFECTS, Break
+from avow.prove.outside import Exchange
+from avow.prove.phase import Bench, Budget
+from avow.prove.rig import Rig
+from avow.prove.schedule import Fault, Schedule
+from avow.prove.seam import WIRE_FAULTS, Made, Seam, WireFault, simulator
+from avow.prove.telling import ACCEPTED, line_told
+
+FAULT: Final = "the wire fails an owner's function"
+_SAID: Final[dict[WireFault, str]] = {
+    "reply-lost": "does it, and the reply is lost",
+    "cut-before-work": "is cut off before anything is done",
+    "server-error": "answers with 503",
+    "sent-twice": "gets the same request twice",
+    "not-reached": "can't be reached",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A rig whose calls run the owner's functions, and the seam that they pass."""
+
+    on: Rig
+    seam: Seam
+
+
+@asynccontextmanager
+async def ground(bench: Bench) -> AsyncGenerator[Ground]:
+    """The ground of a run: `await bench.shared(ground)`."""
+    made, exchange = await bench.shared(databases), Exchange()
+    async with simulator() as url:
+        seam = Seam(url, exchange)
+        yield Ground(
+            Rig(bench.system, seam.connected(bench.system), await made.first(), exchange, {}, http=seam.open),
+            seam,
+        )
+        await seam.aclose()
+
+
+class Functions:
+    """The phase."""
+
+    name, share, quick = "functions", 2.0, False
+
+    async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
+        """Fail the wire in each attempt of each call, in each way."""
+        if not any(entity.effects for entity in bench.system.entities.values()):
+            return PhaseReport()
+        grounds = await bench.shared(ground)
+        done = set[str]()
+
+        async def run(schedule: Schedule) -> list[Break]:
+            broken = await run_schedule(grounds, schedule)
+            done.update(m.effect.name for m in grounds.seam.calls.values() if m.ended == "done")
+            return broken
+
+        campaign = Campaign(budget, run, partial(finding_of, bench.system))
+        for root in roots_of(bench):
+            await campaign.attempt(FAULT, Schedule(root))
+            for kind, (effect, number) in product(WIRE_FAULTS, tuple(grounds.seam.asked)):
+                fault = Fault(f"{kind}:{effect}", len(root) - 1, number)
+                await campaign.attempt(FAULT, Schedule(root, faults=(fault,)))
+        not_tried = tuple(_not_tried(bench, grounds.seam, done))
+        return PhaseReport(campaign.tallies((FAULT,)), tuple(campaign.findings), not_tried)
+
+    async def replay(self, bench: Bench, schedule: Schedule) -> Finding | None:
+        """Do one schedule again."""
+        on = await bench.shared(ground)
+        broken = await run_schedule(on, schedule)
+        return finding_of(bench.system, schedule, broken[0]) if broken else None
+
+
+def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:
+    every = {name for entity in bench.system.entities.values() for name in entity.effects}
+    if never := ", ".join(sorted(every - done)):
+        yield f"What these functions make of an answer: the provider never did what they ask: {never}."
+    if elsewhere := ", ".join(sorted(seam.elsewhere)):
+        yield f"Calls to addresses that no destination names: {elsewhere}."
+
+
+def roots_of(bench: Bench) -> list[Path]:
+    """Where runs begin: what people do, with calls in between that are done."""
+    found = dict[Path, None]()
+    for path in [*bench.coverage.states.values(), *bench.coverage.transitions.values()]:
+        if not all(_can_be_done(act) for act in path):
+            continue
+        while path and path[-1].kind == "outcome":
+            path = path[:-1]
+        if any(bench.system.entities[act.entity].effects for act in path):
+            found[path] = None
+    return sorted(found, key=len)
+
+
+def _can_be_done(act: Act) -> bool:
+    """Whether it needs nothing of the provider that it doesn't do by itself."""
+    return act.kind in ("command", "time") or act.command.endswith(f".{DONE}")
+
+
+async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
+    """Do what a schedule says, then all that follows by itself: what broke.
+
+    It begins from nothing each time, as the provider remembers every key that it has seen.
+    """
+    on, seam = grounds.on, grounds.seam
+    seam.begin()
+    await on.execution.begin(None, on.usual)
+    for fault in schedule.faults:
+        kind, _, effect = fault.kind.partition(":")
+        seam.faults[effect, fault.at] = cast("WireFault", kind)
+    for act in schedule.acts:
+        await on.perform(act)
+    await run_out(on)
+    on.executions += 1
+    picture = await on.database.picture()
+    return [*judge_functions(seam.calls), *on.judge(picture), *forgotten(on, picture), *hanging(picture)]
+
+
+def judge_functions(calls: dict[str, Made]) -> Iterator[Break]:
+    """What functions did is done once, and is what they say of it."""
+    for made in calls.values():
+        name, place = made.effect.name, made.effect.place
+        often = Counter((one.method, one.path, one.digest) for one in made.sent if one.carried)
+        if any(count > 1 for count in often.values()):
+            keys = len({one.key for one in made.sent if one.carried})
+            said = f"{name} did the same {max(often.values())} times for one call, under {keys} keys."
+            yield Break(EFFECTS, said, "Every attempt of a call has to send `call.key`.", place)
+        carried = any(one.carried for one in made.sent)
+        if made.ended == "declined" and carried and not any(one.answered for one in made.sent):
+            said = f"{name} was carried out, and its function said that it certainly wasn't."
+            yield Break(EFFECTS, said, "Declined is a definite no of the other side.", place)
+        if made.ended == "done" and made.sent and not any(o.carried or o.answered for o in made.sent):
+            said = f"{name} says that it was done, and nothing of it has arrived."
+            yield Break(EFFECTS, said, "What isn't an answer is no result.", place)
+
+
+def finding_of(system: System, schedule: Schedule, broke: Break) -> Finding:
+    """What broke, as a story."""
+    lines = [line_told(system, act, ACCEPTED) for act in schedule.acts]
+    for fault in schedule.faults:
+        kind, _, effect = fault.kind.partition(":")
+        often = f" (attempt {fault.at + 1})" if fault.at else ""
+        lines.append(Line("the provider", f"{_SAID[cast('WireFault', kind)]}{often}", "", True, effect))
+    lines.append(Line("then", broke.sentence, matters=True))
+    return Finding("functions", broke.promise, broke.sentence, broke.place, schedule, tuple(lines), broke.why)

@@ -1,0 +1,101 @@
+"""Kept findings: files by which a schedule can be seen again, and a ready test beside each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from avow import canonical
+from avow.errors import UsageError
+from avow.model.system import System
+from avow.prove.finding import Finding
+from avow.prove.report.document import finding_json
+from avow.prove.schedule import Schedule, schedule_from
+
+FOLDER: Final = Path(".avow") / "prove"
+FORMAT: Final = 1
+NAME_CHARACTERS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a file says: which phase does which schedule again, and what it was found with."""
+
+    phase: str
+    schedule: Schedule
+    promise: str
+    fingerprint: str
+    postgresql: str
+
+
+def keep(folder: Path, target: str, system: System, finding: Finding, postgresql: str) -> Path:
+    """Write a finding, and a test of it; the file is named by its content."""
+    told = {
+        "format": FORMAT,
+        "system": system.name,
+        "fingerprint": system.fingerprint.hex(),
+        "postgresql": postgresql,
+        **finding_json(system, finding),
+    }
+    schedule = canonical.encode_trusted([told["phase"], told["promise"], json.dumps(told["schedule"])])
+    name = hashlib.sha256(schedule).hexdigest()[:NAME_CHARACTERS]
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    (folder / f"test_{name}.py").write_text(_test(target, file, finding), "utf-8")
+    return file
+
+
+def _test(target: str, file: Path, finding: Finding) -> str:
+    story = "\n".join(f"    {n}. {line.who}: {line.what}" for n, line in enumerate(finding.story, start=1))
+    return f'''"""{finding.sentence}"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+TARGET = {_found_again(target)!r}
+SCHEDULE = Path(__file__).with_name({file.name!r})
+
+
+def test_{_word(finding.promise)}() -> None:
+    """{finding.promise} holds, also after this:
+
+{story}
+    """
+    again = [sys.executable, "-m", "avow.cli", "prove", TARGET, "--replay", str(SCHEDULE)]
+    done = subprocess.run(again, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+'''
+
+
+def _found_again(target: str) -> str:
+    """The target as it is found from any folder."""
+    return str(Path(target).resolve()) if Path(target).exists() else target
+
+
+def _word(text: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in text.lower()).strip("_")
+
+
+def read_kept(file: Path, system: System) -> Kept:
+    """What a file says. Raises UsageError where it isn't one, or says what this system doesn't know."""
+    try:
+        told: Mapping[str, Any] = json.loads(file.read_text("utf-8"))
+        return Kept(
+            str(told["phase"]),
+            schedule_from(system, told["schedule"]),
+            str(told["promise"]),
+            str(told["fingerprint"]),
+            str(told["postgresql"]),
+        )
+    except OSError as error:
+        mend = "Name a file that `avow prove` has written to .avow/prove."
+        raise UsageError(f"{file} can't be read: {error.strerror}", mend) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        mend = "The declaration may have changed since: run `avow prove` again."
+        raise UsageError(f"{file} isn't a schedule of {system.name}: {error}", mend) from None

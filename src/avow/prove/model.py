@@ -1,0 +1,345 @@
+"""The model phase: every situation that small numbers of people and records can come to, in the pure kernel.
+
+What is true of the kernel here is true of the server, which asks the same kernel; that it does is for the
+phases on a real database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from avow.kernel.command import Key
+from avow.model.system import System
+from avow.prove.act import Path
+from avow.prove.coverage import Coverage, Refused
+from avow.prove.explore.ends import cannot_end, reasons, stuck
+from avow.prove.explore.path import end_of, faults_at_end, shorter
+from avow.prove.explore.possible import Scope
+from avow.prove.explore.refusals import refused_in
+from avow.prove.explore.search import Found, Trouble, components, goals_of, search
+from avow.prove.explore.situation import Fault, Happened, Situation, happen, ref_of
+from avow.prove.finding import ALL, EXHAUSTED, Finding, Line, PhaseReport, Tally, sampled
+from avow.prove.phase import Bench, Budget
+from avow.prove.promises import Broken, broken_promises
+from avow.prove.schedule import Schedule
+from avow.prove.story import line_of, permitted_by
+
+NAME: Final = "model"
+REASONS_MAX: Final = 3
+"""How many refusals are told of a record that can't end."""
+
+
+class Model:
+    """Explores the pure model, and leaves its paths to the other phases."""
+
+    name, share, quick = NAME, 1.0, True
+
+    async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
+        """Search one scope after the other, the smallest first, as far as the budget goes."""
+        searches = list(_searches(bench, budget))
+        bench.coverage = coverage_of(bench.system, searches)
+        findings = list(_findings(bench.system, searches))
+        return PhaseReport(
+            tuple(_tallies(bench.system, searches, findings)),
+            tuple(findings),
+            tuple(_not_tried(bench, searches)),
+        )
+
+    async def replay(self, bench: Bench, schedule: Schedule) -> Finding | None:
+        """Follow a path again: what breaks at its end."""
+        system, path = bench.system, schedule.acts
+        end = end_of(system, path)
+        if end is not None:
+            for broken in broken_promises(system, end.records, end.performers, end.now):
+                return _of_broken(system, path, broken)
+            return _stuck_at(system, path, end)
+        if path and faults_at_end(system, path):
+            before = end_of(system, path[:-1]) or Situation()
+            outcome = happen(system, before, path[-1])
+            return _of_fault(system, path, str(outcome.fault)) if isinstance(outcome, Fault) else None
+        return None
+
+
+def scopes_of(system: System) -> Iterator[Scope]:
+    """What is searched, from small to large: entities that have to do with each other, together."""
+    groups = components(system)
+    for group in groups:
+        yield Scope(system, group)
+    for group in groups:
+        if len(group) > 1:
+            for entity in group:
+                yield Scope(system, group, frozenset({entity}))
+    for group in groups:
+        yield Scope(system, group, frozenset(group))
+    for group in groups:
+        yield Scope(system, group, frozenset(group), wide=True)
+
+
+def _searches(bench: Bench, budget: Budget) -> Iterator[Found]:
+    """A search of each scope; each may take half of the time that is left, and the last all of it."""
+    scopes = sorted(scopes_of(bench.system), key=lambda scope: not _touched(bench, scope))
+    for place, scope in enumerate(scopes):
+        allowed = Budget(budget.left_s / (2 if place < len(scopes) - 1 else 1), clock=budget.clock)
+
+        def going(tried: int, allowed: Budget = allowed) -> bool:
+            budget.advance(tried)
+            return not allowed.spent
+
+        if not budget.spent:
+            yield search(scope, going)
+
+
+def _touched(bench: Bench, scope: Scope) -> bool:
+    """Whether a scope has anything of what a change has moved."""
+    names = None if bench.touched is None else {name.split(".")[0] for name in bench.touched}
+    return names is None or bool(names & {*scope.entities})
+
+
+def coverage_of(system: System, searches: Iterable[Found]) -> Coverage:
+    """The paths that searches have found, without what isn't needed, and what is refused where."""
+    found = Coverage({}, {}, {})
+    states, taken = dict[tuple[str, str], Path](), dict[tuple[str, str], Path]()
+    refused = dict[tuple[str, str], dict[tuple[str, str], Refused]]()
+    for one in searches:
+        for at, node in one.states.items():
+            path = one.path_to(node)
+            if at not in states or len(path) < len(states[at]):
+                states[at] = path
+        for at, path in one.taken.items():
+            if at not in taken or len(path) < len(taken[at]):
+                taken[at] = path
+        for (entity, state, command, code), refusal in one.refused.items():
+            refused.setdefault((entity, state), {}).setdefault((command, code), refusal)
+    states = {at: _shortest_to_state(system, at, path) for at, path in states.items()}
+    taken = {at: _shortest_that_takes(system, at, path) for at, path in taken.items()}
+    for at, path in states.items():
+        for refusal in refused_in(system, at, path):
+            refused.setdefault(at, {}).setdefault((refusal.act.command, refusal.code), refusal)
+    found = Coverage(states, taken, {at: tuple(all_.values()) for at, all_ in refused.items()}, ())
+    return Coverage(found.states, found.transitions, found.refused, tuple(_missed(system, found)))
+
+
+def _shortest_to_state(system: System, at: tuple[str, str], path: Path) -> Path:
+    def there(candidate: Path) -> bool:
+        end = end_of(system, candidate)
+        return end is not None and any(
+            key[0] == at[0] and record.state == at[1] for key, record in end.records.items()
+        )
+
+    return shorter(path, there)
+
+
+def _shortest_that_takes(system: System, at: tuple[str, str], path: Path) -> Path:
+    def takes(candidate: Path) -> bool:
+        before = end_of(system, candidate[:-1]) if candidate else None
+        outcome = None if before is None else happen(system, before, candidate[-1])
+        return isinstance(outcome, Happened) and any(
+            (entity, transition.name) == at for entity, transition in outcome.transitions
+        )
+
+    return shorter(path, takes, keep_last=True)
+
+
+def _missed(system: System, found: Coverage) -> Iterator[tuple[str, str]]:
+    for entity in system.entities.values():
+        yield from ((entity.name, s) for s in entity.states if (entity.name, s) not in found.states)
+        yield from ((entity.name, t) for t in entity.transitions if (entity.name, t) not in found.transitions)
+
+
+def _findings(system: System, searches: list[Found]) -> Iterator[Finding]:
+    seen = set[str]()
+    for found in searches:
+        for name, trouble in found.troubles.items():
+            if name not in seen:
+                seen.add(name)
+                yield _of_trouble(system, trouble)
+        for one in stuck(found):
+            name = f"{one.key[0]}.{one.state} can end"
+            if name not in seen:
+                seen.add(name)
+                yield _of_stuck(system, found.scope, found.path_to(one.node), one.key, one.state)
+    yield from _unreached(system, searches)
+
+
+def _of_trouble(system: System, trouble: Trouble) -> Finding:
+    if trouble.broken is None:
+
+        def faults(path: Path) -> bool:
+            return bool(path) and faults_at_end(system, path)
+
+        return _of_fault(system, shorter(trouble.path, faults, keep_last=True), trouble.fault)
+    promise = trouble.broken.promise
+
+    def breaks(path: Path) -> bool:
+        return _breaking(system, path, promise) is not None
+
+    path = shorter(trouble.path, breaks)
+    return _of_broken(system, path, _breaking(system, path, promise) or trouble.broken)
+
+
+def _breaking(system: System, path: Path, promise: str) -> Broken | None:
+    end = end_of(system, path)
+    if end is None:
+        return None
+    broken = broken_promises(system, end.records, end.performers, end.now)
+    return next((one for one in broken if one.promise == promise), None)
+
+
+def _of_broken(system: System, path: Path, broken: Broken) -> Finding:
+    story = _story(system, path)
+    end = end_of(system, path)
+    last = f"The last step was allowed by {permitted_by(system, path[-1])}." if path else ""
+    about = "" if end is None else _values(end, broken)
+    return Finding(
+        phase=NAME,
+        promise=broken.promise,
+        sentence=broken.sentence,
+        place=broken.place,
+        schedule=Schedule(path),
+        story=story,
+        why=" ".join(part for part in (about, last) if part),
+    )
+
+
+def _values(end: Situation, broken: Broken) -> str:
+    """What the records that break it hold."""
+    said = list[str]()
+    for key in broken.records:
+        record = end.records[key]
+        fields = {name: value for name, value in record.values.items() if name in broken.rule}
+        told = ", ".join(f"{name} = {_of_model(value)}" for name, value in fields.items())
+        said.append(f"{ref_of(key)} is {record.state}{f', with {told}' if told else ''}")
+    rule = f"`{broken.rule}` is false: " if broken.rule else ""
+    return f"{rule}{'; '.join(said)}." if said else ""
+
+
+def _of_model(value: object) -> str:
+    return "nothing" if value is None else str(value)
+
+
+def _of_fault(system: System, path: Path, fault: str) -> Finding:
+    act = path[-1]
+    transition = system.entities[act.entity].of_command(act.command)[0]
+    return Finding(
+        phase=NAME,
+        promise=f"{act.entity}.{transition.name} runs",
+        sentence=f"{act.entity}.{transition.name} ends in a mistake of the declaration's own: {fault}",
+        place=transition.place,
+        schedule=Schedule(path),
+        story=_story(system, path),
+        why=f"Its caller would be answered with 500. The step is {permitted_by(system, act)}.",
+    )
+
+
+def _stuck_at(system: System, path: Path, end: Situation) -> Finding | None:
+    """What can't end any more after a path, the first such record."""
+    for scope in (Scope(system, group) for group in components(system)):
+        for key, record in end.records.items():
+            final = system.entities[key[0]].states[record.state].final
+            if key[0] in scope.entities and not final and cannot_end(scope, end, key):
+                return _of_stuck(system, scope, path, key, record.state)
+    return None
+
+
+def _of_stuck(system: System, scope: Scope, path: Path, key: Key, state: str) -> Finding:
+    def is_stuck(candidate: Path) -> bool:
+        end = end_of(system, candidate)
+        there = end is not None and key in end.records and end.records[key].state == state
+        return end is not None and there and cannot_end(scope, end, key)
+
+    path = shorter(path, is_stuck)
+    entity, end = system.entities[key[0]], end_of(system, path)
+    finals = " or ".join(one.name for one in entity.states.values() if one.final)
+    said = [] if end is None else reasons(system, scope, end, key)
+    refused = f" Refused are {'; '.join(said[:REASONS_MAX])}." if said else ""
+    return Finding(
+        phase=NAME,
+        promise=f"{entity.name}.{state} can end",
+        sentence=f"{ref_of(key)} can never end: from {state}, nothing leads to {finals} any more.",
+        place=entity.states[state].place,
+        schedule=Schedule(path),
+        story=_story(system, path),
+        why=f"Every act was tried from there on, with {scope}, and none led on.{refused}",
+    )
+
+
+def _unreached(system: System, searches: list[Found]) -> Iterator[Finding]:
+    """Goals that nothing reached although everything was tried, once with several records at least."""
+    for name, (goal, _) in goals_of(system):
+        near = [found for found in searches if name.split(".")[0] in found.scope.entities]
+        whole = [found for found in near if found.closed]
+        if whole and not any(name in found.goals for found in near):
+            yield Finding(
+                phase=NAME,
+                promise=name,
+                sentence=goal.message,
+                place=goal.place,
+                schedule=Schedule(),
+                story=(),
+                why=f"It can't be reached: every act was tried, with {whole[-1].scope}, and none led there.",
+            )
+
+
+def _story(system: System, path: Path) -> tuple[Line, ...]:
+    last = len(path) - 1
+    return tuple(
+        line_of(system, act, _answer(system, path[: at + 1]), matters=at >= last - 1)
+        for at, act in enumerate(path)
+    )
+
+
+def _answer(system: System, path: Path) -> str:
+    """What became of the record of a path's last act."""
+    before = end_of(system, path[:-1])
+    outcome = None if before is None else happen(system, before, path[-1])
+    match outcome:
+        case Happened(after):
+            key: Key = next(key for key in after.records if ref_of(key) == path[-1].ref)
+            return after.records[key].state
+        case Fault():
+            return "internal error"
+        case _:
+            return ""
+
+
+def _tallies(system: System, searches: list[Found], findings: list[Finding]) -> Iterator[Tally]:
+    tried = sum(found.tried for found in searches)
+    broke = sum(1 for finding in findings if finding.schedule.acts)
+    whole = [found for found in searches if found.closed]
+    if searches and len(whole) == len(searches):
+        reach = EXHAUSTED
+    else:
+        largest = f"{whole[-1].scope} exhausted, " if whole else ""
+        nodes = sum(len(found.nodes) for found in searches)
+        reach = sampled(f"{largest}{nodes:,} situations")
+    yield Tally("any act in any situation of the model", tried, tried - broke, broke, reach)
+    yield from _goal_tally(system, searches, findings)
+
+
+def _goal_tally(system: System, searches: list[Found], findings: list[Finding]) -> Iterator[Tally]:
+    goals = [name for name, _ in goals_of(system)]
+    if goals:
+        reached = len({name for found in searches for name in found.goals})
+        never = sum(1 for finding in findings if not finding.schedule.acts)
+        reach = ALL if reached + never == len(goals) else sampled("the rest wasn't met")
+        yield Tally("goals that can be reached", reached + never, reached, never, reach)
+
+
+def _not_tried(bench: Bench, searches: list[Found]) -> Iterator[str]:
+    system = bench.system
+    if not all(found.closed for found in searches):
+        open_ = [str(found.scope) for found in searches if not found.closed]
+        yield f"the whole of the model with {open_[0]}: the budget ended before it"
+    reached = {name for found in searches for name in found.goals}
+    for name, (goal, _) in goals_of(system):
+        near = [found for found in searches if name.split(".")[0] in found.scope.entities]
+        if name not in reached and not any(found.closed for found in near):
+            yield f"whether {name} can be reached: nothing came to it ({goal.place})"
+    missed = [".".join(one) for one in bench.coverage.missed]
+    if missed:
+        yield f"{len(missed)} states and transitions that nothing reached: {', '.join(missed[:8])}" + (
+            ", ..." if len(missed) > 8 else ""
+        )
+    yield "more than two records of an entity, and inputs between the boundary values"
+    yield "claims and delegations of tasks, and what a body makes of a record's version"

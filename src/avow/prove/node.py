@@ -1,0 +1,82 @@
+"""One process, as it would serve: an engine and a worker over connections of its own.
+
+It remembers nothing of another one. What stands in the way of its statements is its gate.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from avow.engine.execute import Engine
+from avow.engine.hearing import Hearing
+from avow.engine.worker import OpenHttp, Worker
+from avow.errors import Problem
+from avow.model.system import System
+from avow.prove.databases import Database
+from avow.store.driver import Connection
+from avow.store.pool import Pool
+from avow.store.queue import Queue
+from avow.store.reads import Reads
+from avow.store.watched import Gate, Send, Statement, Watched
+
+
+class Open:
+    """A gate that lets everything through."""
+
+    async def through(self, session: Watched, statement: Statement, send: Send) -> Any:
+        return await send()
+
+
+OPEN = Open()
+
+
+class _LocksFirst(Engine):
+    """An engine that treats every record as one that others are moving right now."""
+
+    def _optimistic_attempts(self, attempt: Any) -> int:
+        return 0
+
+
+class Node:
+    """One process on a database.
+
+    system: with its calls connected to the outside of executions. http: what its functions are given.
+    locks_first: it locks what a decision may rest on before it loads that, as the engine does where it was
+    overtaken before.
+    """
+
+    def __init__(
+        self, system: System, database: Database, gate: Gate = OPEN, *, locks_first: bool = False,
+        http: OpenHttp | None = None,
+    ) -> None:  # fmt: skip
+        self.gate = gate
+        self.sessions = list[Watched]()
+        self._database = database
+        self._pool = Pool(database.url, opens=self._open)
+        self.engine = (_LocksFirst if locks_first else Engine)(system, self._pool, _render)
+        self.worker = Worker(system, self.engine, self._pool, database.url, http or _no_client)
+        self.hearing = Hearing(system, self.engine, Reads(system, self._pool), Queue(system, self._pool))
+
+    async def _open(self) -> Connection:
+        session = await self._database.open(self.gate)
+        self.sessions.append(session)
+        return session
+
+    async def close(self) -> None:
+        """End it, as a process ends: its connections are gone, and what they had open is rolled back."""
+        for session in self.sessions:
+            if not session.is_closed():
+                await session.roll_back()
+        await self._pool.close()
+        for session in self.sessions:
+            session.terminate()
+
+
+def _render(problem: Problem, command_id: UUID) -> bytes:
+    return json.dumps({"code": problem.code, "detail": problem.detail}).encode()
+
+
+def _no_client(*_: Any) -> None:
+    """The outside of executions is in this process."""

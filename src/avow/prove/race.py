@@ -1,0 +1,320 @@
+"""Races: acts that share something run at once, in every order in which their statements can follow.
+
+Each runs in a process of its own that remembers nothing, so that they really meet in the database. Whatever
+the order, it must have come to something that one after the other could have come to, as the kernel decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Final
+
+from avow.prove.act import Act, is_creation
+from avow.prove.execution import Done, work_name
+from avow.prove.finding import EXHAUSTED, Finding, Line, PhaseReport, Tally, sampled
+from avow.prove.lockstep import Choose, Lockstep, Op
+from avow.prove.oracle import REPLAYABLE, Break
+from avow.prove.orders import Drawn, Fixed, Orders
+from avow.prove.pairs import Pair, pairs_of
+from avow.prove.phase import Bench, Budget
+from avow.prove.rig import Rig, Shape, rig
+from avow.prove.schedule import Fault, Schedule
+from avow.prove.shrink import shrink
+from avow.prove.story import who
+from avow.prove.telling import ACCEPTED, answer_of, line_told
+from avow.store import trial
+
+ORDERS_MAX: Final = 60
+"""How many orders of one pair are tried at most; one that has more is sampled."""
+UNPRUNED: Final = 3
+"""How many orders drawn by chance, with nothing left out, each pair is cross-checked against."""
+EACH_OF_TRIPLE: Final = 6
+SHRINKS_MAX: Final = 40
+FINDINGS_MAX: Final = 20
+COPIES: Final = "one-request-twice"
+"""The fault of which both acts are one request, under one key."""
+
+LOCKS_FIRST: Final = "locks-first"
+"""The fault of which the engines lock before they look."""
+
+PAIRS, TWICE, LOCKED, CHECKED, TRIPLES = (
+    "two acts at once", "one request sent twice at once", "two at once that lock first",
+    "two at once, any order", "three acts at once",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """One execution of a race. whole: it wasn't cut short."""
+
+    broken: list[Break]
+    shape: Shape
+    ops: tuple[Op, ...]
+    order: tuple[int, ...]
+    told: tuple[Done, ...]
+    whole: bool
+
+
+async def run_race(on: Rig, pair: Pair, choose: Choose) -> Ran:
+    """Run acts at once, in a chosen order, and judge what that has left behind."""
+    await on.begin(pair.path)
+    execution, admin = on.execution, on.database.admin
+    dones = [await execution.ready(act) for act in pair.acts]
+    if pair.copies:
+        dones[1].request, dones[1].place = dones[0].request, dones[0].place
+    works = [
+        (act.entity, execution.id_of(act.ref), work_name(act))
+        for act in pair.acts
+        if act.kind in ("outcome", "time")
+    ]
+    if works:
+        await trial.hold_but(admin, works)
+    step = Lockstep(on.system, admin, len(dones))
+    nodes = [on.node(lane, locks_first=pair.locks_first) for lane in step.lanes]
+    step.sessions = lambda: [session.process for node in nodes for session in node.sessions]
+    runs = [execution.take_turns(node, done) for node, done in zip(nodes, dones, strict=True)]
+    whole = await step.run(runs, choose)
+    for node in nodes:
+        await node.close()
+    if works:
+        await trial.let_go(admin)
+    if not whole:
+        return Ran([], (), tuple(step.ops), tuple(step.order), tuple(dones), whole)
+    found, shape = await on.judged()
+    found += _faults(step, dones)
+    if pair.copies:
+        found += _one_answer(dones)
+    return Ran(found, shape, tuple(step.ops), tuple(step.order), tuple(dones), whole)
+
+
+def _faults(step: Lockstep, dones: Sequence[Done]) -> Iterator[Break]:
+    """Nothing but an answer may come of a command."""
+    for lane, done in zip(step.lanes, dones, strict=True):
+        where = f"{done.act.entity}.{done.act.command}"
+        error = None if lane.task is None or lane.task.cancelled() else lane.task.exception()
+        if error is not None:
+            yield Break("P3 replayable", f"{where} ended with {type(error).__name__}.", str(error)[:200])
+        elif done.told is not None and done.told.code in ("internal-error", "contention"):
+            yield Break(
+                "P3 replayable", f"{where} was answered {done.told.code}.", "Two at once are ordinary."
+            )
+
+
+def _one_answer(dones: Sequence[Done]) -> Iterator[Break]:
+    one, other = dones[0].told, dones[1].told
+    if one is None or other is None or one.code in ("not-found", "input-invalid"):
+        return
+    mine, other_s = (replace(told, replayed=False) for told in (one, other))
+    if mine != other_s:
+        where = f"{dones[0].act.entity}.{dones[0].act.command}"
+        yield Break(REPLAYABLE, f"{where} was sent twice under one key, and answered in two ways.", _ONE_KEY)
+
+
+_ONE_KEY = "Of two copies of a request, the second waits for the first and is answered the same."
+
+
+class Race:
+    """The phase."""
+
+    name, share, quick = "race", 4.0, False
+
+    async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
+        """Every pair in every order, the shortest paths first; then triples, by chance."""
+        return await Races(await bench.shared(rig), bench, budget).run()
+
+    async def replay(self, bench: Bench, schedule: Schedule) -> Finding | None:
+        """Run one order again."""
+        on = await bench.shared(rig)
+        ran = await run_schedule(on, schedule)
+        return None if ran is None or not ran.broken else finding_of(on, schedule, ran)
+
+
+@dataclass(slots=True)
+class _Count:
+    tried: int = 0
+    broke: int = 0
+    whole: int = 0
+    short: int = 0
+
+
+@dataclass(slots=True)
+class Races:
+    """One run of the phase."""
+
+    on: Rig
+    bench: Bench
+    budget: Budget
+    findings: list[Finding] = field(default_factory=list[Finding])
+    _counts: dict[str, _Count] = field(default_factory=dict[str, _Count])
+
+    async def run(self) -> PhaseReport:
+        pairs = list(pairs_of(self.on.declared, self.bench.coverage))
+        left = list[Pair]()
+        for place, pair in enumerate(pairs):
+            if self.budget.spent:
+                left = pairs[place:]
+                break
+            await self._exhaust(pair, len(pairs) - place - 1)
+        different = [pair for pair in pairs if not pair.copies]
+        for pair in different:
+            if all(act.kind == "command" for act in pair.acts) and not self.budget.spent:
+                await self._orders(self._count(LOCKED), replace(pair, locks_first=True), 0)
+        await self._triples(different)
+        return PhaseReport(self._tallies(left), tuple(self.findings), (*_NOT_TRIED, *self._not_tried(left)))
+
+    async def _orders(self, count: _Count, pair: Pair, left: int) -> set[Shape] | None:
+        """Every order that says anything new: what they come to; None where there was no time for all."""
+        orders, shapes, tried = Orders(), set[Shape](), 0
+        while orders.more and not self.budget.spent and tried < ORDERS_MAX:
+            ran = await run_race(self.on, pair, orders.choose)
+            orders.ran(ran.ops)
+            tried += ran.whole
+            shapes.add(ran.shape)
+            await self._note(count, pair, ran, left)
+        count.short += orders.more
+        count.whole += not orders.more
+        return None if orders.more else shapes
+
+    async def _exhaust(self, pair: Pair, left: int) -> None:
+        """Every order of a pair that says anything new, then a few with nothing left out."""
+        shapes = await self._orders(self._count(TWICE if pair.copies else PAIRS), pair, left)
+        if shapes is None:
+            return
+        for turn in range(0 if pair.copies else UNPRUNED):
+            if self.budget.spent:
+                return
+            drawn = Drawn(self.bench.tape(f"race/{pair.name}/{len(pair.path)}/{turn}"))
+            ran = await run_race(self.on, pair, drawn.choose)
+            if not ran.broken and ran.shape not in shapes:
+                ran.broken.append(_unsound(pair))
+            await self._note(self._count(CHECKED), pair, ran, left)
+
+    async def _triples(self, pairs: Sequence[Pair]) -> None:
+        """Pairs with a third act, in orders drawn by chance."""
+        tape, count = self.bench.tape("race/triples"), self._count(TRIPLES)
+        while pairs and not self.budget.spent and count.tried < len(pairs) * EACH_OF_TRIPLE:
+            pair = pairs[tape.draw(len(pairs))]
+            third = pair.acts[tape.draw(2)]
+            if is_creation(self.on.system, third):
+                third = replace(third, record=max(act.record for act in pair.acts) + 1)
+            triple = Pair(pair.path, (*pair.acts, third))
+            await self._note(count, triple, await run_race(self.on, triple, Drawn(tape).choose), 0)
+
+    async def _note(self, count: _Count, pair: Pair, ran: Ran, left: int) -> None:
+        if not ran.whole:
+            return
+        count.tried += 1
+        self.budget.advance(left=left or None)
+        if ran.broken:
+            count.broke += 1
+            await self._report(pair, ran)
+
+    async def _report(self, pair: Pair, ran: Ran) -> None:
+        """Shrink what broke, and tell it; of each promise the first few."""
+        broke = ran.broken[0]
+        if sum(f.promise == broke.promise for f in self.findings) >= 2 or len(self.findings) >= FINDINGS_MAX:
+            return
+        schedule = schedule_of(pair, ran.order)
+        last = ran
+
+        async def fails(smaller: Schedule) -> bool:
+            nonlocal last
+            if self.budget.spent:
+                return False
+            again = await run_schedule(self.on, smaller)
+            if again is None or all(one.promise != broke.promise for one in again.broken):
+                return False
+            last = again
+            return True
+
+        smallest = await shrink(schedule, fails, SHRINKS_MAX)
+        self.findings.append(finding_of(self.on, smallest, last))
+
+    def _count(self, fault: str) -> _Count:
+        return self._counts.setdefault(fault, _Count())
+
+    def _tallies(self, left: Sequence[Pair]) -> tuple[Tally, ...]:
+        found = list[Tally]()
+        for fault, count in self._counts.items():
+            reach = EXHAUSTED
+            if fault == TRIPLES:
+                reach = sampled("orders drawn by chance")
+            elif fault == CHECKED:
+                reach = sampled(f"{UNPRUNED} orders of each pair, nothing pruned")
+            elif count.short or left:
+                reach = sampled(f"{count.whole} exhausted")
+            pairs = count.whole + count.short
+            fault_ = f"{fault} ({pairs} pairs)" if pairs else fault
+            found.append(Tally(fault_, count.tried, count.tried - count.broke, count.broke, reach))
+        return tuple(found)
+
+    def _not_tried(self, left: Sequence[Pair]) -> Iterator[str]:
+        if left:
+            named = ", ".join(islice(dict.fromkeys(pair.name for pair in left), 3))
+            yield f"{len(left)} pairs at once, among them {named}: the time was over."
+
+
+def _unsound(pair: Pair) -> Break:
+    said = f"{pair.name} came to something that no order with fewer switches came to."
+    return Break("footprints", said, "What the statements touch is more than their footprints say.")
+
+
+def schedule_of(pair: Pair, order: Sequence[int]) -> Schedule:
+    """A race as a schedule."""
+    acts = (*pair.path, *pair.acts)
+    kinds = [COPIES] * pair.copies + [LOCKS_FIRST] * pair.locks_first
+    faults = tuple(Fault(kind, len(pair.path)) for kind in kinds)
+    return Schedule(acts, together=len(pair.acts), faults=faults, order=tuple(order))
+
+
+async def run_schedule(on: Rig, schedule: Schedule) -> Ran | None:
+    """Run a schedule of this phase; None where it is none."""
+    count = schedule.together
+    if count < 2 or count > len(schedule.acts):
+        return None
+    kinds = {fault.kind for fault in schedule.faults}
+    pair = Pair(schedule.acts[:-count], schedule.acts[-count:], COPIES in kinds, LOCKS_FIRST in kinds)
+    return await run_race(on, pair, Fixed(schedule.order).choose)
+
+
+def finding_of(on: Rig, schedule: Schedule, ran: Ran) -> Finding:
+    """What broke, as a story: who sends what, in which order."""
+    broke = ran.broken[0]
+    acts, path = schedule.acts[-schedule.together :], schedule.acts[: -schedule.together]
+    lines = [line_told(on.declared, act, ACCEPTED) for act in path]
+    last = {op.lane: place for place, op in enumerate(ran.ops)}
+    for place, op in enumerate(ran.ops):
+        act = acts[op.lane]
+        told = ran.told[op.lane].told
+        ends = place == last[op.lane] and told is not None
+        answer = answer_of(told) if ends else ""
+        lines.append(
+            Line(_lane_name(act, op.lane), _step_of(act, op.name), answer, op.name == "commit", str(act.ref))
+        )
+    lines.append(Line("then", broke.sentence, matters=True))
+    place_ = broke.place
+    if not place_.line:
+        place_ = on.declared.entities[acts[0].entity].of_command(acts[0].command)[0].place
+    return Finding("race", broke.promise, broke.sentence, place_, schedule, tuple(lines), broke.why)
+
+
+def _lane_name(act: Act, lane: int) -> str:
+    return f"{who(act)} {'ABCDEFG'[lane]}"
+
+
+def _step_of(act: Act, name: str) -> str:
+    said = {
+        "load": f"{act.command}: looks at the records",
+        "commit": f"{act.command}: writes",
+        "take": f"{act.command}: looks for work",
+        "lock": f"{act.command}: locks the records",
+    }
+    return said.get(name, f"{act.command}: {name or 'waits'}")
+
+
+_NOT_TRIED = (
+    "Races within a statement of the server.",
+    "Commands that share a process: records that an engine remembers, and round trips that it shares.",
+)

@@ -1,0 +1,252 @@
+"""The rig: one database with a system on it, on which the attacks of a run follow each other.
+
+It knows how to begin where a path ends, how to run a schedule with its faults, and how to judge what that has
+left behind.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
+
+from avow.engine.worker import OpenHttp
+from avow.model.effect import DONE
+from avow.model.system import System
+from avow.model.types import Value
+from avow.prove.act import Act, Path, Ref
+from avow.prove.coverage import Coverage
+from avow.prove.databases import Database, databases
+from avow.prove.defect import NONE, Defect
+from avow.prove.execution import Done, Execution, Saved, Told, work_name
+from avow.prove.gates import Cut, Mode, until_death
+from avow.prove.node import OPEN, Node
+from avow.prove.oracle import Break, judge
+from avow.prove.outside import Exchange
+from avow.prove.phase import Bench
+from avow.prove.schedule import Fault
+from avow.store import trial
+from avow.store.picture import Picture
+from avow.store.watched import Gate
+
+DRAIN_STEPS_MAX: Final = 60
+STARTS_MAX: Final = 400
+"""How many places to begin from are kept."""
+ALONE: Final = "left-alone"
+"""The fault of which nobody sends again what was cut off: what recovers, recovers by itself."""
+UNANSWERED: Final = "unanswered"
+"""The fault of which a call is carried out and its answer never arrives."""
+DRAINED = "P8 compensated"
+
+T = TypeVar("T")
+Shape = tuple[Any, ...]
+"""What two executions that came to the same have in common."""
+
+
+@dataclass(slots=True)
+class Rig:
+    """One database, and what executions on it share.
+
+    declared: as the owner declared it, by which everything is judged. system: the same, connected to the
+    outside of executions. usual: what calls are answered that nobody has said anything about. http: makes the
+    client of functions that do their calls themselves.
+    """
+
+    declared: System
+    system: System
+    database: Database
+    exchange: Exchange
+    usual: Mapping[str, Value]
+    defect: Defect = NONE
+    http: OpenHttp | None = None
+    execution: Execution = field(init=False)
+    executions: int = 0
+    _served: System = field(init=False)
+    _starts: dict[Path, Saved] = field(default_factory=dict[Path, Saved])
+    _drained: set[Shape] = field(default_factory=set[Shape])
+
+    def __post_init__(self) -> None:
+        self.execution = Execution(self.system, self.database, self.exchange)
+        self._served = self.defect.of_system(self.system)
+
+    def node(self, gate: Gate = OPEN, *, locks_first: bool = False) -> Node:
+        """A process that remembers nothing."""
+        made = Node(
+            self._served, self.database, self.defect.at(gate), locks_first=locks_first, http=self.http
+        )
+        self.defect.enter(made)
+        return made
+
+    async def begin(self, path: Path) -> None:
+        """Go to where a path ends, from the last place on it that is known."""
+        known = next((place for place in range(len(path), 0, -1) if path[:place] in self._starts), 0)
+        await self.execution.begin(self._starts.get(path[:known]), self.usual)
+        if known == len(path):
+            return
+        node = self.node()
+        for place in range(known, len(path)):
+            await self.execution.perform(node, path[place])
+            await self._keep(path[: place + 1])
+        await node.close()
+
+    async def _keep(self, path: Path) -> None:
+        if len(self._starts) >= STARTS_MAX:
+            del self._starts[next(iter(self._starts))]
+        self._starts[path] = await self.execution.save()
+
+    async def perform(self, act: Act) -> Told:
+        """Carry out one act in a process of its own."""
+        return await self.in_a_process(lambda node: self.execution.perform(node, act))
+
+    async def in_a_process(self, work: Callable[[Node], Awaitable[T]]) -> T:
+        """Let a process that remembers nothing do something, and end."""
+        node = self.node()
+        try:
+            return await work(node)
+        finally:
+            await node.close()
+
+    async def attack(self, act: Act, faults: tuple[Fault, ...]) -> None:
+        """Carry out an act, whose process ends where the faults say, one after the other; then recover.
+
+        After each end the same is tried again in a new process: the caller sends the request again, and the
+        worker's work is taken by another worker. What the server carries out late comes last of all.
+        """
+        done = await self.execution.ready(act)
+        late = list[Any]()
+        alone = any(fault.kind == ALONE for fault in faults)
+        for fault in faults:
+            if fault.kind == UNANSWERED:
+                self.exchange.outside.lost.add((self.execution.id_of(act.ref), work_name(act)))
+            elif fault.kind != ALONE:
+                await self._cut_off(done, fault, late)
+        if not alone or done.request is None:
+            node = self.node()
+            await self.execution.carry_out(node, done)
+            await node.close()
+        for send in late:
+            await send()
+
+    async def _cut_off(self, done: Done, fault: Fault, late: list[Any]) -> None:
+        cut = Cut(fault.at, _mode(fault.kind))
+        node = self.node(cut)
+        told = await until_death(self.execution.carry_out(node, done), cut)
+        await node.close()
+        if told is None:
+            done.told = None
+            await trial.let_go(self.database.admin)
+        if cut.late is not None:
+            late.append(cut.late)
+
+    async def judged(self, *, drained: bool = True) -> tuple[list[Break], Shape]:
+        """What is broken now, and what it has come to.
+
+        Where it has come to something new, all that is left to do is done as well, and that is judged.
+        """
+        self.executions += 1
+        picture = await self.database.picture()
+        shape = self.shape(picture)
+        found = self.judge(picture)
+        found += await self._asked_again()
+        states = tuple(sorted((name, state) for name, state, _ in shape[0])), shape[1]
+        if drained and not found and states not in self._drained:
+            self._drained.add(states)
+            found += await self._drain()
+        return found, shape
+
+    def judge(self, picture: Picture) -> list[Break]:
+        """What is broken in what there was at one moment."""
+        return judge(self.declared, picture, self.execution.journal, self.exchange.outside, self.database.now)
+
+    async def _asked_again(self) -> list[Break]:
+        """Whoever sends the last request again is answered the same."""
+        last = next((done for done in reversed(self.execution.journal) if done.request), None)
+        if last is None or last.request is None or last.told is None or last.told.code in _NOT_KEPT:
+            return []
+        node = self.node()
+        again = await self.execution.answer(node, last.request)
+        await node.close()
+        first = last.told
+        if again == replace(first, replayed=True):
+            return []
+        said, now = first.code or "accepted", again.code or "accepted"
+        where = f"{last.act.entity}.{last.act.command}"
+        why = "The answer is kept under the key of the request."
+        return [Break("P3 replayable", f"{where} was {said}; sent again it is {now}, and not the same.", why)]
+
+    async def _drain(self) -> list[Break]:
+        """Do all that is left to do, as far as it doesn't wait for a later time or for a person."""
+        node = self.node()
+        for _ in range(DRAIN_STEPS_MAX):
+            await trial.make_all_ready(self.database.admin)
+            if not await node.worker.step():
+                break
+        await node.close()
+        picture = await self.database.picture()
+        hanging = [
+            w for w in picture.work if w.destination and w.stuck is None and w.destination[0] not in "!@"
+        ]
+        found = [
+            Break(DRAINED, f"{w.kind} waits for {w.name} for ever.", "Nothing takes it, and nobody is told.")
+            for w in hanging
+            if not w.topic and w.name in self.usual
+        ]
+        return found + self.judge(picture)
+
+    def shape(self, picture: Picture) -> Shape:
+        """What an execution has come to: states, versions, and what is left to do, whatever the ids are."""
+        numbers, counts = dict[tuple[str, str], int](), Counter[str]()
+        for entry in picture.entries:
+            if (entry.kind, entry.id) not in numbers:
+                counts[entry.kind] += 1
+                numbers[entry.kind, entry.id] = counts[entry.kind]
+
+        def name(kind: str, record: str) -> str:
+            return f"{kind} {numbers.get((kind, record), 0)}"
+
+        return (
+            tuple(sorted((name(k, r), live.state, live.version) for (_, k, r), live in picture.rows.items())),
+            tuple(sorted((name(w.kind, w.id), w.name, w.stuck or "") for w in picture.work)),
+            tuple(sorted((one.kind, one.status) for one in picture.answers)),
+        )
+
+
+_NOT_KEPT = frozenset({
+    "not-found", "input-invalid", "precondition-failed", "precondition-required", "internal-error",
+    "contention", "busy", "database-unavailable", "idempotency-key-reused",
+})  # fmt: skip
+"""Refusals that aren't kept: the same request may be answered otherwise later."""
+
+
+def _mode(kind: str) -> Mode:
+    match kind:
+        case "cut-before-send" | "sent-without-reply" | "reply-lost":
+            return kind
+        case _:
+            raise ValueError(f"no process ends by {kind}")
+
+
+def usual_answers(coverage: Coverage) -> dict[str, Value]:
+    """What calls usually answer: what they answer on the paths through the model."""
+    found = dict[str, Value]()
+    for path in coverage.transitions.values():
+        for act in path:
+            effect, _, outcome = act.command.partition(".")
+            if act.kind == "outcome" and outcome == DONE:
+                result: Any = act.input.get("result")
+                if not isinstance(result, Ref):
+                    found.setdefault(effect, result)
+    return found
+
+
+@asynccontextmanager
+async def rig(bench: Bench) -> AsyncGenerator[Rig]:
+    """The rig of a run: `await bench.shared(rig)`."""
+    made = await bench.shared(databases)
+    database = await made.first()
+    bench.postgresql = bench.postgresql or made.version
+    exchange = Exchange()
+    system = exchange.connected(bench.system)
+    yield Rig(bench.system, system, database, exchange, usual_answers(bench.coverage))

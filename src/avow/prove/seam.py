@@ -1,0 +1,223 @@
+"""The seam between an owner's function and the outside: real HTTP to a simulated provider, failing there.
+
+What the function sends, under which key, what of it was carried out, and what the function made of that, is
+noted for each call. Nothing else leaves: a URL of another host isn't called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, TypeAlias, cast
+
+from avow.engine.calls import Call
+from avow.engine.outside import BlockingHttp, Destination, Http, Outside, Response
+from avow.errors import EnvironmentFault
+from avow.model.effect import Effect
+from avow.model.outcome import Declined, NotDone, Unclear
+from avow.model.system import System
+from avow.prove.outside import Attempt, Carried, Exchange
+from avow.store.queue import Work
+
+WireFault: TypeAlias = Literal["not-reached", "cut-before-work", "reply-lost", "sent-twice", "server-error"]
+WIRE_FAULTS: Final[tuple[WireFault, ...]] = (
+    "reply-lost", "cut-before-work", "server-error", "sent-twice", "not-reached",
+)  # fmt: skip
+SIMULATOR: Final = "avow.testing.provider"
+READING: Final = frozenset({"GET", "HEAD"})
+CALL_S: Final = 20.0
+
+
+@dataclass(slots=True)
+class Sent:
+    """One request of a function that writes. carried: it was carried out, and for the first time."""
+
+    method: str
+    path: str
+    key: str
+    digest: str
+    carried: bool = False
+    answered: bool = False
+
+
+@dataclass(slots=True)
+class Made:
+    """One call in all its attempts. ended: how its function ended last: done, declined, or left open."""
+
+    effect: Effect
+    work: Work
+    state: str = ""
+    undoes: str | None = None
+    ended: Literal["", "done", "declined", "open"] = ""
+    said: str = ""
+    sent: list[Sent] = field(default_factory=list[Sent])
+
+
+class Seam:
+    """Where calls of functions pass. faults: what goes wrong with the first writing request of an attempt."""
+
+    def __init__(self, url: str, exchange: Exchange) -> None:
+        self._destination = Destination("simulated", url, allow_private=True)
+        self._exchange = exchange
+        self._outside = Outside()
+        self.faults = dict[Attempt, WireFault]()
+        self.attempts = Counter[str]()
+        self.asked = list[Attempt]()
+        self.calls = dict[str, Made]()
+        self.elsewhere = set[str]()
+        """The effects whose functions called another address than that of their destination."""
+
+    def begin(self) -> None:
+        """Begin another execution."""
+        self.faults, self.attempts, self.asked, self.calls = {}, Counter[str](), [], {}
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._outside.aclose()
+
+    # --- in the place of what a server would use ---------------------------------------------------
+
+    def open(self, effect: Effect, function: Callable[..., Any], work: Work, key: str) -> Any:
+        """The client for one run of a function."""
+        made = self.calls.setdefault(key, Made(effect, work))
+        attempt = None
+        if function is not effect.lookup:
+            attempt = effect.name, self.attempts[effect.name]
+            self.attempts[effect.name] += 1
+            self.asked.append(attempt)
+        fault = None if attempt is None else self.faults.get(attempt)
+        http = _Http(self._outside, self._destination, key, time.monotonic() + CALL_S, self, made, fault)
+        if inspect.iscoroutinefunction(function):
+            return http
+        return BlockingHttp(http, asyncio.get_running_loop())
+
+    def connected(self, system: System) -> System:
+        """The same declaration; how its functions end is noted."""
+        entities = {
+            name: replace(entity, effects={e.name: self._noted(e) for e in entity.effects.values()})
+            for name, entity in system.entities.items()
+        }
+        return replace(system, entities=entities)
+
+    def _noted(self, effect: Effect) -> Effect:
+        function = effect.function
+        if inspect.iscoroutinefunction(function):
+
+            async def made(record: Any, call: Call) -> Any:
+                with self._ending(record, call):
+                    return await function(record, call)
+
+            return replace(effect, function=made)
+
+        def made_here(record: Any, call: Call) -> Any:
+            with self._ending(record, call):
+                return function(record, call)
+
+        return replace(effect, function=made_here)
+
+    def _ending(self, record: Any, call: Call) -> _Ending:
+        made = self.calls[call.key]
+        made.state, made.undoes = record.state, call.undoes
+        return _Ending(made, call.key, self._exchange)
+
+
+class _Ending:
+    """Notes how a function ends; what it then says was done counts as done outside."""
+
+    def __init__(self, made: Made, key: str, exchange: Exchange) -> None:
+        self._made, self._key, self._exchange = made, key, exchange
+        self._before = len(made.sent)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        made = self._made
+        made.ended = "done" if kind is None else "declined" if issubclass(kind, Declined) else "open"
+        made.said = "" if kind is None else kind.__name__
+        now = made.sent[self._before :]
+        reached = any(one.carried for one in made.sent) or all(one.answered for one in now)
+        if any(one.carried for one in made.sent) or (made.ended == "done" and reached):
+            self._exchange.outside.carried.setdefault(
+                self._key, Carried(self._key, made.effect.name, made.work.id, made.state, made.undoes, None)
+            )
+
+
+class _Http(Http):
+    """The client of one run of a function, in which one request goes wrong."""
+
+    def __init__(
+        self, outside: Outside, destination: Destination, key: str, deadline: float, seam: Seam, made: Made,
+        fault: WireFault | None,
+    ) -> None:  # fmt: skip
+        super().__init__(outside, destination, key, deadline, None)
+        self._seam, self._made, self._fault, self._call_key = seam, made, fault, key
+        self._mine = destination
+
+    async def request(self, method: str, url: str, **options: Any) -> Response:
+        """As any client, until something goes wrong."""
+        if self._mine.url(url).host != self._mine.url("").host:
+            self._seam.elsewhere.add(self._made.effect.name)
+            raise NotDone("only what is below the destination is simulated")
+        if method in READING:
+            return await super().request(method, url, **options)
+        fault, self._fault = self._fault, None
+        repeats = bool(options.get("idempotent"))
+        sent = self._note(method, url, options)
+        if fault == "not-reached":
+            raise NotDone("the other side wasn't reached")
+        if fault == "cut-before-work":
+            raise NotDone("the connection was cut") if repeats else Unclear("the connection was cut")
+        if fault == "server-error":
+            raise NotDone("answered with 503") if repeats else Unclear("answered with 503", answered=True)
+        answer = await self._pass(sent, method, url, options)
+        if fault == "sent-twice":
+            await self._pass(sent, method, url, options)
+        if fault == "reply-lost":
+            raise NotDone("no answer in time") if repeats else Unclear("no answer in time")
+        sent.answered = True
+        return answer
+
+    async def _pass(self, sent: Sent, method: str, url: str, options: Mapping[str, Any]) -> Response:
+        answer = await super().request(method, url, **options)
+        if answer.ok and "idempotent-replayed" not in answer.headers:
+            if sent.carried:
+                self._made.sent.append(replace(sent))  # the copy was carried out as well
+            sent.carried = True
+        return answer
+
+    def _note(self, method: str, url: str, options: Mapping[str, Any]) -> Sent:
+        headers: Mapping[str, str] = options.get("headers") or {}
+        given = {name.lower(): value for name, value in headers.items()}
+        said = json.dumps([options.get("json"), str(options.get("content"))], default=str, sort_keys=True)
+        digest = hashlib.sha256(said.encode()).hexdigest()
+        sent = Sent(method, url, given.get("idempotency-key", self._call_key), digest)
+        self._made.sent.append(sent)
+        return sent
+
+
+@asynccontextmanager
+async def simulator() -> AsyncGenerator[str]:
+    """A process that is all of the outside, for as long as it is needed; its URL."""
+    process = subprocess.Popen(  # noqa: ASYNC220 - nothing else happens before it serves
+        [sys.executable, "-m", SIMULATOR, "--until-eof"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        line = await asyncio.to_thread(cast("Any", process.stdout).readline)
+        if not line:
+            raise EnvironmentFault("provider-failed", "the provider did not start", "See the message above.")
+        yield json.loads(line)["url"]
+    finally:
+        cast("Any", process.stdin).close()
+        await asyncio.to_thread(process.wait, 10)
+        cast("Any", process.stdout).close()

@@ -1,0 +1,36 @@
+"""Executions on the real engine as stories: what came of each act, and where a process ended."""
+
+from __future__ import annotations
+
+from avow.model.system import System
+from avow.prove.act import Act
+from avow.prove.execution import Told
+from avow.prove.finding import Line
+from avow.prove.story import line_of
+
+_SAID = {
+    "cut-before-send": "ends before it sends {statement}",
+    "sent-without-reply": "ends with {statement} on its way, which the server carries out late",
+    "unanswered": "carries out the call, and its answer never arrives",
+    "reply-lost": "ends after the server has carried out {statement}, and never hears of it",
+}
+
+ACCEPTED = Told(True)
+
+
+def answer_of(told: Told | None) -> str:
+    """What an act was answered, for people."""
+    if told is None:
+        return "nobody is told"
+    return "done" if told.accepted else told.code
+
+
+def line_told(system: System, act: Act, told: Told | None, *, matters: bool = False) -> Line:
+    """An act and what it was answered."""
+    return line_of(system, act, answer_of(told), matters=matters)
+
+
+def line_of_end(act: Act, kind: str, statement: str) -> Line:
+    """The end of a process during an act."""
+    said = _SAID[kind].format(statement=f"`{statement or 'a statement'}`")
+    return Line("the other side" if kind == "unanswered" else "the process", said, "", True, str(act.ref))

@@ -1,0 +1,163 @@
+"""Planted faults of calls and bodies are found, shrunk, and told with their line; without them nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from avow.model.system import System
+from avow.prove.deadlines import Deadlines
+from avow.prove.effects import Effects
+from avow.prove.escape import Escape
+from avow.prove.finding import Finding
+from avow.prove.functions import Functions
+from avow.prove.messages import Messages
+from avow.prove.model import Model
+from avow.prove.phase import Bench, Budget, Phase
+from tests.canaries.mutants import counted, declared
+
+ORDERS = '''
+"""Orders whose pieces are set aside at a warehouse, unless the buyer changes their mind."""
+
+import os
+import random
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, actor, authenticated, create, days
+from avow import effect, field, read, sender, standard_webhooks, system, transition
+
+
+@dataclass(frozen=True)
+class Told:
+    id: str
+
+
+@dataclass(frozen=True)
+class Note:
+    order: UUID
+
+
+carrier = sender("carrier", signature=standard_webhooks())
+delivered = carrier.event("delivered", Note)
+
+
+async def look_up(_: Any, call: Call) -> Told | None:
+    answer = await call.http.get(f"/requests/{call.key}")
+    return None if answer.status == 404 else Told(str(answer.json()["answer"].get("id", "done")))
+
+
+@effect(destination="stock", lookup=look_up)
+async def reserve(order: "Order", call: Call) -> Told:
+    wanted = {"sku": "chair", "quantity": order.pieces, "reference": str(order.id)}
+    answer = await call.http.post("/stock/reserve", json=wanted)
+    if not answer.ok:
+        raise Declined(code="sold-out")
+    return Told(str(answer.json().get("id", "done")))
+
+
+class Order(Entity):
+    buyer: Subject = field()
+    pieces: int = field(ge=1, le=3)
+    receipt: str | None = field(default=None)
+    visible = read(by=authenticated)
+
+    reserving = State(initial=True, invoke=reserve)
+    reserved, arrived = State(), State(final=True)
+    refused, lapsed = State(final=True), State(final=True)
+
+    place = create(reserving, by=authenticated, sets=[buyer, pieces])
+    set_aside = transition(reserving, to=reserved, on=reserve.done, sets={receipt: reserve.result.id})
+    turned_down = transition(reserving, to=refused, on=reserve.failed)
+    arrive = transition(reserved, to=arrived, on=delivered, match=delivered.data.order)
+    lapse = transition(reserved, to=lapsed, after=days(14))
+
+    @transition(reserved, to=reserved, by=actor == buyer)
+    def change(self, pieces: int) -> None:
+        self.pieces = pieces
+
+
+app = system("orders", Order)
+'''
+
+POST = 'await call.http.post("/stock/reserve", json=wanted)'
+UNDER_A_NEW_KEY = POST.replace("json=wanted", 'json=wanted, headers={"Idempotency-Key": str(uuid4())}')
+CAUGHT = "try:\n        answer = " + POST + "\n    except {}:\n        {}"
+TURNED_DOWN = "turned_down = transition(reserving, to=refused, on=reserve.failed)\n"
+UNCLEAR_TOO = TURNED_DOWN + "    given_up = transition(reserving, to=refused, on=reserve.unknown)\n"
+
+CANARIES: dict[str, tuple[str, str, type[Phase], str, str]] = {
+    "a key for each attempt": (POST, UNDER_A_NEW_KEY, Functions, "reserve did the same 2 times", "reserve"),
+    "no answer is a no": (
+        "answer = " + POST, CAUGHT.format("Unclear", 'raise Declined(code="timeout") from None'),
+        Functions, "reserve was carried out, and its function said that it certainly wasn't.", "reserve",
+    ),
+    "no answer is a yes": (
+        "answer = " + POST, CAUGHT.format("(Unclear, NotDone)", 'return Told("?")'),
+        Functions, "reserve says that it was done, and nothing of it has arrived.", "reserve",
+    ),
+    "unknown is failed": (
+        TURNED_DOWN, UNCLEAR_TOO, Effects, "reserve was carried out, and its Order is refused", "reserve",
+    ),
+    "a body draws by chance": (
+        "self.pieces = pieces", "self.pieces = random.randint(1, 3)", Escape,
+        "Order.change came to something else", "change",
+    ),
+    "a body reads the disk": (
+        "self.pieces = pieces", "self.pieces = 1 if os.listdir('/') else 2", Escape,
+        "Order.change reaches outside: os.listdir.", "change",
+    ),
+}  # fmt: skip
+
+
+async def found(system: System, phase: Callable[[], Phase]) -> tuple[Finding, ...]:
+    """What a phase finds, after the model was explored as far as it takes."""
+    bench = Bench(system, 0)
+    async with bench.stack:
+        assert (await Model().run(bench, counted(600))).findings == ()
+        return (await phase().run(bench, Budget(10.0))).findings
+
+
+def mutated(old: str, new: str, folder: Path) -> System:
+    assert ORDERS.count(old) == 1
+    source = ORDERS.replace(old, new)
+    if new == UNCLEAR_TOO:
+        source = source.replace(", lookup=look_up)", ")")
+    return declared(source, folder)
+
+
+@pytest.mark.parametrize("name", CANARIES)
+async def test_a_planted_fault_is_found_and_told(name: str, tmp_path: Path) -> None:
+    old, new, phase, said, where = CANARIES[name]
+    system = mutated(old, new, tmp_path)
+    all_of = await found(system, phase)
+    findings = [one for one in all_of if one.sentence.startswith(said)]
+    assert findings, all_of
+    acts, order = findings[0].schedule.acts, system.entities["Order"]
+    assert len(acts) <= 3, "shrunk"
+    place = order.effects[where].place if where in order.effects else order.transitions[where].place
+    assert findings[0].place == place
+
+
+@pytest.mark.parametrize("phase", [Escape, Effects, Functions, Messages, Deadlines])
+async def test_the_backend_as_it_is_gives_no_finding(phase: type[Phase], tmp_path: Path) -> None:
+    system = declared(ORDERS, tmp_path)
+    bench = Bench(system, 0)
+    async with bench.stack:
+        await Model().run(bench, counted(600))
+        report = await phase().run(bench, Budget(10.0))
+    assert [finding.sentence for finding in report.findings] == []
+    assert all(tally.tried and tally.tried == tally.held for tally in report.tallies), report.tallies
+    assert report.tallies
+
+
+async def test_a_finding_is_found_again_by_its_schedule(tmp_path: Path) -> None:
+    system = mutated(*CANARIES["unknown is failed"][:2], tmp_path)
+    (first, *_) = await found(system, Effects)
+    bench = Bench(system, 0)
+    async with bench.stack:
+        again = [await Effects().replay(bench, first.schedule) for _ in range(5)]
+    assert {one.story if one else None for one in again} == {first.story}
