@@ -37,6 +37,8 @@ _HOMES = {
     "opaque": "avow.declare.expression",
     "role": "avow.declare.expression",
     "task": "avow.declare.people",
+    "private": "avow.declare.private",
+    "reveal": "avow.declare.private",
     "exclude": "avow.declare.rule",
     "invariant": "avow.declare.rule",
     "quota": "avow.declare.rule",

@@ -29,6 +29,7 @@ from avow.engine.hearing import Hearing
 from avow.engine.identifier import new_id_text
 from avow.engine.inbox import Inbox
 from avow.engine.outside import Destination
+from avow.engine.privacy import Keyring
 from avow.engine.publishing import telling_of
 from avow.engine.work_inside import WorkInside
 from avow.errors import EnvironmentFault, Problem, ProblemError, reject
@@ -62,6 +63,7 @@ class Application:
     secret: at least 32 bytes that all processes share; seals cursors.
     trust:  whose credentials are believed.
     destinations: where calls to the outside go, by name, with their credentials.
+    keyring: encrypts the keys of persons; needed where anything is private.
     senders: the secrets of those who send events, by their names.
     works:  whether calls are made and times come here; elsewhere by `avow work`, or by another server.
     private_subscribers: whether those who are told of events may be in a private network.
@@ -69,12 +71,12 @@ class Application:
 
     def __init__(
         self, system: System, url: str, secret: bytes, trust: Trust, *,
-        destinations: Mapping[str, Destination] | None = None,
+        destinations: Mapping[str, Destination] | None = None, keyring: Keyring | None = None,
         senders: Mapping[str, Secrets] = NO_SENDERS, works: bool = True, private_subscribers: bool = False,
     ) -> None:  # fmt: skip
         self.system = system
         self._url, self._pool = url, Pool(url)
-        self._engine = Engine(system, self._pool, problem_body)
+        self._engine = Engine(system, self._pool, problem_body, keyring=keyring)
         self._work: WorkInside | None = None
         telling = telling_of(secret, private=private_subscribers)
         if works and (waits(system) or publishes(system)):

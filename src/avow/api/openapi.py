@@ -14,7 +14,8 @@ from typing import Any, Final
 from avow.api import openapi_events, openapi_subscriptions
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
-from avow.api.json_schema import Schema, closed_object, described, nullable, schema_of
+from avow.api.json_schema import Schema, argument_schema, closed_object, described, nullable, schema_of
+from avow.api.openapi_private import revealed_name, revealed_schemas
 from avow.api.reach import certain_for_authenticated, possible_for_anonymous
 from avow.api.routes import TASK_ACTS, Operation, Route, Routes, is_public
 from avow.api.task_operations import TASK_TAG, task_operation, task_schemas
@@ -109,6 +110,7 @@ class _Writer:
         schemas: dict[str, Schema] = {}
         for entity in self._system.entities.values():
             schemas[entity.name] = _representation(entity)
+            schemas.update(revealed_schemas(entity, schemas[entity.name]))
             schemas[f"{entity.name}.page"] = _page_of({"$ref": f"#/components/schemas/{entity.name}"})
         for route in self._routes:
             if route.entity is not None and route.transitions:
@@ -202,6 +204,10 @@ class _Writer:
         answer = self._answers.record(
             f"The new {entity.name}." if creation else "The record as it is now.", entity
         )
+        if route.transition.reveals:
+            description = "The record as it is now, and what is revealed of it."
+            name = revealed_name(entity, route.transition.command)
+            answer = self._answers.json(description, name, "ETag", "Idempotency-Replayed")
         links = self._links(entity, route)
         answer["headers"] |= self._answers.headers("Location") if creation else {}
         answers = {"201" if creation else "200": {**answer, **({"links": links} if links else {})}}
@@ -307,7 +313,7 @@ def _input(entity: Entity, transition: Transition) -> Schema:
 
 
 def _argument(entity: Entity, transition: Transition, parameter: Parameter) -> Schema:
-    schema = nullable(schema_of(parameter.type), parameter.optional)
+    schema = nullable(argument_schema(parameter.type), parameter.optional)
     field = entity.fields.get(parameter.name)
     doc = field.doc if field is not None and parameter.name in transition.sets else ""
     schema = described(schema, doc)

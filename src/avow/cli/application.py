@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from avow.api.app import Application
-from avow.cli.settings import read_settings, sender_secrets
+from avow.cli.settings import keyring_of, read_settings, sender_secrets
 from avow.model.system import System
 
 
@@ -19,7 +19,7 @@ def application(
     settings = read_settings(environment, development=development)
     return Application(
         system, settings.database_url, settings.secret, settings.trust,
-        destinations=settings.destinations,
+        destinations=settings.destinations, keyring=keyring_of(system, settings.private_key),
         senders=sender_secrets(system, environment, development=development), works=works,
         private_subscribers=settings.private_subscribers,
     )  # fmt: skip

@@ -1,0 +1,77 @@
+"""A server of a clinic, in which much is private, and the registry that it calls."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from avow.engine.privacy import FileKeyring
+from tests.contract.fix_server import ROOT, Server, StartServer, Tenancy
+
+CLINIC = ROOT / "tests" / "contract" / "systems" / "clinic.py"
+
+
+class Registry:
+    """What the clinic tells of its patients; it answers with a number."""
+
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+        registry = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                registry.got.append(self.rfile.read(int(self.headers["content-length"])))
+                body = json.dumps({"number": "R-1"}).encode()
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def close(self) -> None:
+        """End it."""
+        self.server.shutdown()
+        self.server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[Registry]:
+    """The registry of persons."""
+    made = Registry()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def _clinic(
+    start_server: StartServer, registry: Registry, tmp_path_factory: pytest.TempPathFactory
+) -> Server:
+    folder: Path = tmp_path_factory.mktemp("clinic")
+    destinations = folder / "destinations.json"
+    destinations.write_text(json.dumps({"registry": {"url": registry.url, "allow_private": True}}))
+    keys = FileKeyring.made(folder / "private.keys").file
+    return start_server(CLINIC, AVOW_DESTINATIONS=str(destinations), AVOW_PRIVATE_KEY=str(keys))
+
+
+@pytest.fixture
+def clinic(_clinic: Server) -> Tenancy:
+    """A clinic, in a tenant of this test's own."""
+    return _clinic.tenancy()
