@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 
 from avow.cli import output
-from avow.cli.development import home_folder
+from avow.cli.settings import home_folder
 from avow.errors import EnvironmentFault
 from avow.model.system import System
 from avow.store import cluster, driver, placement

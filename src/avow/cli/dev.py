@@ -14,7 +14,8 @@ from watchfiles import PythonFilter, awatch  # pyright: ignore[reportUnknownVari
 from avow.api.serving import listen, url_of
 from avow.cli import output
 from avow.cli.child import Child
-from avow.cli.development import Surroundings, home_folder, set_up
+from avow.cli.development import Surroundings, set_up
+from avow.cli.settings import home_folder
 from avow.cli.target import load_target, source_folder
 from avow.errors import EnvironmentFault
 from avow.model.system import System

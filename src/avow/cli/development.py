@@ -6,14 +6,14 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from avow.api.authentication import DEFAULT_TENANT, DEVELOPMENT_ISSUER
 from avow.api.bearer import development_token
-from avow.cli.settings import sender_secrets
+from avow.cli.settings import PRIVATE_KEYS, sender_secrets
 from avow.engine.privacy import FileKeyring
 from avow.errors import EnvironmentFault
 from avow.model.system import System, keeps_private
@@ -23,7 +23,6 @@ from avow.store.pool import connect, with_login
 
 TOKEN_S = 30 * 24 * 3600
 """How long development tokens are valid."""
-PRIVATE_KEYS = "private.keys"
 PLAIN_USER = "user"
 """Who has no role at all, among the development tokens."""
 
@@ -69,11 +68,6 @@ class Surroundings:
         return development_token(
             DEVELOPMENT_ISSUER, secret, subject, roles, int(time.time()), TOKEN_S, tenant
         )
-
-
-def home_folder(environment: Mapping[str, str]) -> Path:
-    """Where development keeps everything: AVOW_HOME, or `.avow` in the working directory."""
-    return Path(environment.get("AVOW_HOME") or Path.cwd() / ".avow").absolute()
 
 
 def set_up(system: System, home: Path, progress: Callable[[str], None]) -> Surroundings:

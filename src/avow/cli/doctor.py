@@ -14,7 +14,7 @@ import click
 
 from avow.cli import output
 from avow.cli.connection import database_url
-from avow.cli.development import home_folder
+from avow.cli.settings import home_folder
 from avow.cli.target import load_target
 from avow.errors import EnvironmentFault
 from avow.model.system import System

@@ -34,7 +34,9 @@ VERBS: Final[Mapping[str, str]] = {
     "inbox": "Show what people are asked to do, and do it.",
     "verify": "Recompute the audit log and compare it with the tables.",
     "effects": "Look at calls to the outside and times to come, and settle them by hand.",
-    "keys": "Make, list and revoke API keys.",
+    "erase": "Have everything private about a person erased.",
+    "subject": "Look at what is held about a person, give it to them, or hold it.",
+    "keys": "Make, list and revoke API keys, and the keys of private values.",
     "doctor": "Say what is wrong with the surroundings.",
     "migrate": "Bring the tables to the declaration.",
 }

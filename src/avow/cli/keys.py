@@ -12,10 +12,10 @@ import click
 
 from avow.api import api_keys
 from avow.api.authentication import DEFAULT_TENANT
-from avow.cli import output
+from avow.cli import output, private_keys
 from avow.cli.connection import database_url
-from avow.cli.development import home_folder, kept_secret
-from avow.cli.settings import SECRET_CHARACTERS_MIN, pepper_of
+from avow.cli.development import kept_secret
+from avow.cli.settings import SECRET_CHARACTERS_MIN, home_folder, pepper_of
 from avow.cli.target import load_target
 from avow.cli.word import SUBJECT, TENANT
 from avow.errors import UsageError
@@ -156,6 +156,11 @@ def revoke(key_id: str, target: str, as_json: bool) -> int:
     else:
         output.data(f"{key_id} of {subject} is revoked")
     return output.HOLDS
+
+
+command.add_command(private_keys.new)
+command.add_command(private_keys.rotate)
+command.add_command(private_keys.retire)
 
 
 def _issue(environment: str) -> api_keys.IssuedApiKey:

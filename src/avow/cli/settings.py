@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import os
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from avow.model.signature import check_secret
 from avow.model.system import System, keeps_private
 
 SECRET_CHARACTERS_MIN = 32
+PRIVATE_KEYS = "private.keys"
+"""The file of keys of keys that `avow dev` makes in its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,17 @@ def keyring_of(system: System, place: str) -> Keyring | None:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"AVOW_PRIVATE_KEY: {error}", "Name an object that can be imported.") from None
+
+
+def private_keyring(system: System) -> Keyring | None:
+    """As `keyring_of`, for operators: what is set, or else the file of `avow dev` in this folder."""
+    place = os.environ.get("AVOW_PRIVATE_KEY", "")
+    return keyring_of(system, place or str(home_folder(os.environ) / PRIVATE_KEYS))
+
+
+def home_folder(environment: Mapping[str, str]) -> Path:
+    """Where development keeps everything: AVOW_HOME, or `.avow` in the working directory."""
+    return Path(environment.get("AVOW_HOME") or Path.cwd() / ".avow").absolute()
 
 
 def pepper_of(secret: bytes) -> bytes:

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from avow.engine.verify_private import PrivateSeen, check_private
 from avow.evidence.boundaries import Boundaries, shape_of
 from avow.evidence.chain import RecordCheck
 from avow.evidence.finding import Finding
@@ -32,6 +33,7 @@ class Verification:
     """What was checked and what was found.
 
     complete: false when the time was over before the end. seconds: how long it took.
+    private: the private values that entries name.
     """
 
     entries: int = 0
@@ -42,6 +44,7 @@ class Verification:
     found: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
     complete: bool = False
+    private: PrivateSeen = field(default_factory=PrivateSeen)
 
     @property
     def entries_per_s(self) -> float:
@@ -127,6 +130,7 @@ class _Work:
         self._open = check
         self.result.entries += len(rows)
         await self._check_payloads(rows)
+        self.result.add(await check_private(self._scan, self._boundaries, rows, self.result.private))
         await self._conclude()
 
     async def finish(self) -> None:

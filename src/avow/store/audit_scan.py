@@ -132,6 +132,11 @@ class Scan:
         rows = await self._fetch(self._statements["verify_payloads"], tenants, hashes)
         return {(row[0], row[1]): row[2] for row in rows}
 
+    async def disclosures(self, entries: Sequence[tuple[str, str, str, int]]) -> list[Any]:
+        """What is kept behind the private values of these entries (tenant, kind, id, version)."""
+        columns = map(list, zip(*entries, strict=True))
+        return await self._fetch(self._statements["verify_disclosures"], *columns)
+
 
 def _rows_statement(system: System, entity: Entity) -> str:
     return named("verify.sql")["verify_rows"].substitute(

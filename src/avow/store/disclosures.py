@@ -55,10 +55,11 @@ class Disclosures:
             rows = await connection.fetch(
                 text("disclosures.sql", "disclosures"), tenant, kind, record, list(digests)
             )
-        return [_read(row) for row in rows]
+        return [stored_of(row) for row in rows]
 
 
-def _read(row: Any) -> StoredDisclosure:
+def stored_of(row: Any) -> StoredDisclosure:
+    """What stands behind a digest, from a row of it joined with its key."""
     key = None if row["key"] is None else WrappedKey(row["key"], row["wrapped"], row["kek"])
     return StoredDisclosure(
         field=row["field"], digest=row["digest"], nonce=row["nonce"] or b"",

@@ -24,6 +24,7 @@ from avow import (
     role,
     seconds,
     system,
+    task,
     transition,
     unique,
 )  # fmt: skip
@@ -60,11 +61,11 @@ class Patient(Entity):
     @transition(known, to=known, by=doctor)
     def note(self, notes: str) -> None:
         """What the doctor thinks; theirs, not the patient's."""
-        if self.number == "none":
-            raise refuse(f"No notes here: {notes}")
+        if self.born is None:
+            raise refuse(f"Nobody knows how old they are: {notes}")
         self.notes = notes
 
-    register = transition(known, to=registering, by=desk, when=~missing(passport))
+    register = transition(known, to=registering, by=desk, when=~missing(passport), task=task(desk))
     enrolled = transition(registering, to=registered, on=enroll.done, sets={number: enroll.result})
     failed = transition(registering, to=known, on=enroll.failed)
     unclear = transition(registering, to=known, on=enroll.unknown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from avow.engine.privacy.concealing import Concealing, Given, conceal, concealing_of
 from avow.engine.privacy.keyring import FileKeyring, Keyring
+from avow.engine.privacy.rotation import rewrap_all
 from avow.engine.privacy.vault import OF_TENANT, KeyMissing, Opened, Vault
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "Vault",
     "conceal",
     "concealing_of",
+    "rewrap_all",
 ]

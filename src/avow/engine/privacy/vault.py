@@ -23,7 +23,7 @@ from avow.kernel.command import Record
 from avow.model.entity import Entity
 from avow.model.private import Private, PrivateType
 from avow.model.types import Value, instant
-from avow.store.disclosures import Disclosures, StoredDisclosure, WrappedKey
+from avow.store.disclosures import Disclosures, StoredDisclosure, WrappedKey, stored_of
 
 KEYS_MAX: Final = 4_096
 """How many keys of persons are remembered."""
@@ -116,11 +116,15 @@ class Vault:
             for name, value in held.items()
         }
 
+    def read(self, tenant: str, row: Mapping[str, Any]) -> JsonValue:
+        """The value behind a row of all that is private about a person."""
+        return self._opened(tenant, row["kind"], row["id"], stored_of(row)).value
+
     def _opened(self, tenant: str, kind: str, record: UUID, stored: StoredDisclosure) -> Opened:
         if stored.key is None:
             return Opened(erased_at=stored.erased_at)
         key = self._unwrapped(tenant, stored.subject, stored.key).key
-        context = _context(tenant, kind, record, stored.field, stored.subject)
+        context = context_of_value(tenant, kind, record, stored.field, stored.subject)
         try:
             text = decrypt(key, Encrypted(stored.nonce, stored.ciphertext), context).decode()
             if digest(text) != stored.digest:
@@ -132,7 +136,7 @@ class Vault:
     def _row(self, tenant: str, one: Concealing, keys: Mapping[str, DataKey]) -> dict[str, Any]:
         if one.subject not in keys or (one.searchable and OF_TENANT not in keys):
             raise KeyMissing
-        context = _context(tenant, one.kind, one.id, one.field, one.subject)
+        context = context_of_value(tenant, one.kind, one.id, one.field, one.subject)
         made = encrypt(keys[one.subject].key, one.given.disclosure.encode(), context)
         row = {
             "kind": one.kind, "id": str(one.id), "version": one.version, "field": one.field,
@@ -150,14 +154,14 @@ class Vault:
         if held is not None and held.until_s > time.monotonic():
             return held
         key_id = new_id()
-        kek, wrapped = self._keyring.wrap(new_key(), _of_key(tenant, subject, key_id))
+        kek, wrapped = self._keyring.wrap(new_key(), context_of_key(tenant, subject, key_id))
         kept = await self._disclosures.keep_key(tenant, subject, WrappedKey(key_id, wrapped, kek))
         return self._unwrapped(tenant, subject, kept)
 
     def _unwrapped(self, tenant: str, subject: str, kept: WrappedKey) -> DataKey:
         held = self._keys.pop((tenant, subject), None)
         if held is None or held.id != kept.id or held.until_s <= time.monotonic():
-            key = self._keyring.unwrap(kept.kek, kept.wrapped, _of_key(tenant, subject, kept.id))
+            key = self._keyring.unwrap(kept.kek, kept.wrapped, context_of_key(tenant, subject, kept.id))
             held = DataKey(kept.id, key, time.monotonic() + KEY_S_MAX)
         self._keys[tenant, subject] = held  # so that the one used longest ago stands first
         if len(self._keys) > KEYS_MAX:
@@ -175,12 +179,12 @@ def _typed(entity: Entity, name: str, told: JsonValue) -> Value:
     return kind.inner.parse(told, name) if isinstance(kind, PrivateType) else told
 
 
-def _of_key(tenant: str, subject: str, key: UUID) -> bytes:
-    """What a wrapped key belongs to."""
+def context_of_key(tenant: str, subject: str, key: UUID) -> bytes:
+    """What the key of a person, as it is wrapped, belongs to."""
     return canonical.encode_trusted(["avow subject key 1", tenant, subject, str(key)])
 
 
-def _context(tenant: str, kind: str, record: UUID, field: str, subject: str) -> bytes:
+def context_of_value(tenant: str, kind: str, record: UUID, field: str, subject: str) -> bytes:
     """What a private value belongs to."""
     return canonical.encode_trusted(["avow disclosure 1", tenant, kind, str(record), field, subject])
 

@@ -329,6 +329,9 @@ CREATE POLICY owner_ends ON avow.work FOR DELETE TO @{owner} USING (current_sett
 CREATE POLICY owner_begins ON avow.work FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_tries ON avow.attempt FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 
+-- The owner puts keys under another key of keys; see private.sql.
+CREATE POLICY owner_rewraps ON avow.subject_key FOR UPDATE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
+
 -- Workers escalate and remind for all tenants together; see task.sql.
 CREATE POLICY owner_moves ON avow.task FOR UPDATE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_notes ON avow.task_act FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');

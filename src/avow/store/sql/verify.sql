@@ -81,3 +81,11 @@ SELECT encode(boundary, 'hex'), kind, transition, nullif(source, ''), target FRO
 -- The tables in the schema of the entities.
 SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')
+
+-- name: verify_disclosures
+-- What is kept behind the private values of these entries; of what was erased, the entry that is said to have done it.
+SELECT d.tenant, d.kind, d.id::text, d.version, d.field, d.digest, d.erased_id IS NOT NULL AS erased,
+       a.entry AS erased_at, a.header AS erased_by
+FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) AS w (tenant, kind, id, version)
+JOIN avow.disclosure d ON d.tenant = w.tenant AND d.kind = w.kind AND d.id = w.id AND d.version = w.version
+LEFT JOIN avow.audit a ON a.tenant = d.tenant AND a.kind = d.erased_kind AND a.id = d.erased_id AND a.version = d.erased_version
