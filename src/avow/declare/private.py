@@ -110,9 +110,10 @@ def read_reveal(
             notes.note(w.place, "reveal-unfit", detail, "Name fields that are declared with private().")
     if not shown:
         notes.note(w.place, "reveal-unfit", f"`{name}` reveals nothing", "Write reveal(FIELD, by=...).")
+        return
     among = [state.name for state in w.among] or list(states)
     for unknown in [state for state in among if state not in states]:
-        detail = f"`{unknown}` isn't a state of this entity"
+        detail = f"`{unknown or 'a state without a name'}` isn't a state of this entity"
         notes.note(w.place, "state-undeclared", detail, "Declare it here: NAME = State().")
     by = notes.condition(w.by, w.place)
     purpose = Parameter(PURPOSE, kinds.Text(PURPOSE_LENGTH_MAX, 1))
@@ -143,6 +144,10 @@ def private_mistakes(entity: Entity) -> Iterator[Mistake]:
                 detail = f"{entity.name}.{unique.name}: equal values of `{name}` can't be told"
                 mend = f"Write {name} = private(of=..., searchable=True)."
                 yield at(unique.place, "private-unique", detail, mend)
+    for state in entity.states.values():
+        if state.reveals and (not state.invoke or not {*state.reveals} <= {*entity.private}):
+            detail = f"{entity.name}.{state.name} reveals to no call, or what isn't private"
+            yield at(state.place, "reveal-unfit", detail, "Name private fields, and invoke= an effect.")
     for t in entity.transitions.values():
         erased = None if t.erases is None else entity.fields[t.erases]
         if erased is not None and (erased.optional or not isinstance(erased.type, kinds.SubjectType)):

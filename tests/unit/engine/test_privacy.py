@@ -16,8 +16,8 @@ from avow.model.draft import BodyFault
 from avow.model.private import Cleartext, Private, PrivateType
 from avow.model.types import Misfit, Text
 
-# Test cases 13 to 16 of the GCM specification (McGrew and Viega, "The Galois/Counter Mode of Operation", appendix
-# B, as submitted to NIST), which are those for 256-bit keys and 96-bit nonces: key, nonce, plaintext, context,
+# Test cases 13 to 16 of the GCM specification (McGrew and Viega, "The Galois/Counter Mode of Operation", in
+# appendix B, as submitted to NIST), those for 256-bit keys and 96-bit nonces: key, nonce, plaintext, context,
 # ciphertext and tag.
 _KEY = "feffe9928665731c6d6a8f9467308308" * 2
 _NONCE = "cafebabefacedbaddecaf888"
