@@ -85,7 +85,7 @@ class _Erasing:
         connection, pool = await connect(self._url), Pool(self._url, 2)
         try:
             subjects = Subjects(connection, self._system, self._actor.tenant)
-            await subjects.begin()
+            await subjects.act_as_owner()
             held = sum(row["number"] for row in await subjects.held(self._person))
             waiting = None
             if not self._erasing.creation:

@@ -86,7 +86,7 @@ def _work(system: System, ask: Callable[[SubjectKeys], Awaitable[Answer]]) -> An
         connection = await connect(url)
         try:
             keys = SubjectKeys(connection, system)
-            await keys.begin()
+            await keys.act_as_owner()
             return await ask(keys)
         finally:
             await connection.close()

@@ -88,7 +88,7 @@ def export(person: str, by: str, reason: str, tenant: str, target: str) -> int:
         connection, pool = await connect(url), Pool(url, 2)
         try:
             subjects = Subjects(connection, system, tenant)
-            await subjects.begin()
+            await subjects.act_as_owner()
             vault = Vault(Disclosures(pool), keyring)
             document = await export_of(system, Reads(system, pool), subjects, vault, tenant, person)
             await subjects.note_export(by, reason)
@@ -136,7 +136,7 @@ def _work(system: System, tenant: str, ask: Callable[[Subjects], Awaitable[Answe
         connection = await connect(url)
         try:
             subjects = Subjects(connection, system, tenant)
-            await subjects.begin()
+            await subjects.act_as_owner()
             return await ask(subjects)
         finally:
             await connection.close()

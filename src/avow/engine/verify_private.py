@@ -1,7 +1,7 @@
 """Is there something behind each private value, or an entry that says that it was erased?
 
 What is behind it can't be read here, and needn't be: whoever is shown it computes the digest again. A digest
-with nothing behind it, or erased by nothing that was allowed to, is a finding; one that was erased is counted.
+with nothing behind it, or erased by nothing that was allowed to, is a finding; an erased one is counted.
 """
 
 from __future__ import annotations

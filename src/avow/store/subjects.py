@@ -24,7 +24,7 @@ class Subjects:
     def __init__(self, connection: Connection, system: System, tenant: str) -> None:
         self._connection, self._system, self._tenant = connection, system, tenant
 
-    async def begin(self) -> None:
+    async def act_as_owner(self) -> None:
         """Act as the owner, and see this tenant alone."""
         await self._connection.execute(f"SET ROLE {quote(Roles.of(self._system).owner)}")
         await self._connection.execute(_see_tenant(), self._tenant)
@@ -84,7 +84,7 @@ class SubjectKeys:
     def __init__(self, connection: Connection, system: System) -> None:
         self._connection, self._system = connection, system
 
-    async def begin(self) -> None:
+    async def act_as_owner(self) -> None:
         """Act as the owner, and see all tenants."""
         await self._connection.execute(f"SET ROLE {quote(Roles.of(self._system).owner)}")
         await self._connection.execute(text("disclosures.sql", "see_all_keys"))
