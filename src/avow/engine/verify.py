@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from avow.engine.verify_private import PrivateSeen, check_private
+from avow.engine.verify_private import PrivateSeen, check_blind, check_private
 from avow.evidence.boundaries import Boundaries, shape_of
 from avow.evidence.chain import RecordCheck
 from avow.evidence.finding import Finding
@@ -147,6 +147,7 @@ class _Work:
                         for tenant, record, version in await self._scan.rows_without_history(entity)
                     ]
                 )
+        self.result.add(await check_blind(self._scan, self._system))
         self.result.complete = True
 
     async def _conclude(self) -> None:

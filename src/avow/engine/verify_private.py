@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from avow.evidence.boundaries import Boundaries
-from avow.evidence.finding import Finding
+from avow.evidence.finding import FINDINGS, Finding
 from avow.model.private import PRIVATE
+from avow.model.system import System
 from avow.store.audit_scan import Scan
+from avow.store.columns import blind_columns
 
 _MARK: Final = b'{"private":"'
 
@@ -52,21 +54,24 @@ async def check_private(
         row = behind.pop(place, None)
         code = _fault(boundaries, row, digest)
         if code is not None:
-            found.append(Finding(*place, code, _DETAILS[code]))
+            found.append(Finding(*place, code, FINDINGS[code]))
         elif row is not None and row["erased"]:
             seen.erased[row["erased_at"]] += 1
         else:
             seen.kept += 1
-    found += [Finding(*place, "disclosure-unknown", _DETAILS["disclosure-unknown"]) for place in behind]
+    unknown = "disclosure-unknown"
+    found += [Finding(*place, unknown, FINDINGS[unknown]) for place in behind]
     return found
 
 
-_DETAILS: Final = {
-    "disclosure-missing": "nothing is behind this private value, and no entry says that it was erased",
-    "disclosure-edited": "what is behind this private value belongs to another one",
-    "disclosure-unknown": "something is kept behind a private value that the entry doesn't have",
-    "erasure-unfounded": "this private value was erased, but by no entry that may erase",
-}
+async def check_blind(scan: Scan, system: System) -> list[Finding]:
+    """The findings about keyed hashes of private values, by which equal ones are told."""
+    return [
+        Finding(tenant, entity.name, record, version, blind, "value-edited", FINDINGS["value-edited"])
+        for entity in system.entities.values()
+        for field, blind in blind_columns(entity).items()
+        for tenant, record, version in await scan.blind_edited(entity, field, blind)
+    ]
 
 
 def _fault(boundaries: Boundaries, row: Any, digest: str) -> str | None:

@@ -65,6 +65,11 @@ class Patient(Entity):
             raise refuse(f"Nobody knows how old they are: {notes}")
         self.notes = notes
 
+    @transition(known, to=known, by=desk)
+    def mix_up(self) -> None:
+        """What no body can do: give one private field the value of another."""
+        self.notes = self.passport
+
     register = transition(known, to=registering, by=desk, when=~missing(passport), task=task(desk))
     enrolled = transition(registering, to=registered, on=enroll.done, sets={number: enroll.result})
     failed = transition(registering, to=known, on=enroll.failed)

@@ -89,3 +89,11 @@ SELECT d.tenant, d.kind, d.id::text, d.version, d.field, d.digest, d.erased_id I
 FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) AS w (tenant, kind, id, version)
 JOIN avow.disclosure d ON d.tenant = w.tenant AND d.kind = w.kind AND d.id = w.id AND d.version = w.version
 LEFT JOIN avow.audit a ON a.tenant = d.tenant AND a.kind = d.erased_kind AND a.id = d.erased_id AND a.version = d.erased_version
+
+-- name: verify_blind
+-- Rows whose keyed hash of a private value isn't that of the value that they name, as far as that is kept.
+SELECT r.tenant, r.id::text, r.version FROM @{table} r
+LEFT JOIN avow.disclosure d ON d.tenant = r.tenant AND d.kind = @{kind} AND d.id = r.id AND d.field = @{field} AND d.digest = r.@{column}
+WHERE ($1::text IS NULL OR r.tenant = $1) AND r.@{blind} IS DISTINCT FROM d.blind
+  AND (d.digest IS NOT NULL OR r.@{column} IS NULL)
+ORDER BY 1, 2 LIMIT $2
