@@ -177,3 +177,23 @@ def test_what_has_to_be_kept_is_not_erased(clinic: Tenancy) -> None:
     asked = olga.create("/erasures", {"person": "pat", "reason": "asked for it"})
     assert code_of(otto.post(f"{asked.path}/approve")) == "erasure-held"
     assert otto.get(asked.path).json()["state"] == "asked"
+
+
+def test_records_are_found_by_a_private_value_that_no_address_holds(clinic: Tenancy) -> None:
+    desk = clinic.actor("dora", "desk")
+    patient = admitted(desk)
+    admitted(desk, "pia", "Y-CANARY-2")
+    found = desk.post("/patients/find", {"passport": PASSPORT}, None)
+    assert [item["id"] for item in found.json()["items"]] == [patient.id]
+    assert PASSPORT not in found.text
+    assert desk.post("/patients/find", {"passport": "X-CANARY-1234"}, None).json() == {"items": []}
+    assert desk.post("/patients/find?state=gone", {"passport": PASSPORT}, None).json() == {"items": []}
+    for body in ({}, {"born": BORN}, {"passport": 7}):
+        assert code_of(desk.post("/patients/find", body, None)) == "input-invalid"
+    assert code_of(desk.get(f"/patients?passport={PASSPORT}")) == "input-invalid"
+    assert clinic.actor("eve").post("/patients/find", {"passport": PASSPORT}, None).json() == {"items": []}
+    desk.do(f"{patient.path}/correct", {"passport": "Z-CANARY-3"})
+    assert desk.post("/patients/find", {"passport": PASSPORT}, None).json() == {"items": []}
+    assert desk.post("/patients/find", {"passport": "Z-CANARY-3"}, None).json()["items"]
+    erased(clinic, "pat")
+    assert desk.post("/patients/find", {"passport": "Z-CANARY-3"}, None).json() == {"items": []}

@@ -47,6 +47,8 @@ REQUEST_S_MAX = 30.0
 KNOWN_METHODS = METHODS | {"DELETE", "PATCH", "PUT", "QUERY", "TRACE"}
 """Methods that are refused with what is allowed instead (405); any other is unknown (501)."""
 
+BODIES: Final = (Operation.FIND, *TASK_ACTS)
+"""What has a body that is no command's."""
 NO_SENDERS: Final[Mapping[str, Secrets]] = {}
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -130,10 +132,11 @@ class Application:
         """What answers each route about records; what can be worked out before any request is, here."""
         made = dict[Route, Handler]()
         for entity in self.system.entities.values():
-            queries = Queries(self.system, self._reads, cursor_key, entity)
+            queries = Queries(self.system, self._reads, cursor_key, entity, self._engine)
             reads: dict[Operation, Handler] = {
                 Operation.READ: queries.record,
                 Operation.LIST: queries.page,
+                Operation.FIND: queries.find,
                 Operation.HISTORY: queries.history,
                 Operation.WHY: queries.why,
             }
@@ -200,7 +203,7 @@ class Application:
         exchange.record = match.id
         exchange.demand_framing()
         subscribes = route.operation is Operation.SUBSCRIPTION and route.method == "POST"
-        if route.transitions or subscribes or route.operation in TASK_ACTS:
+        if route.transitions or subscribes or route.operation in BODIES:
             exchange.demand_media_type()
         if not self._started:
             await self.start()

@@ -15,7 +15,7 @@ from avow.api import openapi_events, openapi_subscriptions
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
 from avow.api.json_schema import Schema, argument_schema, closed_object, described, nullable, schema_of
-from avow.api.openapi_private import revealed_name, revealed_schemas
+from avow.api.openapi_private import FIND_CODES, find_operation, revealed_name, revealed_schemas
 from avow.api.reach import certain_for_authenticated, possible_for_anonymous
 from avow.api.routes import TASK_ACTS, Operation, Route, Routes, is_public
 from avow.api.task_operations import TASK_TAG, task_operation, task_schemas
@@ -97,6 +97,7 @@ class _Writer:
             return self._page(route)
         writers = {
             Operation.LIST: self._list,
+            Operation.FIND: self._find,
             Operation.READ: self._read,
             Operation.HISTORY: self._history,
             Operation.WHY: self._why,
@@ -153,6 +154,13 @@ class _Writer:
             "parameters": parameters,
             "responses": {"200": ok, **self._answers.refusals(codes)},
         }
+
+    def _find(self, route: Route, entity: Entity) -> dict[str, Any]:
+        listed = self._list(route, entity)
+        codes = [*FIND_CODES, *_denials(entity.read)]
+        return {**listed, **find_operation(entity), "responses": {
+            "200": listed["responses"]["200"], **self._answers.refusals(codes),
+        }}  # fmt: skip
 
     def _read(self, route: Route, entity: Entity) -> dict[str, Any]:
         ok = self._answers.json(f"The {entity.name}.", entity.name, "ETag")

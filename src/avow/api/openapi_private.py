@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from avow.api.json_schema import Schema, closed_object, schema_of
+from avow.api.json_schema import Schema, argument_schema, closed_object, schema_of
 from avow.model.entity import Entity, Transition
 from avow.model.private import PrivateType
+
+FIND_CODES: Final = (
+    "cursor-invalid", "input-invalid", "json-invalid", "body-too-large", "media-type-unsupported",
+)  # fmt: skip
+"""How finding by private values can be refused, beside a missing right."""
+
+
+def find_operation(entity: Entity) -> dict[str, Any]:
+    """What sets finding by private values apart from listing."""
+    values = {name: argument_schema(entity.fields[name].type) for name in entity.searchable}
+    wanted = {**closed_object(values, []), "minProperties": 1}
+    return {
+        "operationId": f"{entity.plural}.find",
+        "summary": f"Find {entity.plural} by private values",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": wanted}}},
+    }
 
 
 def revealed_name(entity: Entity, command: str) -> str:

@@ -29,6 +29,8 @@ from avow.model.private import OF_ACTOR, PrivateType
 
 PURPOSE = "purpose"
 """The argument of every command that reveals: what for, in the words of whoever looks."""
+FIND = "find"
+"""The word below an entity's address under which records are found by private values."""
 PURPOSE_LENGTH_MAX = 500
 ERASED_DAYS_MAX = 36_600
 
@@ -144,6 +146,10 @@ def private_mistakes(entity: Entity) -> Iterator[Mistake]:
                 detail = f"{entity.name}.{unique.name}: equal values of `{name}` can't be told"
                 mend = f"Write {name} = private(of=..., searchable=True)."
                 yield at(unique.place, "private-unique", detail, mend)
+    for t in entity.transitions.values():
+        if t.creation and t.command == FIND and entity.searchable:
+            detail = f"{entity.name}.{t.name}: /{entity.plural}/{FIND} finds records by their private values"
+            yield at(t.place, "name-reserved", detail, "Give the creation another name.")
     for state in entity.states.values():
         if state.reveals and (not state.invoke or not {*state.reveals} <= {*entity.private}):
             detail = f"{entity.name}.{state.name} reveals to no call, or what isn't private"

@@ -207,6 +207,12 @@ class Entity:
         """The fields whose values are private, in declared order."""
         return tuple(f.name for f in self.fields.values() if isinstance(f.type, PrivateType))
 
+    @property
+    def searchable(self) -> tuple[str, ...]:
+        """The private fields whose equal values can be found, in declared order."""
+        types = {f.name: f.type for f in self.fields.values()}
+        return tuple(n for n, t in types.items() if isinstance(t, PrivateType) and t.searchable)
+
     def of_command(self, command: str) -> tuple[Transition, ...]:
         """The transitions that a command may mean, in declared order; empty if there is none."""
         return tuple(t for t in self.transitions.values() if t.command == command)

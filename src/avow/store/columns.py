@@ -89,8 +89,7 @@ def blind_column(field: str) -> str:
 
 def blind_columns(entity: Entity) -> dict[str, str]:
     """The private fields that have such a column, and its name."""
-    types = {f.name: f.type for f in entity.fields.values()}
-    return {n: blind_column(n) for n, t in types.items() if isinstance(t, PrivateType) and t.searchable}
+    return {name: blind_column(name) for name in entity.searchable}
 
 
 def columns_of(entity: Entity) -> list[str]:

@@ -22,6 +22,7 @@ from avow.store.statements import literal, named, quote, text, whole
 from avow.store.tables import (
     Roles,
     add_constraint,
+    blind_index,
     constraints_of,
     create_table,
     destinations,
@@ -213,6 +214,7 @@ class _Tables:
                 await self.connection.execute(index)
             if blind := blind_columns(entity).get(field.name):
                 await self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {quote(blind)} bytea")
+                await self.connection.execute(blind_index(self.system, entity, field.name))
         for transition in entity.tracked:
             if transition not in known["tracked"]:
                 column = quote(performers_column(transition))

@@ -16,7 +16,14 @@ from avow.model.system import System
 from avow.model.trigger import EVENTS, OnEvent
 from avow.model.types import Value, ValueType
 from avow.store.canonical_columns import canonical_column, is_json
-from avow.store.columns import blind_columns, column_type, from_json, performers_column, sql_type
+from avow.store.columns import (
+    blind_column,
+    blind_columns,
+    column_type,
+    from_json,
+    performers_column,
+    sql_type,
+)
 from avow.store.conditions import Compiler, sql_literal
 from avow.store.retention import KEY_RETENTION_DAYS
 from avow.store.statements import literal, named, quote, whole
@@ -109,6 +116,7 @@ def create_table(system: System, entity: Entity) -> list[str]:
         table,
         *statements["security"].substitute(names).split(";\n"),
         *(made for f in entity.fields.values() if (made := reference_index(system, entity, f))),
+        *(blind_index(system, entity, name) for name in entity.searchable),
     ]
 
 
@@ -118,6 +126,12 @@ def reference_index(system: System, entity: Entity, field: Field) -> str | None:
         return None
     name = quote(constraint_name(entity, f"{field.name}_index"))
     return f"CREATE INDEX {name} ON {table_of(system, entity)} (tenant, {quote(field.name)}, id)"
+
+
+def blind_index(system: System, entity: Entity, field: str) -> str:
+    """The statement that makes the index by which records are found by a private value."""
+    name, column = quote(constraint_name(entity, f"{field}_blind")), quote(blind_column(field))
+    return f"CREATE INDEX {name} ON {table_of(system, entity)} (tenant, {column}, id)"
 
 
 def constraints_of(system: System, entity: Entity) -> list[Constraint]:

@@ -21,6 +21,7 @@ from uuid import UUID, uuid4
 
 from avow.engine.execute import Engine, Reply, Request
 from avow.engine.hearing import Hearing, Message, Outcome
+from avow.engine.privacy import MemoryKeyring
 from avow.engine.worker import OpenHttp, Worker
 from avow.errors import Problem, ProblemError
 from avow.kernel.command import Record
@@ -91,7 +92,7 @@ class Stage:
 
     def __init__(self, system: System, pool: Pool, url: str, admin: Connection, http: OpenHttp) -> None:
         self.system, self.admin = system, admin
-        self.engine = Engine(system, pool, _render)
+        self.engine = Engine(system, pool, _render, keyring=MemoryKeyring())
         self.worker = Worker(system, self.engine, pool, url, http)
         self.now = BEGIN
         self._loads, self._hearing = (

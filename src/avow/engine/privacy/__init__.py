@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from avow.engine.privacy.concealing import Concealing, Given, conceal, concealing_of
-from avow.engine.privacy.keyring import FileKeyring, Keyring
+from avow.engine.privacy.keyring import FileKeyring, Keyring, MemoryKeyring
 from avow.engine.privacy.rotation import rewrap_all
 from avow.engine.privacy.vault import OF_TENANT, KeyMissing, Opened, Vault
 
@@ -14,6 +14,7 @@ __all__ = [
     "Given",
     "KeyMissing",
     "Keyring",
+    "MemoryKeyring",
     "Opened",
     "Vault",
     "conceal",

@@ -128,6 +128,24 @@ class FileKeyring:
         return self._held
 
 
+class MemoryKeyring:
+    """A key of keys that nobody keeps: for tests, whose data nobody reads afterwards."""
+
+    def __init__(self) -> None:
+        self._key = new_key()
+
+    @property
+    def current(self) -> str:
+        return "memory"
+
+    def wrap(self, key: bytes, context: bytes) -> tuple[str, bytes]:
+        made = encrypt(self._key, key, context)
+        return self.current, made.nonce + made.ciphertext
+
+    def unwrap(self, name: str, wrapped: bytes, context: bytes) -> bytes:
+        return decrypt(self._key, Encrypted(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:]), context)
+
+
 def _new_name() -> str:
     return secrets.token_hex(4)
 

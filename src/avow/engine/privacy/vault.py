@@ -87,6 +87,11 @@ class Vault:
         key = await self._key(tenant, OF_TENANT)
         return hmac.digest(key.key, b"request" + plain, "sha256")
 
+    async def blind(self, tenant: str, kind: str, values: Mapping[str, JsonValue]) -> dict[str, bytes]:
+        """The keyed hashes by which records with these private values are found."""
+        key = await self._key(tenant, OF_TENANT)
+        return {field: blind(key.key, kind, field, value) for field, value in values.items()}
+
     def rows(
         self, tenant: str, concealing: Sequence[Concealing], keys: Mapping[str, DataKey]
     ) -> list[dict[str, Any]]:
