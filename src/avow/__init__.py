@@ -40,6 +40,8 @@ _HOMES = {
     "World": "avow.declare.promise",
     "always": "avow.declare.promise",
     "sometimes": "avow.declare.promise",
+    "private": "avow.declare.private",
+    "reveal": "avow.declare.private",
     "exclude": "avow.declare.rule",
     "invariant": "avow.declare.rule",
     "quota": "avow.declare.rule",

@@ -18,6 +18,7 @@ from avow.declare.expression import (
     role,
 )
 from avow.declare.people import task
+from avow.declare.private import private, reveal
 from avow.declare.promise import World, always, sometimes
 from avow.declare.rule import exclude, invariant, quota, unique
 from avow.declare.saga import nothing, parallel, saga, step
@@ -85,11 +86,13 @@ __all__ = [
     "opaque",
     "parallel",
     "performed",
+    "private",
     "publish",
     "quota",
     "read",
     "ref",
     "refuse",
+    "reveal",
     "role",
     "saga",
     "seconds",

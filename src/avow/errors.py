@@ -89,6 +89,7 @@ PROBLEMS: Mapping[str, ProblemType] = _table(
     ProblemType("unique-violated", 409, "Another record already has these values", "Use other values, or work with the record that exists."),
     ProblemType("exclusion-violated", 409, "The record would overlap with another", "Choose values that do not overlap."),
     ProblemType("refused", 409, "The declaration refused the command", "See `detail`; it was written by the owner of this boundary."),
+    ProblemType("erasure-held", 409, "What is private about this person may not be erased now", "See `detail`: wait until the hold is released, or until it has been kept long enough."),
     ProblemType("task-claimed", 409, "Somebody else has claimed the task", "Wait until it is released or the claim ends, or ask whoever holds it to delegate it to you."),
     ProblemType("task-not-held", 409, "The task isn't yours to give up", "Claim it first; only who holds a task releases it."),
     ProblemType("claim-unproved", 409, "No entry makes the claim true", "Look at the record's history; a claim is about what one entry has set."),

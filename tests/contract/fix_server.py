@@ -301,7 +301,7 @@ def code_of(answer: Response) -> str:
     return document["type"].rpartition("/problems/")[2]
 
 
-StartServer: TypeAlias = Callable[[Path], Server]
+StartServer: TypeAlias = Callable[..., Server]
 
 
 @pytest.fixture(scope="session")
@@ -318,7 +318,7 @@ def start_server(
     """Starts servers, each on a fresh database; all are ended with the session."""
     started = list[Server]()
 
-    def start(target: Path) -> Server:
+    def start(target: Path, **settings: str) -> Server:
         database = portal.call(make_database, cluster, load_target(str(target)), portal)
         log = tmp_path_factory.mktemp("server") / "log"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AVOW_")}
@@ -328,6 +328,7 @@ def start_server(
             "AVOW_HOME": str(log.parent),  # each has a log, and so a key, of its own
             "AVOW_SECRET": secrets.token_hex(32),
             "AVOW_DEVELOPMENT_SECRET": secrets.token_hex(32),
+            **settings,
         }
         server = Server(target, database, log, listen("127.0.0.1", 0), environment)
         started.append(server)

@@ -107,6 +107,8 @@ class Answers:
             codes.append("task-claimed")
         if any(t.when is not None for t in transitions):
             codes.append("guard-failed")
+        if any(t.erases is not None for t in transitions):
+            codes.append("erasure-held")
         if entity.invariants or entity.quotas:
             codes.append("invariant-violated")
         if entity.uniques:

@@ -30,6 +30,7 @@ from avow.engine.hearing import Hearing
 from avow.engine.identifier import new_id_text
 from avow.engine.inbox import Inbox
 from avow.engine.outside import Destination
+from avow.engine.privacy import Keyring
 from avow.engine.publishing import telling_of
 from avow.engine.receipts import Logs
 from avow.engine.sealer import Sealer
@@ -50,6 +51,8 @@ REQUEST_S_MAX = 30.0
 KNOWN_METHODS = METHODS | {"DELETE", "PATCH", "PUT", "QUERY", "TRACE"}
 """Methods that are refused with what is allowed instead (405); any other is unknown (501)."""
 
+BODIES: Final = (Operation.FIND, *TASK_ACTS)
+"""What has a body that is no command's."""
 NO_SENDERS: Final[Mapping[str, Secrets]] = {}
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -66,6 +69,7 @@ class Application:
     secret: at least 32 bytes that all processes share; seals cursors.
     trust:  whose credentials are believed.
     destinations: where calls to the outside go, by name, with their credentials.
+    keyring: encrypts the keys of persons; needed where anything is private.
     senders: the secrets of those who send events, by their names.
     works:  whether calls are made and times come here; elsewhere by `avow work`, or by another server.
     private_subscribers: whether those who are told of events may be in a private network.
@@ -74,13 +78,13 @@ class Application:
 
     def __init__(
         self, system: System, url: str, secret: bytes, trust: Trust, *,
-        destinations: Mapping[str, Destination] | None = None,
+        destinations: Mapping[str, Destination] | None = None, keyring: Keyring | None = None,
         senders: Mapping[str, Secrets] = NO_SENDERS, works: bool = True, private_subscribers: bool = False,
         sealer: Sealer | None = None, witnessing: Witnessing | None = None,
     ) -> None:  # fmt: skip
         self.system = system
         self._url, self._pool = url, Pool(url)
-        self._engine = Engine(system, self._pool, problem_body)
+        self._engine = Engine(system, self._pool, problem_body, keyring=keyring)
         self._work: WorkInside | None = None
         self._sealer, self._witnessing = sealer, witnessing
         telling = telling_of(secret, private=private_subscribers)
@@ -139,10 +143,11 @@ class Application:
         """What answers each route about records; what can be worked out before any request is, here."""
         made, logs = dict[Route, Handler](), Logs(self._pool.borrow)
         for entity in self.system.entities.values():
-            queries = Queries(self.system, self._reads, cursor_key, entity)
+            queries = Queries(self.system, self._reads, cursor_key, entity, self._engine)
             reads: dict[Operation, Handler] = {
                 Operation.READ: queries.record,
                 Operation.LIST: queries.page,
+                Operation.FIND: queries.find,
                 Operation.HISTORY: queries.history,
                 Operation.WHY: queries.why,
                 Operation.RECEIPT: Receipts(self.system, self._reads, logs, entity).receipt,
@@ -214,7 +219,7 @@ class Application:
         exchange.record = match.id
         exchange.demand_framing()
         subscribes = route.operation is Operation.SUBSCRIPTION and route.method == "POST"
-        if route.transitions or subscribes or route.operation in TASK_ACTS:
+        if route.transitions or subscribes or route.operation in BODIES:
             exchange.demand_media_type()
         if not self._started:
             await self.start()

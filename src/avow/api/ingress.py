@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from avow.canonical import INTEGER_MAX
+from avow.canonical import INTEGER_MAX, JsonValue
 from avow.errors import ProblemError, reject
 from avow.model import types as kinds
 from avow.model.entity import Entity, Field, Transition
+from avow.model.private import Cleartext, PrivateType
 from avow.model.types import Flaw, Member, Misfit, Value, ValueType, parse_members
 
 FLAWS_MAX: Final = 50
@@ -198,6 +199,21 @@ def read_members(members: tuple[Member, ...], body: Any) -> dict[str, Value]:
     if flaws:
         raise input_invalid(flaws)
     return values
+
+
+def read_private(entity: Entity, body: Any) -> dict[str, JsonValue]:
+    """The private values that records are to be found by, as plain JSON. Raises `input-invalid`."""
+    kinds_of = {name: entity.fields[name].type for name in entity.searchable}
+    members = tuple(Member(name, kind, optional=True) for name, kind in kinds_of.items())
+    given = read_members(members, body)
+    found = dict[str, JsonValue]()
+    for name, held in given.items():
+        kind = kinds_of[name]
+        if isinstance(kind, PrivateType) and isinstance(held, Cleartext):
+            found[name] = kind.inner.dump(held.value)
+    if not found:
+        raise input_invalid([Flaw("#", "missing", "must name a private field that can be searched")])
+    return found
 
 
 def read_why_query(entity: Entity, raw: bytes) -> WhyQuery:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from avow.canonical import INTEGER_MAX
 from avow.model import types as kinds
+from avow.model.private import PRIVATE, PrivateType
 from avow.model.types import ValueType
 
 Schema: TypeAlias = dict[str, Any]
@@ -59,8 +60,20 @@ def schema_of(kind: ValueType) -> Schema:
         case kinds.ObjectOf(_, members):
             properties = {m.name: nullable(schema_of(m.type), m.optional) for m in members}
             return closed_object(properties, [m.name for m in members if not m.optional])
+        case PrivateType():
+            digest: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"}
+            note = "Private: the digest of a salted disclosure (RFC 9901) stands for the value."
+            return described(closed_object({PRIVATE: digest}, [PRIVATE]), note)
         case _:
             return _of_time(kind)
+
+
+def argument_schema(kind: ValueType) -> Schema:
+    """The schema of a value as a caller gives it: what is private is given in clear."""
+    if not isinstance(kind, PrivateType):
+        return schema_of(kind)
+    note = "Private: it is kept encrypted, and never shown but by a command that reveals it."
+    return {**described(schema_of(kind.inner), note), "writeOnly": True, "x-avow-private": kind.of}
 
 
 def closed_object(properties: Schema, required: Iterable[str]) -> Schema:

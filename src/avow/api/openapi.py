@@ -14,7 +14,8 @@ from typing import Any, Final
 from avow.api import openapi_events, openapi_receipts, openapi_subscriptions
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
-from avow.api.json_schema import Schema, closed_object, described, nullable, schema_of
+from avow.api.json_schema import Schema, argument_schema, closed_object, described, nullable, schema_of
+from avow.api.openapi_private import FIND_CODES, find_operation, revealed_name, revealed_schemas
 from avow.api.reach import certain_for_authenticated, possible_for_anonymous
 from avow.api.routes import TASK_ACTS, Operation, Route, Routes, is_public
 from avow.api.task_operations import TASK_TAG, task_operation, task_schemas
@@ -96,6 +97,7 @@ class _Writer:
             return self._page(route)
         writers = {
             Operation.LIST: self._list,
+            Operation.FIND: self._find,
             Operation.READ: self._read,
             Operation.HISTORY: self._history,
             Operation.WHY: self._why,
@@ -110,6 +112,7 @@ class _Writer:
         schemas: dict[str, Schema] = {}
         for entity in self._system.entities.values():
             schemas[entity.name] = _representation(entity)
+            schemas.update(revealed_schemas(entity, schemas[entity.name]))
             schemas[f"{entity.name}.page"] = _page_of({"$ref": f"#/components/schemas/{entity.name}"})
         for route in self._routes:
             if route.entity is not None and route.transitions:
@@ -153,6 +156,13 @@ class _Writer:
             "parameters": parameters,
             "responses": {"200": ok, **self._answers.refusals(codes)},
         }
+
+    def _find(self, route: Route, entity: Entity) -> dict[str, Any]:
+        listed = self._list(route, entity)
+        codes = [*FIND_CODES, *_denials(entity.read)]
+        return {**listed, **find_operation(entity), "responses": {
+            "200": listed["responses"]["200"], **self._answers.refusals(codes),
+        }}  # fmt: skip
 
     def _read(self, route: Route, entity: Entity) -> dict[str, Any]:
         ok = self._answers.json(f"The {entity.name}.", entity.name, "ETag")
@@ -208,6 +218,10 @@ class _Writer:
         answer = self._answers.record(
             f"The new {entity.name}." if creation else "The record as it is now.", entity
         )
+        if route.transition.reveals:
+            description = "The record as it is now, and what is revealed of it."
+            name = revealed_name(entity, route.transition.command)
+            answer = self._answers.json(description, name, "ETag", "Idempotency-Replayed")
         links = self._links(entity, route)
         answer["headers"] |= self._answers.headers("Location") if creation else {}
         answers = {"201" if creation else "200": {**answer, **({"links": links} if links else {})}}
@@ -313,7 +327,7 @@ def _input(entity: Entity, transition: Transition) -> Schema:
 
 
 def _argument(entity: Entity, transition: Transition, parameter: Parameter) -> Schema:
-    schema = nullable(schema_of(parameter.type), parameter.optional)
+    schema = nullable(argument_schema(parameter.type), parameter.optional)
     field = entity.fields.get(parameter.name)
     doc = field.doc if field is not None and parameter.name in transition.sets else ""
     schema = described(schema, doc)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -13,8 +14,17 @@ from avow.api.cursor import CursorValue
 from avow.api.entity_tag import etag, etag_line
 from avow.api.exchange import Exchange, Line, Response
 from avow.api.headers import if_none_match
-from avow.api.ingress import ListQuery, read_history_query, read_list_query, read_record_query, read_why_query
+from avow.api.ingress import (
+    ListQuery,
+    read_history_query,
+    read_list_query,
+    read_private,
+    read_record_query,
+    read_why_query,
+)
+from avow.canonical import JsonValue
 from avow.declare.loads import read_loads
+from avow.engine.execute import Engine
 from avow.engine.explain import as_it_was, history, why
 from avow.errors import reject
 from avow.kernel.command import Record
@@ -35,8 +45,11 @@ _VARY: Final[Line] = (b"vary", b"Authorization")
 class Queries:
     """Answers the GETs of one entity's records. `cursor_key` seals the cursors of lists."""
 
-    def __init__(self, system: System, reads: Reads, cursor_key: bytes, entity: Entity) -> None:
+    def __init__(
+        self, system: System, reads: Reads, cursor_key: bytes, entity: Entity, engine: Engine
+    ) -> None:
         self._system, self._reads, self._cursor_key, self._entity = system, reads, cursor_key, entity
+        self._engine = engine
         self._plan = plan_record(system, entity, read_loads(entity, system.entities))
         self._right = RightToCall([entity.read], f"Reading {entity.plural}")
         guarded = any(field.read is not None for field in entity.fields.values())
@@ -72,15 +85,27 @@ class Queries:
 
     async def page(self, exchange: Exchange) -> Response:
         """A page of the records that the actor may read."""
+        return await self._page(exchange, {})
+
+    async def find(self, exchange: Exchange) -> Response:
+        """The same of those records that have these private values, which no address may hold."""
+        self._right.demand(exchange.actor)
+        wanted = read_private(self._entity, await exchange.json())
+        return await self._page(exchange, wanted)
+
+    async def _page(self, exchange: Exchange, private: Mapping[str, JsonValue]) -> Response:
         self._right.demand(exchange.actor)
         actor = exchange.actor
         query = read_list_query(self._entity, exchange.query)
-        bound = self._bound_to(actor, query)
+        blind = {}
+        if private:
+            blind = await self._engine.vault.blind(actor.tenant, self._entity.name, private)
+        bound = self._bound_to(actor, query, blind)
         after = self._open(query.page.cursor, bound)
         if query.as_of is not None:
             return await self._page_as_of(actor, query, None if after is None else UUID(str(after)), bound)
         listing = Listing(
-            query.filters, query.state, None if after is None else UUID(str(after)), query.page.limit
+            query.filters, query.state, None if after is None else UUID(str(after)), query.page.limit, blind
         )
         page = await self._reads.page(self._entity, actor, listing)
         # The page's own condition has settled that the actor may know each of them.
@@ -158,11 +183,12 @@ class Queries:
             raise LookupError("a record is read by its id")
         return exchange.record
 
-    def _bound_to(self, actor: Actor, query: ListQuery) -> bytes:
+    def _bound_to(self, actor: Actor, query: ListQuery, blind: Mapping[str, bytes]) -> bytes:
         """What a list's cursor belongs to: tenant, entity and filter."""
         fields = self._entity.fields
         filters = {name: fields[name].type.dump(value) for name, value in query.filters.items()}
-        bound = [actor.tenant, self._entity.name, query.state, filters]
+        found = [{name: value.hex() for name, value in blind.items()}] if blind else []
+        bound = [actor.tenant, self._entity.name, query.state, filters, *found]
         if query.as_of is not None:
             bound.append(query.as_of.isoformat())
         return json.dumps(bound, sort_keys=True).encode()

@@ -26,6 +26,7 @@ class Operation(StrEnum):
     """What a route does."""
 
     LIST = "list"
+    FIND = "find"
     READ = "read"
     HISTORY = "history"
     WHY = "why"
@@ -216,6 +217,8 @@ def _routes_of(entity: Entity) -> Iterator[Route]:
         word = quote(transitions[0].command, safe="")
         template = many if index == 0 else f"{many}/{word}"
         yield Route("POST", template, Operation.CREATE, entity, transitions)
+    if entity.searchable:
+        yield Route("POST", f"{many}/find", Operation.FIND, entity)
     yield Route("GET", one, Operation.READ, entity)
     yield Route("GET", f"{one}/history", Operation.HISTORY, entity)
     yield Route("GET", f"{one}/why", Operation.WHY, entity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from avow.api.app import Application
-from avow.cli.settings import key_of_log, read_settings, sender_secrets, witnesses_of
+from avow.cli.settings import key_of_log, keyring_of, read_settings, sender_secrets, witnesses_of
 from avow.engine.sealer import sealer_of
 from avow.engine.witnessing import witnessing_of
 from avow.model.system import System
@@ -22,7 +22,7 @@ def application(
     key = key_of_log(system, environment, development=development) if works else None
     return Application(
         system, settings.database_url, settings.secret, settings.trust,
-        destinations=settings.destinations,
+        destinations=settings.destinations, keyring=keyring_of(system, settings.private_key),
         senders=sender_secrets(system, environment, development=development), works=works,
         private_subscribers=settings.private_subscribers,
         sealer=sealer_of(system, settings.database_url, key) if works else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -99,6 +99,7 @@ def _entity_json(entity: Entity) -> dict[str, Any]:
         "invariants": {i.name: render(i.condition) for i in entity.invariants},
         "always": {p.name: render(p.condition) for p in entity.promises},
         "sometimes": {g.name: render(g.condition) for g in entity.goals},
+        **({"private": dict(_whose(entity))} if entity.private else {}),
     }
 
 
@@ -127,6 +128,7 @@ def _entity_text(entity: Entity) -> str:
         *(f"  invariant   {i.name}: {render(i.condition)}" for i in entity.invariants),
         *(f"  always      {p.name}: {render(p.condition)}" for p in entity.promises),
         *(f"  sometimes   {g.name}: {render(g.condition)}" for g in entity.goals),
+        *(f"  private     {line}" for line in _private(entity)),
         *(f"  unique      {u.name}: {', '.join(u.fields)}" for u in entity.uniques),
         *(
             f"  exclusion   {x.name}: {', '.join(x.fields)} over {x.start} to {x.end}"
@@ -137,6 +139,25 @@ def _entity_text(entity: Entity) -> str:
         *_columns(rows),
     ]
     return "\n".join(lines)
+
+
+def _whose(entity: Entity) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Of each private field whom it is about, which commands reveal it, and to which calls it is told."""
+    transitions, states = entity.transitions.values(), entity.states.values()
+    for name in entity.private:
+        kind: Any = entity.fields[name].type
+        revealed = list(dict.fromkeys(t.command for t in transitions if name in t.reveals))
+        calls = list(dict.fromkeys(call for s in states if name in s.reveals for call in s.invoke))
+        yield name, {"of": kind.of, "searchable": kind.searchable, "revealed_by": revealed, "told_to": calls}
+
+
+def _private(entity: Entity) -> Iterator[str]:
+    for name, whose in _whose(entity):
+        seen = ", ".join([*whose["revealed_by"], *(f"the call {call}" for call in whose["told_to"])])
+        yield f"{name}: about {whose['of']}; {f'shown by {seen}' if seen else 'shown by nothing'}"
+    for t in entity.transitions.values():
+        if t.erases is not None:
+            yield f"erased by {t.name}: everything about its {t.erases}"
 
 
 def _row(transition: Transition) -> tuple[str, ...]:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from avow.api.authentication import DEFAULT_TENANT, DEVELOPMENT_ISSUER
 from avow.api.bearer import development_token
-from avow.cli.settings import SECRET_CHARACTERS_MIN, home_folder, sender_secrets
+from avow.cli.settings import PRIVATE_KEYS, SECRET_CHARACTERS_MIN, home_folder, sender_secrets
+from avow.engine.privacy import FileKeyring
 from avow.errors import EnvironmentFault, UsageError
-from avow.model.system import System
+from avow.model.system import System, keeps_private
 from avow.store import cluster
 from avow.store.install import create_database, install, login
 from avow.store.pool import connect, with_login
@@ -33,6 +34,7 @@ class Surroundings:
     """What is there once development is set up.
 
     admin_url: a superuser's or owner's login. application_url: what the server uses.
+    private_key: where the keys of keys are, if anything is private.
     """
 
     admin_url: str
@@ -40,6 +42,7 @@ class Surroundings:
     secret: str
     development_secret: str
     lease: cluster.Lease | None
+    private_key: str | None = None
 
     def environment(self) -> dict[str, str]:
         """The environment of the server process."""
@@ -48,6 +51,7 @@ class Surroundings:
             "AVOW_DATABASE_URL": self.application_url,
             "AVOW_SECRET": self.secret,
             "AVOW_DEVELOPMENT_SECRET": self.development_secret,
+            **({} if self.private_key is None else {"AVOW_PRIVATE_KEY": self.private_key}),
         }
 
     def tokens(self, system: System) -> dict[str, str]:
@@ -93,7 +97,19 @@ def set_up(system: System, home: Path, progress: Callable[[str], None]) -> Surro
         secret=kept_secret(home / "secret", SECRET_FILE_BYTES),
         development_secret=kept_secret(home / "development_secret", SECRET_FILE_BYTES),
         lease=lease,
+        private_key=private_key(system, home),
     )
+
+
+def private_key(system: System, home: Path) -> str | None:
+    """Where the keys of keys are: as it is set, or a file that is made here; None: nothing is private."""
+    if not keeps_private(system):
+        return None
+    place = os.environ.get("AVOW_PRIVATE_KEY")
+    if place:
+        return place
+    with _writable(home / PRIVATE_KEYS):
+        return str(FileKeyring.made(home / PRIVATE_KEYS).file)
 
 
 async def _make(system: System, admin_url: str, server_url: str | None, name: str, password: str) -> None:

@@ -40,7 +40,9 @@ VERBS: Final[Mapping[str, str]] = {
     "witness": "Stand for the checkpoints of somebody else's log.",
     "effects": "Look at calls to the outside and times to come, and settle them by hand.",
     "subscriptions": "Say who is told of what happens, and tell them again.",
-    "keys": "Make, list and revoke API keys.",
+    "erase": "Have everything private about a person erased.",
+    "subject": "Look at what is held about a person, give it to them, or hold it.",
+    "keys": "Make, list and revoke API keys, and the keys of private values.",
     "doctor": "Say what is wrong with the surroundings.",
     "migrate": "Bring the tables to the declaration.",
 }

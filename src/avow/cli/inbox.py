@@ -20,6 +20,7 @@ from avow.api.ingress import InputReader
 from avow.cli import output
 from avow.cli.connection import database_url
 from avow.cli.record import DEFAULT_TENANT, moment, shown
+from avow.cli.settings import private_keyring
 from avow.cli.target import load_target
 from avow.cli.word import SUBJECT, TENANT
 from avow.engine.execute import Engine, Reply, Request
@@ -244,7 +245,8 @@ def _at_desk(
     async def run(url: str) -> Answer:
         pool = Pool(url, 1)
         try:
-            return await ask(Desk(system, actor, Inbox(system, pool), Engine(system, pool, problem_body)))
+            engine = Engine(system, pool, problem_body, keyring=private_keyring(system))
+            return await ask(Desk(system, actor, Inbox(system, pool), engine))
         finally:
             await pool.close()
 

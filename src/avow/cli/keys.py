@@ -11,7 +11,7 @@ import click
 
 from avow.api import api_keys
 from avow.api.authentication import DEFAULT_TENANT
-from avow.cli import output
+from avow.cli import output, private_keys
 from avow.cli.connection import database_url
 from avow.cli.development import service_secret
 from avow.cli.settings import pepper_of
@@ -154,6 +154,11 @@ def revoke(key_id: str, target: str, as_json: bool) -> int:
     else:
         output.data(f"{key_id} of {subject} is revoked")
     return output.HOLDS
+
+
+command.add_command(private_keys.new)
+command.add_command(private_keys.rotate)
+command.add_command(private_keys.retire)
 
 
 def _issue(environment: str) -> api_keys.IssuedApiKey:

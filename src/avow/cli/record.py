@@ -123,6 +123,8 @@ def shown(value: Any) -> str:
     match value:
         case {"hidden": True}:
             return "(hidden)"
+        case {"private": str()}:
+            return "(private)"
         case {"sha256": str() as digest}:
             return f"(gone; SHA-256 {digest[:12]})"
         case {"amount": str() as amount, "currency": str() as currency}:

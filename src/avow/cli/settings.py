@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hmac
 import json
+import os
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,16 @@ from avow.api.jwks import KeySet
 from avow.api.jwks_fetch import fetch
 from avow.engine.log_key import LogKey, log_key
 from avow.engine.outside import Destination
+from avow.engine.privacy import FileKeyring, Keyring
 from avow.errors import UsageError
 from avow.evidence.verifier import Invalid
 from avow.evidence.witness import Witness, parse_witnesses
 from avow.model.signature import check_secret
-from avow.model.system import System
+from avow.model.system import System, keeps_private
 
 SECRET_CHARACTERS_MIN = 32
+PRIVATE_KEYS = "private.keys"
+"""The file of keys of keys that `avow dev` makes in its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Settings:
     database_url: a login of the application role. secret: shared by all processes of one service.
     destinations: where calls to the outside go, by name.
     private_subscribers: whether those who are told of events may be in a private network.
+    private_key: where the keys of keys of private values are: a file, or `module:object`.
     """
 
     database_url: str
@@ -39,11 +45,7 @@ class Settings:
     trust: Trust
     destinations: Mapping[str, Destination]
     private_subscribers: bool
-
-
-def home_folder(environment: Mapping[str, str]) -> Path:
-    """Where development keeps everything: AVOW_HOME, or `.avow` in the working directory."""
-    return Path(environment.get("AVOW_HOME") or Path.cwd() / ".avow").absolute()
+    private_key: str
 
 
 def key_of_log(system: System, environment: Mapping[str, str], *, development: bool = False) -> LogKey | None:
@@ -90,7 +92,42 @@ def read_settings(environment: Mapping[str, str], *, development: bool = False) 
         development_secret=bytes.fromhex(development_secret) if development_secret else None,
     )
     private = development or environment.get("AVOW_PRIVATE_SUBSCRIBERS") == "1"
-    return Settings(url, secret.encode(), trust, _destinations(environment), private)
+    return Settings(
+        url, secret.encode(), trust, _destinations(environment), private,
+        environment.get("AVOW_PRIVATE_KEY", ""),
+    )  # fmt: skip
+
+
+def keyring_of(system: System, place: str) -> Keyring | None:
+    """The keys of keys that a setting names; None for a system in which nothing is private.
+
+    Raises UsageError where there is no setting, or it leads nowhere.
+    """
+    if not keeps_private(system):
+        return None
+    if not place:
+        raise UsageError(
+            "AVOW_PRIVATE_KEY isn't set, and something is private",
+            "Set it to a file of private keys (`avow keys new-private FILE`), or to module:object.",
+        )
+    module, colon, name = place.partition(":")
+    if not colon or "/" in place:
+        return FileKeyring(Path(place))
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"AVOW_PRIVATE_KEY: {error}", "Name an object that can be imported.") from None
+
+
+def private_keyring(system: System) -> Keyring | None:
+    """As `keyring_of`, for operators: what is set, or else the file of `avow dev` in this folder."""
+    place = os.environ.get("AVOW_PRIVATE_KEY", "")
+    return keyring_of(system, place or str(home_folder(os.environ) / PRIVATE_KEYS))
+
+
+def home_folder(environment: Mapping[str, str]) -> Path:
+    """Where development keeps everything: AVOW_HOME, or `.avow` in the working directory."""
+    return Path(environment.get("AVOW_HOME") or Path.cwd() / ".avow").absolute()
 
 
 def pepper_of(secret: bytes) -> bytes:

@@ -140,7 +140,17 @@ def _text(system: System, result: Verification) -> str:
     elif not result.found:
         counted = f"{counted} hold: each hash, link, transition and long value, and each row"
     found = f"; {_many(result.found, 'difference')}" if result.found else ""
-    return "\n".join([*lines, f"{counted}{found} ({took})"])
+    return "\n".join([*lines, f"{counted}{found} ({took})", *_private(result)])
+
+
+def _private(result: Verification) -> list[str]:
+    """What is left of private values, and which entries have erased others."""
+    seen = result.private
+    if not seen.kept and not seen.erased:
+        return []
+    erased = [f"{count:,} erased at entry {entry}" for entry, count in sorted(seen.erased.items())]
+    more = [f"and {len(erased) - SHOWN_MAX:,} entries more"] if len(erased) > SHOWN_MAX else []
+    return [", ".join([f"{_many(seen.kept, 'private value')} kept", *erased[:SHOWN_MAX], *more])]
 
 
 def _many(count: int, what: str, plural: str = "") -> str:
@@ -176,6 +186,10 @@ def _document(result: Verification) -> dict[str, Any]:
             "checkpoints": result.logs.checkpoints,
             "unsealed": result.logs.unsealed,
             "compared": result.logs.compared,
+        },
+        "private": {
+            "kept": result.private.kept,
+            "erased": {str(entry): count for entry, count in sorted(result.private.erased.items())},
         },
         "found": result.found,
         "findings": [

@@ -13,7 +13,7 @@ import uvloop
 
 from avow.api.app import problem_body
 from avow.cli import output
-from avow.cli.settings import Settings, key_of_log, read_settings, witnesses_of
+from avow.cli.settings import Settings, key_of_log, keyring_of, read_settings, witnesses_of
 from avow.cli.target import load_target
 from avow.engine.execute import Engine
 from avow.engine.publishing import telling_of
@@ -51,8 +51,9 @@ async def _work(system: System, settings: Settings, announce: Callable[[], None]
     """Work until SIGINT or SIGTERM."""
     await demand_fit(settings.database_url, system)
     pool, ending = Pool(settings.database_url), asyncio.Event()
+    engine = Engine(system, pool, problem_body, keyring=keyring_of(system, settings.private_key))
     inside = WorkInside(
-        system, Engine(system, pool, problem_body), settings.database_url, settings.destinations,
+        system, engine, settings.database_url, settings.destinations,
         telling_of(settings.secret, private=settings.private_subscribers),
     )  # fmt: skip
     sealer = sealer_of(system, settings.database_url, key_of_log(system, os.environ))

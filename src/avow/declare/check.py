@@ -9,6 +9,7 @@ from avow.declare.hearing import hearing_mistakes
 from avow.declare.machine import at, machine_mistakes
 from avow.declare.naming import UNKNOWN_NAME
 from avow.declare.overlap import can_both_hold
+from avow.declare.private import private_mistakes
 from avow.declare.promise import promise_mistakes
 from avow.declare.publishing import publishing_mistakes
 from avow.declare.rules import rule_mistakes
@@ -43,6 +44,7 @@ def check_entities(
             found.extend(hearing_mistakes(entity, entities))
             found.extend(waiting_mistakes(entity, entities, own))
         found.extend(publishing_mistakes(entity))
+        found.extend(private_mistakes(entity))
         faulty = set[str]()
         found.extend(_conditions(entity, entities, own, faulty))
         found.extend(_assigned(entity, entities, own))

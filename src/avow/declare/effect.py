@@ -60,6 +60,11 @@ class Call(Protocol):
         ...
 
     @property
+    def private(self) -> Any:
+        """The private fields that the state reveals, in clear and by name: `call.private.passport`."""
+        ...
+
+    @property
     def http(self) -> Any:
         """A client for this call's destination: it sends the key along, and keeps within the timeout."""
         ...

@@ -16,6 +16,7 @@ from avow.declare.expression import Symbolic, node_of
 from avow.declare.field import read_field
 from avow.declare.naming import UNKNOWN_NAME, Names
 from avow.declare.parameter import read_parameters
+from avow.declare.private import Reveal, read_reveal
 from avow.declare.publishing import read_publication
 from avow.declare.saga import Saga
 from avow.declare.sender import EventWord, SenderWord
@@ -204,7 +205,7 @@ class EntityBuilder:
         if not shape.fullmatch(name):
             mend = "Use lower-case ASCII words joined by _, at most 48 characters."
             self.note(place, "name-invalid", f"`{name}` isn't a usable name", mend)
-        elif name in RESERVED or name.startswith(("avow_", "by_")):
+        elif name in RESERVED or name.startswith(("avow_", "by_", "blind_")):
             self.note(place, "name-reserved", f"`{name}` is kept for the engine", "Choose another name.")
         elif name in SYSTEM_COLUMNS:
             self.note(place, "name-reserved", f"`{name}` is a column of PostgreSQL", "Choose another name.")
@@ -233,7 +234,8 @@ class EntityBuilder:
     def _state(self, name: str, w: word.State) -> State:
         invoke = tuple(dict.fromkeys(held.name for held in w.invoke if isinstance(held, EffectWord)))
         undoes = None if w.undoes is None else next(iter(self.field_names((w.undoes,), w.place)), None)
-        return State(name, w.initial, w.final, invoke, w.withdraw, w.owed, undoes, w.place)
+        reveals = self.field_names(w.reveals, w.place)
+        return State(name, w.initial, w.final, invoke, w.withdraw, w.owed, undoes, reveals, w.place)
 
     def _field(self, name: str, w: word.FieldWord) -> Field:
         return read_field(self, name, w, self.annotations)
@@ -260,6 +262,9 @@ class EntityBuilder:
                 self._place(found, name, held, None, fields)
             elif isinstance(held, word.Command):
                 self._place(found, name, held.word, held.body, fields)
+            elif isinstance(held, Reveal):
+                states = dict(self._words(word.State))
+                found.update((made.name, made) for made in read_reveal(self, name, held, fields, states))
         self._quiet = False
         self.written = [t for name, t in found.items() if name not in self._made_by_sagas]
         for name, saga in self._words(Saga):
@@ -316,6 +321,7 @@ class EntityBuilder:
             precondition=w.precondition,
             task=read_task(self, name, w, trigger),
             voids=self._steps(w),
+            erases=None if w.erases is None else next(iter(self.field_names((w.erases,), w.place)), None),
             doc="" if body is None else inspect.cleandoc(body.__doc__ or ""),
             place=w.place,
         )

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from avow.declare import surface as word
 from avow.declare.annotation import Unreadable, read_type
+from avow.declare.notes import Notes
+from avow.declare.private import read_private
 from avow.declare.typing import Unbuilt
 from avow.model import expression as ast
 from avow.model import types as kinds
 from avow.model.entity import Field
 from avow.model.place import Place
-
-
-class Notes(Protocol):
-    """What reading a part of an entity needs of its builder."""
-
-    @property
-    def note(self) -> Callable[[Place, str, str, str], None]: ...
-    @property
-    def named(self) -> Callable[[object, Place], ast.Expression]: ...
-    @property
-    def condition(self) -> Callable[[Any, Place], ast.Expression]: ...
-    @property
-    def field_names(self) -> Callable[[Iterable[Any], Place], tuple[str, ...]]: ...
-    @property
-    def namespace(self) -> Mapping[str, Any]: ...
 
 
 def read_field(notes: Notes, name: str, w: word.FieldWord, annotations: Mapping[str, Any]) -> Field:
@@ -46,6 +33,9 @@ def read_field(notes: Notes, name: str, w: word.FieldWord, annotations: Mapping[
         detail = f"`{name}` is declared with the wrong word"
         notes.note(w.place, "reference-word", detail, f"Write {name}: ... = {right}.")
     default = None if w.default is word.UNSET else notes.named(w.default, w.place)
+    if w.private is not None:
+        private = read_private(notes, name, w, w.private, kind)
+        return Field(name, private, optional, None, read, "", w.place)
     return Field(
         name, kind, optional, _default(notes, name, kind, optional, default, w.place), read, "", w.place
     )

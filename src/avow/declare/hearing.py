@@ -9,9 +9,9 @@ from typing import Any
 
 from avow.declare import surface as word
 from avow.declare.annotation import Unreadable, read_type
-from avow.declare.field import Notes
 from avow.declare.machine import at
 from avow.declare.naming import UNKNOWN_NAME
+from avow.declare.notes import Notes
 from avow.declare.sender import EventWord, SenderWord
 from avow.declare.typing import UNKNOWN, Reader, Unbuilt, fits, word_of
 from avow.errors import Mistake

@@ -50,7 +50,7 @@ def _endings(entity: Entity, unreached: set[str], edges: Edges) -> Iterator[Mist
         name = f"{entity.name}.{state.name}"
         if state.name in unreached:
             continue
-        leaving = [t.name for t in entity.transitions.values() if state.name in t.sources]
+        leaving = [t.name for t in entity.transitions.values() if state.name in t.sources and not t.reveals]
         if state.final and leaving:
             detail = f"{name} is final, but {leaving[0]} leaves it"
             yield at(state.place, "final-left", detail, "Drop final=True, or the transition.")

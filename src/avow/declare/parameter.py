@@ -9,11 +9,13 @@ from typing import Any
 
 from avow.declare import surface as word
 from avow.declare.annotation import Unreadable, annotations_of, read_type
-from avow.declare.field import Notes, fitted
+from avow.declare.field import fitted
+from avow.declare.notes import Notes
 from avow.declare.typing import Unbuilt
 from avow.model import types as kinds
 from avow.model.entity import Field, Parameter
 from avow.model.place import Place
+from avow.model.private import PrivateType
 
 _LIMITED = kinds.Text | kinds.Integer | kinds.DecimalType | kinds.ListOf
 
@@ -60,17 +62,23 @@ def _parameter(
 
 
 def _type(annotation: Any, same: Field | None) -> tuple[kinds.ValueType, bool]:
-    """The type of an argument; one with a field's name and Python type has the field's limits."""
+    """The type of an argument; one with a field's name and Python type has its limits, and is as private."""
     bare = not hasattr(annotation, "__metadata__")
     try:
         kind, optional = read_type(annotation, word.Bounds())
     except Unreadable:
-        if bare and same is not None and isinstance(same.type, kinds.MoneyType):
+        if bare and same is not None and isinstance(_plainly(same), kinds.MoneyType):
             return same.type, type(None) in typing.get_args(annotation)
         raise
-    if bare and same is not None and isinstance(kind, _LIMITED) and _alike(kind, same.type):
+    limited = isinstance(kind, _LIMITED) or (same is not None and isinstance(same.type, PrivateType))
+    if bare and same is not None and limited and _alike(kind, _plainly(same)):
         return same.type, optional
     return kind, optional
+
+
+def _plainly(field: Field) -> kinds.ValueType:
+    """The type of a field's values, also where they are private."""
+    return field.type.inner if isinstance(field.type, PrivateType) else field.type
 
 
 def _alike(one: kinds.ValueType, other: kinds.ValueType) -> bool:

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from avow.declare import surface as word
-from avow.declare.field import Notes
 from avow.declare.machine import at
+from avow.declare.notes import Notes
 from avow.errors import Mistake
 from avow.model import expression as ast
 from avow.model.entity import Entity

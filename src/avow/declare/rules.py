@@ -12,6 +12,7 @@ from avow.model import expression as ast
 from avow.model import types as kinds
 from avow.model.entity import Entity, Exclusion, Invariant, Quota, Unique
 from avow.model.expression import Expression, render, walk
+from avow.model.private import PrivateType
 
 UNIQUE_TEXT_LENGTH_MAX = 500
 """Longer strings don't fit an index entry of PostgreSQL in every alphabet."""
@@ -87,6 +88,8 @@ def _compared(rule: Unique | Exclusion, entity: Entity) -> Iterator[Mistake]:
         if isinstance(kind, kinds.ListOf | kinds.ObjectOf):
             detail = f"{what}: `{name}` is a list or an object"
             yield at(rule.place, "unique-compound", detail, "Use fields of plain values.")
+        if isinstance(rule, Exclusion) and isinstance(kind, PrivateType):
+            continue  # reported with what else looks at it
         if isinstance(kind, kinds.Text) and kind.max_length > UNIQUE_TEXT_LENGTH_MAX:
             detail = f"{what}: `{name}` may be too long for an index"
             yield at(

@@ -51,15 +51,25 @@ class Bounds:
     max_items: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PrivateWord:
+    """What makes a field private; see `private()`."""
+
+    of: Any
+    searchable: bool
+    keep: Any
+
+
 @dataclass(slots=True)
 class FieldWord:
-    """What `field()` and `ref()` remember."""
+    """What `field()`, `ref()` and `private()` remember."""
 
     place: Place
     bounds: Bounds
     default: Any
     read: Condition | None
     reference: bool
+    private: PrivateWord | None = None
     name: str = ""
     token: Token = dataclass_field(init=False)
 
@@ -165,16 +175,18 @@ class State(Named):
     owed:    the call has to be done, so `failed` leads nowhere: it waits for a person, as `unknown` does.
     undoes:  a field that holds the key of an earlier call, `sets={card_key: authorize.key}`: the effect's
              function is told it as `call.undoes`.
+    reveals: private fields that the effect's function is told in clear, as `call.private`.
     """
 
     def __init__(
         self, *, initial: bool = False, final: bool = False, invoke: EffectWord | Iterable[EffectWord] = (),
-        withdraw: bool = False, owed: bool = False, undoes: Any = None,
+        withdraw: bool = False, owed: bool = False, undoes: Any = None, reveals: Any = (),
     ) -> None:  # fmt: skip
         super().__init__()
         self.initial, self.final, self.withdraw, self.owed = initial, final, withdraw, owed
         self.invoke: tuple[Any, ...] = several(invoke)
         self.undoes = undoes
+        self.reveals: tuple[Any, ...] = several(reveals)
 
 
 class Command(Generic[P]):
@@ -215,6 +227,7 @@ class Transition(Named):
         self.approvals: Any = rest.get("approvals")
         self.voids: tuple[Any, ...] = several(rest.get("voids", ()))
         self.command: str | None = rest.get("command")
+        self.erases: Any = rest.get("erases")
         self.precondition: bool = rest.get("precondition", False)
         self.creation: bool = rest.get("creation", False)
 
@@ -245,6 +258,7 @@ def transition(
     task: TaskWord | None = None,
     approvals: Any = None,
     voids: Any = (),
+    erases: Any = None,
     command: str | None = None,
     precondition: bool = False,
 ) -> Transition:
@@ -265,13 +279,15 @@ def transition(
     approvals: how many different people have to give the command before it happens: a number, or by
              conditions: `[(amount < 1000, 1), (amount < 10_000, 2), 3]`. Until then it is counted.
     voids:   steps that count no longer once this has happened: `voids=approve` on what changes the content.
+    erases:  the field that names a person: everything private about them is erased with the transition.
     command: the word that callers use; several transitions of one command need guards that exclude
              each other.
     precondition: callers must name the version they have seen (If-Match).
     """
     return Transition(
         several(sources), to, by, on=on, match=match, after=after, every=every, at=at, when=when, uses=uses,
-        sets=sets, task=task, approvals=approvals, voids=voids, command=command, precondition=precondition,
+        sets=sets, task=task, approvals=approvals, voids=voids, erases=erases, command=command,
+        precondition=precondition,
     )  # fmt: skip
 
 
@@ -282,9 +298,10 @@ def create(
     when: Condition | None = None,
     uses: Any = (),
     sets: Iterable[Any] = (),
+    erases: Any = None,
 ) -> Transition:
     """Declare how a record comes into being: it starts in `to`. The rest is as for `transition`."""
-    return Transition((), to, by, when=when, uses=uses, sets=sets, creation=True)
+    return Transition((), to, by, when=when, uses=uses, sets=sets, erases=erases, creation=True)
 
 
 class Read(Named):

@@ -8,7 +8,7 @@ from typing import Any
 
 from avow.declare import surface as word
 from avow.declare.expression import Symbolic, node_of
-from avow.declare.field import Notes
+from avow.declare.notes import Notes
 from avow.declare.people import CLAIM
 from avow.declare.trigger import read_delay
 from avow.model import expression as ast

@@ -11,8 +11,8 @@ from avow.declare import surface as word
 from avow.declare.annotation import Unreadable, annotations_of, read_type
 from avow.declare.body import source_hash
 from avow.declare.effect import TIMEOUT_S_MAX, EffectWord, OutcomeWord
-from avow.declare.field import Notes
 from avow.declare.hearing import read_event
+from avow.declare.notes import Notes
 from avow.declare.sender import EventWord
 from avow.declare.typing import Unbuilt
 from avow.model import types as kinds

@@ -16,6 +16,7 @@ from avow.model import expression as ast
 from avow.model import types as kinds
 from avow.model.entity import Entity, Transition
 from avow.model.expression import Expression, render
+from avow.model.private import PRIVATE, PrivateType
 from avow.model.types import Value, ValueType
 from avow.model.values import Money, Subject
 
@@ -193,7 +194,11 @@ class Reader:
     def _compared(self, node: Expression, op: str, left: str, right: str) -> None:
         if UNKNOWN in (left, right):
             return
-        if left in ("list", "object") or right in ("list", "object"):
+        if PRIVATE in (left, right):
+            detail = f"`{render(node)}` looks at a private value, which nobody here knows"
+            mend = "Use a field that isn't private; missing(x) asks whether there is a value."
+            self._fault("private-compared", detail, mend)
+        elif left in ("list", "object") or right in ("list", "object"):
             detail = f"`{render(node)}` compares a whole {left if left in ('list', 'object') else right}"
             self._fault("comparison-mixed", detail, "Compare one of its parts.")
         elif not _same(left, right):
@@ -244,6 +249,7 @@ _WORDS: dict[type, str] = {
     kinds.UuidType: "uuid",
     kinds.ListOf: "list",
     kinds.ObjectOf: "object",
+    PrivateType: PRIVATE,
     Unbuilt: UNKNOWN,
 }
 

@@ -44,6 +44,8 @@ def machine_of(entity: Entity) -> Machine:
     """What there is to draw of an entity."""
     found: dict[tuple[str, str, bool], list[Way]] = {}
     for transition in sorted(entity.transitions.values(), key=lambda t: not t.creation):
+        if transition.reveals:
+            continue  # it leads nowhere, and would stand at every state
         for source in transition.sources or (START,):
             key = (source, transition.target, transition.trigger is None and _internal_only(transition.by))
             found.setdefault(key, []).append(_way(transition))

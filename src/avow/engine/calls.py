@@ -61,6 +61,7 @@ class Call:
 
     key:     the idempotency key of this call, the same in each of its attempts. attempt: from 1.
     tenant:  whose record it is. undoes: the key of the earlier call that this one undoes, where it does.
+    private: the private values that its state reveals, in clear.
     http:    a client for this call's destination, which sends the key along.
     """
 
@@ -69,6 +70,7 @@ class Call:
     tenant: str
     undoes: str | None
     http: Any = field(repr=False)
+    private: Any = field(default=None, repr=False)
 
 
 class Caller:

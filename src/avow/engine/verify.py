@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avow.engine.verify_log import LogsSeen, Outside, verify_logs
+from avow.engine.verify_private import PrivateSeen, check_blind, check_private
 from avow.evidence.boundaries import Boundaries, shape_of
 from avow.evidence.chain import RecordCheck
 from avow.evidence.finding import Finding
@@ -36,6 +37,7 @@ class Verification:
     """What was checked and what was found, in the records and in the logs.
 
     complete: false when the time was over before the end. seconds: how long it took.
+    private: the private values that entries name.
     """
 
     entries: int = 0
@@ -47,6 +49,7 @@ class Verification:
     findings: list[Finding] = field(default_factory=list[Finding])
     complete: bool = False
     logs: LogsSeen = field(default_factory=LogsSeen)
+    private: PrivateSeen = field(default_factory=PrivateSeen)
 
     @property
     def entries_per_s(self) -> float:
@@ -135,6 +138,7 @@ class _Work:
         self._open = check
         self.result.entries += len(rows)
         await self._check_payloads(rows)
+        self.result.add(await check_private(self._scan, self._boundaries, rows, self.result.private))
         await self._conclude()
 
     async def finish(self) -> None:
@@ -151,6 +155,7 @@ class _Work:
                         for tenant, record, version in await self._scan.rows_without_history(entity)
                     ]
                 )
+        self.result.add(await check_blind(self._scan, self._system))
         self.result.complete = True
 
     async def _conclude(self) -> None:

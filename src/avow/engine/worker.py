@@ -13,6 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -29,6 +30,7 @@ from avow.model.actor import Actor
 from avow.model.draft import BodyFault
 from avow.model.effect import DONE, FAILED, UNKNOWN, Effect
 from avow.model.entity import Entity, State
+from avow.model.private import SHOWN
 from avow.model.system import System, asks, publishes
 from avow.model.trigger import EVENTS, OnOutcome, OnTime
 from avow.model.types import Reference, Value
@@ -55,6 +57,8 @@ CONTENTION_PAUSE_S = 0.05
 
 ENGINE = Subject("avow")
 """Who acts where no actor does: a time has come, or a call has ended."""
+
+NOTHING_PRIVATE = SimpleNamespace()
 
 _log = logging.getLogger("avow.engine")
 
@@ -231,7 +235,12 @@ class Worker:
         self._leases.hold(work, 2 * effect.timeout_s + GRACE_S)
         try:
             undone = None if state.undoes is None else record.values[state.undoes]
-            ending = await self._attempt(work, effect, handle, None if undone is None else str(undone))
+            private = await self._revealed(work, entity, state, record)
+            if private is None:
+                ending: Ending = No("erased", "What the call needs was erased.")
+            else:
+                undoes = None if undone is None else str(undone)
+                ending = _without(private, await self._attempt(work, effect, handle, undoes, private))
             await self._conclude(work, effect, state, ending)
         finally:
             self._leases.let_go(work)
@@ -241,10 +250,22 @@ class Worker:
         loaded = await self._loads.load(plan, work.tenant, plan.wanted(None, work.id, {}))
         return loaded, loaded.records.get((work.kind, work.id))
 
-    async def _attempt(self, work: Work, effect: Effect, handle: Any, undoes: str | None) -> Ending:
+    async def _revealed(
+        self, work: Work, entity: Entity, state: State, record: Record
+    ) -> SimpleNamespace | None:
+        """The private values that the state's calls are told, in clear; None where one was erased."""
+        if not state.reveals:
+            return NOTHING_PRIVATE
+        opened = await self._engine.vault.open_fields(work.tenant, entity, record, state.reveals)
+        return None if opened is None else SimpleNamespace(**opened)
+
+    async def _attempt(
+        self, work: Work, effect: Effect, handle: Any, undoes: str | None, private: SimpleNamespace
+    ) -> Ending:
         """One attempt, and what a lookup says of it where it ended unclear and isn't sent again."""
         key = call_key(work)
-        call = Call(key, work.attempt, work.tenant, undoes, self._http(effect, effect.function, work, key))
+        http = self._http(effect, effect.function, work, key)
+        call = Call(key, work.attempt, work.tenant, undoes, http, private)
         if work.unclear and not effect.keyed:
             ending: Ending = DontKnow("an earlier attempt ended without an answer")
         else:
@@ -351,6 +372,16 @@ def call_key(work: Work) -> str:
 
 def _attempts_left(work: Work, effect: Effect) -> bool:
     return effect.retry.attempts is None or work.attempt < effect.retry.attempts
+
+
+def _without(private: SimpleNamespace, ending: Ending) -> Ending:
+    """How a call ended, told without the private values that it was told: reasons are kept and logged."""
+    if isinstance(ending, Result):
+        return ending
+    reason = ending.reason
+    for value in sorted((str(v) for v in vars(private).values() if v is not None), key=len, reverse=True):
+        reason = reason.replace(value, SHOWN)
+    return replace(ending, reason=reason)
 
 
 def _references(entity: Entity) -> tuple[tuple[str], ...]:

@@ -22,6 +22,7 @@ from avow import canonical
 from avow.canonical import JsonValue, quoted, written
 from avow.model.actor import Actor
 from avow.model.entity import Entity, Transition
+from avow.model.private import Private
 from avow.model.system import System
 from avow.model.types import Value, ValueType, instant
 
@@ -193,7 +194,9 @@ def _split(
         value = values[name]
         text = "null" if value is None else written(dump(value))
         data = text.encode()
-        if len(data) > inline:  # only what has no bound of its own: a number is shorter than any hash
+        if (
+            len(data) > inline and type(value) is not Private
+        ):  # only what has no bound of its own: a number is shorter than any hash
             digest = canonical.digest(data)
             payloads[digest] = data
             digests.append(f'{opening}"{digest.hex()}"')

@@ -9,6 +9,7 @@ from typing import Any
 from avow.model.effect import Effect
 from avow.model.expression import Expression, Path, render
 from avow.model.place import Place
+from avow.model.private import PrivateType
 from avow.model.promise import Always, Sometimes
 from avow.model.publication import Publication
 from avow.model.task import Task
@@ -41,6 +42,7 @@ class State:
     withdraw: a call that hasn't begun isn't begun any more; its outcome is then `failed`.
     owed:     the call has to be done: where it fails, a person is told, and the record stays.
     undoes:   the field that holds the key of the earlier call which this one undoes.
+    reveals:  the private fields that its calls are told in clear.
     """
 
     name: str
@@ -50,6 +52,7 @@ class State:
     withdraw: bool = False
     owed: bool = False
     undoes: str | None = None
+    reveals: tuple[str, ...] = ()
     place: Place = field(default=Place(), compare=False)
 
 
@@ -80,6 +83,8 @@ class Transition:
     task:       whom it waits for, and until when.
     counts:     the step under whose name who performs it is kept; empty: its own.
     voids:      the steps whose performers no longer count from then on.
+    reveals:    private fields whose values its answer tells in clear; it changes nothing else.
+    erases:     the field that names the person about whom everything private is erased with it.
     """
 
     name: str
@@ -102,6 +107,8 @@ class Transition:
     task: Task | None = None
     counts: str = ""
     voids: tuple[str, ...] = ()
+    reveals: tuple[str, ...] = ()
+    erases: str | None = None
     doc: str = ""
     place: Place = field(default=Place(), compare=False)
 
@@ -198,6 +205,17 @@ class Entity:
     doc: str = ""
     bind: Callable[[Any], Any] = field(default=lambda draft: draft, compare=False)
     place: Place = field(default=Place(), compare=False)
+
+    @property
+    def private(self) -> tuple[str, ...]:
+        """The fields whose values are private, in declared order."""
+        return tuple(f.name for f in self.fields.values() if isinstance(f.type, PrivateType))
+
+    @property
+    def searchable(self) -> tuple[str, ...]:
+        """The private fields whose equal values can be found, in declared order."""
+        types = {f.name: f.type for f in self.fields.values()}
+        return tuple(n for n, t in types.items() if isinstance(t, PrivateType) and t.searchable)
 
     def of_command(self, command: str) -> tuple[Transition, ...]:
         """The transitions that a command may mean, in declared order; empty if there is none."""

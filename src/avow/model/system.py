@@ -72,6 +72,11 @@ def asks(system: System) -> bool:
     return any(t.task is not None for e in system.entities.values() for t in e.transitions.values())
 
 
+def keeps_private(system: System) -> bool:
+    """Whether any record has private values."""
+    return any(entity.private for entity in system.entities.values())
+
+
 def publishes(system: System) -> bool:
     """Whether the outside may be told of anything."""
     return any(entity.publications for entity in system.entities.values())
@@ -137,6 +142,8 @@ def _describe_state(state: State) -> dict[str, Any]:
     if state.invoke:
         described |= {"invoke": list(state.invoke), "withdraw": state.withdraw}
         described |= {"owed": state.owed, "undoes": state.undoes}
+    if state.reveals:
+        described["reveals"] = list(state.reveals)
     return described
 
 
@@ -161,4 +168,6 @@ def _describe_transition(transition: Transition) -> dict[str, Any]:
         **({} if transition.task is None else {"task": transition.task.describe()}),
         **({"counts": transition.counts} if transition.counts else {}),
         **({"voids": list(transition.voids)} if transition.voids else {}),
+        **({"reveals": list(transition.reveals)} if transition.reveals else {}),
+        **({} if transition.erases is None else {"erases": transition.erases}),
     }

@@ -18,7 +18,7 @@ from avow.model.entity import Entity
 from avow.model.system import System
 from avow.store.canonical_columns import canonical_fields, canonical_instant, json_fields, performer_columns
 from avow.store.log_scan import LogScan
-from avow.store.statements import named, quote
+from avow.store.statements import literal, named, quote
 from avow.store.tables import Roles, table_of
 
 BATCH_ENTRIES = 2_000
@@ -133,6 +133,20 @@ class Scan:
         tenants, hashes = [tenant for tenant, _ in listed], [sha for _, sha in listed]
         rows = await self._fetch(self._statements["verify_payloads"], tenants, hashes)
         return {(row[0], row[1]): row[2] for row in rows}
+
+    async def blind_edited(self, entity: Entity, field: str, blind: str) -> list[tuple[str, str, int]]:
+        """Tenant, id and version of rows whose keyed hash isn't that of their private value."""
+        sql = named("verify.sql")["verify_blind"].substitute(
+            table=table_of(self._system, entity), kind=literal(entity.name), field=literal(field),
+            column=quote(field), blind=quote(blind),
+        )  # fmt: skip
+        rows = await self._fetch(sql, self._tenant, ROWS_NAMED_MAX)
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    async def disclosures(self, entries: Sequence[tuple[str, str, str, int]]) -> list[Any]:
+        """What is kept behind the private values of these entries (tenant, kind, id, version)."""
+        columns = map(list, zip(*entries, strict=True))
+        return await self._fetch(self._statements["verify_disclosures"], *columns)
 
 
 def _rows_statement(system: System, entity: Entity) -> str:

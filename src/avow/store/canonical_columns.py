@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from avow.model import types as kinds
 from avow.model.entity import Entity
+from avow.model.private import PRIVATE, PrivateType
 from avow.model.types import ValueType
 from avow.store.columns import performers_column, sql_type
 from avow.store.statements import literal, quote
@@ -41,6 +42,8 @@ def canonical_column(kind: ValueType, source: str) -> str:
         case kinds.MoneyType(currency=currency):
             money = f"json_build_object('amount', {source}::text, 'currency', {literal(currency)})"
             return f"CASE WHEN {source} IS NOT NULL THEN {money} END"
+        case PrivateType():
+            return f"CASE WHEN {source} IS NOT NULL THEN json_build_object({literal(PRIVATE)}, {source}) END"
         case kinds.ListOf(item=item) if sql_type(kind) != "jsonb":
             listed = f"json_agg({canonical_column(item, 'i.item')} ORDER BY i.place)"
             flat = f"(SELECT {listed} FROM unnest({source}) WITH ORDINALITY AS i (item, place))"  # noqa: S608
@@ -54,7 +57,7 @@ def canonical_column(kind: ValueType, source: str) -> str:
 
 def is_json(kind: ValueType) -> bool:
     """Whether `canonical_column` gives JSON text that has to be read."""
-    return isinstance(kind, kinds.MoneyType | kinds.ListOf | kinds.ObjectOf)
+    return isinstance(kind, kinds.MoneyType | kinds.ListOf | kinds.ObjectOf | PrivateType)
 
 
 def json_fields(entity: Entity) -> tuple[str, ...]:

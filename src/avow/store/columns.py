@@ -14,6 +14,7 @@ from uuid import UUID
 from avow.kernel.command import OpenTask, Record
 from avow.model import types as kinds
 from avow.model.entity import Entity
+from avow.model.private import PRIVATE, Private, PrivateType
 from avow.model.types import Value, ValueType
 from avow.model.values import Money, Subject
 from avow.store.statements import literal, named, quote
@@ -30,6 +31,7 @@ _PLAIN: Mapping[type, str] = {
     kinds.UuidType: "uuid",
     kinds.Reference: "uuid",
     kinds.ObjectOf: "jsonb",
+    PrivateType: "text",
 }
 
 
@@ -55,6 +57,8 @@ def from_json(kind: ValueType, source: str, name: str) -> str:
     key = f"'{name}'"
     if isinstance(kind, kinds.MoneyType):
         return f"({source} #>> '{{{name},amount}}')::{sql_type(kind)}"
+    if isinstance(kind, PrivateType):
+        return f"({source} #>> '{{{name},{PRIVATE}}}')"
     plain = sql_type(kind)
     if plain == "jsonb":
         return f"nullif({source} -> {key}, 'null'::jsonb)"
@@ -76,6 +80,16 @@ def from_text(kind: ValueType, text: str) -> str:
 def performers_column(transition: str) -> str:
     """The column that keeps who has performed a tracked transition."""
     return f"by_{transition}"
+
+
+def blind_column(field: str) -> str:
+    """The column by which equal private values are found: a keyed hash of the value, or null."""
+    return f"blind_{field}"
+
+
+def blind_columns(entity: Entity) -> dict[str, str]:
+    """The private fields that have such a column, and its name."""
+    return {name: blind_column(name) for name in entity.searchable}
 
 
 def columns_of(entity: Entity) -> list[str]:
@@ -102,6 +116,8 @@ def _decoder(kind: ValueType) -> Callable[[Any], Value] | None:
     match kind:
         case kinds.SubjectType():
             return Subject
+        case PrivateType():
+            return Private
         case kinds.MoneyType(currency, scale):
             unit = Decimal(1).scaleb(-scale)
             return lambda amount: Money(amount.quantize(unit), currency)

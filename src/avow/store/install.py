@@ -15,13 +15,14 @@ from avow.errors import EnvironmentFault
 from avow.model.entity import Entity, Field
 from avow.model.system import System
 from avow.store import driver
-from avow.store.columns import column_type, performers_column
+from avow.store.columns import blind_columns, column_type, performers_column
 from avow.store.driver import Connection
 from avow.store.rights import demand_own_tables, demand_version
 from avow.store.statements import literal, named, quote, text, whole
 from avow.store.tables import (
     Roles,
     add_constraint,
+    blind_index,
     constraints_of,
     create_table,
     destinations,
@@ -211,6 +212,9 @@ class _Tables:
                 await self.connection.execute(f"ALTER TABLE {table} ALTER {quote(field.name)} DROP DEFAULT")
             if index := reference_index(self.system, entity, field):
                 await self.connection.execute(index)
+            if blind := blind_columns(entity).get(field.name):
+                await self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {quote(blind)} bytea")
+                await self.connection.execute(blind_index(self.system, entity, field.name))
         for transition in entity.tracked:
             if transition not in known["tracked"]:
                 column = quote(performers_column(transition))
@@ -248,7 +252,7 @@ def _stored_as(described: Any) -> Any:
     if not isinstance(described, dict):
         return described
     members = cast("dict[str, Any]", described)
-    kept = ("type", "digits", "scale", "currency", "entity", "item", "members")
+    kept = ("type", "digits", "scale", "currency", "entity", "item", "members", "value")
     found = {key: _stored_as(members[key]) for key in kept if key in members}
     if members.get("type") == "object":
         found["members"] = {name: _stored_as(member) for name, member in members["members"].items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,7 +14,7 @@ from avow.model.entity import Entity
 from avow.model.expression import Expression
 from avow.model.system import System
 from avow.model.types import DateType, EnumType, MoneyType, Value
-from avow.store.columns import reader, select_list
+from avow.store.columns import blind_column, reader, select_list
 from avow.store.conditions import TRUE, Compiler, settle
 from avow.store.loading import Loaded, LoadPlan, Loads
 from avow.store.log_reads import LogReads
@@ -31,6 +31,7 @@ class Listing:
     """A page that is wanted.
 
     filters: fields with the value they must have; state: the same for the state.
+    blind:   private fields with the keyed hash that their value must have.
     after:   the id of the last record of the page before. limit: at most so many records.
     """
 
@@ -38,6 +39,7 @@ class Listing:
     state: str | None
     after: UUID | None
     limit: int
+    blind: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,10 @@ def _page_statement(system: System, entity: Entity, actor: Actor, listing: Listi
         # The driver would take the first and the last day that Python knows for infinite ones.
         cast = "::text::date" if isinstance(entity.fields[name].type, DateType) else ""
         conditions.append(f"t.{quote(name)} = ${len(parameters)}{cast}")
+    for name, hashed in listing.blind.items():
+        permit(entity.fields[name].read)
+        parameters.append(hashed)
+        conditions.append(f"t.{quote(blind_column(name))} = ${len(parameters)}")
     if listing.after is not None:
         parameters.append(listing.after)
         conditions.append(f"t.id > ${len(parameters)}::uuid")

@@ -10,13 +10,20 @@ from typing import cast
 
 from avow.canonical import INTEGER_MAX
 from avow.model import types as kinds
-from avow.model.entity import Entity, Exclusion, Field, Quota, Unique
+from avow.model.entity import Entity, Exclusion, Field, Quota, Transition, Unique
 from avow.model.expression import Const
 from avow.model.system import System
 from avow.model.trigger import EVENTS, OnEvent
 from avow.model.types import Value, ValueType
 from avow.store.canonical_columns import canonical_column, is_json
-from avow.store.columns import column_type, from_json, performers_column, sql_type
+from avow.store.columns import (
+    blind_column,
+    blind_columns,
+    column_type,
+    from_json,
+    performers_column,
+    sql_type,
+)
 from avow.store.conditions import Compiler, sql_literal
 from avow.store.retention import KEY_RETENTION_DAYS
 from avow.store.statements import literal, named, quote, whole
@@ -100,6 +107,7 @@ def create_table(system: System, entity: Entity) -> list[str]:
     """The statements that make an entity's table with its row-level security; constraints come after."""
     columns = [column_definition(field) for field in entity.fields.values()]
     columns += [f"{quote(performers_column(t))} text[]" for t in entity.tracked]
+    columns += [f"{quote(column)} bytea" for column in blind_columns(entity).values()]
     names = {**Roles.of(system).quoted(), "table": table_of(system, entity)}
     body = "".join(f"    {column},\n" for column in columns)
     statements = named("entity.sql")
@@ -108,6 +116,7 @@ def create_table(system: System, entity: Entity) -> list[str]:
         table,
         *statements["security"].substitute(names).split(";\n"),
         *(made for f in entity.fields.values() if (made := reference_index(system, entity, f))),
+        *(blind_index(system, entity, name) for name in entity.searchable),
     ]
 
 
@@ -117,6 +126,12 @@ def reference_index(system: System, entity: Entity, field: Field) -> str | None:
         return None
     name = quote(constraint_name(entity, f"{field.name}_index"))
     return f"CREATE INDEX {name} ON {table_of(system, entity)} (tenant, {quote(field.name)}, id)"
+
+
+def blind_index(system: System, entity: Entity, field: str) -> str:
+    """The statement that makes the index by which records are found by a private value."""
+    name, column = quote(constraint_name(entity, f"{field}_blind")), quote(blind_column(field))
+    return f"CREATE INDEX {name} ON {table_of(system, entity)} (tenant, {column}, id)"
 
 
 def constraints_of(system: System, entity: Entity) -> list[Constraint]:
@@ -136,10 +151,20 @@ def constraints_of(system: System, entity: Entity) -> list[Constraint]:
     found.extend(_unique(entity, unique, table) for unique in entity.uniques)
     for exclusion in entity.exclusions:
         found.extend(_exclusion(entity, exclusion, table))
+    if _erasing(entity):
+        found.extend(_kept(table))
     for quota in entity.quotas:
         name, rule = constraint_name(entity, quota.name), f"{entity.name}.{quota.name}"
         found.append(Constraint(table, name, "", "invariant-violated", rule, quota.message or quota.name))
     return found
+
+
+def _kept(table: str) -> Iterator[Constraint]:
+    """What stands against an erasure; held by avow.forget_private."""
+    message = "A legal hold keeps what is private about this person."
+    yield Constraint(table, "avow_legal_hold", "", "erasure-held", "avow.legal_hold", message)
+    message = "A private value about this person has to be kept for longer."
+    yield Constraint(table, "avow_retention", "", "erasure-held", "private.keep", message)
 
 
 def _states(entity: Entity, table: str) -> Constraint:
@@ -212,7 +237,8 @@ def _where(states: tuple[str, ...], further: Sequence[str] = ()) -> str:
 
 def _unique(entity: Entity, unique: Unique, table: str) -> Constraint:
     """A unique index, partial where only some states count. Missing values are equal to nothing."""
-    listed = ", ".join(["tenant", *(quote(name) for name in unique.fields)])
+    blind = blind_columns(entity)
+    listed = ", ".join(["tenant", *(quote(blind.get(name, name)) for name in unique.fields)])
     name = constraint_name(entity, unique.name)
     definition = f"CREATE UNIQUE INDEX {quote(name)} ON {table} ({listed}){_where(unique.states)}"
     fields = ", ".join(unique.fields)
@@ -294,6 +320,7 @@ def functions(system: System) -> list[str]:
             Roles.of(system).quoted(), published=", ".join(map(literal, published_types(system)))
         ),
         whole("operate.sql").template,
+        _private_functions(system, entities),
         whole("commit.sql").substitute(
             Roles.of(system).quoted(),
             name=literal(system.name),
@@ -301,10 +328,47 @@ def functions(system: System) -> list[str]:
             publishing=", ".join(literal(entity.name) for entity in entities if entity.publications),
             hearing=", ".join(map(literal, sorted({entity.name for entity, _ in heard}))),
             lock_wait_ms=SHARED_LOCK_WAIT_MS,
+            private=", ".join(literal(entity.name) for entity in entities if entity.private),
+            erasing=", ".join(literal(e.name) for e in entities if _erasing(e)),
         ),
         whole("retention.sql").substitute(Roles.of(system).quoted(), days=KEY_RETENTION_DAYS),
         whole("log.sql").substitute(Roles.of(system).quoted()),
     ]
+
+
+def _private_functions(system: System, entities: Sequence[Entity]) -> str:
+    """What keeps private values, and what erases them."""
+    parts = named("entity.sql")
+    forgotten = [
+        parts["forget_branch"].substitute(
+            table=table_of(system, entity),
+            kind=literal(entity.name),
+            blanked=", ".join(f"{quote(column)} = NULL" for column in blind_columns(entity).values()),
+        )
+        for entity in entities
+        if blind_columns(entity)
+    ]
+    erasing = [
+        parts["erase_branch"].substitute(
+            table=table_of(system, entity),
+            kind=literal(entity.name),
+            transition=literal(t.name),
+            person=quote(t.erases or ""),
+        )
+        for entity in entities
+        for t in _erasing(entity)
+    ]
+    return whole("private.sql").substitute(
+        Roles.of(system).quoted(),
+        private=", ".join(literal(f"{e.name}/{field}") for e in entities for field in e.private),
+        branches="\n".join(forgotten),
+        erasing="\n".join(erasing),
+    )
+
+
+def _erasing(entity: Entity) -> list[Transition]:
+    """The transitions with which a person's private values are erased."""
+    return [t for t in entity.transitions.values() if t.erases is not None]
 
 
 def _branch(system: System, entity: Entity, part: str) -> str:
@@ -329,6 +393,14 @@ def _apply_branch(system: System, entity: Entity) -> str:
         inserted.append(f"CASE WHEN g.performers ? {key} THEN {listed} END")
         updated.append(f"{column} = CASE WHEN g.performers ? {key} THEN {listed} ELSE r.{column} END")
         same.append(_same(f"g.performers -> {key}", f"to_jsonb(r.{column})"))
+    for field, column in blind_columns(entity).items():
+        key, kept = literal(field), named("entity.sql")["blind_of"]
+        value = kept.substitute(kind=literal(entity.name), field=key)
+        names.append(quote(column))
+        inserted.append(value)
+        updated.append(
+            f"{quote(column)} = CASE WHEN g.changes ? {key} THEN {value} ELSE r.{quote(column)} END"
+        )
     return named("entity.sql")["apply_branch"].substitute(
         table=table_of(system, entity),
         kind=literal(entity.name),

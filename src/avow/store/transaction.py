@@ -26,6 +26,7 @@ from avow.store.statements import text
 from avow.store.tables import Constraint, constraints_of
 
 _COMMIT = text("write.sql", "commit")
+_COMMIT_PRIVATE = text("write.sql", "commit_private")
 _LOCK = text("write.sql", "lock")
 
 ALONE_MAX = 4
@@ -34,6 +35,9 @@ ALONE_MAX = 4
 OVERTAKEN = "AV003"
 """What avow.commit raises for a decision that is too old, or that another one was faster than."""
 
+
+KEY_DESTROYED = "disclosure_tenant_key_fkey"
+"""The foreign key that misses a person's key."""
 
 _NEWER_RULES = {"23505": "unique-violated", "23P01": "exclusion-violated", "23514": "invariant-violated"}
 """How a constraint is answered that the tables have got since this server was started."""
@@ -59,6 +63,7 @@ class Write:
     refusal: what to remember of a refused command.
     settles: the thing to be done that this does: its number, and the taking of it.
     intervention: what an operator says who settles it.
+    disclosures: what stands behind the digests of private values in the headers, encrypted, as plain data.
     """
 
     answer: Answer
@@ -69,6 +74,7 @@ class Write:
     refusal: Mapping[str, Any] | None = None
     settles: tuple[int, int] | None = None
     intervention: Mapping[str, str] | None = None
+    disclosures: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(slots=True)
@@ -235,7 +241,14 @@ class Transactions:
     ) -> list[Outcome]:
         told = [c.write.intervention for c in commits if c.write.settles is not None]
         interventions = [None if said is None else json.dumps(dict(said)) for said in told]
-        outcomes = await connection.fetchval(_COMMIT, tenant, *_columns(commits), patient, interventions)
+        disclosures = [
+            {**kept, "of": place} for place, c in enumerate(commits, 1) for kept in c.write.disclosures
+        ]
+        given = [tenant, *_columns(commits), patient, interventions]
+        if disclosures:
+            outcomes = await connection.fetchval(_COMMIT_PRIVATE, *given, json.dumps(disclosures))
+        else:
+            outcomes = await connection.fetchval(_COMMIT, *given)
         return [_OUTCOMES[outcome] for outcome in outcomes]
 
     def _broken(self, error: Exception) -> Outcome:
@@ -244,6 +257,8 @@ class Transactions:
         constraint = self._constraints.get(name or "")
         if constraint is not None:
             return Broken(constraint)
+        if name == KEY_DESTROYED:
+            return Stale()  # somebody was forgotten meanwhile; a new key is made for what comes now
         if name and name.startswith("audit_"):
             return Stale()  # another command has written this version of the record
         code = _NEWER_RULES.get(fault.sqlstate)

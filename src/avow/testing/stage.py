@@ -23,6 +23,7 @@ from avow.declare.loads import read_loads
 from avow.engine.execute import Engine, Reply, Request
 from avow.engine.hearing import Hearing, Message, Outcome
 from avow.engine.inbox import Filter, Inbox, Intent
+from avow.engine.privacy import MemoryKeyring
 from avow.engine.worker import OpenHttp, Worker
 from avow.errors import Problem, ProblemError
 from avow.kernel.command import Record
@@ -128,7 +129,8 @@ class Stage:
 
     def __init__(self, system: System, pool: Pool, url: str, admin: Connection, http: OpenHttp) -> None:
         self.system, self.url, self.admin = system, url, admin
-        self.engine, self.inbox = Engine(system, pool, _render), Inbox(system, pool)
+        self.inbox = Inbox(system, pool)
+        self.engine = Engine(system, pool, _render, keyring=MemoryKeyring())
         self.worker = Worker(system, self.engine, pool, url, http)
         self.now = BEGIN
         self._loads, self._hearing = (

@@ -12,6 +12,7 @@ from avow.errors import DeclarationError
 from tests.unit.declare.declarations import SOUND, course, mistakes_of
 from tests.unit.declare.hearing_cases import HEARING
 from tests.unit.declare.people_cases import PEOPLE
+from tests.unit.declare.private_cases import PRIVATE
 from tests.unit.declare.publishing_cases import PUBLISHING
 from tests.unit.declare.saga_cases import SAGAS
 from tests.unit.declare.waiting_cases import WAITING
@@ -378,6 +379,7 @@ class Seat(Entity):
     **WAITING,
     **PEOPLE,
     **HEARING,
+    **PRIVATE,
     **PUBLISHING,
     **SAGAS,
 }

@@ -16,6 +16,8 @@
 --             p_fences: which, and the taking of it that is settled. p_interventions: what an operator says who settles
 --             it, or null, in the same order.
 -- Each long value that headers name by its SHA-256: p_payload_of: the command's place; p_payloads.
+-- p_disclosures: of each private value that an entry names by its digest, what stands for it: an array of objects
+--             with `of`, the command's place, and the columns of avow.disclosure.
 -- p_patient: whether to wait for locks as long as a statement may, and not just for a moment.
 --
 -- Returns the outcome of each command: done; stale (a version has moved on: decide again); replay (the key
@@ -28,7 +30,7 @@ CREATE OR REPLACE FUNCTION avow.commit(
     p_lock_of integer[], p_lock_kinds text[], p_lock_ids uuid[], p_lock_versions bigint[], p_lock_writes boolean[],
     p_entry_of integer[], p_headers bytea[], p_payload_of integer[], p_payloads bytea[],
     p_settle_of integer[], p_works bigint[], p_fences bigint[], p_patient boolean,
-    p_interventions jsonb[] DEFAULT '{}'
+    p_interventions jsonb[] DEFAULT '{}', p_disclosures jsonb DEFAULT NULL
 ) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD'
     -- The plans are kept while tables grow, and each of them is to be an index lookup per command.
@@ -68,8 +70,11 @@ BEGIN
         FROM unnest(p_payload_of, p_payloads) AS p (place, data) WHERE p.place <> ALL (dropped) ORDER BY 2
         ON CONFLICT DO NOTHING;
     END IF;
+    IF p_disclosures IS NOT NULL THEN
+        setting := avow.keep_disclosures(p_tenant, dropped, p_disclosures);
+    END IF;
     IF cardinality(p_headers) > 0 THEN
-        moment := avow.append_entries(p_tenant, dropped, p_entry_of, p_headers, p_payload_of, p_payloads, moment);
+        moment := avow.append_entries(p_tenant, dropped, p_entry_of, p_headers, p_payload_of, p_payloads, moment, p_disclosures);
     END IF;
     IF array_remove(p_refusals, NULL) <> '{}' THEN
         INSERT INTO avow.refusal (tenant, at, subject, kind, record, command, code, rule, request)
@@ -124,7 +129,7 @@ $function$;
 -- Append audit entries, and make of each record what they say; gives back the time that they bear.
 CREATE OR REPLACE FUNCTION avow.append_entries(
     p_tenant text, p_dropped integer[], p_entry_of integer[], p_headers bytea[],
-    p_payload_of integer[], p_payloads bytea[], p_now timestamptz) RETURNS timestamptz
+    p_payload_of integer[], p_payloads bytea[], p_now timestamptz, p_disclosures jsonb) RETURNS timestamptz
     LANGUAGE plpgsql
     AS $function$
 #variable_conflict use_column
@@ -206,6 +211,12 @@ BEGIN
     IF kinds && ARRAY[@{hearing}]::text[] THEN
         written := avow.wake_events(p_tenant, entries, p_now);
     END IF;
+    IF p_disclosures IS NOT NULL OR kinds && ARRAY[@{private}]::text[] THEN
+        PERFORM avow.demand_disclosures(p_tenant, p_dropped, entries, p_disclosures);
+    END IF;
+    IF kinds && ARRAY[@{erasing}]::text[] THEN
+        PERFORM avow.erase_subjects(p_tenant, entries);
+    END IF;
     IF by_hash OR cardinality(p_payloads) > 0 THEN
         PERFORM avow.demand_payloads(p_tenant, entries, ARRAY(
             SELECT p.data FROM unnest(p_payload_of, p_payloads) AS p (place, data) WHERE p.place <> ALL (p_dropped)));
@@ -265,5 +276,5 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA avow FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION avow.now(), avow.tenant() TO @{application}, @{reader};
 GRANT EXECUTE ON FUNCTION
     avow.commit(text, uuid[], bytea[], smallint[], bytea[], text[], uuid[], bigint[], jsonb[],
-        integer[], text[], uuid[], bigint[], boolean[], integer[], bytea[], integer[], bytea[], integer[], bigint[], bigint[], boolean, jsonb[]),
+        integer[], text[], uuid[], bigint[], boolean[], integer[], bytea[], integer[], bytea[], integer[], bigint[], bigint[], boolean, jsonb[], jsonb),
     avow.lock_records(text, text[], uuid[], boolean[]), avow.find_api_key(text) TO @{application};

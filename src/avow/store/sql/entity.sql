@@ -184,6 +184,25 @@ BEGIN
 END
 $function$
 
+-- name: blind_of
+-- The keyed hash of the private value that the entry sets a field to, if it has one.
+(SELECT d.blind FROM avow.disclosure d
+ WHERE d.tenant = apply_entries.p_tenant AND d.kind = @{kind} AND d.id = g.id AND d.version = g.version AND d.field = @{field})
+
+-- name: forget_branch
+-- Take away the keyed hashes of one entity's values that are about a person who is to be forgotten.
+    UPDATE @{table} AS r SET @{blanked} WHERE r.tenant = forget_private.p_tenant AND r.id IN (
+        SELECT DISTINCT d.id FROM avow.disclosure d
+        WHERE d.tenant = forget_private.p_tenant AND d.key = p_key AND d.kind = @{kind});
+
+-- name: erase_branch
+-- One transition that erases: whom the record names then.
+        IF entry ->> 'kind' = @{kind} AND entry ->> 'transition' = @{transition} THEN
+            SELECT r.@{person} INTO person FROM @{table} AS r
+            WHERE r.tenant = erase_subjects.p_tenant AND r.id = (entry ->> 'id')::uuid;
+            PERFORM avow.forget_private(p_tenant, person, entry ->> 'kind', (entry ->> 'id')::uuid, (entry ->> 'ver')::bigint);
+        END IF;
+
 -- name: performers
 -- Who has performed one tracked transition, as the entry says.
 ARRAY(SELECT jsonb_array_elements_text(g.performers -> @{key}))

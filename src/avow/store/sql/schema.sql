@@ -319,6 +319,52 @@ CREATE TABLE avow.cosignature (
 );
 CREATE INDEX cosigned ON avow.cosignature (epoch, key, size);
 
+-- The keys of persons, each encrypted with the key of keys, which is in no database (`kek`: which one). Without its row
+-- nothing that is private about the person can ever be read again. The subject '' has the key of a tenant's keyed hashes.
+CREATE TABLE avow.subject_key (
+    tenant  text NOT NULL,
+    key     uuid NOT NULL,
+    subject text NOT NULL,
+    wrapped bytea NOT NULL,
+    kek     text NOT NULL,
+    since   timestamptz NOT NULL DEFAULT avow.now(),
+    PRIMARY KEY (tenant, key),
+    UNIQUE (tenant, subject)
+);
+
+-- What stands behind the digests of private values in rows and entries: salt and value, encrypted with a person's key.
+-- blind: a keyed hash of the value, where equal ones may be found. erased_...: the entry by which it was erased.
+CREATE TABLE avow.disclosure (
+    tenant         text NOT NULL,
+    kind           text NOT NULL,
+    id             uuid NOT NULL,
+    version        bigint NOT NULL,
+    field          text NOT NULL,
+    digest         text NOT NULL,
+    key            uuid,
+    nonce          bytea,
+    ciphertext     bytea,
+    blind          bytea,
+    keep_until     timestamptz,
+    erased_kind    text,
+    erased_id      uuid,
+    erased_version bigint,
+    PRIMARY KEY (tenant, kind, id, version, field),
+    FOREIGN KEY (tenant, key) REFERENCES avow.subject_key,
+    CHECK ((key IS NULL) = (ciphertext IS NULL) AND (key IS NULL) = (nonce IS NULL) AND (key IS NULL) = (erased_id IS NOT NULL))
+);
+CREATE INDEX disclosure_of ON avow.disclosure (tenant, key);
+
+-- Whose private values nobody may erase for now, and why.
+CREATE TABLE avow.legal_hold (
+    tenant    text NOT NULL,
+    subject   text NOT NULL,
+    placed_by text NOT NULL CHECK (placed_by <> ''),
+    reason    text NOT NULL CHECK (reason <> ''),
+    since     timestamptz NOT NULL DEFAULT avow.now(),
+    PRIMARY KEY (tenant, subject)
+);
+
 -- API keys: only a keyed hash of each secret. Two secrets may be live while one replaces the other.
 CREATE TABLE avow.api_key (
     id          text PRIMARY KEY,
@@ -335,7 +381,8 @@ CREATE TABLE avow.api_key (
 DO $$
 DECLARE relation text;
 BEGIN
-    FOREACH relation IN ARRAY ARRAY['audit', 'payload', 'idempotency', 'refusal', 'work', 'attempt', 'task', 'task_act', 'subscription', 'leaf'] LOOP
+    FOREACH relation IN ARRAY ARRAY['audit', 'payload', 'idempotency', 'refusal', 'work', 'attempt', 'task', 'task_act', 'subscription',
+        'leaf', 'subject_key', 'disclosure', 'legal_hold'] LOOP
         EXECUTE format('ALTER TABLE avow.%I ENABLE ROW LEVEL SECURITY', relation);
         EXECUTE format('ALTER TABLE avow.%I FORCE ROW LEVEL SECURITY', relation);
         EXECUTE format('CREATE POLICY tenant ON avow.%I USING (tenant = avow.tenant())', relation);
@@ -377,13 +424,16 @@ CREATE POLICY owner_ends ON avow.work FOR DELETE TO @{owner} USING (current_sett
 CREATE POLICY owner_begins ON avow.work FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_tries ON avow.attempt FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 
+-- The owner puts keys under another key of keys; see private.sql.
+CREATE POLICY owner_rewraps ON avow.subject_key FOR UPDATE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
+
 -- Workers escalate and remind for all tenants together; see task.sql.
 CREATE POLICY owner_moves ON avow.task FOR UPDATE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_notes ON avow.task_act FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 
 GRANT SELECT ON avow.log, avow.log_state, avow.leaf, avow.node, avow.checkpoint, avow.cosignature TO @{application}, @{reader};
 GRANT SELECT ON avow.task, avow.task_act TO @{application}, @{reader};
-GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription TO @{application};
+GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription, avow.subject_key, avow.disclosure TO @{application};
 GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription TO @{reader};
 
 -- An API key by its public id; the application never sees the table.

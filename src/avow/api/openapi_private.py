@@ -1,0 +1,63 @@
+"""Commands that reveal private values, as OpenAPI has them: the record, and what is told in clear."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from avow.api.json_schema import Schema, argument_schema, closed_object, schema_of
+from avow.model.entity import Entity, Transition
+from avow.model.private import PrivateType
+
+FIND_CODES: Final = (
+    "cursor-invalid", "input-invalid", "json-invalid", "body-too-large", "media-type-unsupported",
+)  # fmt: skip
+"""How finding by private values can be refused, beside a missing right."""
+
+
+def find_operation(entity: Entity) -> dict[str, Any]:
+    """What sets finding by private values apart from listing."""
+    values = {name: argument_schema(entity.fields[name].type) for name in entity.searchable}
+    wanted = {**closed_object(values, []), "minProperties": 1}
+    return {
+        "operationId": f"{entity.plural}.find",
+        "summary": f"Find {entity.plural} by private values",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": wanted}}},
+    }
+
+
+def revealed_name(entity: Entity, command: str) -> str:
+    """The name of the schema of what a command reveals."""
+    return f"{entity.name}.{command}.revealed"
+
+
+def revealed_schemas(entity: Entity, shown: Schema) -> dict[str, Schema]:
+    """Of each command that reveals the schema of its answer; shown: that of the record itself."""
+    reveals = {t.command: t for t in entity.transitions.values() if t.reveals}
+    return {revealed_name(entity, command): _answer(entity, t, shown) for command, t in reveals.items()}
+
+
+def _answer(entity: Entity, transition: Transition, shown: Schema) -> Schema:
+    values = {name: _value(entity, name) for name in transition.reveals}
+    revealed: Schema = {
+        **closed_object(values, list(values)),
+        "description": "In clear. A dry run gives what stands for the values instead.",
+    }
+    kept = ("id", "version", "state")
+    properties: dict[str, Any] = {**shown["properties"], "revealed": revealed}
+    return closed_object(properties, [*kept, "revealed"])
+
+
+def _value(entity: Entity, name: str) -> Schema:
+    field = entity.fields[name]
+    kind = field.type
+    inner = kind.inner if isinstance(kind, PrivateType) else kind
+    number: Schema = {"type": "integer", "description": "The audit entry by which it was erased."}
+    none: list[Schema] = [{"type": "null"}] if field.optional else []
+    return {
+        "anyOf": [
+            schema_of(inner),
+            closed_object({"erased_at": number}, ["erased_at"]),
+            schema_of(kind),
+            *none,
+        ]
+    }

@@ -1,0 +1,23 @@
+"""CONCEALS what is private, and shows it to whom the declaration lets see it: the one place with keys."""
+
+from __future__ import annotations
+
+from avow.engine.privacy.concealing import Concealing, Given, conceal, concealing_of
+from avow.engine.privacy.keyring import FileKeyring, Keyring, MemoryKeyring
+from avow.engine.privacy.rotation import rewrap_all
+from avow.engine.privacy.vault import OF_TENANT, KeyMissing, Opened, Vault
+
+__all__ = [
+    "OF_TENANT",
+    "Concealing",
+    "FileKeyring",
+    "Given",
+    "KeyMissing",
+    "Keyring",
+    "MemoryKeyring",
+    "Opened",
+    "Vault",
+    "conceal",
+    "concealing_of",
+    "rewrap_all",
+]

@@ -1,0 +1,198 @@
+"""Where private values are encrypted and decrypted, with the keys of the persons whom they are about."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from base64 import b64encode
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID
+
+from avow import canonical
+from avow.canonical import JsonValue
+from avow.engine.identifier import new_id
+from avow.engine.privacy.cipher import Encrypted, Unreadable, decrypt, encrypt, new_key
+from avow.engine.privacy.concealing import Concealing
+from avow.engine.privacy.keyring import Keyring
+from avow.errors import reject
+from avow.evidence.disclosure import digest, disclosed
+from avow.kernel.command import Record
+from avow.model.entity import Entity
+from avow.model.private import Private, PrivateType
+from avow.model.types import Value, instant
+from avow.store.disclosures import Disclosures, StoredDisclosure, WrappedKey, stored_of
+
+KEYS_MAX: Final = 4_096
+"""How many keys of persons are remembered."""
+KEY_S_MAX: Final = 300.0
+"""For how long one is: a key that was destroyed elsewhere is in no memory any more after that."""
+
+OF_TENANT: Final = ""
+"""Whose key that of a tenant's keyed hashes is: no person's."""
+
+
+class KeyMissing(Exception):
+    """The key of a person isn't at hand: it has to be fetched before what needs it is done again."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A person's key, to be used. until_s: how long it may be remembered, by the monotonic clock."""
+
+    id: UUID
+    key: bytes
+    until_s: float
+
+    def __repr__(self) -> str:
+        return f"DataKey({self.id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What stands behind a digest: its value, or the number of the entry by which it was erased."""
+
+    value: JsonValue = None
+    erased_at: int | None = None
+
+    def __repr__(self) -> str:
+        return "Opened()"
+
+    @property
+    def told(self) -> JsonValue:
+        """As it is told to whom it was revealed."""
+        return self.value if self.erased_at is None else {"erased_at": self.erased_at}
+
+
+class Vault:
+    """Keys of persons, fetched when they are needed, and made when a person is first spoken of."""
+
+    def __init__(self, disclosures: Disclosures, keyring: Keyring) -> None:
+        self._disclosures, self._keyring = disclosures, keyring
+        self._keys = dict[tuple[str, str], DataKey]()
+
+    async def keys(self, tenant: str, subjects: Iterable[str]) -> dict[str, DataKey]:
+        """The keys of these persons."""
+        return {subject: await self._key(tenant, subject) for subject in set(subjects)}
+
+    def forget(self, tenant: str, subjects: Iterable[str]) -> None:
+        """Don't rely any more on what is remembered of these persons: their keys may have been destroyed."""
+        for subject in subjects:
+            self._keys.pop((tenant, subject), None)
+
+    async def fingerprint(self, tenant: str, plain: bytes) -> bytes:
+        """The digest of a request that may hold something private, so that nobody can try what it was."""
+        key = await self._key(tenant, OF_TENANT)
+        return hmac.digest(key.key, b"request" + plain, "sha256")
+
+    async def blind(self, tenant: str, kind: str, values: Mapping[str, JsonValue]) -> dict[str, bytes]:
+        """The keyed hashes by which records with these private values are found."""
+        key = await self._key(tenant, OF_TENANT)
+        return {field: blind(key.key, kind, field, value) for field, value in values.items()}
+
+    def rows(
+        self, tenant: str, concealing: Sequence[Concealing], keys: Mapping[str, DataKey]
+    ) -> list[dict[str, Any]]:
+        """Private values encrypted as they are stored. Raises KeyMissing where a key isn't at hand."""
+        return [self._row(tenant, one, keys) for one in concealing]
+
+    async def open(self, tenant: str, kind: str, record: UUID, digests: Collection[str]) -> dict[str, Opened]:
+        """What stands behind these digests of one record. Raises ProblemError where one can't be opened."""
+        found = dict[str, Opened]()
+        for stored in await self._disclosures.read(tenant, kind, record, digests):
+            found[stored.digest] = self._opened(tenant, kind, record, stored)
+        if missing := set(digests) - found.keys():
+            raise reject("internal-error", f"{len(missing)} private values of this record are gone.")
+        return found
+
+    async def open_fields(
+        self, tenant: str, entity: Entity, record: Record, fields: Iterable[str]
+    ) -> dict[str, Value] | None:
+        """Private fields of a record as typed values, in clear; None where one of them was erased."""
+        held = {name: record.values.get(name) for name in fields}
+        digests = [value.digest for value in held.values() if isinstance(value, Private)]
+        opened = await self.open(tenant, entity.name, record.id, digests) if digests else {}
+        if any(one.erased_at is not None for one in opened.values()):
+            return None
+        return {
+            name: _typed(entity, name, opened[value.digest].value) if isinstance(value, Private) else None
+            for name, value in held.items()
+        }
+
+    def read(self, tenant: str, row: Mapping[str, Any]) -> JsonValue:
+        """The value behind a row of all that is private about a person."""
+        return self._opened(tenant, row["kind"], row["id"], stored_of(row)).value
+
+    def _opened(self, tenant: str, kind: str, record: UUID, stored: StoredDisclosure) -> Opened:
+        if stored.key is None:
+            return Opened(erased_at=stored.erased_at)
+        key = self._unwrapped(tenant, stored.subject, stored.key).key
+        context = context_of_value(tenant, kind, record, stored.field, stored.subject)
+        try:
+            text = decrypt(key, Encrypted(stored.nonce, stored.ciphertext), context).decode()
+            if digest(text) != stored.digest:
+                raise Unreadable
+        except Unreadable:
+            raise reject("internal-error", "A private value of this record was edited by hand.") from None
+        return Opened(disclosed(text).value)
+
+    def _row(self, tenant: str, one: Concealing, keys: Mapping[str, DataKey]) -> dict[str, Any]:
+        if one.subject not in keys or (one.searchable and OF_TENANT not in keys):
+            raise KeyMissing
+        context = context_of_value(tenant, one.kind, one.id, one.field, one.subject)
+        made = encrypt(keys[one.subject].key, one.given.disclosure.encode(), context)
+        row = {
+            "kind": one.kind, "id": str(one.id), "version": one.version, "field": one.field,
+            "digest": one.digest, "key": str(keys[one.subject].id), "nonce": _text(made.nonce),
+            "ciphertext": _text(made.ciphertext),
+        }  # fmt: skip
+        if one.searchable:
+            row["blind"] = _text(blind(keys[OF_TENANT].key, one.kind, one.field, one.given.value))
+        if one.keep_until is not None:
+            row["keep_until"] = instant(one.keep_until)
+        return row
+
+    async def _key(self, tenant: str, subject: str) -> DataKey:
+        held = self._keys.get((tenant, subject))
+        if held is not None and held.until_s > time.monotonic():
+            return held
+        key_id = new_id()
+        kek, wrapped = self._keyring.wrap(new_key(), context_of_key(tenant, subject, key_id))
+        kept = await self._disclosures.keep_key(tenant, subject, WrappedKey(key_id, wrapped, kek))
+        return self._unwrapped(tenant, subject, kept)
+
+    def _unwrapped(self, tenant: str, subject: str, kept: WrappedKey) -> DataKey:
+        held = self._keys.pop((tenant, subject), None)
+        if held is None or held.id != kept.id or held.until_s <= time.monotonic():
+            key = self._keyring.unwrap(kept.kek, kept.wrapped, context_of_key(tenant, subject, kept.id))
+            held = DataKey(kept.id, key, time.monotonic() + KEY_S_MAX)
+        self._keys[tenant, subject] = held  # so that the one used longest ago stands first
+        if len(self._keys) > KEYS_MAX:
+            del self._keys[next(iter(self._keys))]
+        return held
+
+
+def blind(key: bytes, kind: str, field: str, value: JsonValue) -> bytes:
+    """The keyed hash by which equal values of one field are found; of another field it is another one."""
+    return hmac.digest(key, canonical.encode_trusted([kind, field, value]), sha256)
+
+
+def _typed(entity: Entity, name: str, told: JsonValue) -> Value:
+    kind = entity.fields[name].type
+    return kind.inner.parse(told, name) if isinstance(kind, PrivateType) else told
+
+
+def context_of_key(tenant: str, subject: str, key: UUID) -> bytes:
+    """What the key of a person, as it is wrapped, belongs to."""
+    return canonical.encode_trusted(["avow subject key 1", tenant, subject, str(key)])
+
+
+def context_of_value(tenant: str, kind: str, record: UUID, field: str, subject: str) -> bytes:
+    """What a private value belongs to."""
+    return canonical.encode_trusted(["avow disclosure 1", tenant, kind, str(record), field, subject])
+
+
+def _text(data: bytes) -> str:
+    return b64encode(data).decode()

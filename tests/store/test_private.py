@@ -1,0 +1,238 @@
+"""Private values in PostgreSQL: nothing gets past what keeps them, and no race keeps one for good."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from avow.engine.execute import Engine, Reply, Request
+from avow.engine.privacy import FileKeyring
+from avow.engine.verify import Verification, verify
+from avow.errors import ProblemError
+from avow.model.actor import Actor
+from avow.model.values import Subject
+from avow.store.driver import DatabaseError
+from avow.store.pool import Pool, connect
+from tests.contract.systems.clinic import app
+from tests.fix_database import Database, MakeDatabase
+
+PASSPORT = {"person": Subject("pat"), "passport": "X-12345"}
+PLACE = "WHERE kind = 'Patient' AND field = 'passport'"
+
+
+@dataclass
+class Clinic:
+    """A clinic on a database of its own."""
+
+    made: Database
+    engine: Engine
+    admin: Any
+
+    async def give(self, command: str, record: UUID | None, who: str, **given: Any) -> Reply:
+        """A command of somebody who is everything."""
+        kind, word = command.split(".")
+        actor = Actor(Subject(who), "main", frozenset({"desk", "doctor", "officer"}), "key")
+        return await self.engine.execute(
+            Request(kind, word, record, given, actor, str(uuid4()), b"print", "request")
+        )
+
+    async def admit(self, who: str = "dora", **given: Any) -> UUID:
+        """A patient."""
+        reply = await self.give("Patient.admit", None, who, **{**PASSPORT, **given})
+        assert reply.record is not None, reply.body
+        return reply.record
+
+    async def forget(self, person: str) -> Reply:
+        """Have a person forgotten."""
+        asked = await self.give("Erasure.ask", None, "olga", person=Subject(person), reason="asked for it")
+        return await self.give("Erasure.approve", asked.record, "otto")
+
+    async def passport(self, record: UUID) -> Any:
+        """What is revealed of a patient."""
+        reply = await self.give("Patient.see_passport", record, "dora", purpose="to look")
+        return json.loads(reply.body)["revealed"]["passport"]
+
+
+@asynccontextmanager
+async def opened(made: Database, keys: Path) -> AsyncIterator[Clinic]:
+    pool, admin = Pool(made.application_url), await connect(made.admin_url)
+    try:
+        engine = Engine(app, pool, lambda problem, _: problem.code.encode(), keyring=FileKeyring.made(keys))
+        yield Clinic(made, engine, admin)
+    finally:
+        await pool.close()
+        await admin.close()
+
+
+@pytest.fixture
+async def clinic(database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Clinic]:
+    async with opened(database(app), tmp_path / "keys") as made:
+        yield made
+
+
+async def check(clinic: Clinic) -> Verification:
+    return await verify(clinic.admin, app)
+
+
+async def test_what_commands_and_erasures_leave_behind_holds(clinic: Clinic) -> None:
+    patient = await clinic.admit()
+    await clinic.give("Patient.correct", patient, "dora", passport="Y-12345")
+    await clinic.admit(person=Subject("pia"), passport="Z-12345")
+    await clinic.forget("pat")
+    result = await check(clinic)
+    assert (result.findings, result.private.kept, [*result.private.erased.values()]) == ([], 1, [2])
+
+
+COPIED = "tenant, kind, id, version, 'born', digest, key, nonce, ciphertext"
+EMPTIED = "key = NULL, nonce = NULL, ciphertext = NULL, erased_id = id, erased_version = 1"
+EDITS = {
+    "what is behind a value, away": (f"DELETE FROM avow.disclosure {PLACE}", "disclosure-missing"),
+    "its digest": (f"UPDATE avow.disclosure SET digest = 'other' {PLACE}", "disclosure-edited"),
+    "one that nobody gave": (
+        f"INSERT INTO avow.disclosure SELECT {COPIED} FROM avow.disclosure", "disclosure-unknown",
+    ),
+    "an erasure that no entry speaks of": (
+        f"UPDATE avow.disclosure SET {EMPTIED}, erased_kind = 'Erasure' {PLACE}", "erasure-unfounded",
+    ),
+    "an erasure by an entry that doesn't erase": (
+        f"UPDATE avow.disclosure SET {EMPTIED}, erased_kind = kind {PLACE}", "erasure-unfounded",
+    ),
+    "the value in the row": ("UPDATE clinic.patients SET passport = 'other'", "value-edited"),
+    "the keyed hash in the row": ("UPDATE clinic.patients SET blind_passport = 'other'", "value-edited"),
+    "the keyed hash in the row, away": ("UPDATE clinic.patients SET blind_passport = NULL", "value-edited"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EDITS)
+async def test_an_edit_by_hand_is_found(clinic: Clinic, name: str) -> None:
+    patient = await clinic.admit()
+    sql, code = EDITS[name]
+    await clinic.admin.execute(sql)
+    findings = (await check(clinic)).findings
+    assert {(finding.code, finding.id) for finding in findings} == {(code, str(patient))}
+
+
+async def test_a_value_that_was_moved_to_another_record_is_not_revealed_there(clinic: Clinic) -> None:
+    """Whoever edits the tables, and may see their own record, still doesn't see somebody else's data."""
+    patient, own = await clinic.admit(), await clinic.admit(person=Subject("eve"), passport="E-12345")
+    await clinic.admin.execute(
+        "UPDATE avow.disclosure e"
+        " SET digest = p.digest, key = p.key, nonce = p.nonce, ciphertext = p.ciphertext"
+        f" FROM avow.disclosure p WHERE p.id = '{patient}' AND e.id = '{own}'"
+    )
+    await clinic.admin.execute(
+        f"UPDATE clinic.patients SET passport = (SELECT passport FROM clinic.patients WHERE id = '{patient}')"
+        f" WHERE id = '{own}'"
+    )
+    with pytest.raises(ProblemError) as caught:
+        await clinic.passport(own)
+    assert "edited by hand" in caught.value.problem.detail
+
+
+async def test_nothing_private_is_committed_without_what_is_behind_it(clinic: Clinic) -> None:
+    patient = await clinic.admit()
+    write = clinic.engine._transactions._call_alone  # pyright: ignore[reportPrivateUsage]
+
+    async def without(connection: Any, tenant: Any, commit: Any) -> Any:
+        commit.write.disclosures = ()
+        return await write(connection, tenant, commit)
+
+    async def given(connection: Any, tenant: Any, commit: Any) -> Any:
+        commit.write.disclosures = [{**kept, "field": "born"} for kept in commit.write.disclosures]
+        return await write(connection, tenant, commit)
+
+    before = await clinic.admin.fetchval("SELECT count(*) FROM avow.audit")
+    for forged in (without, given):
+        clinic.engine._transactions._call_alone = forged  # type: ignore[method-assign]  # pyright: ignore[reportPrivateUsage]
+        clinic.engine._contended[patient] = float("inf")  # pyright: ignore[reportPrivateUsage]
+        with pytest.raises(Exception, match="AV002"):
+            await clinic.give("Patient.correct", patient, "dora", passport="Y-12345")
+    assert await clinic.admin.fetchval("SELECT count(*) FROM avow.audit") == before
+
+
+async def test_a_person_who_is_forgotten_while_others_write_is_forgotten(clinic: Clinic) -> None:
+    """Whatever was written before is erased, whatever comes after is under another key; nothing is lost."""
+    patients = [await clinic.admit(passport=f"X-{number:05}") for number in range(4)]
+    key = await clinic.admin.fetchval("SELECT key FROM avow.subject_key WHERE subject = 'pat'")
+
+    async def write(patient: UUID, number: int) -> Reply:
+        return await clinic.give("Patient.correct", patient, "dora", passport=f"Y-{number:05}")
+
+    writing = [
+        write(patient, number + 10 * turn) for number, patient in enumerate(patients) for turn in range(5)
+    ]
+    results = await asyncio.gather(clinic.forget("pat"), *writing)
+    assert {reply.status for reply in results} == {200}
+    assert await clinic.admin.fetchval("SELECT count(*) FROM avow.disclosure WHERE key = $1", key) == 0
+    held = await clinic.admin.fetchval("SELECT count(*) FROM avow.disclosure WHERE key IS NOT NULL")
+    assert held == await clinic.admin.fetchval(
+        "SELECT count(*) FROM avow.disclosure JOIN avow.subject_key USING (tenant, key)"
+    )
+    assert (await check(clinic)).findings == []
+    assert all([await clinic.passport(patient) for patient in patients])
+
+
+async def test_a_key_that_was_destroyed_elsewhere_is_not_used_any_more(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    patient = await clinic.admit()
+    async with opened(clinic.made, tmp_path / "keys") as elsewhere:
+        assert (await elsewhere.forget("pat")).status == 200
+    await clinic.give("Patient.correct", patient, "dora", passport="Y-12345")
+    assert await clinic.passport(patient) == "Y-12345"
+
+
+async def test_a_body_can_not_move_a_private_value(clinic: Clinic) -> None:
+    patient = await clinic.admit()
+    with pytest.raises(Exception, match="takes only what its own command is given"):
+        await clinic.give("Patient.mix_up", patient, "dora")
+
+
+async def test_a_hold_stops_what_its_database_function_is_told_of(clinic: Clinic) -> None:
+    patient = await clinic.admit()
+    await clinic.admin.execute("SELECT avow.hold_subject('main', 'pat', true, 'lea', 'case 7/26')")
+    refused = await clinic.forget("pat")
+    assert (refused.status, refused.body) == (409, b"erasure-held")
+    assert await clinic.passport(patient) == "X-12345"
+
+
+async def test_the_application_can_neither_read_nor_write_what_is_not_its_own(clinic: Clinic) -> None:
+    await clinic.admit()
+    login = await connect(clinic.made.application_url)
+    try:
+        for sql in (
+            "DELETE FROM avow.subject_key", "UPDATE avow.disclosure SET key = NULL",
+            "SELECT * FROM avow.legal_hold", "SELECT avow.forget_private('main', 'pat', '', null, 1)",
+            "SELECT avow.rewrap_key('main', null, '', '', '')",
+            "SELECT avow.hold_subject('main', 'pat', false, 'eve', 'x')",
+        ):  # fmt: skip
+            with pytest.raises(DatabaseError, match="permission denied"):
+                await login.execute(sql)
+    finally:
+        await login.close()
+
+
+async def test_what_is_private_costs_no_round_trip_more(clinic: Clinic) -> None:
+    """Where the key of the person is at hand: one round trip on what is remembered, or else two."""
+    patient = await clinic.admit()
+    pool = clinic.engine._transactions._pool  # pyright: ignore[reportPrivateUsage]
+    borrowed, borrow = list[int](), pool.borrow
+
+    def counted(*arguments: Any) -> Any:
+        borrowed.append(1)
+        return borrow(*arguments)
+
+    pool.borrow = counted  # type: ignore[method-assign]
+    await clinic.give("Patient.correct", patient, "dora", passport="Y-12345")
+    with_private = len(borrowed)
+    borrowed.clear()
+    await clinic.give("Erasure.ask", None, "olga", person=Subject("pia"), reason="asked for it")
+    assert (with_private, len(borrowed)) <= (2, 2)
