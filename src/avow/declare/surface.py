@@ -311,7 +311,7 @@ class Publish(Named):
 
 
 def publish(
-    *transitions: Transition | Command[Any],
+    *transitions: Transition | Command[...],
     data: Iterable[Any] = (),
     by: Condition,
     retried_for: timedelta = timedelta(days=3),
@@ -325,7 +325,7 @@ def publish(
     return Publish(transitions, several(data), by, retried_for)
 
 
-def performed(step: Transition | Command[Any]) -> Policy:
+def performed(step: Transition | Command[...]) -> Policy:
     """True when the actor has performed `step` on this record: `dean & ~performed(verify)` is four eyes.
 
     Who has let another perform it in their place counts as well.
@@ -334,7 +334,7 @@ def performed(step: Transition | Command[Any]) -> Policy:
     return Policy(ast.Everybody() if word is None else ast.Performed(word.token))
 
 
-def votes(step: Transition | Command[Any]) -> Any:
+def votes(step: Transition | Command[...]) -> Any:
     """How many different people have performed `step` on this record: `when=votes(review) >= 2`."""
     word = _step("votes", step)
     return Formula(ast.Const(0) if word is None else ast.Votes(word.token))
