@@ -74,8 +74,8 @@ class Enrollment(Entity):
         task=task(registrar, due=days(5), remind=days(3), escalate=head, shows=[essay, transcript]),
     )  # fmt: skip
     send_back = transition(
-        submitted, to=draft, by=registrar | head, sets=[remark], when=not_(missing(given.remark)),
-        voids=verify,
+        [submitted, verified], to=draft, by=registrar | dean | head, sets=[remark],
+        when=not_(missing(given.remark)), voids=verify,
     )  # fmt: skip
 
     @transition(
