@@ -171,14 +171,14 @@ async def test_an_account_is_made_and_deleted_once_whatever_goes_wrong(o: Office
 
 
 async def test_a_login_that_is_taken_is_for_it_to_name_anew(o: Office) -> None:
-    first, second = await o.announce("ann"), await o.announce("bob", login="ann")
-    for case in (first, second):
+    first, second, third = [await o.announce(person, login="ann") for person in ("ann", "bob", "cid")]
+    for case in (first, second, third):
         await o.complete(case)
         await o.settle()
     assert ((await o.s.look(second)).state, (await o.s.look(second)).problem) == ("naming", "taken")
     await o.s.as_("ida", "it").do("Onboarding.name_again", second, login="ann.b")
     await o.settle()
-    assert await o.state(second) == "preparing"
+    assert (await o.state(second), await o.state(third)) == ("preparing", "naming")
     await o.end()
 
 

@@ -1,0 +1,1 @@
+"""The enrollment with papers, deadlines, inboxes and a waiting list."""

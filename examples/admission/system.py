@@ -1,0 +1,118 @@
+"""The enrollment, grown: papers that a registrar checks, deadlines, and a waiting list for full courses."""
+
+from datetime import datetime
+
+from avow import Entity, State, Subject, actor, authenticated, create, days, field, given, in_state, internal
+from avow import minutes, missing, not_, now, performed, publish, quota, read, ref, role, seconds, system
+from avow import task, transition, unique
+
+registrar, dean, head, mailer = role("registrar"), role("dean"), role("head"), role("mailer")
+
+OFFER = days(7)
+"""How long a place is kept for somebody who hasn't taken it."""
+
+
+class Course(Entity):
+    """A course with so many places. Who is approved too late for one waits in line.
+
+    asked: how many have been approved so far; somebody's turn is what this was when they came.
+    given_back: places of those who have left; with the others, up to where in the line there is a place.
+    """
+
+    title: str = field(max_length=200)
+    seats: int = field(ge=1)
+    asked: int = field(default=0, ge=0)
+    given_back: int = field(default=0, ge=0)
+    begins: datetime = field()
+    visible = read(by=authenticated)
+
+    open, begun = State(initial=True), State(final=True)
+
+    announce = create(open, by=registrar, sets=[title, seats, begins], when=given.begins > now)
+    begin = transition(open, to=begun, at=begins)
+
+    @transition(open, to=open, by=internal)
+    def line_up(self) -> None:
+        self.asked += 1
+
+    @transition(open, to=open, by=internal)
+    def give_back(self) -> None:
+        self.given_back += 1
+
+
+class Enrollment(Entity):
+    """An application: written, handed in with a transcript, verified, approved, in line, offered, taken."""
+
+    applicant: Subject = field(default=actor)
+    course: Course = ref()
+    essay: str = field(default="", max_length=20_000, read=(actor == applicant) | registrar | dean)
+    transcript: str | None = field(max_length=200, read=(actor == applicant) | registrar)
+    remark: str | None = field(max_length=1_000)
+    turn: int = field(default=0, ge=0)
+    visible = read(by=(actor == applicant) | registrar | dean | head)
+
+    draft, submitted, verified = State(initial=True), State(), State()
+    waiting, offered, enrolled = State(), State(), State()
+    rejected, withdrawn, lapsed = State(final=True), State(final=True), State(final=True)
+    archived = State(final=True)
+    one_each = unique(
+        applicant, course, among=[draft, submitted, verified, waiting, offered, enrolled],
+        message="There is an application to this course already.",
+    )  # fmt: skip
+    never_oversold = quota(
+        course, among=[offered, enrolled, archived], limit=course.seats, message="The course is full."
+    )
+
+    start = create(draft, by=authenticated, sets=[course])
+    write = transition(draft, to=draft, by=actor == applicant, sets=[essay, transcript])
+    submit = transition(draft, to=submitted, by=actor == applicant, when=not_(missing(transcript)))
+    remind = transition(draft, to=draft, every=days(7))
+    forget = transition(draft, to=lapsed, after=days(28))
+
+    verify = transition(
+        submitted, to=verified, by=registrar | head,
+        task=task(registrar, due=days(5), remind=days(3), escalate=head, shows=[essay, transcript]),
+    )  # fmt: skip
+    send_back = transition(
+        [submitted, verified], to=draft, by=registrar | dean | head, sets=[remark],
+        when=not_(missing(given.remark)), voids=verify,
+    )  # fmt: skip
+
+    @transition(
+        verified, to=waiting, by=(dean | head) & ~performed(verify), uses=course,
+        task=task(dean, due=days(5), remind=days(3), escalate=head, shows=[essay]),
+    )  # fmt: skip
+    def approve(self) -> None:
+        """Four eyes: not those of who has verified it. First approved, first served."""
+        self.course.line_up()
+        self.turn = self.course.asked
+
+    reject = transition([submitted, verified], to=rejected, by=registrar | dean | head, sets=[remark])
+    withdraw = transition([draft, submitted, verified], to=withdrawn, by=actor == applicant)
+
+    still_open = in_state(Course.open, of=course)
+    its_turn = still_open & (turn <= course.seats + course.given_back)
+    step_up = transition(waiting, to=offered, after=seconds(0), when=its_turn, uses=course)
+    move_up = transition(waiting, to=offered, every=minutes(1), when=its_turn, uses=course)
+    accept = transition(offered, to=enrolled, by=actor == applicant)
+
+    archive = transition(enrolled, to=archived, by=registrar, when=in_state(Course.begun, of=course))
+
+    @transition(
+        [waiting, offered, enrolled], to=withdrawn, by=actor == applicant, when=still_open, uses=course
+    )
+    def decline(self) -> None:
+        """Who stands behind moves up."""
+        self.course.give_back()
+
+    @transition(offered, to=lapsed, after=OFFER, when=still_open, uses=course)
+    def lapse(self) -> None:
+        self.course.give_back()
+
+    miss = transition([waiting, offered], to=lapsed, every=days(1), when=in_state(Course.begun, of=course))
+    mails = publish(
+        remind, send_back, reject, step_up, move_up, lapse, miss, data=[applicant, remark], by=mailer
+    )
+
+
+app = system("admission", Course, Enrollment)
