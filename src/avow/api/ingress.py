@@ -78,7 +78,7 @@ class WhyQuery:
 
     field: str | None
     at: datetime | None
-    as_of: datetime | None
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

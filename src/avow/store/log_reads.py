@@ -127,7 +127,7 @@ class LogReads:
 
     async def see_all(self) -> None:
         """See the entries of all tenants from here on, where the login may: on the one connection."""
-        await self._row("see_all")
+        await self._row("see_all_tenants")
 
     async def leaves(self, epoch: int, first: int, end: int) -> list[tuple[bytes, bytes | None]]:
         """Leaves with what they are the hashes of; None where that is gone, or may not be seen."""

@@ -238,8 +238,8 @@ def test_dry_run_is_true_or_false_and_nothing_else() -> None:
 
 def test_why_names_a_field_and_a_time() -> None:
     wanted = ingress.read_why_query(parcel, b"field=pieces&at=2026-11-21T10:00:00Z")
-    assert wanted == ingress.WhyQuery("pieces", datetime(2026, 11, 21, 10, tzinfo=UTC), None)
-    assert ingress.read_why_query(parcel, b"") == ingress.WhyQuery(None, None, None)
+    assert wanted == ingress.WhyQuery("pieces", datetime(2026, 11, 21, 10, tzinfo=UTC))
+    assert ingress.read_why_query(parcel, b"") == ingress.WhyQuery(None, None)
     _, errors = refused(lambda: ingress.read_why_query(parcel, b"field=secret&at=2026-11-21T10:00:00"))
     assert [error["parameter"] for error in errors] == ["field", "at"]
 

@@ -76,7 +76,7 @@ FROM avow.log l
 LEFT JOIN LATERAL (SELECT * FROM avow.checkpoint k WHERE k.epoch = l.epoch ORDER BY k.size DESC LIMIT 1) c ON true
 ORDER BY l.epoch
 
--- name: see_all
+-- name: see_all_tenants
 -- See the entries of all tenants on this connection, as the owner or a superuser may.
 SELECT set_config('avow.scope', 'all', false)
 
