@@ -38,6 +38,7 @@ VERBS: Final[Mapping[str, str]] = {
     "receipt": "Issue receipts that anybody can check, and check them.",
     "witness": "Stand for the checkpoints of somebody else's log.",
     "effects": "Look at calls to the outside and times to come, and settle them by hand.",
+    "subscriptions": "Say who is told of what happens, and tell them again.",
     "keys": "Make, list and revoke API keys.",
     "doctor": "Say what is wrong with the surroundings.",
     "migrate": "Bring the tables to the declaration.",

@@ -1,8 +1,8 @@
 -- What tests may do and nobody else: databases that come and go, and a clock that is set by hand.
 
 -- name: clone
--- A copy of a database.
-CREATE DATABASE @{name} TEMPLATE @{template}
+-- A copy of a database, made by copying files: many times quicker than through the log.
+CREATE DATABASE @{name} TEMPLATE @{template} STRATEGY file_copy
 
 -- name: drop
 -- Away with one, whoever uses it.

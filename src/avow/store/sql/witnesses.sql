@@ -17,9 +17,10 @@ SELECT coalesce(max(size), 0) FROM avow.cosignature WHERE epoch = $1 AND key = $
 SELECT line FROM avow.cosignature WHERE epoch = $1 AND size = $2 ORDER BY key
 
 -- name: most_witnessed
--- Of the checkpoints over a leaf, the first of those that the most witnesses stand for.
+-- Of the first witnessed checkpoints over a leaf, the first of those that the most witnesses stand for.
 SELECT c.epoch, c.size, c.root, c.note, c.at
-FROM avow.checkpoint c
-JOIN (SELECT epoch, size, count(*) AS witnesses FROM avow.cosignature WHERE epoch = $1 AND size > $2 GROUP BY epoch, size) w
-    ON w.epoch = c.epoch AND w.size = c.size
+FROM (
+    SELECT epoch, size, count(*) AS witnesses FROM avow.cosignature
+    WHERE epoch = $1 AND size > $2 GROUP BY epoch, size ORDER BY size LIMIT 10) w
+JOIN avow.checkpoint c ON c.epoch = w.epoch AND c.size = w.size
 ORDER BY w.witnesses DESC, c.size LIMIT 1
