@@ -17,6 +17,7 @@ from avow.model.system import System
 from avow.prove.explore.situation import START
 from avow.prove.phase import Bench
 from avow.store import trial
+from avow.store.cluster import Cluster
 from avow.store.driver import Connection
 from avow.store.picture import Picture, take_picture
 from avow.store.pool import connect, with_login
@@ -52,7 +53,6 @@ class Database:
 
     async def begin(self) -> None:
         """Let executions follow each other from here on."""
-        await trial.make_copies(self.admin, self.system)
         self.empty = await trial.copy_out(self.admin)
         await self.put_back(self.empty)
 
@@ -117,8 +117,7 @@ class Databases:
     async def make(self) -> Database:
         """A fresh one, gone with the run."""
         if not self._template:
-            self._template = await trial.make_template(self._server, self._system, secrets.token_hex(4))
-            self._stack.push_async_callback(trial.drop, self._server, self._template)
+            self._template = await self._make_template()
         name = f"prove_{secrets.token_hex(6)}"
         await trial.clone(self._server, self._template, name)
         self._stack.push_async_callback(trial.drop, self._server, name)
@@ -130,6 +129,24 @@ class Databases:
         await made.begin()
         self.version = await trial.version(admin)
         return made
+
+    async def _make_template(self) -> str:
+        """The template; on a server of this process it stays for the next run."""
+        kept = _TEMPLATES.get(self._system.fingerprint) if isinstance(self._server, Cluster) else None
+        if kept is not None:
+            return kept
+        made = await trial.make_template(self._server, self._system, secrets.token_hex(4))
+        connection = await connect(self._server.url(made))
+        await trial.make_copies(connection, self._system)
+        await connection.close()
+        if isinstance(self._server, Cluster):
+            _TEMPLATES[self._system.fingerprint] = made
+        else:
+            self._stack.push_async_callback(trial.drop, self._server, made)
+        return made
+
+
+_TEMPLATES: Final = dict[bytes, str]()
 
 
 @asynccontextmanager

@@ -47,6 +47,11 @@ class Defect:
     enter: Callable[[Node], None] = _same_node
     at: Callable[[Gate], Gate] = _same_gate
 
+    @property
+    def alters(self) -> bool:
+        """Whether the database is altered."""
+        return self.alter is not _same_database
+
 
 NONE = Defect()
 """Nothing is altered."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -84,7 +84,7 @@ class Execution:
             self.ids, self.journal, self.exchange.outside = {}, [], Outside(usual)
             return
         await self.database.put_back(saved.rows, saved.now)
-        self.ids, self.journal = dict(saved.ids), list(saved.journal)
+        self.ids, self.journal = dict(saved.ids), [replace(done) for done in saved.journal]
         kept = saved.outside
         self.exchange.outside = Outside(usual, dict(kept.told), dict(kept.carried), list(kept.asked))
 
@@ -93,7 +93,8 @@ class Execution:
         kept = self.exchange.outside
         outside = Outside(kept.usual, dict(kept.told), dict(kept.carried), list(kept.asked))
         rows = await self.database.save()
-        return Saved(rows, self.database.now, dict(self.ids), outside, tuple(self.journal))
+        journal = tuple(replace(done) for done in self.journal)
+        return Saved(rows, self.database.now, dict(self.ids), outside, journal)
 
     def id_of(self, ref: Ref) -> UUID:
         """The id of a record. One that was never made has an id that nothing has."""

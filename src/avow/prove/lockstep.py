@@ -153,7 +153,7 @@ class Lockstep:
         if was_blocked or self._blocked():
             footprint = EVERYTHING
         self.order.append(place)
-        self.ops.append(Op(place, lane.last[0].name if lane.last else "", footprint))
+        self.ops.append(Op(place, lane.given.name if lane.given else "", footprint))
 
     def _footprint(self, place: int, statement: Statement, answer: Any) -> Footprint:
         """What a statement has touched; the end of a transaction touches what all of it has."""

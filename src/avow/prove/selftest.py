@@ -125,24 +125,28 @@ class Caught:
     executions: int
 
 
-async def hunt(on: Databases, defect: Defect) -> Caught | None:
-    """Look for one defect, first with the phase that is to find it; None: it isn't found."""
+async def hunt(on: Databases, defect: Defect, *, only: bool = False) -> Caught | None:
+    """Look for one defect, first with the phase that is to find it; None: it isn't found.
+
+    only: not with the others as well.
+    """
     rig = await rig_with(on, defect)
     hunts = {"conform": _conform, "crash": _crash, "race": _race}
-    order = [name for name in hunts if name == defect.by] + [name for name in hunts if name != defect.by]
+    order = [defect.by] * (defect.by in hunts) + [name for name in hunts if name != defect.by and not only]
     try:
         for name in order:
             async for found in hunts[name](rig):
                 if found:
                     return Caught(name, found[0], rig.executions)
     finally:
-        await rig.database.close()
+        if rig.database is not await on.first():
+            await rig.database.close()
     return None
 
 
 async def rig_with(on: Databases, defect: Defect) -> Rig:
-    """A database of its own with a defect in it."""
-    database = await on.make()
+    """A database with a defect in it: one of its own, where the database is altered."""
+    database = await (on.make() if defect.alters else on.first())
     await defect.alter(database.admin, reference)
     exchange = Exchange()
     return Rig(reference, exchange.connected(reference), database, exchange, USUAL, defect)
