@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from avow.prove.explore.situation import Situation
+
+States: TypeAlias = tuple[tuple[str, str], ...]
+"""The entity and the state of each record, sorted."""
+Rarity: TypeAlias = tuple[int, int]
+"""How often the search has gone on from a record in the rarest of these states, and from all together."""
 
 
 @dataclass(slots=True)
@@ -17,16 +22,17 @@ class _Class:
 
     taken: int = 0
     kinds: dict[Hashable, deque[int]] = field(default_factory=dict[Hashable, "deque[int]"])
-    counts: dict[Hashable, int] = field(default_factory=dict[Hashable, int])
+    counts: Counter[Hashable] = field(default_factory=Counter[Hashable])
 
 
 class Frontier:
-    """Nodes by the states that their records are in. The class that was taken from least often is next."""
+    """Nodes by the states that their records are in. Next is one with a record in a little known state."""
 
     def __init__(self) -> None:
-        self._classes: dict[Hashable, _Class] = {}
-        self._heap: list[tuple[int, int, Hashable]] = []
+        self._classes: dict[States, _Class] = {}
+        self._heap: list[tuple[Rarity, int, States]] = []
         self._number = 0
+        self._known = Counter[tuple[str, str]]()
 
     def put(self, at: int, situation: Situation) -> None:
         """Put a node, by its number."""
@@ -40,21 +46,30 @@ class Frontier:
             self._push(states, found)
         found.kinds.setdefault(kind, deque()).append(at)
 
-    def _push(self, states: Hashable, found: _Class) -> None:
+    def _push(self, states: States, found: _Class) -> None:
         self._number += 1
-        heapq.heappush(self._heap, (found.taken, self._number, states))
+        heapq.heappush(self._heap, (self._rarity(states, found), self._number, states))
+
+    def _rarity(self, states: States, found: _Class) -> Rarity:
+        return min([self._known[state] for state in states], default=0), found.taken
 
     def take(self) -> int | None:
         """Take the next node; None where there is none."""
-        if not self._heap:
-            return None
-        _, _, states = heapq.heappop(self._heap)
-        found = self._classes[states]
-        kind = min(found.kinds, key=lambda kind: found.counts.get(kind, 0))
+        while self._heap:
+            rarity, _, states = heapq.heappop(self._heap)
+            found = self._classes[states]
+            if rarity == self._rarity(states, found):
+                return self._take_of(states, found)
+            self._push(states, found)  # its states have become better known since
+        return None
+
+    def _take_of(self, states: States, found: _Class) -> int:
+        kind = min(found.kinds, key=lambda kind: found.counts[kind])
         nodes = found.kinds[kind]
         at = nodes.popleft()
         found.taken += 1
-        found.counts[kind] = found.counts.get(kind, 0) + 1
+        found.counts[kind] += 1
+        self._known.update(set(states))
         if not nodes:
             del found.kinds[kind]
         if found.kinds:

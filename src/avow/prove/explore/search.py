@@ -1,7 +1,7 @@
 """The search through the situations of a scope.
 
-It goes on from what is least known: of all combinations of states that records are in, from the one that it
-has gone on from least often, the nearest first. So it comes deep soon, and in the end has been everywhere.
+It goes on from what is least known: from situations with a record in a state that it has gone on from least
+often, the nearest first. So it comes deep soon, and in the end has been everywhere.
 """
 
 from __future__ import annotations

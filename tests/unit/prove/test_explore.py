@@ -1,0 +1,133 @@
+"""The exploration of the model: what is the same is seen once, what is possible is tried, rules are seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from avow.model.actor import Actor
+from avow.model.types import Integer, Text
+from avow.model.values import Subject
+from avow.prove.act import TENANT, Act, Path, Ref
+from avow.prove.explore.path import end_of, follow, shorter
+from avow.prove.explore.possible import Scope
+from avow.prove.explore.search import components, search
+from avow.prove.explore.shape import Shapes
+from avow.prove.explore.situation import Happened, Refusal, Situation, happen
+from avow.prove.explore.values import spelled, values_of
+from avow.prove.model import Model, coverage_of
+from avow.prove.phase import Bench
+from avow.prove.promises import broken
+from tests.canaries.mutants import counted
+from tests.unit.prove.systems import SOUND, UNSOUND
+
+ADA, BEN = (Actor(Subject(name), TENANT, frozenset({"clerk"})) for name in ("Ada", "Ben"))
+
+
+def built(ordinal: int, room: int = 1, by: Actor = ADA) -> Act:
+    return Act("command", "Shelf", "build", ordinal, {"room": room}, by)
+
+
+def brought(ordinal: int, title: str, shelf: int, by: Actor = ADA) -> Act:
+    return Act("command", "Book", "bring", ordinal, {"title": title, "shelf": Ref("Shelf", shelf)}, by)
+
+
+def did(word: str, ordinal: int, by: Actor) -> Act:
+    return Act("command", "Book", word, ordinal, {}, by)
+
+
+def at_end(path: Path) -> Situation:
+    situation = end_of(SOUND, path)
+    assert situation is not None, follow(SOUND, path)
+    return situation
+
+
+def code_of(path: Path) -> str:
+    outcome = happen(SOUND, at_end(path[:-1]), path[-1])
+    return outcome.rejection.code if isinstance(outcome, Refusal) else ""
+
+
+def test_situations_are_the_same_up_to_names_and_order() -> None:
+    shapes = Shapes(SOUND)
+    one = at_end((built(1), built(2, 2), brought(1, "a", 2, ADA), did("keep", 1, BEN)))
+    other = at_end((built(1, 2), built(2), brought(1, "a", 1, BEN), did("keep", 1, ADA)))
+    assert shapes.shape_of(one).key == shapes.shape_of(other).key
+    elsewhere = at_end((built(1), built(2, 2), brought(1, "a", 1, ADA), did("keep", 1, BEN)))
+    assert shapes.shape_of(one).key != shapes.shape_of(elsewhere).key, "it stands on another shelf"
+    unkept = at_end((built(1), built(2, 2), brought(1, "a", 2, ADA)))
+    assert shapes.shape_of(one).key != shapes.shape_of(unkept).key
+
+
+def test_rules_that_the_database_holds_are_held_in_the_model_too() -> None:
+    assert code_of((built(1), brought(1, "a", 1), brought(2, "a", 1))) == "unique-violated"
+    full = (built(1), brought(1, "a", 1), brought(2, "b", 1), did("keep", 1, BEN), did("keep", 2, BEN))
+    assert code_of(full) == "invariant-violated"
+    assert code_of((built(1), brought(1, "a", 1), did("keep", 1, ADA))) == "four-eyes"
+
+
+def test_the_oracle_sees_what_a_database_might_hold_wrongly() -> None:
+    good = at_end((built(1), brought(1, "a", 1), brought(2, "b", 1), did("keep", 1, BEN)))
+    key = next(key for key in good.records if key[0] == "Book" and key[1].int & 0xFF == 2)
+    wrong = good.records[key]._replace(state="kept", values={**good.records[key].values, "title": "a"})
+    found = broken(SOUND, {**good.records, key: wrong}, good.performers, good.now)
+    assert {one.promise for one in found} == {"Book.one_each", "Book.fits"}
+    assert broken(SOUND, good.records, good.performers, good.now) == []
+    seen = {**good.performers, key: {"bring": frozenset({"Ada"}), "keep": frozenset({"Ada"})}}
+    assert [one.promise for one in broken(SOUND, good.records, seen, good.now)] == ["by_another"]
+
+
+def test_a_small_model_is_searched_to_its_end() -> None:
+    found = search(Scope(SOUND, ("Shelf", "Book")), lambda _: True)
+    coverage = coverage_of(SOUND, [found])
+    assert found.closed
+    assert coverage.missed == ()
+    assert len(coverage.transitions["Book", "keep"]) == 3
+    refused = {(one.act.command, one.code) for one in coverage.refused["Book", "gone"]}
+    assert {("keep", "state-conflict"), ("fetch", "state-conflict")} <= refused
+    for all_ in coverage.refused.values():
+        for one in all_:
+            before = at_end(one.path or ())
+            outcome = happen(SOUND, before, one.act)
+            assert isinstance(outcome, Refusal)
+            assert outcome.rejection.code == one.code
+
+
+async def test_a_broken_promise_is_told_by_the_shortest_path_and_again_a_hundred_times() -> None:
+    bench = Bench(UNSOUND, 0)
+    findings = (await Model().run(bench, counted(2_000))).findings
+    (finding,) = findings
+    assert finding.promise == "shelves_stay"
+    assert [act.command for act in finding.schedule.acts] == ["build", "bring", "keep", "pull_down"]
+    assert all(act.actor and act.actor.roles <= {"clerk"} for act in finding.schedule.acts)
+    assert str(UNSOUND.entities["Shelf"].transitions["pull_down"].place) in finding.why
+    again = [await Model().replay(bench, finding.schedule) for _ in range(100)]
+    assert all(one == again[0] for one in again)
+    assert again[0] is not None
+    assert (again[0].promise, again[0].story) == (finding.promise, finding.story)
+    assert await Model().replay(Bench(SOUND, 0), finding.schedule) is None
+
+
+def test_a_path_loses_what_it_does_not_need() -> None:
+    path = (built(1), built(2, 2), brought(1, "a", 1), brought(2, "b", 2), did("keep", 1, BEN))
+
+    def keeps(candidate: Path) -> bool:
+        end = end_of(SOUND, candidate)
+        return end is not None and any(record.state == "kept" for record in end.records.values())
+
+    found = shorter(path, keeps)
+    assert [(act.command, act.record) for act in found] == [("build", 1), ("bring", 1), ("keep", 1)]
+    assert isinstance(follow(SOUND, found)[-1], Happened)
+
+
+def test_entities_that_have_nothing_to_do_with_each_other_are_searched_apart() -> None:
+    assert components(SOUND) == [("Shelf", "Book")]
+    alone = replace(SOUND, entities={"Shelf": SOUND.entities["Shelf"]}, promises=())
+    assert components(alone) == [("Shelf",)]
+
+
+def test_boundary_values_are_those_of_the_type_and_of_what_it_is_compared_with() -> None:
+    now = Situation().now
+    assert set(values_of(Integer(0, 3), [2], now, True)) == {0, 1, 2, 3}
+    assert -1 in values_of(Integer(), [], now, True)
+    plate = Text(20, pattern="[A-Z]{2}-[0-9]{3}")
+    assert values_of(plate, [], now, True), "a text that a pattern asks for is spelled"
+    assert spelled("(a|b)[0-9]+x?", 1) == "b1"

@@ -1,0 +1,103 @@
+"""Reports say what was tried, in plain words, and never more than that."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from avow.errors import UsageError
+from avow.prove.finding import ALL, PhaseReport, Tally
+from avow.prove.keep import keep, read_kept
+from avow.prove.model import Model
+from avow.prove.phase import Bench, Budget
+from avow.prove.report.document import as_document
+from avow.prove.report.page import as_page
+from avow.prove.report.text import as_text
+from avow.prove.run import Report, run
+from avow.prove.schedule import Schedule
+from tests.canaries.mutants import counted
+from tests.unit.prove.systems import SOUND, UNSOUND
+
+
+async def report_of(bench: Bench) -> Report:
+    found = await Model().run(bench, counted(2_000))
+    return Report(bench.system.name, bench.system.fingerprint.hex(), 7, 20, 3, (("model", found),))
+
+
+async def test_what_held_is_said_to_have_held_within_bounds_and_nothing_more() -> None:
+    bench = Bench(SOUND, 7)
+    report = await report_of(bench)
+    text = as_text(report, {})
+    assert report.held is True
+    assert text.splitlines()[-1].endswith("held within these bounds")
+    assert "NOT TRIED" in text
+    told = f"{text}{as_page(SOUND, report, bench.coverage)}{json.dumps(as_document(SOUND, report))}"
+    assert not re.search(r"\bprove[nd]\b|\bcorrect\b|\bsafe\b", told)
+
+
+async def test_what_broke_is_told_in_words_of_the_declaration_with_its_line() -> None:
+    bench = Bench(UNSOUND, 7)
+    report = await report_of(bench)
+    text = as_text(report, {0: "avow prove . --replay x.json"})
+    assert report.held is False
+    for told in (
+        "BROKE  shelves_stay   A shelf that books stand on stays up.",
+        "pull_down Shelf 1",
+        "(clerk)",
+    ):
+        assert told in text
+    assert str(UNSOUND.entities["Shelf"].transitions["pull_down"].place) in text
+    assert "again: avow prove . --replay x.json" in text
+    assert sum(line.startswith("  -> ") for line in text.splitlines()) in (2, 3)
+    document = as_document(UNSOUND, report)
+    assert (document["verdict"], len(document["findings"])) == ("broke", 1)
+
+
+async def test_the_page_needs_nothing_but_itself() -> None:
+    bench = Bench(UNSOUND, 7)
+    page = as_page(UNSOUND, await report_of(bench), bench.coverage)
+    assert "<svg" in page
+    assert not re.search(r"(src|href)=|url\(|@import|<script|http", page)
+    assert "Book: " in page
+
+
+async def test_a_kept_finding_is_read_again_and_another_file_is_refused(tmp_path: Path) -> None:
+    report = await report_of(Bench(UNSOUND, 7))
+    (finding,) = report.findings
+    file = keep(tmp_path, "x", UNSOUND, finding, "18.4")
+    kept = read_kept(file, UNSOUND)
+    assert (kept.phase, kept.schedule) == ("model", finding.schedule)
+    assert kept.fingerprint == UNSOUND.fingerprint.hex()
+    assert keep(tmp_path, "x", UNSOUND, finding, "18.4") == file
+    compile(file.with_name(f"test_{file.stem}.py").read_text("utf-8"), "test", "exec")
+    file.write_text("[]", "utf-8")
+    with pytest.raises(UsageError, match="isn't a schedule"):
+        read_kept(file, UNSOUND)
+
+
+class _Held:
+    name, share, quick = "held", 1.0, True
+
+    async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
+        return PhaseReport((Tally("nothing", 1, 1, 0, ALL),))
+
+    async def replay(self, bench: Bench, schedule: Schedule) -> None:
+        return None
+
+
+class _Failing(_Held):
+    name = "failing"
+
+    async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
+        raise OSError("no such server")
+
+
+async def test_a_phase_that_fails_leaves_no_verdict_and_the_others_their_words() -> None:
+    report = await run(Bench(SOUND, 0), [_Failing(), _Held()], 1)
+    assert report.held is None
+    assert "failing failed with OSError: no such server" in as_text(report, {})
+    assert report.tried == 1
+    assert (await run(Bench(SOUND, 0), [_Held()], 1)).held is True
