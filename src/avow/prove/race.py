@@ -173,9 +173,10 @@ class Races:
             tried += ran.whole
             shapes.add(ran.shape)
             await self._note(count, pair, ran, left)
-        count.short += orders.more
-        count.whole += not orders.more
-        return None if orders.more else shapes
+        short = orders.more or orders.strayed > 0
+        count.short += short
+        count.whole += not short
+        return None if short else shapes
 
     async def _exhaust(self, pair: Pair, left: int) -> None:
         """Every order of a pair that says anything new, then a few with nothing left out."""
