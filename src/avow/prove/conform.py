@@ -138,7 +138,7 @@ class Conformance:
 
 async def conforms(on: Rig, expected: Expected) -> list[Break]:
     """Carry out one act after a path, and say what is otherwise than it should be."""
-    await on.begin(expected.path)
+    await on.start(expected.path)
     refused = [done for done in on.execution.journal if done.told is not None and not done.told.accepted]
     if refused and expected.fault != FOREIGN:
         where = f"{refused[0].act.entity}.{refused[0].act.command}"

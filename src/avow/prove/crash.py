@@ -132,7 +132,7 @@ class Crashes:
 
 async def look_at(on: Rig, path: Path, act: Act) -> Subject | None:
     """An act without faults; None where it isn't accepted, which is another phase's business."""
-    await on.begin(path)
+    await on.start(path)
     before = on.shape(await on.database.picture())
     noting = Noting()
     node = on.node(noting)
@@ -146,7 +146,7 @@ async def look_at(on: Rig, path: Path, act: Act) -> Subject | None:
 
 async def crash(on: Rig, subject: Subject, faults: tuple[Fault, ...]) -> list[Break]:
     """End the processes of one act, and say what that broke."""
-    await on.begin(subject.path)
+    await on.start(subject.path)
     await on.attack(subject.act, faults)
     found, shape = await on.judged()
     alone = any(fault.kind == ALONE for fault in faults)

@@ -59,7 +59,7 @@ class Ran:
 
 async def run_race(on: Rig, pair: Pair, choose: Choose) -> Ran:
     """Run acts at once, in a chosen order, and judge what that has left behind."""
-    await on.begin(pair.path)
+    await on.start(pair.path)
     execution, admin = on.execution, on.database.admin
     dones = [await execution.ready(act) for act in pair.acts]
     if pair.copies:
