@@ -11,6 +11,7 @@ from typing import Final
 from avow.errors import AvowError
 from avow.prove.finding import Finding, PhaseReport
 from avow.prove.phase import Bench, Budget, Phase, Progress, silent
+from avow.prove.promises import declared_promises
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +75,8 @@ async def run(
             left = max(seconds - (clock() - started), 0.0)
             budget = Budget(left * phase.share / shares if shares else left, phase.name, progress, clock)
             report = await _tried(phase, bench, budget)
-            reports.append((phase.name, _with_seed(report, bench.seed)))
+            known = {finding.promise for _, one in reports for finding in one.findings}
+            reports.append((phase.name, _told_once(report, bench, known)))
     system, took_s = bench.system, clock() - started
     return Report(
         system.name, system.fingerprint.hex(), bench.seed, seconds, took_s, tuple(reports), bench.postgresql,
@@ -94,5 +96,13 @@ async def _tried(phase: Phase, bench: Bench, budget: Budget) -> PhaseReport:
     return PhaseReport(not_tried=(f"all of {phase.name}: it ended before its time",))
 
 
-def _with_seed(report: PhaseReport, seed: int) -> PhaseReport:
-    return replace(report, findings=tuple(replace(finding, seed=seed) for finding in report.findings))
+def _told_once(report: PhaseReport, bench: Bench, known: set[str]) -> PhaseReport:
+    """What a phase has found, without what an earlier one has told, and each promise of the owner's once."""
+    own, found = declared_promises(bench.system), list[Finding]()
+    for finding in report.findings:
+        if finding.promise in known:
+            continue
+        if finding.promise in own:
+            known.add(finding.promise)
+        found.append(replace(finding, seed=bench.seed))
+    return replace(report, findings=tuple(found))
