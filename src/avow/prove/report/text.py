@@ -25,9 +25,10 @@ def verdict(report: Report) -> str:
     """The last line."""
     if report.held is None:
         return "no verdict: " + ("; ".join(report.unfit) or "nothing was tried")
-    count = len(report.findings)
-    if count:
-        return f"{count} promise{'s' * (count != 1)} broke"
+    if not report.held:
+        count = len(dict.fromkeys(finding.promise for finding in report.findings))
+        unfit = f"; and the run can't be trusted: {'; '.join(report.unfit)}" if report.unfit else ""
+        return f"{count} promise{'s' * (count != 1)} broke{unfit}"
     return f"{report.tried:,} attempts: all {WITHIN}"
 
 
