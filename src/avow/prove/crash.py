@@ -78,6 +78,7 @@ class Crashes:
 
     async def run(self, bench: Bench) -> PhaseReport:
         paths = [path for path in bench.coverage.transitions.values() if path]
+        paths.sort(key=lambda path: not bench.touches(path[-1:]))
         subjects = list[Subject]()
         for path in paths:
             if self._budget.spent:

@@ -177,3 +177,12 @@ def asked_steps(system: System) -> frozenset[str]:
 def _asked_steps(system: System) -> frozenset[str]:
     spoken = frozenset[str]().union(*(names_in(promise.holds) for promise in system.promises))
     return frozenset(t for entity in system.entities.values() for t in entity.transitions if t in spoken)
+
+
+def declared_promises(system: System) -> frozenset[str]:
+    """The names of everything that a declaration says must stay true."""
+    found = {promise.name for promise in system.promises}
+    for entity in system.entities.values():
+        rules = (entity.invariants, entity.uniques, entity.exclusions, entity.quotas, entity.promises)
+        found |= {f"{entity.name}.{rule.name}" for some in rules for rule in some}
+    return frozenset(found)

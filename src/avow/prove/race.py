@@ -151,6 +151,7 @@ class Races:
 
     async def run(self) -> PhaseReport:
         pairs = list(pairs_of(self.on.declared, self.bench.coverage))
+        pairs.sort(key=lambda pair: not self.bench.touches(pair.acts))
         left = list[Pair]()
         for place, pair in enumerate(pairs):
             if self.budget.spent:
