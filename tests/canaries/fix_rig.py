@@ -1,7 +1,7 @@
 """The rig that attacks on the real engine share, on the small system of the self-test.
 
 async def test_something(on: Rig) -> None:
-    await on.begin(BOUGHT)           # where a path ends
+    await on.start(BOUGHT)           # where a path ends
     broken, _ = await on.judged()    # what the oracle says of it
 """
 

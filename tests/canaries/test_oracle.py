@@ -43,7 +43,7 @@ EDITS = {
 async def test_what_was_edited_by_hand_is_found(on: Rig) -> None:
     missed = list[str]()
     for edit, (statement, promise) in EDITS.items():
-        await on.begin((*BOUGHT, CHARGED))
+        await on.start((*BOUGHT, CHARGED))
         assert (await on.judged(drained=False))[0] == []
         await on.database.admin.execute(statement)
         found, _ = await on.judged(drained=False)
@@ -94,7 +94,7 @@ TALES: dict[str, tuple[Callable[[Rig], None], str]] = {
 async def test_what_the_outside_and_callers_saw_is_held_against_the_log(on: Rig) -> None:
     missed = list[str]()
     for tale, (alter, promise) in TALES.items():
-        await on.begin((*TOLD_OF, replace(FOUND, record=2)))
+        await on.start((*TOLD_OF, replace(FOUND, record=2)))
         assert (await on.judged(drained=False))[0] == []
         alter(on)
         found, _ = await on.judged(drained=False)
@@ -104,7 +104,7 @@ async def test_what_the_outside_and_callers_saw_is_held_against_the_log(on: Rig)
 
 
 async def test_a_call_that_was_carried_out_does_not_count_as_failed(on: Rig) -> None:
-    await on.begin((*BOUGHT, CHARGED))
+    await on.start((*BOUGHT, CHARGED))
     picture = await on.database.picture()
     key = next(work.key for work in picture.work if work.name == "seat")
     await on.perform(TOLD_OF[-2])
@@ -116,10 +116,10 @@ async def test_a_call_that_was_carried_out_does_not_count_as_failed(on: Rig) -> 
 
 
 async def test_everything_that_is_left_is_done_and_judged_too(on: Rig) -> None:
-    await on.begin(HELD)
+    await on.start(HELD)
     found, _ = await on.judged()
     assert found == []
-    await on.begin(BOUGHT)
+    await on.start(BOUGHT)
     await on.judged()
     picture = await on.database.picture()
     assert {live.state for (_, kind, _), live in picture.rows.items() if kind == "Ticket"} == {"paid"}

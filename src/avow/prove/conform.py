@@ -70,7 +70,7 @@ class Conform:
 
     async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
         """Every path, every refusal, every stranger, as far as the budget goes."""
-        return await Conformance(await bench.shared(rig), budget).run(bench.coverage)
+        return await Conformance(await bench.shared(rig), budget).run(bench)
 
     async def replay(self, bench: Bench, schedule: Schedule) -> Finding | None:
         """Do one path again, whose last act ended otherwise than the kernel says."""
@@ -108,11 +108,12 @@ class Conformance:
     budget: Budget
     findings: list[Finding] = field(default_factory=list[Finding])
 
-    async def run(self, coverage: Coverage) -> PhaseReport:
+    async def run(self, bench: Bench) -> PhaseReport:
         """Go through everything that the model says."""
         tried = Counter[str]()
         broke = Counter[str]()
-        everything = list(expected_of(coverage))
+        everything = list(expected_of(bench.coverage))
+        everything.sort(key=lambda one: not bench.touches((*one.path, one.act)))
         cut_short = set[str]()
         for place, expected in enumerate(everything):
             if self.budget.spent:
@@ -138,7 +139,7 @@ class Conformance:
 
 async def conforms(on: Rig, expected: Expected) -> list[Break]:
     """Carry out one act after a path, and say what is otherwise than it should be."""
-    await on.begin(expected.path)
+    await on.start(expected.path)
     refused = [done for done in on.execution.journal if done.told is not None and not done.told.accepted]
     if refused and expected.fault != FOREIGN:
         where = f"{refused[0].act.entity}.{refused[0].act.command}"

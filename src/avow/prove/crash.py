@@ -78,6 +78,7 @@ class Crashes:
 
     async def run(self, bench: Bench) -> PhaseReport:
         paths = [path for path in bench.coverage.transitions.values() if path]
+        paths.sort(key=lambda path: not bench.touches(path[-1:]))
         subjects = list[Subject]()
         for path in paths:
             if self._budget.spent:
@@ -132,7 +133,7 @@ class Crashes:
 
 async def look_at(on: Rig, path: Path, act: Act) -> Subject | None:
     """An act without faults; None where it isn't accepted, which is another phase's business."""
-    await on.begin(path)
+    await on.start(path)
     before = on.shape(await on.database.picture())
     noting = Noting()
     node = on.node(noting)
@@ -146,7 +147,7 @@ async def look_at(on: Rig, path: Path, act: Act) -> Subject | None:
 
 async def crash(on: Rig, subject: Subject, faults: tuple[Fault, ...]) -> list[Break]:
     """End the processes of one act, and say what that broke."""
-    await on.begin(subject.path)
+    await on.start(subject.path)
     await on.attack(subject.act, faults)
     found, shape = await on.judged()
     alone = any(fault.kind == ALONE for fault in faults)

@@ -51,7 +51,7 @@ class Database:
         self._all = list[Connection]()
         self.empty = ""
 
-    async def begin(self) -> None:
+    async def prepare(self) -> None:
         """Let executions follow each other from here on."""
         self.empty = await trial.copy_out(self.admin)
         await self.put_back(self.empty)
@@ -126,7 +126,7 @@ class Databases:
         url = with_login(self._server.url(name), trial.login_of(self._system), trial.PASSWORD)
         made = Database(self._system, url, admin)
         self._stack.push_async_callback(made.close)
-        await made.begin()
+        await made.prepare()
         self.version = await trial.version(admin)
         return made
 

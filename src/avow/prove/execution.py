@@ -77,7 +77,7 @@ class Execution:
     ids: dict[Ref, UUID] = field(default_factory=dict[Ref, UUID])
     journal: list[Done] = field(default_factory=list[Done])
 
-    async def begin(self, saved: Saved | None, usual: Mapping[str, Value]) -> None:
+    async def start(self, saved: Saved | None, usual: Mapping[str, Value]) -> None:
         """From a saved point; None: from nothing."""
         if saved is None:
             await self.database.put_back(self.database.empty)

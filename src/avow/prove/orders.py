@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from avow.prove.footprint import EVERYTHING
 from avow.prove.lockstep import CutShort, Op
 from avow.prove.tape import Tape
 
@@ -29,17 +30,19 @@ class _Fork:
 class Orders:
     """Chooses an order for each execution, as long as there are `more`; `ran` is told what has happened.
 
-    prune: False: every order there is.
+    prune: False: every order there is. strayed: how often the same choices led elsewhere than before.
     """
 
     def __init__(self, *, prune: bool = True) -> None:
         self._forks = list[_Fork]()
         self._prune = prune
-        self.more = True
+        self.more, self.strayed = True, 0
 
     def choose(self, step: int, able: tuple[int, ...], ops: Sequence[Op]) -> int:
         """Which one goes on."""
         if step < len(self._forks):
+            if self._forks[step].chosen not in able:
+                self._stray(step)
             return self._forks[step].chosen
         asleep = self._asleep(ops)
         chosen = next((one for one in able if one not in asleep), None)
@@ -47,6 +50,12 @@ class Orders:
             raise CutShort
         self._forks.append(_Fork(able, asleep, chosen))
         return chosen
+
+    def _stray(self, step: int) -> None:
+        """Give up a place that the same choices have not led to again."""
+        self.strayed += 1
+        del self._forks[step + 1 :]
+        raise CutShort
 
     def _asleep(self, ops: Sequence[Op]) -> dict[int, Op]:
         """Whoever was tried before, and whose statement doesn't meet the last one."""
@@ -65,8 +74,7 @@ class Orders:
         while self._forks:
             fork = self._forks[-1]
             place = len(self._forks) - 1
-            if place < len(ops):
-                fork.done[fork.chosen] = ops[place]
+            fork.done[fork.chosen] = ops[place] if place < len(ops) else Op(fork.chosen, "", EVERYTHING)
             following = fork.next()
             if following is not None:
                 fork.chosen = following

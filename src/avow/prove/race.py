@@ -59,7 +59,7 @@ class Ran:
 
 async def run_race(on: Rig, pair: Pair, choose: Choose) -> Ran:
     """Run acts at once, in a chosen order, and judge what that has left behind."""
-    await on.begin(pair.path)
+    await on.start(pair.path)
     execution, admin = on.execution, on.database.admin
     dones = [await execution.ready(act) for act in pair.acts]
     if pair.copies:
@@ -151,6 +151,7 @@ class Races:
 
     async def run(self) -> PhaseReport:
         pairs = list(pairs_of(self.on.declared, self.bench.coverage))
+        pairs.sort(key=lambda pair: not self.bench.touches(pair.acts))
         left = list[Pair]()
         for place, pair in enumerate(pairs):
             if self.budget.spent:
@@ -173,9 +174,10 @@ class Races:
             tried += ran.whole
             shapes.add(ran.shape)
             await self._note(count, pair, ran, left)
-        count.short += orders.more
-        count.whole += not orders.more
-        return None if orders.more else shapes
+        short = orders.more or orders.strayed > 0
+        count.short += short
+        count.whole += not short
+        return None if short else shapes
 
     async def _exhaust(self, pair: Pair, left: int) -> None:
         """Every order of a pair that says anything new, then a few with nothing left out."""

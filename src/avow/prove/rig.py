@@ -79,10 +79,10 @@ class Rig:
         self.defect.enter(made)
         return made
 
-    async def begin(self, path: Path) -> None:
+    async def start(self, path: Path) -> None:
         """Go to where a path ends, from the last place on it that is known."""
         known = next((place for place in range(len(path), 0, -1) if path[:place] in self._starts), 0)
-        await self.execution.begin(self._starts.get(path[:known]), self.usual)
+        await self.execution.start(self._starts.get(path[:known]), self.usual)
         if known == len(path):
             return
         node = self.node()

@@ -11,9 +11,12 @@ from typing import Final
 from avow.errors import AvowError
 from avow.prove.finding import Finding, PhaseReport
 from avow.prove.phase import Bench, Budget, Phase, Progress, silent
+from avow.prove.promises import declared_promises
 
 _log = logging.getLogger(__name__)
 
+SELF_TEST: Final = "self-test"
+"""The phase whose findings are about the run, not about the application."""
 QUICK_S: Final = 20.0
 DEFAULT_S: Final = 120.0
 DEEP_S: Final = 1_800.0
@@ -49,7 +52,8 @@ class Report:
     @property
     def held(self) -> bool | None:
         """Whether all of it held within the bounds; None: there is no verdict."""
-        if self.findings:
+        about_it = [(phase, one) for phase, one in self.phases if phase != SELF_TEST]
+        if any(one.findings or any(tally.broke for tally in one.tallies) for _, one in about_it):
             return False
         return None if self.unfit or not self.tried else True
 
@@ -74,7 +78,8 @@ async def run(
             left = max(seconds - (clock() - started), 0.0)
             budget = Budget(left * phase.share / shares if shares else left, phase.name, progress, clock)
             report = await _tried(phase, bench, budget)
-            reports.append((phase.name, _with_seed(report, bench.seed)))
+            known = {finding.promise for _, one in reports for finding in one.findings}
+            reports.append((phase.name, _told_once(report, bench, known)))
     system, took_s = bench.system, clock() - started
     return Report(
         system.name, system.fingerprint.hex(), bench.seed, seconds, took_s, tuple(reports), bench.postgresql,
@@ -94,5 +99,13 @@ async def _tried(phase: Phase, bench: Bench, budget: Budget) -> PhaseReport:
     return PhaseReport(not_tried=(f"all of {phase.name}: it ended before its time",))
 
 
-def _with_seed(report: PhaseReport, seed: int) -> PhaseReport:
-    return replace(report, findings=tuple(replace(finding, seed=seed) for finding in report.findings))
+def _told_once(report: PhaseReport, bench: Bench, known: set[str]) -> PhaseReport:
+    """What a phase has found, without what an earlier one has told, and each promise of the owner's once."""
+    own, found = declared_promises(bench.system), list[Finding]()
+    for finding in report.findings:
+        if finding.promise in known:
+            continue
+        if finding.promise in own:
+            known.add(finding.promise)
+        found.append(replace(finding, seed=bench.seed))
+    return replace(report, findings=tuple(found))

@@ -95,6 +95,25 @@ class _Failing(_Held):
         raise OSError("no such server")
 
 
+async def test_a_promise_that_several_phases_break_is_told_once_by_the_first() -> None:
+    class Again(Model):
+        name = "again"
+
+        async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
+            return await Model().run(bench, counted(2_000))
+
+    report = await run(Bench(UNSOUND, 3), [Again(), Again()], 1)
+    assert [(one.promise, one.seed) for one in report.findings] == [("shelves_stay", 3)]
+    assert [tally.broke for _, one in report.phases for tally in one.tallies] == [1, 0, 1, 0]
+
+
+async def test_a_planted_defect_that_is_not_caught_leaves_no_verdict() -> None:
+    missed = PhaseReport((Tally("planted defect", 2, 1, 1, ALL),))
+    report = Report("library", "", 0, 1, 1, (("self-test", missed),), "", ("a planted defect was not found",))
+    assert report.held is None
+    assert as_text(report, {}).endswith("no verdict: a planted defect was not found")
+
+
 async def test_a_phase_that_fails_leaves_no_verdict_and_the_others_their_words() -> None:
     report = await run(Bench(SOUND, 0), [_Failing(), _Held()], 1)
     assert report.held is None

@@ -7,6 +7,7 @@ from typing import Any
 
 from avow.model.system import System
 from avow.prove.finding import Finding, Tally
+from avow.prove.report.text import not_tried
 from avow.prove.run import Report
 from avow.prove.schedule import schedule_json
 
@@ -24,7 +25,7 @@ def as_document(system: System, report: Report) -> dict[str, Any]:
         "unfit": list(report.unfit),
         "tallies": [_tally(phase, t) for phase, one in report.phases for t in one.tallies],
         "findings": [finding_json(system, finding) for finding in report.findings],
-        "not_tried": [{"phase": p, "what": what} for p, one in report.phases for what in one.not_tried],
+        "not_tried": [{"phase": phase, "what": what} for phase, what in not_tried(report)],
     }
 
 

@@ -11,7 +11,7 @@ from avow.model.system import System
 from avow.prove.coverage import Coverage
 from avow.prove.finding import Finding, Tally
 from avow.prove.report.sequence import sequence_svg
-from avow.prove.report.text import verdict
+from avow.prove.report.text import not_tried, verdict
 from avow.prove.run import Report
 
 STYLE: Final = """
@@ -51,7 +51,7 @@ def as_page(system: System, report: Report, coverage: Coverage) -> str:
         "<h2>States and transitions</h2>",
         *(_coverage(entity, coverage) for entity in system.entities.values()),
         "<h2>Not tried</h2>",
-        _listed(f"{phase}: {what}" for phase, one in report.phases for what in one.not_tried),
+        _listed(f"{phase}: {what}" for phase, what in not_tried(report)),
     ]
     return _whole(f"prove {report.system}", "\n".join(parts))
 

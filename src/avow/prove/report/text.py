@@ -25,9 +25,10 @@ def verdict(report: Report) -> str:
     """The last line."""
     if report.held is None:
         return "no verdict: " + ("; ".join(report.unfit) or "nothing was tried")
-    count = len(report.findings)
-    if count:
-        return f"{count} promise{'s' * (count != 1)} broke"
+    if not report.held:
+        count = len(dict.fromkeys(finding.promise for finding in report.findings))
+        unfit = f"; and the run can't be trusted: {'; '.join(report.unfit)}" if report.unfit else ""
+        return f"{count} promise{'s' * (count != 1)} broke{unfit}"
     return f"{report.tried:,} attempts: all {WITHIN}"
 
 
@@ -41,7 +42,7 @@ def _head(report: Report) -> str:
 
 def _table(report: Report) -> str:
     rows: list[Sequence[str]] = [("FAULT", "TRIED", "HELD", "BROKE", "REACH")]
-    rows += [_row(tally) for _, phase in report.phases for tally in phase.tallies]
+    rows += [_row(tally) for _, phase in report.phases for tally in phase.tallies if tally.tried]
     widths = [max(len(row[at]) for row in rows) for at in range(4)]
     return "\n".join(
         "  ".join([row[0].ljust(widths[0]), *(row[at].rjust(widths[at]) for at in (1, 2, 3)), row[4]])
@@ -70,5 +71,14 @@ def _told(story: Sequence[Line]) -> Iterator[str]:
 
 
 def _not_tried(report: Report) -> list[str]:
-    said = [f"  {phase}: {what}" for phase, one in report.phases for what in one.not_tried]
+    said = [f"  {phase}: {what}" for phase, what in not_tried(report)]
     return ["\n".join(["NOT TRIED", *said])] if said else []
+
+
+def not_tried(report: Report) -> Iterator[tuple[str, str]]:
+    """What was left out, by phase; a fault of which the budget allowed none is among it."""
+    for phase, one in report.phases:
+        yield from (
+            (phase, f"{tally.fault}: the budget ended before it") for tally in one.tallies if not tally.tried
+        )
+        yield from ((phase, what) for what in one.not_tried)

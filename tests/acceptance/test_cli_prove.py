@@ -1,0 +1,71 @@
+"""`avow prove`: who breaks a guard is told which one, by file and line, and can see it again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.command_line import ROOT, avow
+
+SOUND = (ROOT / "examples" / "enrollment" / "system.py").read_text("utf-8")
+GUARD = "dean & ~performed(verify)"
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The enrollment, in which somebody has dropped the second pair of eyes."""
+    folder = tmp_path_factory.mktemp("broken")
+    assert SOUND.count(GUARD) == 1
+    (folder / "system.py").write_text(SOUND.replace(GUARD, "dean"), "utf-8")
+    return folder
+
+
+def kept(folder: Path) -> Path:
+    ended = avow("prove", ".", "--phase", "model", "--budget", "2", "--html", "report.html", cwd=folder)
+    assert ended.returncode == 1, ended.stderr
+    line = 1 + next(at for at, text in enumerate(SOUND.splitlines()) if GUARD in text)
+    assert "BROKE  four_eyes   Who is approved was verified before, by somebody else." in ended.stdout
+    assert f"Enrollment.approve ({folder / 'system.py'}:{line}): by dean" in ended.stdout
+    assert ended.stderr.startswith("prove: model: ")
+    (file,) = (folder / ".avow" / "prove").glob("*.json")
+    assert f"avow prove . --replay .avow/prove/{file.name}" in ended.stdout
+    return file
+
+
+def test_a_broken_guard_is_told_with_its_line_kept_and_seen_again_until_it_is_mended(broken: Path) -> None:
+    file = kept(broken)
+    assert "<svg" in (broken / "report.html").read_text("utf-8")
+    first, second = (avow("prove", ".", "--replay", str(file), cwd=broken) for _ in range(2))
+    assert (first.returncode, first.stdout) == (1, second.stdout)
+    pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    ready = str(file.with_name(f"test_{file.stem}.py"))
+    test = subprocess.run([*pytest_, ready], cwd=broken, capture_output=True, text=True, check=False)
+    assert test.returncode == 1, test.stdout + test.stderr
+    (broken / "system.py").write_text(SOUND, "utf-8")
+    mended = avow("prove", ".", "--replay", str(file), cwd=broken)
+    assert (mended.returncode, mended.stdout) == (0, "it holds now: this schedule breaks nothing\n")
+    assert mended.stderr == "the declaration has changed since this was found\n"
+
+
+def test_programs_are_told_the_same() -> None:
+    ended = avow(
+        "prove", "examples/enrollment", "--phase", "lint", "--phase", "model", "--budget", "1", "--json"
+    )
+    told = json.loads(ended.stdout)
+    assert (ended.returncode, told["verdict"], told["findings"]) == (0, "held", [])
+    assert [row["fault"] for row in told["tallies"]][1] == "any act in any situation of the model"
+    assert told["not_tried"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--quick", "--deep"), ("--replay", "nowhere.json"), ("--changed-since", "no-such-revision")],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_tried(arguments: tuple[str, ...]) -> None:
+    ended = avow("prove", "examples/enrollment", *arguments)
+    assert ended.returncode == 2
+    assert "mend:" in ended.stderr
