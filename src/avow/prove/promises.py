@@ -15,6 +15,7 @@ from avow.kernel.draft import Pool, RecordScope
 from avow.model.entity import Entity, Exclusion, Quota, Unique
 from avow.model.expression import Expression, evaluate, meaning, render
 from avow.model.place import Place
+from avow.model.promise import Promise
 from avow.model.system import System
 from avow.prove.world import NOBODY, Performers, WorldView, names_in
 
@@ -140,14 +141,22 @@ def broken_promises(
     stated = system.derived(_stated)
     if not stated and not system.promises:
         return
-    view = WorldView(system, records, performers, now)
+    view = WorldView(system, records, performers, asked_steps(system), now)
     for entity, name, condition, holds, sentence, place in stated:
         for record in records.values():
             if record.entity == entity and holds(RecordScope(view.pool, record)) is False:
                 yield Broken(f"{entity}.{name}", sentence, place, render(condition), (record.key,))
     for promise in system.promises:
-        if not promise.holds(view):
-            yield Broken(promise.name, promise.message, promise.place, "")
+        if (fault := _judged(promise, view)) is not None:
+            yield Broken(promise.name, f"{promise.message}{fault}", promise.place, "")
+
+
+def _judged(promise: Promise, view: WorldView) -> str | None:
+    """None where a promise holds; else what there is to add to its sentence."""
+    try:
+        return None if promise.holds(view) else ""
+    except Exception as error:  # noqa: BLE001 - the owner's function; what it can't tell doesn't hold
+        return f" (It can't be told: {type(error).__name__}: {error})"
 
 
 class _Stated(NamedTuple):

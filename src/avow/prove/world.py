@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, Final, TypeVar
 
 from avow.declare.surface import Command, Entity, Transition
@@ -28,12 +28,18 @@ class WorldView:
     """What a promise over all records is called with: `declare.promise.World`.
 
     records: all of them, by their keys, in the order in which they were created.
+    asked:   the steps whose performers are kept; about another one nothing is ever said.
     """
 
     def __init__(
-        self, system: System, records: Mapping[Key, Record], performers: Performers, now: datetime
+        self,
+        system: System,
+        records: Mapping[Key, Record],
+        performers: Performers,
+        asked: frozenset[str],
+        now: datetime,
     ) -> None:
-        self._records, self._performers, self._now = records, performers, now
+        self._records, self._performers, self._asked, self._now = records, performers, asked, now
         self.pool = Pool(system, NOBODY, now, dict(records), {})
 
     @property
@@ -48,14 +54,25 @@ class WorldView:
     def performers(self, record: Entity, step: Transition | Command[...]) -> frozenset[Subject]:
         """Who has performed a transition on a record, ever."""
         name = step.word.name if isinstance(step, Command) else step.name
+        if name not in self._asked:
+            raise ValueError(f"nobody has kept who performed {name}: name it in the promise's own function")
         found = self._performers.get((type(record).__name__, record.id), {}).get(name, frozenset[str]())
         return frozenset(map(Subject, found))
 
 
 def names_in(function: Any) -> frozenset[str]:
-    """Every name that a function's code speaks of: the steps that a promise may ask about are among them."""
-    code = getattr(function, "__code__", None)
-    return frozenset() if code is None else frozenset(_names(code))
+    """Every name that a function's code speaks of, or that of a function it names: what it may ask about."""
+    found, left, seen = set[str](), [function], set[int]()
+    while left:
+        code = getattr(one := left.pop(), "__code__", None)
+        if not isinstance(code, CodeType) or id(code) in seen:
+            continue
+        seen.add(id(code))
+        names = _names(code)
+        found |= names
+        known: Mapping[str, Any] = getattr(one, "__globals__", {})
+        left += [known[name] for name in sorted(names) if isinstance(known.get(name), FunctionType)]
+    return frozenset(found)
 
 
 def _names(code: CodeType) -> set[str]:

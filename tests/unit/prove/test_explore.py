@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from avow import World, always
 from avow.model.actor import Actor
 from avow.model.types import Integer, Text
 from avow.model.values import Subject
@@ -16,9 +17,9 @@ from avow.prove.explore.situation import Happened, Refusal, Situation, happen
 from avow.prove.explore.values import spelled, values_of
 from avow.prove.model import Model, coverage_of
 from avow.prove.phase import Bench
-from avow.prove.promises import broken
+from avow.prove.promises import asked_steps, broken
 from tests.canaries.mutants import counted
-from tests.unit.prove.systems import SOUND, UNSOUND
+from tests.unit.prove.systems import SOUND, UNSOUND, Book
 
 ADA, BEN = (Actor(Subject(name), TENANT, frozenset({"clerk"})) for name in ("Ada", "Ben"))
 
@@ -104,6 +105,30 @@ async def test_a_broken_promise_is_told_by_the_shortest_path_and_again_a_hundred
     assert again[0] is not None
     assert (again[0].promise, again[0].story) == (finding.promise, finding.story)
     assert await Model().replay(Bench(SOUND, 0), finding.schedule) is None
+
+
+def test_a_promise_that_cannot_be_judged_does_not_hold() -> None:
+    def asks_elsewhere(world: World) -> bool:
+        step = getattr(Book, "fetch")  # noqa: B009 - so that the function doesn't name it
+        return not any(world.performers(book, step) for book in world.all(Book))
+
+    promise = always("Nobody fetches a book.")(asks_elsewhere)
+    system = replace(SOUND, promises=(promise,))
+    situation = at_end((built(1), brought(1, "a", 1)))
+    (found,) = broken(system, situation.records, {}, situation.now)
+    assert "nobody has kept who performed fetch" in found.sentence
+
+
+def helper(world: World) -> bool:
+    return any(world.performers(book, Book.keep) for book in world.all(Book))
+
+
+def test_the_steps_that_a_helper_of_a_promise_asks_about_are_kept_too() -> None:
+    def through_a_helper(world: World) -> bool:
+        return not helper(world)
+
+    system = replace(SOUND, promises=(always("No book is kept.")(through_a_helper),))
+    assert asked_steps(system) == {"keep"}
 
 
 def test_a_path_loses_what_it_does_not_need() -> None:
