@@ -163,7 +163,7 @@ async def crash(on: Rig, subject: Subject, faults: tuple[Fault, ...]) -> list[Br
 def _is_certain(on: Rig, act: Act) -> bool:
     """Whether it must come to the same again.
 
-    Where a call can't be sent again under its key, or not often, nobody may be able to tell what became of it.
+    Where a call can't be sent again under its key, or not often, nobody may know what became of it.
     """
     if act.kind != "outcome":
         return True
