@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -25,6 +26,8 @@ SAMPLE = "examples/enrollment"
 PART_TIMEOUT_S = 600
 LOG_LINES_SHOWN_MAX = 40
 SUMMARY_CHARS_MAX = 70
+LANES = 2
+"""How many parts run side by side, of those that keep one core busy each."""
 
 # Quick questions first; a folder that is not named here runs after these.
 FOLDER_ORDER = ("unit", "house", "docs", "store", "contract", "upgrade", "canaries", "acceptance")
@@ -47,6 +50,22 @@ class Part:
     name: str
     commands: tuple[tuple[str, ...], ...]
     is_pytest: bool = False
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether it keeps all cores busy by itself."""
+        return any(PARALLEL[0] in command for command in self.commands)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a part: whether it held, all that it said, the line that sums it up, and its seconds."""
+
+    part: Part
+    held: bool
+    said: list[str]
+    summary: str
+    seconds: float
 
 
 def parts() -> Mapping[str, Part]:
@@ -109,11 +128,15 @@ def environment() -> dict[str, str]:
     }
 
 
-def run(part: Part, for_pytest: Sequence[str]) -> tuple[bool, list[str], str]:
-    """Run one part; whether it held, all that it said, and the line that sums it up."""
+_running = set[subprocess.Popen[bytes]]()
+
+
+def run(part: Part, for_pytest: Sequence[str]) -> Result:
+    """Run one part."""
+    started = time.monotonic()
     path = STATE / "log" / f"{part.name}.log"
     own = path.with_suffix(f".{os.getpid()}.log")  # another ./test may be running here
-    deadline = time.monotonic() + PART_TIMEOUT_S
+    deadline = started + PART_TIMEOUT_S
     said: list[str] = []
     summary = ""
     held = True
@@ -127,7 +150,7 @@ def run(part: Part, for_pytest: Sequence[str]) -> tuple[bool, list[str], str]:
         held &= held_now
     own.write_text("\n".join(said))
     own.replace(path)
-    return held, said, summary.strip(" =")[:SUMMARY_CHARS_MAX]
+    return Result(part, held, said, summary.strip(" =")[:SUMMARY_CHARS_MAX], time.monotonic() - started)
 
 
 def run_command(command: Sequence[str], log: IO[str], deadline: float) -> bool:
@@ -135,6 +158,7 @@ def run_command(command: Sequence[str], log: IO[str], deadline: float) -> bool:
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment(), start_new_session=True
     )
+    _running.add(process)
     try:
         return process.wait(timeout=max(deadline - time.monotonic(), 1)) == 0
     except subprocess.TimeoutExpired:
@@ -142,6 +166,7 @@ def run_command(command: Sequence[str], log: IO[str], deadline: float) -> bool:
         return False
     finally:
         stop(process)
+        _running.discard(process)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -159,23 +184,37 @@ def duration(seconds: float) -> str:
     return f"{seconds // 60:.0f} min {seconds % 60:.0f} s" if seconds >= 60 else f"{seconds:.1f} s"
 
 
+def results(chosen: Sequence[Part], for_pytest: Sequence[str]) -> Iterator[Result]:
+    """Run the parts, those of one core side by side and first; what came of each as soon as it ends."""
+    together = [part for part in chosen if not part.is_parallel]
+    with ThreadPoolExecutor(LANES) as lanes:
+        try:
+            for done in as_completed([lanes.submit(run, part, for_pytest) for part in together]):
+                yield done.result()
+        except BaseException:
+            lanes.shutdown(wait=False, cancel_futures=True)
+            for process in tuple(_running):
+                stop(process)
+            raise
+    for part in chosen:
+        if part.is_parallel:
+            yield run(part, for_pytest)
+
+
 def run_all(chosen: Sequence[Part], for_pytest: Sequence[str]) -> int:
-    """Run the parts one after another; 0 when all held, 1 when one didn't."""
+    """Run the parts and tell of each; 0 when all held, 1 when one didn't."""
     (STATE / "log").mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     failed: list[str] = []
     width = max(len(part.name) for part in chosen)
-    for part in chosen:
-        print(f"  {part.name:{width}}  ", end="", flush=True)
-        before = time.monotonic()
-        held, said, summary = run(part, for_pytest)
-        print(
-            f"{'pass' if held else 'FAIL'}  {duration(time.monotonic() - before):>10}  {summary}", flush=True
-        )
-        if not held:
-            failed.append(part.name)
-            print("\n".join(f"      {line}" for line in said[-LOG_LINES_SHOWN_MAX:]))
-            print(f"      (all of it: .avow/log/{part.name}.log; again: ./test {part.name})", flush=True)
+    print(f"running {', '.join(part.name for part in chosen)}: a line for each as it ends", flush=True)
+    for result in results(chosen, for_pytest):
+        name, word = result.part.name, "pass" if result.held else "FAIL"
+        print(f"  {name:{width}}  {word}  {duration(result.seconds):>10}  {result.summary}", flush=True)
+        if not result.held:
+            failed.append(name)
+            print("\n".join(f"      {line}" for line in result.said[-LOG_LINES_SHOWN_MAX:]))
+            print(f"      (all of it: .avow/log/{name}.log; again: ./test {name})", flush=True)
     verdict = f"FAIL  {', '.join(failed)}" if failed else f"PASS  {len(chosen)} of {len(parts())} parts"
     print(f"{verdict}  {duration(time.monotonic() - started)}")
     return 1 if failed else 0

@@ -20,6 +20,7 @@ SPAN = {"starts": "2026-11-21T10:00:00Z", "ends": "2026-11-21T11:00:00Z"}
 NOBODYS = "00000000-0000-7000-8000-000000000000"
 SECRET = "Canary-4711"
 TIMES = 60
+ROUNDS_MAX = 3
 
 
 @pytest.fixture
@@ -100,16 +101,23 @@ def test_who_may_read_and_not_do_is_told_so(venue: Tenancy, clerk: Caller, booki
 
 
 def test_hidden_and_absent_take_as_long(venue: Tenancy, booking: Record) -> None:
-    """A02: the two medians differ by less than a third (it is one statement each)."""
+    """A02: the two medians differ by less than a third (it is one statement each).
+
+    A difference that is there is there in every round; what else the machine does is not.
+    """
     stranger = venue.actor("mallory")
-    spent: dict[str, list[float]] = {booking.id: [], NOBODYS: []}
-    for _ in range(TIMES):
-        for record, times in spent.items():
-            start = time.perf_counter()
-            stranger.get(f"/bookings/{record}")
-            times.append(time.perf_counter() - start)
-    hidden, absent = (statistics.median(times) for times in spent.values())
-    assert max(hidden, absent) / min(hidden, absent) < 1.34
+
+    def differ() -> float:
+        spent: dict[str, list[float]] = {booking.id: [], NOBODYS: []}
+        for _ in range(TIMES):
+            for record, times in spent.items():
+                start = time.perf_counter()
+                stranger.get(f"/bookings/{record}")
+                times.append(time.perf_counter() - start)
+        hidden, absent = (statistics.median(times) for times in spent.values())
+        return max(hidden, absent) / min(hidden, absent)
+
+    assert any(differ() < 1.34 for _ in range(ROUNDS_MAX))
 
 
 def test_nothing_is_open_that_the_declaration_does_not_open(

@@ -22,8 +22,8 @@ FILL = """
         LATERAL (SELECT lpad(to_hex(n), 32, '0')::uuid AS id, now() + (86400 + n) * interval '1 s' AS at)
 """
 FINISHED = """
-    INSERT INTO avow.attempt (tenant, kind, id, name, key, number, fence, outcome, detail)
-    SELECT 'main', 'Payment', id, 'capture', id, 1, 1, 'unclear', 'cut'
+    INSERT INTO avow.attempt (tenant, kind, id, name, key, number, fence, at, outcome, detail)
+    SELECT 'main', 'Payment', id, 'capture', id, 1, 1, now(), 'unclear', 'cut'
     FROM generate_series(1, $1::int) AS n, LATERAL (SELECT lpad(to_hex(n), 32, '0')::uuid AS id)
 """
 READ = """

@@ -92,7 +92,7 @@ def own_databases() -> Databases:
 
 
 def _in_memory() -> Path | None:
-    """A folder in memory with room enough; None where there is none, and the usual one for temporary files serves."""
+    """A folder in memory with room enough; None where the usual one for temporary files has to do."""
     try:
         free = shutil.disk_usage(MEMORY).free
     except OSError:
