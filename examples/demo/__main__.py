@@ -1,4 +1,7 @@
-"""`./demo`: two backends, the same attacks, one table. Exit code 0 when the declared one held everything."""
+"""`./demo`: two applications, each by hand and declared, the same attacks, one table.
+
+The exit code is 0 when the declared ones held everything.
+"""
 
 from __future__ import annotations
 
@@ -8,46 +11,55 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
+from avow.cli.target import load_target
 from avow.errors import AvowError, UsageError
-from avow.store.install import create_database
-from examples.demo.attacks import ATTACKS, Attack, Outcome, strike
-from examples.demo.backend import Backend, database_of
+from examples.demo.attack import Attack, Outcome, Strikes
+from examples.demo.backend import Server, database_of
+from examples.demo.by_hand import LOCK_S
+from examples.demo.checkout.money import euros
 from examples.demo.declared import ROOT, Declared
 from examples.demo.home import own_home
-from examples.demo.table import foot, head, quote, row, say
-from examples.demo.twin import KEY_LOCK_S, Twin
+from examples.demo.pair import APPLICATIONS, Pair, start, target_of
+from examples.demo.receipt import leave
+from examples.demo.table import foot, head, quote, row, say, total
 
-TARGET = ROOT / "examples" / "enrollment"
 INTERRUPTED = 130
+MONEY = "money that doesn't add up"
+
+Chosen = dict[str, Sequence[Attack[Any]]]
+"""The attacks to carry out, by application; none without any."""
 
 
 def main() -> int:
     """0 all held, 1 the declared one did not hold, 2 wrong usage, 3 this machine stands in the way."""
     parser = argparse.ArgumentParser(
-        prog="./demo", description="One backend, written by hand and declared, under the same attacks."
+        prog="./demo", description="Two backends, written by hand and declared, under the same attacks."
     )
-    parser.add_argument("--stay", action="store_true", help="leave both servers running until Ctrl-C")
+    parser.add_argument("--stay", action="store_true", help="leave the servers running until Ctrl-C")
     parser.add_argument(
-        "--only", default="", metavar="WORD", help="only attacks with this word in their name"
-    )
+        "--only", default=[], action="append", metavar="WORD",
+        help="only attacks with this word in their name; may be said several times",
+    )  # fmt: skip
     parser.add_argument(
         "--declared",
         type=Path,
-        default=TARGET,
+        default=[],
+        action="append",
         metavar="FOLDER",
-        help="attack your copy of examples/enrollment",
+        help="attack your copy of examples/enrollment or examples/checkout; may be said of both",
     )
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)
     try:
-        attacks = [attack for attack in ATTACKS if options.only in attack.title]
-        if not attacks:
-            raise UsageError(f"no attack has {options.only!r} in its name", "Run ./demo to see their names.")
-        with own_home(ROOT / ".avow", "demo") as home:
-            return show(options.declared.resolve(), attacks, home, options.stay)
+        chosen, targets = _choose(options.only), _targets(options.declared)
+        # The home goes first, with a database that nobody needs any more: that is faster than to stop it.
+        with ExitStack() as databases, own_home(ROOT / ".avow", "demo") as home:
+            return show(targets, chosen, home, databases, options.stay)
     except AvowError as error:
         print(f"\n{error}", file=sys.stderr)
         return error.exit_code
@@ -56,74 +68,110 @@ def main() -> int:
         return INTERRUPTED
 
 
+def _choose(words: Sequence[str]) -> Chosen:
+    """The attacks with one of the words in their name; all without any. Raises UsageError for none."""
+    titles = [attack.title for application in APPLICATIONS.values() for attack in application.attacks]
+    for word in words:
+        if not any(word in title for title in titles):
+            raise UsageError(f"no attack has {word!r} in its name", "Run ./demo to see their names.")
+    found = {
+        name: [a for a in application.attacks if not words or any(word in a.title for word in words)]
+        for name, application in APPLICATIONS.items()
+    }
+    return {name: attacks for name, attacks in found.items() if attacks}
+
+
+def _targets(folders: Sequence[Path]) -> dict[str, Path]:
+    """Where each application is declared. Raises UsageError for a folder that is none of them."""
+    targets = {name: target_of(name) for name in APPLICATIONS}
+    for folder in folders:
+        name = load_target(str(folder)).name
+        if name not in targets:
+            raise UsageError(f"{folder} declares {name}", f"The demo attacks {' and '.join(targets)}.")
+        targets[name] = folder.resolve()
+    return targets
+
+
 def _end(number: int, _frame: object) -> None:
     """Leave by way of every `finally`."""
     sys.exit(128 + number)
 
 
-def show(target: Path, attacks: Sequence[Attack], home: Path, stay: bool) -> int:
+def show(targets: Mapping[str, Path], chosen: Chosen, home: Path, databases: ExitStack, stay: bool) -> int:
     """Everything, on a database in `home`."""
     started = time.monotonic()
-    say("Starting a PostgreSQL of its own and two backends on it ...")
-    declared = Declared.set_up(target, home, lambda _: None)
-    twin: Twin | None = None
-    try:
-        version, twin_url = asyncio.run(_database(declared, "twin"))
-        twin = Twin(twin_url)
-        twin.start()
-        declared.start()
-        _introduce(version, time.monotonic() - started)
-        results = asyncio.run(_attack(attacks, twin, declared))
-        broken = [title for title, (_, ours) in results.items() if not ours.held]
-        broken += _ask(declared)
+    say(f"Starting a PostgreSQL of its own, and on it {' and '.join(chosen)}, each twice ...")
+    with ExitStack() as stack:
+        pairs = {name: APPLICATIONS[name].set_up(targets[name], home, stack, databases) for name in chosen}
+        start([*pairs.values()])
+        _introduce(_version(next(iter(pairs.values())).declared), time.monotonic() - started)
+        broken = asyncio.run(_attack(chosen, pairs))
+        broken += _ask(pairs)
         _close(broken, time.monotonic() - started)
         if stay:
-            _stay(twin, declared)
+            _stay(pairs)
         return 1 if broken else 0
-    finally:
-        if twin is not None:
-            twin.stop()
-        declared.stop()
 
 
 def _introduce(version: str, seconds: float) -> None:
     say(f"Python {platform.python_version()}, PostgreSQL {version}, ready after {seconds:.1f} s.")
     say()
-    say("The same enrollment backend twice: written by hand with care (examples/twins), and declared.")
+    say("The same backends twice: written by hand with care (examples/twins), and declared.")
     say("Both are attacked in the same way. Everything below happens now.")
     say()
 
 
-async def _attack(
-    attacks: Sequence[Attack], twin: Backend, declared: Backend
-) -> dict[str, tuple[Outcome, Outcome]]:
-    """Both at the same time, attack by attack; each row is printed when both are done."""
+async def _attack(chosen: Chosen, pairs: Mapping[str, Pair]) -> list[str]:
+    """All backends at the same time, each row printed in its turn; the titles that did not hold."""
     head()
     results: dict[str, tuple[Outcome, Outcome]] = {}
-    live = sys.stdout.isatty()
-    for attack in attacks:
-        if live:
-            print(f"  {attack.title} ...", end="", flush=True)
-        pair = await asyncio.gather(strike(attack, twin), strike(attack, declared))
-        if live:
-            print("\r\x1b[K", end="")
-        row(attack.title, pair)
-        results[attack.title] = pair
+    async with asyncio.TaskGroup() as group:
+        strikes = {
+            name: [Strikes(group, backend, chosen[name]) for backend in pair] for name, pair in pairs.items()
+        }
+        for name, attacks in chosen.items():
+            for attack in attacks:
+                with _under_way(attack.title):
+                    by_hand, declared = [await each.of(attack.title) for each in strikes[name]]
+                row(attack.title, (by_hand, declared))
+                results[attack.title] = (by_hand, declared)
     foot(list(results.values()))
-    return results
+    broken = [title for title, (_, ours) in results.items() if not ours.held]
+    for pair in pairs.values():
+        if pair.astray_cents is not None:
+            by_hand, declared = [await pair.astray_cents(backend) for backend in pair]
+            total(MONEY, (euros(by_hand), euros(declared)))
+            broken += [MONEY] * bool(declared)
+    return broken
 
 
-def _ask(declared: Declared) -> list[str]:
-    """One `why` and one `verify`, as the commands that they are; those that didn't end well."""
-    course = asyncio.run(_fullest(declared))
+@contextmanager
+def _under_way(title: str) -> Generator[None]:
+    """Somebody who looks on sees what is going on."""
+    live = sys.stdout.isatty()
+    if live:
+        print(f"  {title} ...", end="", flush=True)
+    yield
+    if live:
+        print("\r\x1b[K", end="")
+
+
+def _ask(pairs: Mapping[str, Pair]) -> list[str]:
+    """One `why`, and a `verify` of each, as the commands that they are; those that didn't end well."""
+    asked = [(name, pair.declared, ["verify"]) for name, pair in pairs.items()]
+    if "enrollment" in pairs:
+        course = asyncio.run(_fullest(pairs["enrollment"].declared))
+        asked.insert(0, ("enrollment", pairs["enrollment"].declared, ["why", f"courses/{course}", "taken"]))
     failed: list[str] = []
-    for arguments in (["why", f"courses/{course}", "taken"], ["verify"]):
+    for name, declared, arguments in asked:
         say()
-        say(f"$ avow {' '.join(arguments)}")
+        say(f"{name}$ avow {' '.join(arguments)}")
         said = declared.avow(*arguments)
         quote(said.stdout + said.stderr * (said.returncode != 0))
         if said.returncode != 0:
-            failed.append(f"avow {arguments[0]}")
+            failed.append(f"avow {arguments[0]} of {name}")
+    if "enrollment" in pairs:
+        failed += leave(pairs["enrollment"].declared)
     return failed
 
 
@@ -132,52 +180,68 @@ def _close(broken: Sequence[str], seconds: float) -> None:
     say(
         f"{seconds:.0f} s in all. What the one by hand holds, it holds by care; where it breaks, and why"
         " careful teams write it so, stands in examples/twins/README.md."
-        f" Its locks of dead requests end after {KEY_LOCK_S} s here, so that you needn't wait for 30."
+        f" Its locks of dead processes end after {LOCK_S} s here, so that you needn't wait for 30."
+        " The two weeks that a transfer may take are ended by SQL, in both."
     )
-    say("Not shown: load, several servers at once, loss of power, calls to the outside.")
+    say("Not shown: load, several servers at once, loss of power.")
     if broken:
         say()
         say(f"THE DECLARED ONE DID NOT HOLD: {', '.join(broken)}.")
 
 
-def _stay(twin: Twin, declared: Declared) -> None:
+PEOPLE = {
+    "enrollment": (("rita", "registrar"), ("dora", "dean"), ("ana",)),
+    "checkout": (("dan", "shopkeeper"), ("ann",)),
+}
+"""Who gets a token with --stay."""
+LISTED = {"enrollment": "enrollments", "checkout": "orders"}
+"""What is worth a first look."""
+
+
+def _stay(pairs: Mapping[str, Pair]) -> None:
     """Print where everything is, and wait for Ctrl-C."""
-    lines = [
-        "",
-        f"  declared   {declared.url}",
-        f"  by hand    {twin.url}",
-        f"  database   {declared.admin_url}",
-        "",
-        "  Tokens for the declared one, each valid for 30 days:",
-    ]
-    for subject, *roles in (("rita", "registrar"), ("dora", "dean"), ("ana",)):
-        lines += [
-            "",
-            f"  {subject}, {roles[0] if roles else 'an applicant'}",
-            declared.token(subject, *roles),
-        ]
-    lines += [
-        "",
-        f"  curl -H 'Authorization: Bearer TOKEN' {declared.url}/enrollments",
-        f"  cd '{declared.target}'",
-        f"  export AVOW_DATABASE_URL='{declared.admin_url}'",
-        f"  '{Path(sys.executable).with_name('avow')}' verify",
-        "",
-        "  Both run until Ctrl-C, which ends them and removes their database.",
-    ]
-    print("\n".join(lines), flush=True)
+    for name, pair in pairs.items():
+        print("\n".join(_places(name, pair)), flush=True)
+    print("\n  All run until Ctrl-C, which ends them and removes their databases.", flush=True)
     try:
         signal.pause()
     except KeyboardInterrupt:
         print()
 
 
-async def _database(declared: Declared, name: str) -> tuple[str, str]:
-    """PostgreSQL's version, and the address of a new database beside the declared one's."""
-    async with database_of(declared) as database:
-        await create_database(database, name)
-        version = await database.fetchval("SELECT split_part(current_setting('server_version'), ' ', 1)")
-    return str(version), f"{declared.admin_url.rpartition('/')[0]}/{name}"
+def _places(name: str, pair: Pair) -> list[str]:
+    declared = pair.declared
+    lines = [
+        "",
+        f"  {name}",
+        f"  declared   {declared.url}",
+        f"  by hand    {pair.by_hand.url}",
+        f"  database   {declared.admin_url}",
+        "",
+        "  Tokens for the declared one, each valid for 30 days:",
+    ]
+    for subject, *roles in PEOPLE[name]:
+        lines += ["", f"  {subject}, {roles[0] if roles else 'nobody special'}"]
+        lines.append(declared.token(subject, *roles))
+    return [
+        *lines,
+        "",
+        f"  curl -H 'Authorization: Bearer TOKEN' {declared.url}/{LISTED[name]}",
+        f"  cd '{declared.target}'",
+        f"  export AVOW_DATABASE_URL='{declared.admin_url}'",
+        f"  '{Path(sys.executable).with_name('avow')}' verify",
+    ]
+
+
+def _version(declared: Server) -> str:
+    """PostgreSQL's."""
+
+    async def ask() -> str:
+        async with database_of(declared) as database:
+            query = "SELECT split_part(current_setting('server_version'), ' ', 1)"
+            return str(await database.fetchval(query))
+
+    return asyncio.run(ask())
 
 
 async def _fullest(declared: Declared) -> str:

@@ -1,6 +1,6 @@
-"""What an attack needs of a backend, and the people who send requests to it.
+"""What every attack needs of a backend, and the people who send requests to it.
 
-Both backends have the same HTTP interface; where they differ inside, they say it here.
+The two backends of one application have the same HTTP interface; where they differ inside, they say so.
 """
 
 from __future__ import annotations
@@ -26,15 +26,13 @@ CONNECT_S_MAX = 10.0
 Send = Callable[[], Awaitable["Answer"]]
 
 
-class Backend(Protocol):
+class Server(Protocol):
     """A server process on a database, which an attack may kill, hold up and look into.
 
-    courses, enrollments: the names of its tables. rivals_in_database: how many of two requests for one
-    record wait in the database; the others wait in the server, before they get there.
+    rivals_in_database: how many of two requests for one record wait in the database; the others wait in the
+    server, before they get there.
     """
 
-    courses: str
-    enrollments: str
     rivals_in_database: int
 
     @property
@@ -45,18 +43,6 @@ class Backend(Protocol):
     def start(self) -> None: ...
     def kill(self) -> None: ...
     def stop(self) -> None: ...
-
-    async def entries(self, database: Connection, record: str, step: str) -> int:
-        """How many audit entries say that the record took this step."""
-        ...
-
-    async def die_after_the_work(self, send: Callable[[], Awaitable[object]], title: str, key: str) -> None:
-        """Have it killed when a new course is in the database and its answer isn't sent."""
-        ...
-
-    async def notices(self, record: str) -> str | None:
-        """What it says about a record that was edited by hand, if it has anything to say."""
-        ...
 
 
 class AttackError(Exception):
@@ -91,7 +77,7 @@ class Answer:
 class Person:
     """Sends requests in one person's name; a command gets a fresh key unless it brings one."""
 
-    backend: Backend
+    backend: Server
     token: str
 
     async def get(self, path: str) -> Answer:
@@ -125,13 +111,13 @@ class Person:
             return Answer(got.status_code, got.headers.get("ETag"), got.content)
 
 
-def person(backend: Backend, subject: str, *roles: str, tenant: str = "main") -> Person:
+def person(backend: Server, subject: str, *roles: str, tenant: str = "main") -> Person:
     """Somebody with these roles."""
     return Person(backend, backend.token(subject, *roles, tenant=tenant))
 
 
 @asynccontextmanager
-async def database_of(backend: Backend) -> AsyncGenerator[Connection]:
+async def database_of(backend: Server) -> AsyncGenerator[Connection]:
     """A superuser's connection to the backend's database."""
     connection = await connect(
         backend.admin_url, timeout_s=CONNECT_S_MAX, statement_s=ANSWER_S_MAX, settings={}
@@ -142,12 +128,12 @@ async def database_of(backend: Backend) -> AsyncGenerator[Connection]:
         await connection.close()
 
 
-async def until(condition: Callable[[], Awaitable[object]], what: str) -> None:
+async def until(condition: Callable[[], Awaitable[object]], what: str, most_s: float = WAIT_S_MAX) -> None:
     """Return when the condition is true. Raises AttackError when it doesn't come true."""
-    deadline = time.monotonic() + WAIT_S_MAX
+    deadline = time.monotonic() + most_s
     while not await condition():
         if time.monotonic() > deadline:
-            raise AttackError(f"waited {WAIT_S_MAX:.0f} s in vain until {what}")
+            raise AttackError(f"waited {most_s:.0f} s in vain until {what}")
         await asyncio.sleep(PAUSE_S)
 
 

@@ -5,25 +5,21 @@ It must never use a database that the user has named: everything lives in the fo
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from avow.api.serving import listen, url_of
 from avow.cli.development import Surroundings, set_up
 from avow.cli.target import load_target
 from avow.errors import EnvironmentFault
 from avow.model.system import System
-from avow.store.driver import Connection
-from examples.demo.backend import AttackError, database_of, until, until_waiting
 
 ROOT = Path(__file__).resolve().parents[2]
 END_S_MAX = 15.0
@@ -34,16 +30,15 @@ class Declared:
     """One folder's application with its database, its socket and its server process.
 
     The socket is held here, so that the address outlives a killed process and clients that come
-    meanwhile wait for the next one.
+    meanwhile wait for the next one. settings: more of the server's environment.
     """
 
     target: Path
     system: System
     surroundings: Surroundings
     listening: socket.socket
-    process: subprocess.Popen[bytes] | None = field(default=None)
-    courses: str = "enrollment.courses"
-    enrollments: str = "enrollment.enrollments"
+    process: subprocess.Popen[bytes] | None = None
+    settings: dict[str, str] = field(default_factory=dict[str, str])
     rivals_in_database: int = 1
 
     @classmethod
@@ -52,7 +47,14 @@ class Declared:
         os.environ.pop("AVOW_DATABASE_URL", None)
         system = load_target(str(target))
         surroundings = set_up(system, home, say)
-        return cls(target, system, surroundings, listen("127.0.0.1", port))
+        made = cls(target, system, surroundings, listen("127.0.0.1", port))
+        made.settings["AVOW_LOG_KEY"] = str(home / f"{system.name}.log.key")
+        return made
+
+    @property
+    def log_key(self) -> Path:
+        """Where the key of its log lies."""
+        return Path(self.settings["AVOW_LOG_KEY"])
 
     @property
     def url(self) -> str:
@@ -76,7 +78,7 @@ class Declared:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[number],
-            env=self.surroundings.environment(),
+            env=self.surroundings.environment() | self.settings,
             start_new_session=True,
         )
         assert self.process.stdout is not None
@@ -89,9 +91,13 @@ class Declared:
         """With -9."""
         self._end(signal.SIGKILL)
 
+    def end(self) -> None:
+        """End the server; the database stays."""
+        self._end(signal.SIGTERM)
+
     def stop(self) -> None:
         """End the server and let go of the database, which stops when nobody else uses it."""
-        self._end(signal.SIGTERM)
+        self.end()
         self.listening.close()
         if self.surroundings.lease is not None:
             self.surroundings.lease.release()
@@ -123,37 +129,4 @@ class Declared:
 
     def operator_environment(self) -> Mapping[str, str]:
         """The environment in which `avow` finds this database with all rights."""
-        return self.surroundings.environment() | {"AVOW_DATABASE_URL": self.admin_url}
-
-    async def entries(self, database: Connection, record: str, step: str) -> int:
-        """How many audit entries say that the record took this step."""
-        query = (
-            "SELECT count(*) FROM avow.audit WHERE id = $1"
-            " AND convert_from(header, 'UTF8')::jsonb ->> 'transition' = $2"
-        )
-        return int(await database.fetchval(query, record, step))
-
-    async def die_after_the_work(self, send: Callable[[], Awaitable[object]], title: str, key: str) -> None:
-        """Work and answer are one statement: the server dies while PostgreSQL is at it, and that ends it."""
-        async with database_of(self) as work, database_of(self) as watch:
-            worked = "SELECT count(*) FROM enrollment.courses WHERE title = $1"
-            async with work.transaction():
-                await work.execute("LOCK TABLE enrollment.courses IN SHARE MODE")
-                sent = asyncio.ensure_future(send())
-                await until_waiting(watch, 1)
-                await asyncio.to_thread(self.kill)
-            await until(lambda: watch.fetchval(worked, title), "the declared one's work is committed")
-        await sent
-
-    async def notices(self, record: str) -> str | None:
-        """The first difference that `avow verify` finds; None when it says that all holds."""
-        said = await asyncio.to_thread(self.avow, "verify", "--json")
-        if said.returncode == 0:
-            return None
-        if said.returncode != 1:
-            raise AttackError(
-                f"avow verify ended with {said.returncode}: {(said.stdout + said.stderr)[:300]}"
-            )
-        findings: list[dict[str, Any]] = json.loads(said.stdout)["findings"]
-        mine = [finding for finding in findings if finding["id"] == record]
-        return str(mine[0]["field"] or mine[0]["code"]) if mine else None
+        return self.surroundings.environment() | self.settings | {"AVOW_DATABASE_URL": self.admin_url}

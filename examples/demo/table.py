@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from examples.demo.attacks import Outcome
+from examples.demo.attack import Outcome
 
 WIDTH_MAX = 80
 INDENT = "  "
@@ -43,6 +43,11 @@ def foot(results: Sequence[Sequence[Outcome]]) -> None:
     _line()
     sides = list(zip(*results, strict=True))
     _row((HELD, *(f"{sum(each.held for each in side)} of {len(side)}" for side in sides)))
+
+
+def total(title: str, cells: Sequence[str]) -> None:
+    """A figure over all attacks, of each."""
+    _row((title, *cells))
 
 
 def _line() -> None:

@@ -1,15 +1,15 @@
-"""The hand-written server, as its README starts it, ending when whoever started it is gone.
+"""A hand-written server, as its README starts it, ending when whoever started it is gone.
 
-The other end of our standard input is held by the demo: it closes however that one ends.
+The first argument names its folder in `examples/twins`; the rest are the server's own. The other end of our
+standard input is held by the demo: it closes however that one ends.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import threading
-
-from examples.twins.enrollment.__main__ import main
 
 
 def watch() -> None:
@@ -21,4 +21,4 @@ def watch() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-    sys.exit(main())
+    sys.exit(importlib.import_module(f"examples.twins.{sys.argv.pop(1)}.__main__").main())

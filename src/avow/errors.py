@@ -92,6 +92,7 @@ PROBLEMS: Mapping[str, ProblemType] = _table(
     ProblemType("erasure-held", 409, "What is private about this person may not be erased now", "See `detail`: wait until the hold is released, or until it has been kept long enough."),
     ProblemType("task-claimed", 409, "Somebody else has claimed the task", "Wait until it is released or the claim ends, or ask whoever holds it to delegate it to you."),
     ProblemType("task-not-held", 409, "The task isn't yours to give up", "Claim it first; only who holds a task releases it."),
+    ProblemType("claim-unproved", 409, "No entry makes the claim true", "Look at the record's history; a claim is about what one entry has set."),
     ProblemType("precondition-failed", 412, "The record has changed", "Read the record again and decide on its current version."),
     ProblemType("body-too-large", 413, "The body is too large", "Send a smaller body; the limit is in `limit_bytes`."),
     ProblemType("uri-too-long", 414, "The address is too long", "Send a shorter address."),
@@ -105,6 +106,7 @@ PROBLEMS: Mapping[str, ProblemType] = _table(
     ProblemType("busy", 503, "Too busy", "Send the identical request again after Retry-After.", _AGAIN),
     ProblemType("contention", 503, "Too much contention on this record", "Send the identical request again, with the same key, after Retry-After.", _AGAIN),
     ProblemType("database-unavailable", 503, "The database cannot be reached", "Send the identical request again, with the same key: the key settles whether it was executed.", _AGAIN),
+    ProblemType("not-sealed", 503, "The entry is not sealed yet", "Send the identical request again after Retry-After, or with Prefer: wait=10.", _AGAIN),
     ProblemType("deadline-exceeded", 504, "The request took too long", "Send the identical request again, with the same key: nothing is executed twice.", _AGAIN),
     # Ours.
     ProblemType("internal-error", 500, "Our fault", "Report the request id; nothing was recorded, the same key may be used again.", Kind.BUG),

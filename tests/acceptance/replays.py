@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 
 from avow.store import cluster
+from bench.corruptions.hand import UNLOCK
 from examples.demo.declared import Declared
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +61,7 @@ def plant(admin_url: str, statement: str) -> None:
     async def execute() -> None:
         connection: Any = await asyncpg.connect(admin_url)
         try:
-            await connection.execute("SET session_replication_role = replica")
+            await connection.execute(UNLOCK)
             await connection.execute(statement)
         finally:
             await connection.close()

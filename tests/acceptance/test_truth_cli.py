@@ -19,6 +19,7 @@ import pytest
 from avow.api import api_keys
 from avow.cli.settings import pepper_of
 from avow.store.pool import connect
+from bench.corruptions.hand import UNLOCK
 from examples.enrollment.system import app
 from tests.acceptance.command_line import avow
 from tests.acting import Acting, acting
@@ -57,6 +58,7 @@ class Place:
         async def run() -> None:
             connection = await connect(self.made.admin_url)
             try:
+                await connection.execute(UNLOCK)
                 await connection.execute(sql)
             finally:
                 await connection.close()

@@ -18,7 +18,7 @@ import httpx2
 import pytest
 
 from avow.store import cluster
-from examples.twins.enrollment.tokens import mint
+from examples.twins.service.tokens import mint
 from tests.acceptance.polling import until
 
 SECRET = "a secret for tests, longer than 32 characters"

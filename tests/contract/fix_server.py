@@ -325,6 +325,7 @@ def start_server(
         environment = {
             **inherited,
             "AVOW_DATABASE_URL": database.application_url,
+            "AVOW_HOME": str(log.parent),  # each has a log, and so a key, of its own
             "AVOW_SECRET": secrets.token_hex(32),
             "AVOW_DEVELOPMENT_SECRET": secrets.token_hex(32),
             **settings,

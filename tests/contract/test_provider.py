@@ -234,6 +234,20 @@ def test_down_refuses_connections_and_up_is_the_same_address_with_the_same_ledge
         assert fresh.get("/stock?reference=a").json()["items"] == [{"sku": "chair", "quantity": 1}]
 
 
+def test_who_is_cut_off_while_its_reply_is_held_gets_none_though_the_work_is_done(outside: Outside) -> None:
+    outside.provider.behave("stock", script=[Fault("hold", at="reply")])
+    cut = outside.begin("/stock/reserve", sku="chair", quantity=1, reference="a")
+    outside.provider.wait_held()
+    outside.provider.down()
+    outside.provider.release()
+    with pytest.raises(NO_ANSWER):
+        cut.result()
+    outside.provider.up()
+    outside.reserve("b")
+    assert [seen["status"] for seen in outside.provider.requests()] == [None, 201]
+    assert outside.provider.ledger().reserved("a") == 1
+
+
 def test_held_requests_are_let_go_one_by_one_in_order(outside: Outside) -> None:
     outside.provider.behave("stock", "reserve", script=[Fault("hold", name="door")] * 2)
     held = list[Future[httpx2.Response]]()

@@ -41,5 +41,5 @@ def test_every_room_above_the_store_is_held_off_the_driver() -> None:
 
 def test_the_door_for_writing_is_held() -> None:
     door = contracts()["importlinter:contract:write"]
-    assert door["protected_modules"].split() == ["avow.store.transaction"]
+    assert door["protected_modules"].split() == ["avow.store.transaction", "avow.store.sealing"]
     assert set(door["allowed_importers"].split()) == {"avow.engine", "avow.store"}

@@ -19,6 +19,7 @@ PLANTED = [
     ("declare/build.py", "import asyncpg", "Pure rooms"),
     ("api/problems.py", "import asyncpg", "Only the store"),
     ("api/problems.py", "import avow.store.transaction", "One door for writing"),
+    ("api/problems.py", "import avow.store.sealing", "One door for writing"),
     ("testing/client.py", "import avow.api.problems", "Arrows point down only"),
     ("testing/client.py", "import asyncpg", "Only the store"),
     ("helpers/__init__.py", "import avow.errors", "Arrows point down only"),

@@ -29,6 +29,7 @@ from avow.model.system import System
 from avow.store.install import install
 from avow.store.pool import connect
 from avow.store.reads import ENTRIES_MAX
+from bench.corruptions.hand import UNLOCK
 from tests.acting import TENANT, Acting, acting
 from tests.fix_database import Database, MakeDatabase
 
@@ -186,6 +187,7 @@ async def test_an_entry_that_was_damaged_by_hand_is_named_and_breaks_nothing(
     await act.do("Counter", "whisper", record, {"text": "long " * 1_000}, "ana")
     written = DAMAGES[damage].replace("header", "read.header")
     bytes_ = written if "bytea" in written else f"convert_to({written}, 'UTF8')"
+    await connection.execute(UNLOCK)
     await connection.execute(
         f"UPDATE avow.audit a SET header = {bytes_} FROM"
         " (SELECT entry, convert_from(header, 'UTF8') AS header FROM avow.audit) AS read"
@@ -206,6 +208,7 @@ async def test_an_entry_that_names_no_boundary_is_told_without_rules(
 ) -> None:
     _, act, connection = counting
     record = await act.do("Counter", "begin", None, {}, "ana")
+    await connection.execute(UNLOCK)
     await connection.execute(
         "UPDATE avow.audit SET header = convert_to(regexp_replace("
         "convert_from(header, 'UTF8'), '\"boundary\":\"[0-9a-f]+', '\"boundary\":\"none'), 'UTF8')"

@@ -15,6 +15,7 @@ import pytest
 from avow.engine.verify import Verification, verify
 from avow.errors import UsageError
 from avow.store.pool import connect
+from bench.corruptions.hand import UNLOCK
 from examples.enrollment.system import app
 from tests.acting import acting
 from tests.fix_database import Database, MakeDatabase, with_login
@@ -196,7 +197,7 @@ async def test_what_commands_alone_have_written_holds(made: tuple[Database, Any]
 @pytest.mark.parametrize("name", EDITS)
 async def test_an_edit_by_hand_is_found(made: tuple[Database, Any], name: str) -> None:
     edit, connection = EDITS[name], made[1]
-    await connection.execute("SET session_replication_role = replica")
+    await connection.execute(UNLOCK)
     await connection.execute(edit.sql)
     result = await check(connection)
     found = [(f.code, f.kind, f.version, f.field) for f in result.findings]
@@ -224,7 +225,7 @@ async def test_a_forged_entry_at_the_end_is_found(made: tuple[Database, Any]) ->
 async def test_a_consistent_cut_at_the_end_is_not_found(made: tuple[Database, Any]) -> None:
     """What the documentation says isn't found: without a sealed log nothing remembers the newest entry."""
     connection = made[1]
-    await connection.execute("SET session_replication_role = replica")
+    await connection.execute(UNLOCK)
     await connection.execute(
         """DELETE FROM avow.audit WHERE kind = 'Enrollment' AND version = 4;
            UPDATE enrollment.enrollments r SET state = 'verified', version = 3, head = a.hash,

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from joserfc.jwk import OctKey
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from starlette.exceptions import HTTPException
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from . import problems
-from .idempotency import IdempotentRoute, forget_expired
-from .problems import ProblemError, not_found
-from .tables import AuditEntry, Base, Course, Enrollment, connect, transaction
-from .tokens import Caller, CallerOf
+from examples.twins.service.database import AuditEntry, Base, connect, transaction
+from examples.twins.service.idempotency import IdempotentRoute, forget_expired
+from examples.twins.service.problems import ProblemError, not_found
+from examples.twins.service.serving import equip
+from examples.twins.service.tokens import Caller, CallerOf
+
+from .tables import Course, Enrollment
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,8 @@ STEPS = {
     "leave": step("approved", "left"),
     "archive": step("approved rejected withdrawn left", "archived", "registrar"),
 }
-SECRET_LENGTH_MIN = 32
+STAFF = frozenset({"registrar", "dean"})
+"""Who may read every record of their tenant."""
 PAGE_SIZE_MAX = 100
 
 Record = TypeVar("Record", Course, Enrollment)
@@ -117,7 +117,7 @@ async def load(
     found = (await session.scalars(query.with_for_update() if lock else query)).one_or_none()
     if found is None:
         raise not_found()
-    if isinstance(found, Enrollment) and found.applicant != caller.subject and not caller.is_staff:
+    if isinstance(found, Enrollment) and found.applicant != caller.subject and caller.roles.isdisjoint(STAFF):
         raise not_found()
     return found
 
@@ -214,7 +214,7 @@ async def list_enrollments(
     limit: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = 50,
 ) -> Response:
     query = select(Enrollment).where(Enrollment.tenant == caller.tenant).order_by(Enrollment.id)
-    if not caller.is_staff:
+    if caller.roles.isdisjoint(STAFF):
         query = query.where(Enrollment.applicant == caller.subject)
     if state is not None:
         query = query.where(Enrollment.state == state)
@@ -267,11 +267,9 @@ async def take_step(
         return response
 
 
-def build(database_url: str, secret: str, key_lock_s: float) -> FastAPI:
+def build(settings: Mapping[str, str]) -> FastAPI:
     """The application. Raises ValueError when a setting can't be used."""
-    if len(secret) < SECRET_LENGTH_MIN:
-        raise ValueError(f"TWIN_SECRET must have at least {SECRET_LENGTH_MIN} characters")
-    engine = connect(database_url)
+    engine = connect(settings["TWIN_DATABASE_URL"])
 
     @asynccontextmanager
     async def lifespan(application: FastAPI) -> AsyncGenerator[None, None]:
@@ -282,12 +280,6 @@ def build(database_url: str, secret: str, key_lock_s: float) -> FastAPI:
         await engine.dispose()
 
     application = FastAPI(title="Enrollment", lifespan=lifespan)
-    application.state.sessions = async_sessionmaker(engine, expire_on_commit=False)
-    application.state.key = OctKey.import_key(secret)
-    application.state.key_lock_s = key_lock_s
     application.include_router(router)
-    application.add_exception_handler(ProblemError, problems.answer_problem)
-    application.add_exception_handler(RequestValidationError, problems.answer_invalid_input)
-    application.add_exception_handler(HTTPException, problems.answer_framework_error)
-    application.add_exception_handler(Exception, problems.answer_unexpected)
+    equip(application, engine, settings)
     return application

@@ -45,7 +45,11 @@ class Answers:
     def components(self) -> dict[str, dict[str, Any]]:
         """The schemas, headers and responses that the written responses refer to."""
         return {
-            "schemas": {"avow.problem": _PROBLEM, "avow.flaw": _FLAW, "avow.receipt": _RECEIPT},
+            "schemas": {
+                "avow.problem": _PROBLEM,
+                "avow.flaw": _FLAW,
+                "avow.acknowledgement": _ACKNOWLEDGEMENT,
+            },
             "headers": _HEADERS,
             "responses": dict(sorted(self._responses.items())),
         }
@@ -62,7 +66,7 @@ class Answers:
         if certain_for_authenticated(entity.read) and possible_for_anonymous(entity.read):
             return answer
         seen = {"$ref": f"#/components/schemas/{entity.name}"}
-        schema = {"anyOf": [seen, {"$ref": "#/components/schemas/avow.receipt"}]}
+        schema = {"anyOf": [seen, {"$ref": "#/components/schemas/avow.acknowledgement"}]}
         return {**answer, "content": {"application/json": {"schema": schema}}}
 
     def unchanged(self) -> dict[str, Any]:
@@ -164,7 +168,7 @@ class Answers:
         }
 
 
-_RECEIPT: Final[Schema] = {
+_ACKNOWLEDGEMENT: Final[Schema] = {
     **closed_object(
         {
             "id": {"type": "string", "format": "uuid"},
@@ -239,6 +243,7 @@ _HEADERS: Final[dict[str, Any]] = {
         "description": "true when this answer was given before, under the same key; absent otherwise.",
         "schema": {"type": "string", "const": "true"},
     },
+    "Preference-Applied": {"description": "The preference that was heeded.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait before sending it again.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {
         "description": "How to authenticate.",

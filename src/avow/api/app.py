@@ -21,6 +21,7 @@ from avow.api.events import Door, Secrets
 from avow.api.exchange import JSON_LINE, Exchange, Response, body_limit
 from avow.api.openapi import document_bytes
 from avow.api.queries import Queries
+from avow.api.receipts import Receipts
 from avow.api.routes import METHODS, TASK_ACTS, Match, Operation, Resource, Route, Routes
 from avow.api.subscriptions import Subscribers
 from avow.api.tasks import TaskDesk
@@ -31,6 +32,9 @@ from avow.engine.inbox import Inbox
 from avow.engine.outside import Destination
 from avow.engine.privacy import Keyring
 from avow.engine.publishing import telling_of
+from avow.engine.receipts import Logs
+from avow.engine.sealer import Sealer
+from avow.engine.witnessing import Witnessing
 from avow.engine.work_inside import WorkInside
 from avow.errors import EnvironmentFault, Problem, ProblemError, reject
 from avow.model.system import System, asks, publishes, waits
@@ -69,17 +73,20 @@ class Application:
     senders: the secrets of those who send events, by their names.
     works:  whether calls are made and times come here; elsewhere by `avow work`, or by another server.
     private_subscribers: whether those who are told of events may be in a private network.
+    sealer: seals the audit log from here, too. witnessing: asks others to stand for what was sealed.
     """
 
     def __init__(
         self, system: System, url: str, secret: bytes, trust: Trust, *,
         destinations: Mapping[str, Destination] | None = None, keyring: Keyring | None = None,
         senders: Mapping[str, Secrets] = NO_SENDERS, works: bool = True, private_subscribers: bool = False,
+        sealer: Sealer | None = None, witnessing: Witnessing | None = None,
     ) -> None:  # fmt: skip
         self.system = system
         self._url, self._pool = url, Pool(url)
         self._engine = Engine(system, self._pool, problem_body, keyring=keyring)
         self._work: WorkInside | None = None
+        self._sealer, self._witnessing = sealer, witnessing
         telling = telling_of(secret, private=private_subscribers)
         if works and (waits(system) or publishes(system)):
             self._work = WorkInside(system, self._engine, url, destinations or {}, telling)
@@ -126,11 +133,15 @@ class Application:
             self._housekeeping.cancel()
         if self._work is not None:
             await self._work.close()
+        if self._sealer is not None:
+            await asyncio.to_thread(self._sealer.stop)
+        if self._witnessing is not None:
+            await asyncio.to_thread(self._witnessing.stop)
         await self._pool.close()
 
     def _make_handlers(self, cursor_key: bytes) -> dict[Route, Handler]:
         """What answers each route about records; what can be worked out before any request is, here."""
-        made = dict[Route, Handler]()
+        made, logs = dict[Route, Handler](), Logs(self._pool.borrow)
         for entity in self.system.entities.values():
             queries = Queries(self.system, self._reads, cursor_key, entity, self._engine)
             reads: dict[Operation, Handler] = {
@@ -139,6 +150,7 @@ class Application:
                 Operation.FIND: queries.find,
                 Operation.HISTORY: queries.history,
                 Operation.WHY: queries.why,
+                Operation.RECEIPT: Receipts(self.system, self._reads, logs, entity).receipt,
             }
             for route in self._routes:
                 if route.entity is entity and route.transitions:
@@ -156,6 +168,10 @@ class Application:
         self._housekeeping = asyncio.create_task(keep_forgetting(self._pool))
         if self._work is not None:
             self._work.start()
+        if self._sealer is not None:
+            self._sealer.start()
+        if self._witnessing is not None:
+            self._witnessing.start()
         self._started = True
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

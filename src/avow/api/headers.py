@@ -29,6 +29,9 @@ _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~!$&'()*+;=%-]{1,253})(?::[0-9]{0,5})?")
 _BEARER: Final = re.compile(rb"(?i:bearer)[ ]+([A-Za-z0-9._~+/-]+=*)")
 _RANGE: Final = re.compile(r"(\*/\*|[!#$%&'+.^_`|~0-9a-z-]+/(?:\*|[!#$%&'+.^_`|~0-9a-z-]+))", re.ASCII)
+_WAIT: Final = re.compile(
+    rb'(?:^|,)[ \t]*wait(?:[ \t]*=[ \t]*"?([0-9]{1,9})"?)?[ \t]*(?:;[^,]*)?(?:,|$)', re.IGNORECASE
+)
 _HARMLESS: Final = ("", "charset=utf-8", 'charset="utf-8"')
 _QUALITY: Final = re.compile(r"q=(0(?:\.[0-9]{0,3})?|\.[0-9]{1,3}|1(?:\.0{0,3})?)", re.ASCII)
 
@@ -97,6 +100,18 @@ def if_match(headers: Headers) -> Condition | None:
 def if_none_match(headers: Headers) -> Condition | None:
     """The If-None-Match condition, or None; raises `header-invalid`."""
     return _condition(headers, b"if-none-match")
+
+
+def preferred_wait_s(headers: Headers, most: float) -> float | None:
+    """How long the client would wait (`Prefer: wait=10`, RFC 7240), at most `most`; None: it didn't say.
+
+    A bare `wait` means as long as possible. What can't be read isn't heeded: a preference binds nobody.
+    """
+    value = headers.joined(b"prefer")
+    found = None if value is None else _WAIT.search(value)
+    if found is None:
+        return None
+    return most if found[1] is None else min(float(found[1]), most)
 
 
 def demand_json_body(headers: Headers) -> None:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from avow.canonical import JsonValue
+from avow.canonical import INTEGER_MAX, JsonValue
 from avow.errors import ProblemError, reject
 from avow.model import types as kinds
 from avow.model.entity import Entity, Field, Transition
@@ -40,7 +40,7 @@ _PLAIN: Final = (
     kinds.DateType, kinds.DateTimeType, kinds.DecimalType,
 )  # fmt: skip
 _PAGING: Final = ("limit", "cursor")
-_LIST_WORDS: Final = frozenset({*_PAGING, "state"})
+_LIST_WORDS: Final = frozenset({*_PAGING, "state", "as_of"})
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,15})", re.ASCII)
 _COUNT: Final = re.compile(r"[1-9][0-9]*", re.ASCII)
 _PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -60,19 +60,33 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What a list is asked for: records in `state` (None: any) whose fields equal `filters`."""
+    """What a list is asked for: records in `state` (None: any) whose fields equal `filters`, as of a time or
+    now."""
 
     page: Page
     state: str | None
     filters: Mapping[str, Value]
+    as_of: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class WhyQuery:
-    """Whose provenance is asked for: one field (None: all of them), at one time (None: now)."""
+    """Whose provenance is asked for: one field (None: all of them), at one time (None: now).
+
+    as_of: from what could be known at a time; None: from all that is known now.
+    """
 
     field: str | None
     at: datetime | None
+    as_of: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptQuery:
+    """Which receipt is asked for: of what claim, by which version (None: the newest that makes it true)."""
+
+    claim: str
+    version: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +151,27 @@ def read_list_query(entity: Entity, raw: bytes) -> ListQuery:
                 filters[name] = _read_scalar(field.type, values[name], name)
             except Misfit as misfit:
                 flaws.extend(misfit.flaws)
+    as_of = _read_instant(values, "as_of", flaws)
     _demand_flawless(flaws)
-    return ListQuery(page, state, filters)
+    return ListQuery(page, state, filters, as_of)
 
 
-def read_history_query(raw: bytes) -> Page:
-    """Read the query of a history: which page of it."""
-    values, flaws = _read_query(raw, _PAGING)
-    page = _read_page(values, flaws)
+def read_history_query(raw: bytes) -> tuple[Page, datetime | None]:
+    """Read the query of a history: which page of it, and as of which time (None: now)."""
+    values, flaws = _read_query(raw, (*_PAGING, "as_of"))
+    page, as_of = _read_page(values, flaws), _read_instant(values, "as_of", flaws)
     _demand_flawless(flaws)
-    return page
+    return page, as_of
+
+
+def read_record_query(raw: bytes) -> datetime | None:
+    """Read the query of a record: as of which time it is asked for; None: now."""
+    if not raw:
+        return None
+    values, flaws = _read_query(raw, ("as_of",))
+    as_of = _read_instant(values, "as_of", flaws)
+    _demand_flawless(flaws)
+    return as_of
 
 
 def read_task_query(entities: Collection[str], raw: bytes) -> TaskQuery:
@@ -193,17 +218,37 @@ def read_private(entity: Entity, body: Any) -> dict[str, JsonValue]:
 
 def read_why_query(entity: Entity, raw: bytes) -> WhyQuery:
     """Read the query of `why`: which field, at which time."""
-    values, flaws = _read_query(raw, ("field", "at"))
-    field, at = values.get("field"), None
+    values, flaws = _read_query(raw, ("field", "at", "as_of"))
+    field = values.get("field")
     if field is not None and field not in entity.fields:
         flaws.append(Flaw("field", "unknown", "is not a field of this entity"))
-    if "at" in values:
-        try:
-            at = kinds.DateTimeType().parse(values["at"], "at")
-        except Misfit as misfit:
-            flaws.extend(misfit.flaws)
+    at, as_of = (_read_instant(values, name, flaws) for name in ("at", "as_of"))
     _demand_flawless(flaws)
-    return WhyQuery(field, at)
+    return WhyQuery(field, at, as_of)
+
+
+def _read_instant(values: Mapping[str, str], name: str, flaws: list[Flaw]) -> datetime | None:
+    if name not in values:
+        return None
+    try:
+        return kinds.DateTimeType().parse(values[name], name)
+    except Misfit as misfit:
+        flaws.extend(misfit.flaws)
+    return None
+
+
+def read_receipt_query(raw: bytes) -> ReceiptQuery:
+    """Read the query of `receipt`: the claim, and perhaps a version."""
+    values, flaws = _read_query(raw, ("claim", "version"))
+    claim, text, version = values.get("claim"), values.get("version"), None
+    if claim is None:
+        flaws.append(Flaw("claim", "missing", "is required"))
+    if text is not None and _COUNT.fullmatch(text) and len(text) < 17 and int(text) <= INTEGER_MAX:
+        version = int(text)
+    elif text is not None:
+        flaws.append(Flaw("version", "not-a-count", "must be a number from 1 to 2^53 - 1"))
+    _demand_flawless(flaws)
+    return ReceiptQuery(claim or "", version)
 
 
 def demand_no_query(raw: bytes) -> None:

@@ -11,11 +11,10 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from avow.api import openapi_events, openapi_subscriptions
+from avow.api import openapi_events, openapi_private, openapi_receipts, openapi_subscriptions
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
 from avow.api.json_schema import Schema, argument_schema, closed_object, described, nullable, schema_of
-from avow.api.openapi_private import FIND_CODES, find_operation, revealed_name, revealed_schemas
 from avow.api.reach import certain_for_authenticated, possible_for_anonymous
 from avow.api.routes import TASK_ACTS, Operation, Route, Routes, is_public
 from avow.api.task_operations import TASK_TAG, task_operation, task_schemas
@@ -97,10 +96,11 @@ class _Writer:
             return self._page(route)
         writers = {
             Operation.LIST: self._list,
-            Operation.FIND: self._find,
+            Operation.FIND: self._list,
             Operation.READ: self._read,
             Operation.HISTORY: self._history,
             Operation.WHY: self._why,
+            Operation.RECEIPT: self._receipt,
             Operation.CREATE: self._command,
             Operation.COMMAND: self._command,
         }
@@ -111,13 +111,13 @@ class _Writer:
         schemas: dict[str, Schema] = {}
         for entity in self._system.entities.values():
             schemas[entity.name] = _representation(entity)
-            schemas.update(revealed_schemas(entity, schemas[entity.name]))
+            schemas.update(openapi_private.revealed_schemas(entity, schemas[entity.name]))
             schemas[f"{entity.name}.page"] = _page_of({"$ref": f"#/components/schemas/{entity.name}"})
         for route in self._routes:
             if route.entity is not None and route.transitions:
                 schemas[_input_name(route)] = _input(route.entity, route.transition)
         schemas |= {"avow.entry": _ENTRY, "avow.history": _page_of(_ref("schemas", "avow.entry"))}
-        schemas |= {"avow.provenance": _PROVENANCE}
+        schemas |= {"avow.provenance": _PROVENANCE, openapi_receipts.NAME: openapi_receipts.SCHEMA}
         if asks(self._system):
             schemas |= task_schemas()
             schemas |= {"avow.inbox": _page_of(_ref("schemas", "avow.task"))}
@@ -136,17 +136,13 @@ class _Writer:
 
     def _list(self, route: Route, entity: Entity) -> dict[str, Any]:
         filters = [_filter(field) for field in filters_of(entity).values()]
-        parameters = [
-            _ref("parameters", "limit"),
-            _ref("parameters", "cursor"),
-            _state_filter(entity),
-            *filters,
-        ]
+        page, as_of = [_ref("parameters", name) for name in ("limit", "cursor")], _ref("parameters", "as_of")
+        parameters = [*page, _state_filter(entity), as_of, *filters]
         ok = self._answers.json(
             "A page of the records that you may see, oldest first.", f"{entity.name}.page"
         )
         codes = ["cursor-invalid", "input-invalid", *_denials(entity.read)]
-        return {
+        listed = {
             "operationId": f"{entity.plural}.list",
             "summary": f"List {entity.plural}",
             "description": _readers(entity),
@@ -154,13 +150,9 @@ class _Writer:
             "parameters": parameters,
             "responses": {"200": ok, **self._answers.refusals(codes)},
         }
-
-    def _find(self, route: Route, entity: Entity) -> dict[str, Any]:
-        listed = self._list(route, entity)
-        codes = [*FIND_CODES, *_denials(entity.read)]
-        return {**listed, **find_operation(entity), "responses": {
-            "200": listed["responses"]["200"], **self._answers.refusals(codes),
-        }}  # fmt: skip
+        if route.operation is Operation.FIND:
+            return openapi_private.find_operation(entity, listed, self._answers, _denials(entity.read))
+        return listed
 
     def _read(self, route: Route, entity: Entity) -> dict[str, Any]:
         ok = self._answers.json(f"The {entity.name}.", entity.name, "ETag")
@@ -170,7 +162,7 @@ class _Writer:
             "summary": f"Read one {entity.name}",
             "description": _readers(entity),
             "security": _security([entity.read]),
-            "parameters": [_ref("parameters", "id"), _ref("parameters", "IfNoneMatch")],
+            "parameters": [_ref("parameters", name) for name in ("id", "as_of", "IfNoneMatch")],
             "responses": {"200": ok, "304": self._answers.unchanged(), **self._answers.refusals(codes)},
         }
 
@@ -182,14 +174,14 @@ class _Writer:
             "summary": f"Read what happened to one {entity.name}",
             "description": f"{_readers(entity)} Values of fields that you may not see are left out.",
             "security": _security([entity.read]),
-            "parameters": [_ref("parameters", name) for name in ("id", "limit", "cursor")],
+            "parameters": [_ref("parameters", name) for name in ("id", "limit", "cursor", "as_of")],
             "responses": {"200": ok, **self._answers.refusals(codes)},
         }
 
     def _why(self, route: Route, entity: Entity) -> dict[str, Any]:
         names = {"type": "string", "enum": list(entity.fields)}
         field = [_query("field", names, "One field; without it, all of them.")] if entity.fields else []
-        parameters = [_ref("parameters", "id"), *field, _ref("parameters", "at")]
+        parameters = [_ref("parameters", "id"), *field, _ref("parameters", "at"), _ref("parameters", "as_of")]
         ok = self._answers.json(
             "From each value to the command that set it, and why it could.", "avow.provenance"
         )
@@ -203,6 +195,10 @@ class _Writer:
             "responses": {"200": ok, **self._answers.refusals(codes)},
         }
 
+    def _receipt(self, route: Route, entity: Entity) -> dict[str, Any]:
+        security, denials = _security([entity.read]), _denials(entity.read)
+        return openapi_receipts.operation(entity, self._answers, _ref("parameters", "id"), security, denials)
+
     def _command(self, route: Route, entity: Entity) -> dict[str, Any]:
         creation = route.operation is Operation.CREATE
         public = [t for t in route.transitions if is_public(t)]
@@ -213,9 +209,7 @@ class _Writer:
             f"The new {entity.name}." if creation else "The record as it is now.", entity
         )
         if route.transition.reveals:
-            description = "The record as it is now, and what is revealed of it."
-            name = revealed_name(entity, route.transition.command)
-            answer = self._answers.json(description, name, "ETag", "Idempotency-Replayed")
+            answer = openapi_private.revealed_answer(entity, route.transition.command, self._answers)
         links = self._links(entity, route)
         answer["headers"] |= self._answers.headers("Location") if creation else {}
         answers = {"201" if creation else "200": {**answer, **({"links": links} if links else {})}}
@@ -265,8 +259,8 @@ class _Writer:
         """Where one can go from an answer: to the record, and from a creation to what can be done next."""
         links: dict[str, Any] = {}
         for other in self._routes:
-            if other.entity is None:
-                continue
+            if other.entity is None or other.operation is Operation.RECEIPT:
+                continue  # a receipt is of a claim, which no answer holds
             if other.entity is entity and "{id}" in other.template:
                 wanted = other.operation is Operation.READ or (route.operation is Operation.CREATE)
                 if wanted and other is not route:
@@ -463,6 +457,12 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "at",
         schema_of(DateTimeType()),
         f"As it was at this time, such as {_INSTANT_EXAMPLE}; without it, now.",
+    ),
+    "as_of": _query(
+        "as_of",
+        schema_of(DateTimeType()),
+        f"From what could be known at this time, such as {_INSTANT_EXAMPLE}: what its newest checkpoint "
+        "covers. A time that lies behind the newest checkpoint has the same answer for ever.",
     ),
     "dry_run": _query(
         "dry_run",

@@ -19,12 +19,13 @@ from avow.api.ingress import (
     read_history_query,
     read_list_query,
     read_private,
+    read_record_query,
     read_why_query,
 )
 from avow.canonical import JsonValue
 from avow.declare.loads import read_loads
 from avow.engine.execute import Engine
-from avow.engine.explain import history, why
+from avow.engine.explain import as_it_was, history, why
 from avow.errors import reject
 from avow.kernel.command import Record
 from avow.kernel.draft import Pool
@@ -34,7 +35,7 @@ from avow.model.actor import Actor
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.store.loading import plan_record
-from avow.store.reads import Listing, Reads
+from avow.store.reads import NO_TIME, Listing, Reads
 
 _PRIVATE: Final[Line] = (b"cache-control", b"private, no-cache")
 """A client may keep it for itself, and has to ask each time whether it is still current."""
@@ -57,7 +58,9 @@ class Queries:
     async def record(self, exchange: Exchange) -> Response:
         """One record, as the actor sees it."""
         wanted = self._demand_reader(exchange)
-        exchange.demand_no_query()
+        as_of = read_record_query(exchange.query)
+        if as_of is not None:
+            return await self._record_as_of(exchange, wanted, as_of)
         unchanged = if_none_match(exchange.headers)
         loaded = await self._reads.load(self._plan, exchange.actor.tenant, wanted)
         record = loaded.records.get((self._entity.name, wanted))
@@ -72,6 +75,14 @@ class Queries:
             return Response(304, lines=(_VARY, line), caching=_PRIVATE)
         return Response.json(self._shown(pool, record), (_VARY, line), _PRIVATE)
 
+    async def _record_as_of(self, exchange: Exchange, wanted: UUID, as_of: datetime) -> Response:
+        """One record as it could be known at a time."""
+        reads = await self._reads.as_of(as_of)
+        shown = await as_it_was(self._system, reads, exchange.actor, self._entity, wanted)
+        if shown is None:
+            raise reject("not-found")
+        return Response.json(shown, (_VARY,), _PRIVATE)
+
     async def page(self, exchange: Exchange) -> Response:
         """A page of the records that the actor may read."""
         return await self._page(exchange, {})
@@ -80,6 +91,8 @@ class Queries:
         """The same of those records that have these private values, which no address may hold."""
         self._right.demand(exchange.actor)
         wanted = read_private(self._entity, await exchange.json())
+        if read_list_query(self._entity, exchange.query).as_of is not None:
+            raise reject("input-invalid", "What is private can't be searched as of a time.")
         return await self._page(exchange, wanted)
 
     async def _page(self, exchange: Exchange, private: Mapping[str, JsonValue]) -> Response:
@@ -91,12 +104,31 @@ class Queries:
             blind = await self._engine.vault.blind(actor.tenant, self._entity.name, private)
         bound = self._bound_to(actor, query, blind)
         after = self._open(query.page.cursor, bound)
+        if query.as_of is not None:
+            return await self._page_as_of(actor, query, None if after is None else UUID(str(after)), bound)
         listing = Listing(
             query.filters, query.state, None if after is None else UUID(str(after)), query.page.limit, blind
         )
         page = await self._reads.page(self._entity, actor, listing)
         # The page's own condition has settled that the actor may know each of them.
         items = [self._listed(actor, record, page.now) for record in page.records]
+        return self._page_of(items, str(page.records[-1].id) if page.more else None, bound)
+
+    async def _page_as_of(self, actor: Actor, query: ListQuery, after: UUID | None, bound: bytes) -> Response:
+        """A page of the records as they could be known at a time, of those that the actor may read today.
+
+        Each is rebuilt from its history. Where few fit the filters, a page may end before it is full.
+        """
+        reads = await self._reads.as_of(query.as_of or NO_TIME)
+        wanted = {name: self._entity.fields[name].type.dump(value) for name, value in query.filters.items()}
+        if query.state is not None:
+            wanted["state"] = query.state
+        page = await self._reads.page(self._entity, actor, Listing({}, None, after, query.page.limit))
+        items = list[dict[str, Any]]()
+        for record in page.records:
+            shown = await as_it_was(self._system, reads, actor, self._entity, record.id)
+            if shown is not None and all(shown.get(name) == value for name, value in wanted.items()):
+                items.append(shown)
         return self._page_of(items, str(page.records[-1].id) if page.more else None, bound)
 
     def _listed(self, actor: Actor, record: Record, now: datetime) -> dict[str, Any]:
@@ -115,11 +147,12 @@ class Queries:
     async def history(self, exchange: Exchange) -> Response:
         """The entries of a record's history that the actor may see."""
         wanted = self._demand_reader(exchange)
-        page = read_history_query(exchange.query)
+        page, as_of = read_history_query(exchange.query)
         actor = exchange.actor
-        bound = f"history {json.dumps(actor.tenant)} {wanted}".encode()
+        bound = f"history {json.dumps(actor.tenant)} {wanted} {as_of}".encode()
         after = int(self._open(page.cursor, bound) or 0)
-        found = await history(self._system, self._reads, actor, self._entity, wanted, after, page.limit + 1)
+        reads = self._reads if as_of is None else await self._reads.as_of(as_of)
+        found = await history(self._system, reads, actor, self._entity, wanted, after, page.limit + 1)
         if found is None:
             raise reject("not-found")
         items = found[: page.limit]
@@ -129,9 +162,8 @@ class Queries:
         """Why a record, or one field of it, is as it is (or was at a time)."""
         wanted = self._demand_reader(exchange)
         query = read_why_query(self._entity, exchange.query)
-        found = await why(
-            self._system, self._reads, exchange.actor, self._entity, wanted, query.field, query.at
-        )
+        reads = self._reads if query.as_of is None else await self._reads.as_of(query.as_of)
+        found = await why(self._system, reads, exchange.actor, self._entity, wanted, query.field, query.at)
         if found is None:
             raise reject("not-found")
         return Response.json(found, (_VARY,), _PRIVATE)
@@ -157,6 +189,9 @@ class Queries:
         """What a list's cursor belongs to: tenant, entity and filter."""
         fields = self._entity.fields
         filters = {name: fields[name].type.dump(value) for name, value in query.filters.items()}
-        found = [{name: value.hex() for name, value in blind.items()}] if blind else []
-        bound = [actor.tenant, self._entity.name, query.state, filters, *found]
+        bound = [actor.tenant, self._entity.name, query.state, filters]
+        if query.as_of is not None:
+            bound.append(query.as_of.isoformat())
+        if blind:
+            bound.append({name: value.hex() for name, value in blind.items()})
         return json.dumps(bound, sort_keys=True).encode()

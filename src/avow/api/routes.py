@@ -30,6 +30,7 @@ class Operation(StrEnum):
     READ = "read"
     HISTORY = "history"
     WHY = "why"
+    RECEIPT = "receipt"
     CREATE = "create"
     COMMAND = "command"
     TASKS = "tasks"
@@ -221,6 +222,7 @@ def _routes_of(entity: Entity) -> Iterator[Route]:
     yield Route("GET", one, Operation.READ, entity)
     yield Route("GET", f"{one}/history", Operation.HISTORY, entity)
     yield Route("GET", f"{one}/why", Operation.WHY, entity)
+    yield Route("GET", f"{one}/receipt", Operation.RECEIPT, entity)
     for transitions in commands:
         if not transitions[0].creation:
             word = quote(transitions[0].command, safe="")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from avow.api.app import Application
-from avow.cli.settings import keyring_of, read_settings, sender_secrets
+from avow.cli.settings import key_of_log, keyring_of, read_settings, sender_secrets, witnesses_of
+from avow.engine.sealer import sealer_of
+from avow.engine.witnessing import witnessing_of
 from avow.model.system import System
 
 
@@ -17,9 +19,12 @@ def application(
     Raises UsageError for a setting that is missing or wrong.
     """
     settings = read_settings(environment, development=development)
+    key = key_of_log(system, environment, development=development) if works else None
     return Application(
         system, settings.database_url, settings.secret, settings.trust,
         destinations=settings.destinations, keyring=keyring_of(system, settings.private_key),
         senders=sender_secrets(system, environment, development=development), works=works,
         private_subscribers=settings.private_subscribers,
+        sealer=sealer_of(system, settings.database_url, key) if works else None,
+        witnessing=witnessing_of(settings.database_url, witnesses_of(environment)) if works else None,
     )  # fmt: skip

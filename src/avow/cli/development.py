@@ -13,16 +13,18 @@ from pathlib import Path
 
 from avow.api.authentication import DEFAULT_TENANT, DEVELOPMENT_ISSUER
 from avow.api.bearer import development_token
-from avow.cli.settings import PRIVATE_KEYS, sender_secrets
+from avow.cli.settings import PRIVATE_KEYS, SECRET_CHARACTERS_MIN, home_folder, sender_secrets
 from avow.engine.privacy import FileKeyring
-from avow.errors import EnvironmentFault
+from avow.errors import EnvironmentFault, UsageError
 from avow.model.system import System, keeps_private
 from avow.store import cluster
 from avow.store.install import create_database, install, login
 from avow.store.pool import connect, with_login
 
+SECRET_FILE_BYTES = 32
 TOKEN_S = 30 * 24 * 3600
 """How long development tokens are valid."""
+
 PLAIN_USER = "user"
 """Who has no role at all, among the development tokens."""
 
@@ -92,8 +94,8 @@ def set_up(system: System, home: Path, progress: Callable[[str], None]) -> Surro
     return Surroundings(
         admin_url=admin_url,
         application_url=with_login(admin_url, name, password),
-        secret=kept_secret(home / "secret", 32),
-        development_secret=kept_secret(home / "development_secret", 32),
+        secret=kept_secret(home / "secret", SECRET_FILE_BYTES),
+        development_secret=kept_secret(home / "development_secret", SECRET_FILE_BYTES),
         lease=lease,
         private_key=private_key(system, home),
     )
@@ -123,6 +125,21 @@ async def _make(system: System, admin_url: str, server_url: str | None, name: st
         await login(connection, system, name, password)
     finally:
         await connection.close()
+
+
+def service_secret() -> bytes:
+    """The secret of the service: its setting, or what `avow dev` has kept. Raises UsageError for neither."""
+    held = os.environ.get("AVOW_SECRET", "")
+    if not held:
+        file = home_folder(os.environ) / "secret"
+        if file.is_file():
+            held = kept_secret(file, SECRET_FILE_BYTES)
+    if len(held) < SECRET_CHARACTERS_MIN:
+        raise UsageError(
+            f"AVOW_SECRET has fewer than {SECRET_CHARACTERS_MIN} characters",
+            "Set it to the secret of the server, or run `avow dev` here first.",
+        )
+    return held.encode()
 
 
 def kept_secret(file: Path, size_bytes: int) -> str:

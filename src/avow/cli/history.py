@@ -10,7 +10,7 @@ import click
 
 from avow.canonical import INTEGER_MAX
 from avow.cli import output
-from avow.cli.record import answer, asked, moment, reader_options, shown, who
+from avow.cli.record import answer, asked, instant_of, moment, reader_options, shown, who
 from avow.engine.explain import history
 
 WIDTH: Final = 80
@@ -34,10 +34,11 @@ LIMIT_MAX: Final = 900
     type=click.IntRange(1, LIMIT_MAX),
     help="At most so many entries.",
 )
+@click.option("--as-of", metavar="TIME", help="From what could be known at a time: its newest checkpoint.")
 @reader_options
 @output.json_option
 def command(
-    record: str, after: int, limit: int, target: str, tenant: str, subject: str | None,
+    record: str, after: int, limit: int, as_of: str | None, target: str, tenant: str, subject: str | None,
     roles: tuple[str, ...], as_json: bool,
 ) -> int:  # fmt: skip
     """Show what happened to RECORD (such as enrollments/ID), oldest first: each transition with who, when,
@@ -48,6 +49,7 @@ def command(
         lambda reads: history(
             question.system, reads, question.reader, question.entity, question.record, after, limit + 1
         ),
+        instant_of(as_of, "--as-of"),
     )
     more = len(items) > limit
     items = items[:limit]

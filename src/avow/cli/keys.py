@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
@@ -14,8 +13,8 @@ from avow.api import api_keys
 from avow.api.authentication import DEFAULT_TENANT
 from avow.cli import output, private_keys
 from avow.cli.connection import database_url
-from avow.cli.development import kept_secret
-from avow.cli.settings import SECRET_CHARACTERS_MIN, home_folder, pepper_of
+from avow.cli.development import service_secret
+from avow.cli.settings import pepper_of
 from avow.cli.target import load_target
 from avow.cli.word import SUBJECT, TENANT
 from avow.errors import UsageError
@@ -29,7 +28,6 @@ VALID_DAYS_DEFAULT: Final = 90
 VALID_DAYS_MAX: Final = 3_650
 OVERLAP_HOURS_DEFAULT: Final = 24
 OVERLAP_HOURS_MAX: Final = 24 * 90
-SECRET_FILE_BYTES: Final = 32
 
 Answer = TypeVar("Answer")
 
@@ -165,24 +163,11 @@ command.add_command(private_keys.retire)
 
 def _issue(environment: str) -> api_keys.IssuedApiKey:
     try:
-        return api_keys.new(environment, secrets.token_bytes(api_keys.RANDOM_BYTES), pepper_of(_secret()))
+        return api_keys.new(
+            environment, secrets.token_bytes(api_keys.RANDOM_BYTES), pepper_of(service_secret())
+        )
     except ValueError as error:
         raise UsageError(str(error), "Write --environment as one short word, such as live or test.") from None
-
-
-def _secret() -> bytes:
-    """The secret of the service: its setting, or what `avow dev` has kept."""
-    held = os.environ.get("AVOW_SECRET", "")
-    if not held:
-        file = home_folder(os.environ) / "secret"
-        if file.is_file():
-            held = kept_secret(file, SECRET_FILE_BYTES)
-    if len(held) < SECRET_CHARACTERS_MIN:
-        raise UsageError(
-            f"AVOW_SECRET has fewer than {SECRET_CHARACTERS_MIN} characters",
-            "Set it to the secret of the server that shall know the key, or run `avow dev` here first.",
-        )
-    return held.encode()
 
 
 def _work(system: System, ask: Callable[[ApiKeys], Awaitable[Answer]]) -> Answer:

@@ -154,6 +154,11 @@ class Progress:
             # The bar goes; what was found is printed by the verb.
             print("\r\x1b[K", end="", file=self._stream, flush=True)
 
+    def reach(self, done: int, total: int) -> None:
+        """So many steps of so many are done: for work that learns on the way how much there is."""
+        self._total = total
+        self.advance(done - self._done)
+
     def advance(self, steps: int = 1) -> None:
         """Count steps as done, and show it if it's time to."""
         self._done += steps

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from avow.errors import UsageError, reject
 from avow.model.actor import Actor
 from avow.model.entity import Entity
 from avow.model.system import System
-from avow.model.types import Misfit, UuidType
+from avow.model.types import DateTimeType, Misfit, UuidType
 from avow.model.values import Subject
 from avow.store.pool import Pool
 from avow.store.reads import Reads
@@ -82,13 +83,19 @@ def asked(target: str, record: str, tenant: str, subject: str | None, roles: tup
     return Asked(system, entity, record_id, reader)
 
 
-def answer(question: Asked, ask: Callable[[Reads], Awaitable[Answer | None]]) -> Answer:
-    """Ask the database. Raises ProblemError where there is no such record for this reader."""
+def answer(
+    question: Asked, ask: Callable[[Reads], Awaitable[Answer | None]], as_of: datetime | None = None
+) -> Answer:
+    """Ask the database, of what could be known at a time or of all that is known.
+
+    Raises ProblemError where there is no such record for this reader.
+    """
 
     async def run(url: str) -> Answer | None:
         pool = Pool(url, 1)
         try:
-            return await ask(Reads(question.system, pool))
+            reads = Reads(question.system, pool)
+            return await ask(reads if as_of is None else await reads.as_of(as_of))
         finally:
             await pool.close()
 
@@ -99,6 +106,16 @@ def answer(question: Asked, ask: Callable[[Reads], Awaitable[Answer | None]]) ->
             "not-found", f"There is no such record in tenant {question.reader.tenant} for this reader."
         )
     return found
+
+
+def instant_of(text: str | None, option: str) -> datetime | None:
+    """The instant that an option names; None where it isn't given. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        return DateTimeType().parse(text, "")
+    except Misfit:
+        raise UsageError(f"{option} isn't an instant", "Write it as 2026-11-21T09:30:00Z.") from None
 
 
 def shown(value: Any) -> str:

@@ -16,9 +16,12 @@ from avow.api.authentication import DEFAULT_TENANT, Trust
 from avow.api.bearer import ALGORITHMS, Issuer
 from avow.api.jwks import KeySet
 from avow.api.jwks_fetch import fetch
+from avow.engine.log_key import LogKey, log_key
 from avow.engine.outside import Destination
 from avow.engine.privacy import FileKeyring, Keyring
 from avow.errors import UsageError
+from avow.evidence.verifier import Invalid
+from avow.evidence.witness import Witness, parse_witnesses
 from avow.model.signature import check_secret
 from avow.model.system import System, keeps_private
 
@@ -43,6 +46,31 @@ class Settings:
     destinations: Mapping[str, Destination]
     private_subscribers: bool
     private_key: str
+
+
+def home_folder(environment: Mapping[str, str]) -> Path:
+    """Where development keeps everything: AVOW_HOME, or `.avow` in the working directory."""
+    return Path(environment.get("AVOW_HOME") or Path.cwd() / ".avow").absolute()
+
+
+def key_of_log(system: System, environment: Mapping[str, str], *, development: bool = False) -> LogKey | None:
+    """The key that the audit log is sealed with. None: none is set, and only development makes one by
+    itself."""
+    setting = environment.get("AVOW_LOG_KEY")
+    return log_key(setting, home_folder(environment), system.name) if setting or development else None
+
+
+def witnesses_of(environment: Mapping[str, str]) -> tuple[Witness, ...]:
+    """Who is asked to stand for the log's checkpoints: the witnesses with a URL in a c2sp.org/tlog-policy."""
+    place = environment.get("AVOW_WITNESSES")
+    if not place:
+        return ()
+    try:
+        return parse_witnesses(Path(place).read_text("utf-8"))[1]
+    except OSError as error:
+        raise UsageError(f"AVOW_WITNESSES can't be read: {error.strerror}", "Name a file.") from None
+    except (Invalid, UnicodeDecodeError) as error:
+        raise UsageError(f"AVOW_WITNESSES: {error}", "Write `witness NAME KEY URL`, and a quorum.") from None
 
 
 def read_settings(environment: Mapping[str, str], *, development: bool = False) -> Settings:
@@ -100,11 +128,6 @@ def private_keyring(system: System) -> Keyring | None:
     """As `keyring_of`, for operators: what is set, or else the file of `avow dev` in this folder."""
     place = os.environ.get("AVOW_PRIVATE_KEY", "")
     return keyring_of(system, place or str(home_folder(os.environ) / PRIVATE_KEYS))
-
-
-def home_folder(environment: Mapping[str, str]) -> Path:
-    """Where development keeps everything: AVOW_HOME, or `.avow` in the working directory."""
-    return Path(environment.get("AVOW_HOME") or Path.cwd() / ".avow").absolute()
 
 
 def pepper_of(secret: bytes) -> bytes:

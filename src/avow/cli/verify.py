@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from avow.cli import output
 from avow.cli.connection import database_url
+from avow.cli.settings import home_folder
 from avow.cli.target import load_target
 from avow.cli.word import TENANT
+from avow.engine.log_key import log_key
+from avow.engine.outside_log import known_outside
 from avow.engine.verify import Verification, verify
+from avow.engine.verify_log import Outside
 from avow.evidence.finding import Finding
 from avow.model.system import System
 from avow.store.pool import connect
@@ -32,17 +38,41 @@ UNSEALED: Final = (
     "--tenant", metavar="NAME", type=TENANT, help="Check one tenant, as a login that sees no other may."
 )
 @click.option("--limit-s", type=click.FloatRange(min=0), help="Stop after so many seconds, with exit code 4.")
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Compare with a checkpoint that was saved; may be repeated.",
+)
+@click.option(
+    "--key",
+    "keys",
+    metavar="KEY",
+    multiple=True,
+    help="The log's public key, or a file with it; by default the one beside the log's own key.",
+)
 @output.json_option
-def command(target: str, tenant: str | None, limit_s: float | None, as_json: bool) -> int:
+def command(
+    target: str, tenant: str | None, limit_s: float | None, checkpoints: tuple[Path, ...],
+    keys: tuple[str, ...], as_json: bool,
+) -> int:  # fmt: skip
     """Check every audit entry of TARGET's database: its hash, its place in its record's chain, its boundary;
-    then rebuild each record from its entries and compare it with its row.
+    then rebuild each record from its entries and compare it with its row. The log that entries are sealed in
+    is computed again and compared with its checkpoints, with the one that is kept beside the log's key, and
+    with those given.
 
     Works on AVOW_DATABASE_URL, or on the database of `avow dev` in this folder. Exit code 0: everything
     holds; 1: something was edited, removed or added; 4: there was no time to say.
     """
     system = load_target(target)
     with database_url(system) as url:
-        result = asyncio.run(_verify(url, system, tenant, limit_s))
+        # Read before the snapshot is taken, which then can't be older.
+        outside = known_outside(
+            log_key(os.environ.get("AVOW_LOG_KEY"), home_folder(os.environ), system.name), checkpoints, keys
+        )
+        result = asyncio.run(_verify(url, system, tenant, limit_s, outside))
     if as_json:
         output.document(_document(result))
     else:
@@ -53,16 +83,34 @@ def command(target: str, tenant: str | None, limit_s: float | None, as_json: boo
         return output.NO_VERDICT
     if tenant is not None and not result.entries:
         output.talk(f"there is nothing of a tenant called {tenant}, so nothing was checked")
-    output.talk(UNSEALED)
+    output.talk(_covers(result))
     return output.HOLDS
 
 
-async def _verify(url: str, system: System, tenant: str | None, limit_s: float | None) -> Verification:
+def _covers(result: Verification) -> str:
+    """What of all this somebody outside of the database stands for."""
+    logs = result.logs
+    if not logs.covered:
+        return UNSEALED
+    leaves = _many(logs.covered, "leaf", "leaves")
+    said = f"sealed: {leaves} of {logs.newest}, {_many(logs.checkpoints, 'checkpoint')}"
+    if logs.unsealed:
+        said += f"; {_many(logs.unsealed, 'entry', 'entries')} not sealed yet"
+    if logs.compared:
+        return f"{said}; compared with {', '.join(logs.compared)}"
+    return f"{said}; compared with no checkpoint from outside of the database"
+
+
+async def _verify(
+    url: str, system: System, tenant: str | None, limit_s: float | None, outside: Outside
+) -> Verification:
     connection = await connect(url)
     try:
         progress = _Rate()
         with progress:
-            return await verify(connection, system, tenant=tenant, limit_s=limit_s, progress=progress.reach)
+            return await verify(
+                connection, system, tenant=tenant, limit_s=limit_s, progress=progress.reach, outside=outside
+            )
     finally:
         await connection.close()
 
@@ -72,11 +120,6 @@ class _Rate(output.Progress):
 
     def __init__(self) -> None:
         super().__init__(sys.stderr, "entries", 0)
-
-    def reach(self, done: int, total: int) -> None:
-        """So many entries of so many are checked."""
-        self._total = total
-        self.advance(done - self._done)
 
     def _line(self, now: float) -> str:
         rate = self._done / max(now - self._started, 1e-9)
@@ -110,8 +153,8 @@ def _private(result: Verification) -> list[str]:
     return [", ".join([f"{_many(seen.kept, 'private value')} kept", *erased[:SHOWN_MAX], *more])]
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
+def _many(count: int, what: str, plural: str = "") -> str:
+    return f"{count:,} {what if count == 1 else plural or f'{what}s'}"
 
 
 def _finding(system: System, finding: Finding) -> str:
@@ -140,6 +183,13 @@ def _document(result: Verification) -> dict[str, Any]:
         "private": {
             "kept": result.private.kept,
             "erased": {str(entry): count for entry, count in sorted(result.private.erased.items())},
+        },
+        "log": {
+            "origin": result.logs.newest or None,
+            "covered": result.logs.covered,
+            "checkpoints": result.logs.checkpoints,
+            "unsealed": result.logs.unsealed,
+            "compared": result.logs.compared,
         },
         "found": result.found,
         "findings": [

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, Final
 
 import click
 
 from avow.cli import output
-from avow.cli.record import answer, asked, moment, reader_options, shown, who
+from avow.cli.record import answer, asked, instant_of, moment, reader_options, shown, who
 from avow.engine.explain import why
 from avow.errors import UsageError
 from avow.model.system import System
-from avow.model.types import DateTimeType, Misfit
 
 WIDTH: Final = 80
 LABEL: Final = 12
@@ -24,11 +22,12 @@ LABEL: Final = 12
 @click.argument("record")
 @click.argument("field", required=False)
 @click.option("--at", metavar="TIME", help="As it was at a time, such as 2026-11-21T09:30:00Z.")
+@click.option("--as-of", metavar="TIME", help="From what could be known at a time: its newest checkpoint.")
 @reader_options
 @output.json_option
 def command(
-    record: str, field: str | None, at: str | None, target: str, tenant: str, subject: str | None,
-    roles: tuple[str, ...], as_json: bool,
+    record: str, field: str | None, at: str | None, as_of: str | None, target: str, tenant: str,
+    subject: str | None, roles: tuple[str, ...], as_json: bool,
 ) -> int:  # fmt: skip
     """Say why RECORD (such as enrollments/ID), or one FIELD of it, is as it is: which command set it, who
     sent that, what allowed it, which values that rested on, and what caused it.
@@ -40,25 +39,19 @@ def command(
         known = ", ".join(question.entity.fields)
         mend = f"Fields: {known}. Without a field you are told why it is in its state."
         raise UsageError(f"{question.entity.name} has no field {field[:40]}", mend)
-    when = None if at is None else _instant(at)
+    when = instant_of(at, "--at")
     found = answer(
         question,
         lambda reads: why(
             question.system, reads, question.reader, question.entity, question.record, field, when
         ),
+        instant_of(as_of, "--as-of"),
     )
     if as_json:
         output.document(found)
     else:
         output.data("\n".join(_text(question.system, found)))
     return output.HOLDS
-
-
-def _instant(text: str) -> datetime:
-    try:
-        return DateTimeType().parse(text, "")
-    except Misfit:
-        raise UsageError("--at isn't an instant", "Write it as 2026-11-21T09:30:00Z.") from None
 
 
 def _text(system: System, found: dict[str, Any]) -> Iterator[str]:

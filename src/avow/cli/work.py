@@ -13,10 +13,12 @@ import uvloop
 
 from avow.api.app import problem_body
 from avow.cli import output
-from avow.cli.settings import Settings, keyring_of, read_settings
+from avow.cli.settings import Settings, key_of_log, keyring_of, read_settings, witnesses_of
 from avow.cli.target import load_target
 from avow.engine.execute import Engine
 from avow.engine.publishing import telling_of
+from avow.engine.sealer import sealer_of
+from avow.engine.witnessing import witnessing_of
 from avow.engine.work_inside import WorkInside
 from avow.model.system import System
 from avow.store.pool import Pool
@@ -54,13 +56,21 @@ async def _work(system: System, settings: Settings, announce: Callable[[], None]
         system, engine, settings.database_url, settings.destinations,
         telling_of(settings.secret, private=settings.private_subscribers),
     )  # fmt: skip
+    sealer = sealer_of(system, settings.database_url, key_of_log(system, os.environ))
+    witnessing = witnessing_of(settings.database_url, witnesses_of(os.environ))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ending.set)
     inside.start()
+    for beside in (sealer, witnessing):
+        if beside is not None:
+            beside.start()
     announce()
     try:
         await ending.wait()
     finally:
         await inside.close()
+        for beside in (sealer, witnessing):
+            if beside is not None:
+                await asyncio.to_thread(beside.stop)
         await pool.close()

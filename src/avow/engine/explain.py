@@ -68,7 +68,7 @@ async def history(
 
     A change whose old value was set more than ENTRIES_MAX - `limit` versions ago is given without it.
     """
-    view = _View(system, reads, actor)
+    view = View(system, reads, actor)
     sight = await view.sight((entity.name, record_id))
     if sight is None:
         return None
@@ -90,7 +90,7 @@ async def why(
     `because` is the entry that made it so, with the entries that caused that one in `cause`, from near to
     far; null where the record did not exist yet. A field that may not be seen is only said to be hidden.
     """
-    view = _View(system, reads, actor)
+    view = View(system, reads, actor)
     key = (entity.name, record_id)
     sight = await view.sight(key)
     if sight is None:
@@ -114,7 +114,28 @@ async def why(
     return await view.filled(shown)
 
 
-class _View:
+async def as_it_was(
+    system: System, reads: Reads, actor: Reader, entity: Entity, record_id: UUID
+) -> dict[str, Any] | None:
+    """A record as its history gives it, up to the horizon of the reads; None where it wasn't there or may
+    not be read.
+
+    Who may see which field is decided by the record as it is today.
+    """
+    view = View(system, reads, actor)
+    key = (entity.name, record_id)
+    sight = await view.sight(key)
+    entries = [] if sight is None else await view.all_entries(key)
+    if sight is None or not entries:
+        return None
+    last = entries[-1]
+    known = rebuild(entries, last.version)
+    shown: dict[str, Any] = {"id": str(record_id), "version": last.version, "state": last.header["to"]}
+    shown |= {name: known.value(name)["value"] for name in entity.fields if sight.sees(name)}
+    return await view.filled(shown)
+
+
+class View:
     """One reader's view; remembers what was looked up for one answer."""
 
     def __init__(self, system: System, reads: Reads, reader: Reader) -> None:
@@ -168,6 +189,15 @@ class _View:
                 ) from None
         return told
 
+    async def all_entries(self, key: Key) -> list[Told]:
+        """Every entry of a record, from its creation on."""
+        found = list[Told]()
+        while more := await self.entries(key, found[-1].version if found else 0):
+            found += more
+            if len(more) < ENTRIES_MAX:
+                break
+        return found
+
     async def filled(self, told: Shown) -> Shown:
         """What is told, with its long values; only those are fetched, not all that the entries name."""
         wanted = [bytes.fromhex(sha) for sha in long_values(told) if SHA256.fullmatch(sha)]
@@ -177,12 +207,12 @@ class _View:
         self, key: Key, field: str | None, at: datetime | None
     ) -> tuple[Told | None, Sequence[Told], int | None]:
         """The last entry by that time; and the one that set the field, as its place among entries."""
-        end, last = await self._newest(key), None
+        end, last = await self.newest(key), None
         for _ in range(WINDOWS_MAX):
             start = max(0, end - ENTRIES_MAX)
             entries = await self.entries(key, start)
             if not entries and self._versions.pop(key, None):
-                end = await self._newest(key)  # the row's version was edited by hand
+                end = await self.newest(key)  # the row's version was edited by hand
                 continue
             newest = place_of(entries, None, at)
             last = last or (None if newest is None else entries[newest])
@@ -192,7 +222,7 @@ class _View:
             end = start
         return last, (), None
 
-    async def _newest(self, key: Key) -> int:
+    async def newest(self, key: Key) -> int:
         """The newest version of a record: its row's, or that of its last entry where it has no row."""
         if key in self._versions:
             return self._versions[key]

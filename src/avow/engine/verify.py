@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from avow.engine.verify_log import LogsSeen, Outside, verify_logs
 from avow.engine.verify_private import PrivateSeen, check_blind, check_private
 from avow.evidence.boundaries import Boundaries, shape_of
 from avow.evidence.chain import RecordCheck
@@ -24,13 +25,16 @@ from avow.store.canonical_columns import json_fields
 FINDINGS_KEPT_MAX = 1_000
 """How many findings are kept to be shown; further ones are only counted."""
 
+NOTHING = Outside()
+"""Nothing is known from outside."""
+
 Progress = Callable[[int, int], None]
 """Is told how many entries are done, and how many there are."""
 
 
 @dataclass(slots=True)
 class Verification:
-    """What was checked and what was found.
+    """What was checked and what was found, in the records and in the logs.
 
     complete: false when the time was over before the end. seconds: how long it took.
     private: the private values that entries name.
@@ -44,6 +48,7 @@ class Verification:
     found: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
     complete: bool = False
+    logs: LogsSeen = field(default_factory=LogsSeen)
     private: PrivateSeen = field(default_factory=PrivateSeen)
 
     @property
@@ -59,9 +64,11 @@ class Verification:
 
 async def verify(
     connection: Any, system: System, *, tenant: str | None = None, limit_s: float | None = None,
-    progress: Progress | None = None,
+    progress: Progress | None = None, outside: Outside = NOTHING,
 ) -> Verification:  # fmt: skip
-    """Check one tenant, or all of them (None). Stops after `limit_s` seconds, and says so.
+    """Check one tenant, or all of them (None), and the logs that they are sealed in.
+
+    Stops after `limit_s` seconds, and says so. outside: what is known of the logs from elsewhere.
 
     Raises UsageError where the login may not see what it should check.
     """
@@ -69,6 +76,7 @@ async def verify(
     async with scan(connection, system, tenant) as snapshot:
         work = _Work(snapshot, system, await snapshot.boundaries())
         await work.check_whole()
+        work.result.logs = await verify_logs(snapshot.logs, outside, work.result.add)
         total = await snapshot.count()
         async with aclosing(snapshot.batches()) as batches:
             async for rows in batches:

@@ -43,6 +43,15 @@ FINDINGS: Final[Mapping[str, str]] = {
     "table-unknown": "There is a table among the entities' that no entity has.",
     "boundary-altered": "The stored description of a boundary isn't the one that its fingerprint names.",
     "edges-edited": "The transitions that commits are checked against aren't those of the boundary.",
+    "leaf-missing": "The entry was passed over: it should be a leaf of the log, and isn't.",
+    "leaf-altered": "The leaf isn't the entry that it names.",
+    "entry-removed": "The log has a leaf of an entry that is gone.",
+    "leaves-altered": "The leaves aren't those that a checkpoint was signed over.",
+    "node-altered": "A stored node isn't the hash of the leaves below it.",
+    "checkpoint-altered": "A checkpoint isn't signed by its log, or says something else than its note.",
+    "log-cut": "The log has fewer leaves than it had: it was cut off, or the database was restored.",
+    "log-forked": "The log isn't the one that a saved checkpoint is of.",
+    "log-altered": "The database says something else of the log than the key and the checkpoints do.",
 }
 """Every code of a finding, and what it means."""
 

@@ -17,6 +17,7 @@ from avow.evidence.chain import Live, Logged
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.store.canonical_columns import canonical_fields, canonical_instant, json_fields, performer_columns
+from avow.store.log_scan import LogScan
 from avow.store.statements import literal, named, quote
 from avow.store.tables import Roles, table_of
 
@@ -67,6 +68,7 @@ class Scan:
         self, connection: Any, system: System, tenant: str | None, statements: dict[str, str]
     ) -> None:
         self._connection, self._system, self._tenant = connection, system, tenant
+        self.logs = LogScan(connection, tenant)
         self._statements = statements
         self._rows = {e.name: _rows_statement(system, e) for e in system.entities.values()}
         self._readers = {e.name: _RowReader(e) for e in system.entities.values()}

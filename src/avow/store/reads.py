@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from avow.kernel.command import Record
@@ -17,6 +17,7 @@ from avow.model.types import DateType, EnumType, MoneyType, Value
 from avow.store.columns import blind_column, reader, select_list
 from avow.store.conditions import TRUE, Compiler, settle
 from avow.store.loading import Loaded, LoadPlan, Loads
+from avow.store.log_reads import LogReads
 from avow.store.pool import Pool
 from avow.store.statements import named, quote, text
 from avow.store.tables import table_of
@@ -66,12 +67,27 @@ class StoredEntry:
     hash: bytes
 
 
-class Reads:
-    """Everything that is read outside of a command."""
+class Horizon(NamedTuple):
+    """How far somebody could see: the first `size` leaves of a log, and every log before it."""
 
-    def __init__(self, system: System, pool: Pool) -> None:
-        self._system, self._pool = system, pool
+    epoch: int
+    size: int
+
+
+class Reads:
+    """Everything that is read outside of a command. horizon: what lies beyond it wasn't known; None: nothing
+    does."""
+
+    def __init__(self, system: System, pool: Pool, horizon: Horizon | None = None) -> None:
+        self._system, self._pool, self._horizon = system, pool, horizon
         self._loads = Loads(pool)
+
+    async def as_of(self, at: datetime) -> Reads:
+        """The same reads of histories as they could be known at a time: as its newest checkpoint covers
+        them."""
+        checkpoint = await LogReads(self._pool.borrow).checkpoint_at(at)
+        horizon = Horizon(0, 0) if checkpoint is None else Horizon(checkpoint.epoch, checkpoint.size)
+        return Reads(self._system, self._pool, horizon)
 
     async def now(self) -> datetime:
         """The database's clock; also tells whether the database answers."""
@@ -101,9 +117,10 @@ class Reads:
 
     async def entries(self, tenant: str, kind: str, record: UUID, after: int = 0) -> list[StoredEntry]:
         """The audit entries of one record from the version after `after` on, at most ENTRIES_MAX of them."""
+        name = "entries" if self._horizon is None else "entries_until"
         async with self._pool.borrow() as connection:
             rows = await connection.fetch(
-                text("reads.sql", "entries"), tenant, kind, record, after, ENTRIES_MAX
+                text("reads.sql", name), tenant, kind, record, after, ENTRIES_MAX, *(self._horizon or ())
             )
         return [StoredEntry(*row) for row in rows]
 

@@ -332,6 +332,7 @@ def functions(system: System) -> list[str]:
             erasing=", ".join(literal(e.name) for e in entities if _erasing(e)),
         ),
         whole("retention.sql").substitute(Roles.of(system).quoted(), days=KEY_RETENTION_DAYS),
+        whole("log.sql").substitute(Roles.of(system).quoted()),
     ]
 
 

@@ -40,6 +40,7 @@ def test_every_public_command_and_nothing_internal_has_a_route() -> None:
         ("GET", "/problems/{id}/history"),
         ("POST", "/problems/{id}/history"),
         ("GET", "/problems/{id}/why"),
+        ("GET", "/problems/{id}/receipt"),
         ("POST", "/problems/{id}/close"),
         ("GET", "/openapi.json"),
         ("GET", "/healthz"),

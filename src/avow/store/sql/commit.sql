@@ -144,7 +144,10 @@ DECLARE
     waiting boolean;
     asking  boolean;
     written integer;
+    own     xid8;
 BEGIN
+    -- A transaction has its id before it draws numbers: seal_leaves rests on it.
+    own := pg_current_xact_id();
     WITH given AS MATERIALIZED (
         SELECT g.place, g.header, convert_from(g.header, 'UTF8')::jsonb AS entry,
                sha256('\x00'::bytea || g.header) AS leaf

@@ -55,6 +55,17 @@ CROSS JOIN LATERAL (
     ORDER BY a.version LIMIT $5
 ) AS e
 
+-- name: entries_until
+-- The same, of those that are among the first leaves of a log, or in an earlier log.
+SELECT e.entry, e.kind, e.id, e.version, e.header, e.hash
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
+CROSS JOIN LATERAL (
+    SELECT * FROM avow.audit a
+    WHERE a.tenant = s.tenant AND a.kind = $2 AND a.id = $3 AND a.version > $4
+      AND EXISTS (SELECT FROM avow.leaf l WHERE l.entry = a.entry AND (l.epoch, l.index) < ($6::int, $7::bigint))
+    ORDER BY a.version LIMIT $5
+) AS e
+
 -- name: payloads
 -- These long values, by their SHA-256, as far as they still exist.
 SELECT encode(p.sha256, 'hex') AS sha256, p.data

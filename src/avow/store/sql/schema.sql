@@ -293,6 +293,78 @@ CREATE TABLE avow.legal_hold (
     PRIMARY KEY (tenant, subject)
 );
 
+-- The logs that entries are sealed in, one after the other. An epoch ends when its key is replaced, or when the database
+-- was restored: no key signs two histories. origin, key: the log's name, and what its signatures are checked with.
+-- previous: the newest checkpoint of the epoch before, which is the first leaf of this one; null in the first.
+CREATE TABLE avow.log (
+    epoch    integer PRIMARY KEY CHECK (epoch > 0),
+    origin   text NOT NULL UNIQUE,
+    key      text NOT NULL,
+    reason   text NOT NULL CHECK (reason <> ''),
+    previous text CHECK ((previous IS NULL) = (epoch = 1)),
+    begun_at timestamptz NOT NULL DEFAULT avow.now()
+);
+
+-- How far the newest log has come; see log.sql. stack: its complete subtrees, largest first. reached: every number up to
+-- it has a leaf, or is in `unseen` (may still be committed) or was given up by its transaction. settling: those of the
+-- unseen whose transactions have all ended once no snapshot is older than `settles_at`. cluster: whose transaction ids these are.
+CREATE TABLE avow.log_state (
+    single     boolean PRIMARY KEY DEFAULT true CHECK (single),
+    epoch      integer NOT NULL REFERENCES avow.log,
+    size       bigint NOT NULL DEFAULT 0,
+    stack      bytea[] NOT NULL DEFAULT '{}',
+    reached    bigint NOT NULL DEFAULT 0,
+    unseen     int8multirange NOT NULL DEFAULT '{}',
+    settling   int8multirange NOT NULL DEFAULT '{}',
+    settles_at xid8 NOT NULL DEFAULT '0',
+    cluster    text NOT NULL DEFAULT ''
+) WITH (fillfactor = 50);
+
+-- The leaves: the one order of all entries. `hash` is the entry's own. Says whose entry it was, so that a missing one has a name.
+CREATE TABLE avow.leaf (
+    epoch   integer NOT NULL,
+    index   bigint NOT NULL,
+    entry   bigint UNIQUE,
+    tenant  text,
+    kind    text,
+    id      uuid,
+    version bigint,
+    hash    bytea NOT NULL,
+    PRIMARY KEY (epoch, index)
+);
+
+-- Complete subtrees of 256**level leaves, so that a proof reads few rows.
+CREATE TABLE avow.node (
+    epoch integer NOT NULL,
+    level smallint NOT NULL CHECK (level > 0),
+    index bigint NOT NULL,
+    hash  bytea NOT NULL,
+    PRIMARY KEY (epoch, level, index)
+);
+
+-- Every checkpoint that was signed, as the note that was published.
+CREATE TABLE avow.checkpoint (
+    epoch integer NOT NULL,
+    size  bigint NOT NULL,
+    root  bytea NOT NULL,
+    note  text NOT NULL,
+    at    timestamptz NOT NULL,
+    PRIMARY KEY (epoch, size)
+);
+CREATE INDEX checkpoint_at ON avow.checkpoint (at);
+
+-- What witnesses signed beside the log: a line of a note each. key: the witness's verifier key.
+CREATE TABLE avow.cosignature (
+    epoch integer NOT NULL,
+    size  bigint NOT NULL,
+    key   text NOT NULL,
+    line  text NOT NULL,
+    at    timestamptz NOT NULL DEFAULT avow.now(),
+    PRIMARY KEY (epoch, size, key),
+    FOREIGN KEY (epoch, size) REFERENCES avow.checkpoint
+);
+CREATE INDEX cosigned ON avow.cosignature (epoch, key, size);
+
 -- API keys: only a keyed hash of each secret. Two secrets may be live while one replaces the other.
 CREATE TABLE avow.api_key (
     id          text PRIMARY KEY,
@@ -310,13 +382,36 @@ DO $$
 DECLARE relation text;
 BEGIN
     FOREACH relation IN ARRAY ARRAY['audit', 'payload', 'idempotency', 'refusal', 'work', 'attempt', 'task', 'task_act', 'subscription',
-        'subject_key', 'disclosure', 'legal_hold'] LOOP
+        'leaf', 'subject_key', 'disclosure', 'legal_hold'] LOOP
         EXECUTE format('ALTER TABLE avow.%I ENABLE ROW LEVEL SECURITY', relation);
         EXECUTE format('ALTER TABLE avow.%I FORCE ROW LEVEL SECURITY', relation);
         EXECUTE format('CREATE POLICY tenant ON avow.%I USING (tenant = avow.tenant())', relation);
         EXECUTE format(
             'CREATE POLICY owner_reads_all ON avow.%I FOR SELECT TO @{owner} USING (current_setting(''avow.scope'', true) = ''all'')',
             relation);
+    END LOOP;
+END $$;
+
+-- Entries of all tenants are sealed in one log; see log.sql.
+CREATE POLICY owner_seals ON avow.leaf FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
+
+-- What was written stays as it was written, for the owner too; ALWAYS, so that a replication role doesn't go past it.
+-- Who may drop a trigger still can: that is found, by a checkpoint that was kept elsewhere.
+CREATE FUNCTION avow.refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$ BEGIN RAISE EXCEPTION 'avow.% is append-only', TG_TABLE_NAME USING ERRCODE = 'AV004'; END $$;
+DO $$
+DECLARE relation text;
+BEGIN
+    FOREACH relation IN ARRAY ARRAY['audit', 'log', 'leaf', 'node', 'checkpoint', 'cosignature'] LOOP
+        EXECUTE format(
+            'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON avow.%I FOR EACH ROW EXECUTE FUNCTION avow.refuse_change()',
+            relation);
+        EXECUTE format(
+            'CREATE TRIGGER append_only_whole BEFORE TRUNCATE ON avow.%I FOR EACH STATEMENT EXECUTE FUNCTION avow.refuse_change()',
+            relation);
+        EXECUTE format('ALTER TABLE avow.%I ENABLE ALWAYS TRIGGER append_only', relation);
+        EXECUTE format('ALTER TABLE avow.%I ENABLE ALWAYS TRIGGER append_only_whole', relation);
     END LOOP;
 END $$;
 
@@ -336,6 +431,7 @@ CREATE POLICY owner_rewraps ON avow.subject_key FOR UPDATE TO @{owner} USING (cu
 CREATE POLICY owner_moves ON avow.task FOR UPDATE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_notes ON avow.task_act FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 
+GRANT SELECT ON avow.log, avow.log_state, avow.leaf, avow.node, avow.checkpoint, avow.cosignature TO @{application}, @{reader};
 GRANT SELECT ON avow.task, avow.task_act TO @{application}, @{reader};
 GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription, avow.subject_key, avow.disclosure TO @{application};
 GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription TO @{reader};

@@ -97,3 +97,56 @@ LEFT JOIN avow.disclosure d ON d.tenant = r.tenant AND d.kind = @{kind} AND d.id
 WHERE ($1::text IS NULL OR r.tenant = $1) AND r.@{blind} IS DISTINCT FROM d.blind
   AND (d.digest IS NOT NULL OR r.@{column} IS NULL)
 ORDER BY 1, 2 LIMIT $2
+
+-- name: verify_logs
+-- The logs, and how far each has come by what is said of it; null where the newest checkpoint says nothing.
+SELECT l.epoch, l.origin, l.key, l.previous, coalesce(s.size, c.size) AS size, s.stack, c.size AS covered
+FROM avow.log l LEFT JOIN avow.log_state s ON s.epoch = l.epoch
+LEFT JOIN LATERAL (SELECT max(k.size) AS size FROM avow.checkpoint k WHERE k.epoch = l.epoch) c ON true
+ORDER BY l.epoch
+
+-- name: verify_leaf_hashes
+-- The hashes of some leaves, of all tenants.
+SELECT avow.leaf_hashes($1, $2, $3)
+
+-- name: verify_leaf_owners
+-- Those of the leaves whose entry is gone, or is another one. In the order of numbers, in which both tables lie.
+SELECT l.index, l.entry, coalesce(l.tenant, ''), coalesce(l.kind, ''), coalesce(l.id::text, ''), coalesce(l.version, 0),
+       a.entry IS NULL AS gone
+FROM avow.leaf l LEFT JOIN avow.audit a ON a.entry = l.entry
+WHERE l.epoch = $1 AND l.index >= $2 AND l.index < $3 AND (l.entry IS NOT NULL OR l.index > 0 OR l.epoch = 1)
+  AND (a.tenant, a.kind, a.id, a.version, a.hash) IS DISTINCT FROM (l.tenant, l.kind, l.id, l.version, l.hash)
+ORDER BY l.index LIMIT $4
+
+-- name: verify_leaf_names
+-- Whose entries some leaves are.
+SELECT l.index, coalesce(l.tenant, ''), coalesce(l.kind, ''), coalesce(l.id::text, ''), coalesce(l.version, 0)
+FROM avow.leaf l WHERE l.epoch = $1 AND l.index >= $2 AND l.index < $3 ORDER BY l.index LIMIT $4
+
+-- name: verify_nodes
+-- The nodes that are complete with some leaves.
+SELECT n.level, n.index, n.hash FROM generate_series(1, 7) AS v (level)
+CROSS JOIN LATERAL (
+    SELECT * FROM avow.node n
+    WHERE n.epoch = $1 AND n.level = v.level AND n.index >= $2::bigint >> 8 * v.level AND n.index < $3::bigint >> 8 * v.level
+) AS n
+
+-- name: verify_node_count
+-- How many nodes a log has.
+SELECT count(*) FROM avow.node WHERE epoch = $1
+
+-- name: verify_checkpoints
+-- The checkpoints that end among some leaves.
+SELECT size, root, note, at FROM avow.checkpoint WHERE epoch = $1 AND size > $2 AND size <= $3 ORDER BY size
+
+-- name: verify_unsealed
+-- How many entries have no leaf.
+SELECT count(*) FROM avow.audit a
+WHERE ($1::text IS NULL OR a.tenant = $1) AND NOT EXISTS (SELECT FROM avow.leaf l WHERE l.entry = a.entry)
+
+-- name: verify_passed_over
+-- Entries that have no leaf, and won't get one: their numbers have been passed.
+SELECT a.tenant, a.kind, a.id::text, a.version FROM avow.audit a CROSS JOIN avow.log_state s
+WHERE ($1::text IS NULL OR a.tenant = $1) AND NOT EXISTS (SELECT FROM avow.leaf l WHERE l.entry = a.entry)
+  AND a.entry <= s.reached AND NOT s.unseen @> a.entry AND NOT s.settling @> a.entry
+ORDER BY a.entry LIMIT $2

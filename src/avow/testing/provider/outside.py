@@ -187,7 +187,7 @@ class Outside:
         raise Refusal(404, "never_arrived", "No request with this key has arrived.")
 
     async def _reply(self, answer: Answer, faults: Faults, connection: Connection) -> int | None:
-        if "lose_reply" in faults:
+        if "lose_reply" in faults or connection.closed:
             connection.cut()
             return None
         if "silent" in faults:

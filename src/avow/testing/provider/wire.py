@@ -71,12 +71,17 @@ class Connection:
         return self._ready.popleft()
 
     async def write(self, data: bytes) -> None:
-        """Send bytes; a client that has gone doesn't matter."""
+        """Send bytes; a client that has gone doesn't matter. Not after the end: see `closed`."""
         try:
             self._writer.write(data)
             await self._writer.drain()
         except ConnectionError:
             self.cut()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was ended on this side, so that nothing can be sent any more."""
+        return self._writer.is_closing()
 
     async def gone(self) -> None:
         """Wait until the client gives up."""

@@ -9,36 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
-from examples.demo.backend import (
-    Answer,
-    AttackError,
-    Backend,
-    database_of,
-    person,
-    sent_again,
-    until_waiting,
-)
+from examples.demo.attack import Attack, Outcome, said, times
+from examples.demo.backend import Answer, AttackError, database_of, person, sent_again, until_waiting
+from examples.demo.enrollment.backends import Backend
 
 COPIES = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an attack found. text: a few words for the table."""
-
-    held: bool
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Attack:
-    """One row of the table."""
-
-    title: str
-    strike: Callable[[Backend], Awaitable[Outcome]]
 
 
 async def _course(backend: Backend, seats: int) -> str:
@@ -113,7 +89,7 @@ async def killed_before_commit(backend: Backend) -> Outcome:
         answer, waited_s = await sent_again(send)
         entries = await backend.entries(watch, record, "submit")
     held = answer.status == 200 and entries == 1 and await _state(backend, record) == "submitted"
-    text = f"done {_times(entries)}" + f", {_said(answer)}" * (not held)
+    text = f"done {times(entries)}" + f", {said(answer)}" * (not held)
     return Outcome(held, text + f", after {waited_s:.0f} s" * (waited_s >= 1))
 
 
@@ -129,7 +105,7 @@ async def killed_after_commit(backend: Backend) -> Outcome:
     await asyncio.to_thread(backend.start)
     answer, _ = await sent_again(send)
     made = await _courses_titled(backend, title)
-    return Outcome(answer.status == 201 and made == 1, f"{made} made" + f", {_said(answer)}" * (made == 0))
+    return Outcome(answer.status == 201 and made == 1, f"{made} made" + f", {said(answer)}" * (made == 0))
 
 
 async def last_place(backend: Backend) -> Outcome:
@@ -159,7 +135,7 @@ async def own_verification(backend: Backend) -> Outcome:
     answer = await dora.post(f"/enrollments/{record}/approve")
     state = await _state(backend, record)
     held = answer.status >= 400 and state == "verified"
-    return Outcome(held, _said(answer) + f", {state}" * (not held))
+    return Outcome(held, said(answer) + f", {state}" * (not held))
 
 
 async def neighbour_tenant(backend: Backend) -> Outcome:
@@ -186,7 +162,7 @@ async def stale_form(backend: Backend) -> Outcome:
     answer = await ana.post(f"/enrollments/{record}/withdraw", if_match=opened.etag)
     state = await _state(backend, record)
     held = answer.status == 412 and state == "submitted"
-    return Outcome(held, _said(answer) + f", {state}" * (not held))
+    return Outcome(held, said(answer) + f", {state}" * (not held))
 
 
 async def edited_by_hand(backend: Backend) -> Outcome:
@@ -207,15 +183,7 @@ async def edited_by_hand(backend: Backend) -> Outcome:
     return Outcome(True, f"found: {noticed}, {seconds:.1f} s")
 
 
-def _times(count: int) -> str:
-    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
-
-
-def _said(answer: Answer) -> str:
-    return f"{'refused' if answer.status >= 400 else 'accepted'} ({answer.status})"
-
-
-ATTACKS: tuple[Attack, ...] = (
+ATTACKS: tuple[Attack[Backend], ...] = (
     Attack(f"{COPIES} copies at once", many_copies),
     Attack("kill -9 before the commit", killed_before_commit),
     Attack("kill -9 after the commit", killed_after_commit),
@@ -225,11 +193,3 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("a stale form", stale_form),
     Attack("a state edited with psql", edited_by_hand),
 )
-
-
-async def strike(attack: Attack, backend: Backend) -> Outcome:
-    """Carry out one attack; one that can't be carried out holds for nobody."""
-    try:
-        return await attack.strike(backend)
-    except AttackError as error:
-        return Outcome(False, f"no verdict: {error}")

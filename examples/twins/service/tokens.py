@@ -15,7 +15,6 @@ from .problems import ProblemError
 
 ALGORITHM = "HS256"
 CLAIMS = jwt.JWTClaimsRegistry(exp={"essential": True}, sub={"essential": True}, tenant={"essential": True})
-STAFF = frozenset({"registrar", "dean"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +22,6 @@ class Caller:
     subject: str
     tenant: str
     roles: frozenset[str]
-
-    @property
-    def is_staff(self) -> bool:
-        """Staff may read every record of their tenant."""
-        return bool(self.roles & STAFF)
 
     def need(self, *roles: str) -> None:
         """Raises 403 unless the caller has one of the roles."""

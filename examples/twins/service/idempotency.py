@@ -18,8 +18,8 @@ from fastapi.routing import APIRoute
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from .database import IdempotencyKey, Sessions, transaction
 from .problems import ProblemError
-from .tables import IdempotencyKey, Sessions, transaction
 from .tokens import authenticate
 
 KEY_LENGTH_MAX = 255

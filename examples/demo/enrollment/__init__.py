@@ -1,0 +1,1 @@
+"""The enrollment backend, by hand and declared, and the attacks on it."""

@@ -1,0 +1,1 @@
+"""A checkout written the usual careful way: FastAPI, SQLAlchemy, and a table of jobs for calls to others."""

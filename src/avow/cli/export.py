@@ -1,0 +1,76 @@
+"""`avow export`: the log as files, for whoever wants to keep or check it without the database."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from avow.cli import output
+from avow.cli.connection import database_url
+from avow.cli.target import load_target
+from avow.engine.export import Exported, export
+from avow.engine.tiles import Damaged, Folder, read
+from avow.errors import UsageError
+from avow.evidence.verifier import Invalid, parse_key
+from avow.model.system import System
+from avow.store.pool import connect
+from avow.store.rights import demand_own_tables
+
+
+@click.command(name="export")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--target", default=".", show_default=True, help="The application.")
+@click.option("--check", is_flag=True, help="Check what was exported, without a database.")
+@click.option(
+    "--key", metavar="KEY", help="With --check: the log's public key; by default the one that lies there."
+)
+@output.json_option
+def command(folder: Path, target: str, check: bool, key: str | None, as_json: bool) -> int:
+    """Write the log into FOLDER as files (C2SP tlog-tiles): all entries of all tenants, the tree over them,
+    and the newest checkpoint. Everything is checked as it is read. Run again, it goes on where it was.
+
+    Exit code 1: something isn't what was signed.
+    """
+    try:
+        if check:
+            done = [_check(path, key) for path in sorted(folder.glob("epoch-*"))]
+            if not done:
+                raise UsageError(
+                    f"there is no export in {folder}", "Name the folder that `avow export` wrote."
+                )
+        else:
+            system = load_target(target)
+            with database_url(system) as url:
+                done = asyncio.run(_export(url, system, folder))
+    except Damaged as damage:
+        output.error("log-damaged", str(damage), "Run `avow verify`; keep what is there.", as_json)
+        return output.FOUND
+    if as_json:
+        output.document(
+            {"items": [{"origin": log.origin, "size": log.size, "kept": log.kept} for log in done]}
+        )
+    else:
+        for log in done:
+            output.data(output.plain(f"{log.origin}: {log.size:,} entries hold"))
+    return output.HOLDS
+
+
+async def _export(url: str, system: System, folder: Path) -> list[Exported]:
+    connection = await connect(url)
+    try:
+        await demand_own_tables(connection, system)
+        with output.Progress(sys.stderr, "entries", 0) as progress:
+            return await export(connection, folder, progress.reach)
+    finally:
+        await connection.close()
+
+
+def _check(path: Path, key: str | None) -> Exported:
+    try:
+        checkpoint = read(Folder(path), parse_key(key or (path / "key").read_text("utf-8").strip()))
+    except (OSError, Invalid) as error:
+        raise Damaged(f"{path}: the key can't be read: {error}") from None
+    return Exported(checkpoint.origin, checkpoint.size, checkpoint.size)

@@ -1,0 +1,124 @@
+"""`avow log`: the log that entries are sealed in, its checkpoints, and its epochs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import click
+
+from avow.cli import output
+from avow.cli.connection import database_url
+from avow.cli.settings import home_folder
+from avow.cli.target import load_target
+from avow.engine.epochs import begin_epoch
+from avow.engine.log_key import log_key
+from avow.errors import EnvironmentFault
+from avow.model.system import System
+from avow.store.driver import Connection
+from avow.store.log_reads import Epoch, LogReads
+from avow.store.pool import connect
+from avow.store.rights import demand_own_tables
+
+Answer = TypeVar("Answer")
+
+_target = click.option("--target", default=".", show_default=True, help="The application.")
+
+
+@click.group(name="log")
+def command() -> None:
+    """The log that audit entries are sealed in: a Merkle tree whose checkpoints are signed with a key that
+    lies outside of the database."""
+
+
+@command.command(name="list")
+@_target
+@output.json_option
+def list_logs(target: str, as_json: bool) -> int:
+    """List the epochs of the log: name, size, newest checkpoint, and the key to check with."""
+    logs = _work(load_target(target), lambda connection: LogReads.on(connection).epochs())
+    if as_json:
+        output.document({"items": [_document(log) for log in logs]})
+        return output.HOLDS
+    for log in logs:
+        sealed = (
+            "no checkpoint yet"
+            if log.at is None
+            else f"checkpoint {log.size:,} at {log.at:%Y-%m-%d %H:%M:%S}Z"
+        )
+        output.data(output.plain(f"{log.origin}  {sealed}"))
+        output.data(output.plain(f"    {log.reason}"))
+        output.data(output.plain(f"    {log.key}"))
+    if not logs:
+        output.talk("there is no log: `avow dev` begins one, and so does `avow serve` with AVOW_LOG_KEY")
+    return output.HOLDS
+
+
+@command.command(name="checkpoint")
+@_target
+@output.json_option
+def checkpoint(target: str, as_json: bool) -> int:
+    """Print the newest checkpoint, as it was signed. Keep it where the database's owner can't reach it, and
+    compare later with `avow verify --checkpoint FILE`."""
+    head = _work(load_target(target), lambda connection: LogReads.on(connection).head())
+    if head is None or head.note is None:
+        raise EnvironmentFault(
+            "log-missing", "nothing is sealed here yet", "Serve with AVOW_LOG_KEY set, or `avow dev`."
+        )
+    if as_json:
+        output.document({"origin": head.origin, "size": head.size, "key": head.key, "note": head.note})
+    else:
+        output.data(head.note.rstrip("\n"))
+    return output.HOLDS
+
+
+@command.command(name="epoch")
+@click.option("--reason", required=True, help="Why: it is kept for whoever looks at the log later.")
+@_target
+@output.json_option
+def epoch(reason: str, target: str, as_json: bool) -> int:
+    """End the log and begin another one with a new key, as the owner of the database.
+
+    For a planned change of the key, and after the database was restored from a backup: its log then lacks
+    what was signed already, and nothing more may be signed with that key. The old key is put aside, and old
+    receipts stay valid.
+    """
+    system = load_target(target)
+    key = log_key(os.environ.get("AVOW_LOG_KEY"), home_folder(os.environ), system.name)
+    begun = _work(system, lambda connection: begin_epoch(connection, system.name, key, reason))
+    if as_json:
+        output.document(
+            {"epoch": begun.epoch, "origin": begun.origin, "key": begun.key, "goes_on_from": begun.size}
+        )
+    else:
+        output.data(begun.key)
+        before = "the first log" if begun.size is None else f"it goes on from checkpoint {begun.size:,}"
+        output.talk(f"{begun.origin} has begun: {before}. Give this key to whoever checks receipts.")
+    return output.HOLDS
+
+
+def _work(system: System, ask: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+    async def run(url: str) -> Answer:
+        connection = await connect(url)
+        try:
+            await demand_own_tables(connection, system)
+            return await ask(connection)
+        finally:
+            await connection.close()
+
+    with database_url(system) as url:
+        return asyncio.run(run(url))
+
+
+def _document(log: Epoch) -> dict[str, Any]:
+    return {
+        "epoch": log.epoch,
+        "origin": log.origin,
+        "key": log.key,
+        "reason": log.reason,
+        "begun_at": log.begun_at.isoformat(),
+        "size": log.size,
+        "sealed_at": None if log.at is None else log.at.isoformat(),
+    }

@@ -1,0 +1,87 @@
+-- How the sealer calls the functions of log.sql, and how logs are read.
+
+-- name: lead
+-- Be the one that seals, for as long as this connection lasts; false while another one is.
+SELECT pg_try_advisory_lock(hashtext('avow.sealer'))
+
+-- name: begin_log
+-- Begin the first log, unless there is one.
+SELECT avow.begin_log($1, $2)
+
+-- name: next_log
+-- End the newest log and begin another.
+SELECT avow.next_log($1, $2, $3, $4, $5)
+
+-- name: seal_due
+-- Whether there is something to seal.
+SELECT avow.seal_due()
+
+-- name: seal_leaves
+-- Give entries leaves; with the time that their checkpoint will have: later than that of any before it.
+SELECT s.epoch, s.size, s.stack, s.hashes,
+       greatest(avow.now(), (SELECT max(c.at) + interval '1 us' FROM avow.checkpoint c)) AS at
+FROM avow.seal_leaves($1) s
+
+-- name: seal_root
+-- Keep the checkpoint over them.
+SELECT avow.seal_root($1, $2, $3, $4, $5, $6, $7, $8, $9)
+
+-- name: newest_log
+-- The newest log, how far it has come, and its newest checkpoint.
+SELECT l.epoch, l.origin, l.key, s.size, s.stack, c.note
+FROM avow.log_state s JOIN avow.log l ON l.epoch = s.epoch
+LEFT JOIN LATERAL (SELECT note FROM avow.checkpoint k WHERE k.epoch = s.epoch ORDER BY k.size DESC LIMIT 1) c ON true
+
+-- name: subtrees
+-- The hashes below some complete subtrees: leaves at level 0, else nodes, one after the other.
+SELECT CASE WHEN r.level = 0 THEN avow.leaf_hashes($1, r.first, r.upto) ELSE (
+    SELECT string_agg(n.hash, ''::bytea ORDER BY n.index)
+    FROM avow.node n WHERE n.epoch = $1 AND n.level = r.level AND n.index >= r.first AND n.index < r.upto) END
+FROM unnest($2::smallint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS r (level, first, upto, place)
+ORDER BY r.place
+
+-- name: checkpoint_from
+-- The first checkpoint of a log that has at least so many leaves.
+SELECT epoch, size, root, note, at FROM avow.checkpoint WHERE epoch = $1 AND size >= $2 ORDER BY size LIMIT 1
+
+-- name: checkpoint_newest
+-- The newest checkpoint of a log.
+SELECT epoch, size, root, note, at FROM avow.checkpoint WHERE epoch = $1 ORDER BY size DESC LIMIT 1
+
+-- name: checkpoint_at
+-- The newest checkpoint of a time: what could be known then.
+SELECT epoch, size, root, note, at FROM avow.checkpoint WHERE at <= $1 ORDER BY at DESC, epoch DESC, size DESC LIMIT 1
+
+-- name: sealed_entry
+-- An entry of a record with its leaf; epoch and index are null as long as it has none.
+SELECT a.entry, a.version, a.header, a.hash, l.epoch, l.index
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
+CROSS JOIN LATERAL (
+    SELECT * FROM avow.audit e WHERE e.tenant = s.tenant AND e.kind = $2 AND e.id = $3 AND e.version = $4 LIMIT 1) AS a
+LEFT JOIN LATERAL (SELECT * FROM avow.leaf f WHERE f.entry = a.entry LIMIT 1) AS l ON true
+
+-- name: head_at
+-- The last entry of a record that a checkpoint covers. The leaves of one record follow its versions.
+SELECT a.entry, a.version, a.header, a.hash, l.epoch, l.index
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
+CROSS JOIN LATERAL (SELECT * FROM avow.audit e WHERE e.tenant = s.tenant AND e.kind = $2 AND e.id = $3) AS a
+CROSS JOIN LATERAL (
+    SELECT * FROM avow.leaf f WHERE f.entry = a.entry AND (f.epoch, f.index) < ($4::int, $5::bigint) LIMIT 1) AS l
+ORDER BY a.version DESC LIMIT 1
+
+-- name: logs
+-- All logs of this database, from the first.
+SELECT l.epoch, l.origin, l.key, l.reason, l.previous, l.begun_at, c.size, c.at
+FROM avow.log l
+LEFT JOIN LATERAL (SELECT * FROM avow.checkpoint k WHERE k.epoch = l.epoch ORDER BY k.size DESC LIMIT 1) c ON true
+ORDER BY l.epoch
+
+-- name: see_all_tenants
+-- See the entries of all tenants on this connection, as the owner or a superuser may.
+SELECT set_config('avow.scope', 'all', false)
+
+-- name: export_leaves
+-- Leaves with what they are the hashes of: the header of an entry, or the checkpoint that a log goes on from.
+SELECT l.hash, coalesce(a.header, CASE WHEN l.entry IS NULL THEN convert_to(g.previous, 'UTF8') END) AS data
+FROM avow.leaf l JOIN avow.log g ON g.epoch = l.epoch LEFT JOIN avow.audit a ON a.entry = l.entry
+WHERE l.epoch = $1 AND l.index >= $2 AND l.index < $3 ORDER BY l.index

@@ -1,0 +1,43 @@
+"""`as_of` over HTTP: a record, a list, a history and a why as they could be known at a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tests.acceptance.polling import until
+from tests.contract.fix_server import Tenancy, code_of
+
+SEALED = """
+SELECT c.at FROM avow.leaf l JOIN avow.checkpoint c ON c.epoch = l.epoch AND c.size > l.index
+WHERE l.id::text = $1 ORDER BY c.size LIMIT 1
+"""
+
+
+def sealed(venue: Tenancy, record: str) -> str:
+    """Wait until the server has sealed the first entry of a record; gives back the time of the checkpoint."""
+
+    with venue.server.database.session() as session:
+
+        async def at() -> datetime | None:
+            return await session.connection.fetchval(SEALED, record)
+
+        found = venue.server.database.portal.call(until, at, "the record is sealed")
+    return found.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def test_what_is_asked_as_of_a_time_is_what_could_be_known_then(venue: Tenancy) -> None:
+    clerk = venue.actor("ann", "clerk")
+    room = clerk.create("/rooms", {"name": "small", "places": 3})
+    at = sealed(venue, room.id)
+    later = clerk.create("/rooms", {"name": "late", "places": 3})
+    sealed(venue, later.id)
+    then = clerk.get(f"/rooms/{room.id}?as_of={at}").json()
+    now = clerk.get(f"/rooms/{room.id}").json()
+    assert then == now
+    assert code_of(clerk.get(f"/rooms/{later.id}?as_of={at}")) == "not-found"
+    assert [item["id"] for item in clerk.get(f"/rooms?as_of={at}").json()["items"]] == [room.id]
+    assert clerk.get(f"/rooms?as_of={at}&name=other").json()["items"] == []
+    assert len(clerk.get(f"/rooms/{room.id}/history?as_of={at}").json()["items"]) == 1
+    assert clerk.get(f"/rooms/{later.id}/history?as_of={at}").json()["items"] == []
+    assert clerk.get(f"/rooms/{later.id}/why?as_of={at}").json()["because"] is None
+    assert code_of(clerk.get(f"/rooms/{room.id}?as_of=yesterday")) == "input-invalid"

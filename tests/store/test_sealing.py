@@ -1,0 +1,326 @@
+"""Every entry gets one leaf, in the order of its record, whatever commits late, is given up, or dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from avow.engine.epochs import begin_epoch
+from avow.engine.log_key import KeyFile, log_key
+from avow.engine.outside_log import known_outside
+from avow.engine.sealer import Moved, Sealer, Steps
+from avow.engine.verify import verify
+from avow.engine.verify_log import Outside
+from avow.errors import EnvironmentFault
+from avow.evidence.checkpoint import open_checkpoint
+from avow.evidence.log_check import Saved
+from avow.evidence.verifier import check_consistency, check_inclusion
+from avow.store.pool import connect
+from avow.store.sealing import Sealing
+from bench.corruptions.hand import UNLOCK
+from tests.acceptance.polling import until
+from tests.acting import acting
+from tests.fix_database import Database
+from tests.store.sealed import RECORD, sealing
+from tests.store.theatre import theatre
+
+OTHER = UUID(int=RECORD.int + 1)
+
+
+async def test_entries_become_leaves_in_their_order_under_a_signed_checkpoint(
+    made: Database, tmp_path: Path
+) -> None:
+    """Through the commands of the engine, and with nothing but the application's rights."""
+    async with sealing(made, tmp_path) as log, acting(made) as people:
+        for name in "abc":
+            await people.do("Hall", "found", None, {"name": name, "places": 3}, "ann")
+        assert await log.seal() == 3
+        assert await log.demand_sound() == 3
+        assert await log.leaves() == sorted(await log.leaves())
+        same = await log.admin.fetchval(
+            "SELECT count(*) FROM avow.leaf JOIN avow.audit USING (entry, tenant, kind, id, version, hash)"
+        )
+        assert same == 3
+        assert await log.steps.step() is None, "nothing is signed where nothing is new"
+
+
+async def test_an_entry_that_is_committed_late_gets_its_leaf_late(made: Database, tmp_path: Path) -> None:
+    async with sealing(made, tmp_path) as log:
+        late = await connect(made.admin_url)
+        async with late.transaction():
+            held = await log.append(1, record=OTHER, on=late)
+            early = await log.append(1, 2)
+            assert await log.seal() == 2
+            assert await log.leaves() == early
+        assert await log.seal() == 1
+        assert await log.leaves() == early + held
+        await log.demand_sound()
+        await late.close()
+
+
+async def test_a_transaction_that_began_after_the_newest_committed_one_is_waited_for(
+    made: Database, tmp_path: Path
+) -> None:
+    """Its id is higher than that of every transaction that has ended: no end of a snapshot tells of it."""
+    async with sealing(made, tmp_path) as log:
+        first, second = await connect(made.admin_url), await connect(made.admin_url)
+        older, newer = first.transaction(), second.transaction()
+        await older.start()
+        await first.fetchval("SELECT pg_current_xact_id()")
+        await newer.start()
+        held = await log.append(1, record=OTHER, on=second)
+        early = await log.append(1, on=first)
+        await older.commit()
+        for _ in range(4):
+            await log.steps.step()
+        assert await log.leaves() == early
+        await newer.commit()
+        await log.seal()
+        assert await log.leaves() == early + held
+        await first.close()
+        await second.close()
+
+
+async def test_numbers_that_are_given_up_are_forgotten_once_nobody_can_commit_them(
+    made: Database, tmp_path: Path
+) -> None:
+    """Else the sealer would look for them for ever."""
+    async with sealing(made, tmp_path) as log:
+        given_up = log.admin.transaction()
+        await given_up.start()
+        await log.append(1, 5)
+        await given_up.rollback()
+        await log.append(1)
+        assert await log.seal() == 1
+        for _ in range(3):
+            await log.steps.step()
+        state = await log.admin.fetchrow("SELECT unseen::text, settling::text, reached FROM avow.log_state")
+        assert tuple(state) == ("{}", "{}", 6)
+        assert not await log.admin.fetchval("SELECT avow.seal_due()")
+
+
+async def test_a_jump_of_the_sequence_costs_nothing(made: Database, tmp_path: Path) -> None:
+    """A crash of the server skips numbers; whoever sets the sequence skips more."""
+    async with sealing(made, tmp_path) as log:
+        await log.append(1)
+        await log.admin.execute("SELECT setval('avow.audit_entry_seq', 4000000000000)")
+        await log.append(2)
+        assert await log.seal() == 2
+        await log.demand_sound()
+
+
+async def test_sealers_at_once_seal_each_entry_once(made: Database, tmp_path: Path) -> None:
+    """Even where each believes that it is the one that seals."""
+    async with sealing(made, tmp_path) as log:
+        await log.append(1, 300)
+        others = [await connect(made.application_url) for _ in range(3)]
+        standby = [Steps(made.system.name, other, log.key) for other in others]
+        assert not await standby[0].lead(), "one seals, the others stand by"
+        for steps in standby:
+            await steps.take_over()
+
+        async def work(steps: Steps) -> None:
+            for _ in range(8):
+                try:
+                    await Sealing(steps._sealing._connection).step(steps._sign, most=20)  # pyright: ignore[reportPrivateUsage]
+                except Moved:
+                    await steps.take_over()
+
+        await asyncio.gather(*(work(steps) for steps in (log.steps, *standby)))
+        await log.steps.take_over()
+        await log.seal()
+        assert await log.leaves() == sorted(await log.leaves())
+        assert await log.demand_sound() == 300
+        for other in others:
+            await other.close()
+
+
+async def test_a_sealer_that_dies_before_it_publishes_is_followed_by_one_that_does(
+    made: Database, tmp_path: Path
+) -> None:
+    async with sealing(made, tmp_path) as log:
+        await log.append(1)
+        await log.seal()
+        before = log.key.newest()
+        await log.append(2)
+        log.key.checkpoint.unlink()
+        await log.seal()
+        assert before is not None
+        log.key.keep(before.decode())
+        await log.steps.take_over()
+        assert await log.demand_sound() == 2
+
+
+async def test_a_failure_between_leaves_and_checkpoint_leaves_nothing(made: Database, tmp_path: Path) -> None:
+    async with sealing(made, tmp_path) as log:
+        await log.append(1, 3)
+
+        def fail(*_: object) -> str:
+            raise RuntimeError("the key service is away")
+
+        with pytest.raises(RuntimeError):
+            await log.steps._sealing.step(fail)  # pyright: ignore[reportPrivateUsage]
+        assert await log.leaves() == []
+        assert await log.seal() == 3
+
+
+@pytest.mark.parametrize("cut", ["DELETE FROM avow.leaf WHERE index >= 5", "TRUNCATE avow.leaf"])
+async def test_nothing_is_signed_on_a_database_that_has_less_than_was_signed(
+    made: Database, tmp_path: Path, cut: str
+) -> None:
+    """One that was restored from a backup, or cut off."""
+    async with sealing(made, tmp_path) as log:
+        await log.append(1, 5)
+        await log.seal()
+        backup = await log.admin.fetchrow("SELECT size, stack FROM avow.log_state")
+        await log.append(6, 3)
+        await log.seal()
+        await log.admin.execute(UNLOCK)
+        await log.admin.execute(f"{cut}; DELETE FROM avow.checkpoint WHERE size > 5")
+        await log.admin.execute(
+            "UPDATE avow.log_state SET size = $1, stack = $2", backup["size"], backup["stack"]
+        )
+        with pytest.raises(EnvironmentFault) as caught:
+            await log.steps.take_over()
+        assert caught.value.code == ("log-restored" if "DELETE" in cut else "log-damaged")
+        assert "avow log epoch" in caught.value.mend
+        await log.append(9)
+        with pytest.raises(Moved):
+            await log.steps.step()
+
+
+async def test_nothing_is_signed_on_another_history_of_that_length(made: Database, tmp_path: Path) -> None:
+    """A fork: the database was restored, and went on without the entries that were signed."""
+    async with sealing(made, tmp_path) as log:
+        await log.append(1, 5)
+        await log.seal()
+        kept = log.key.newest()
+        await log.admin.execute(UNLOCK)
+        await log.admin.execute("DELETE FROM avow.audit; DELETE FROM avow.leaf; DELETE FROM avow.checkpoint")
+        await log.admin.execute("UPDATE avow.log_state SET size = 0, stack = '{}', reached = 0")
+        log.key.checkpoint.unlink()
+        await log.append(11, 6)
+        await log.steps.take_over()
+        await log.seal()
+        assert kept is not None
+        log.key.keep(kept.decode())
+        with pytest.raises(EnvironmentFault, match="aren't those") as caught:
+            await log.steps.take_over()
+        assert caught.value.code == "log-forked"
+
+
+async def test_another_key_seals_nothing(made: Database, tmp_path: Path) -> None:
+    async with sealing(made, tmp_path) as log:
+        await log.append(1)
+        await log.seal()
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        with pytest.raises(EnvironmentFault) as caught:
+            await Steps("theatre", log.admin, log_key(None, elsewhere, "theatre")).take_over()
+        assert caught.value.code == "log-foreign"
+
+
+async def test_the_key_is_read_by_its_owner_alone(made: Database, tmp_path: Path) -> None:
+    async with sealing(made, tmp_path) as log:
+        path = tmp_path / "log.key"
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert log.signer.verifier.text.encode() in log.key.public.read_bytes()
+        path.chmod(0o640)
+        with pytest.raises(EnvironmentFault, match="others may read"):
+            KeyFile(path).signer()
+
+
+async def test_proofs_hold_between_all_checkpoints(made: Database, tmp_path: Path) -> None:
+    async with sealing(made, tmp_path) as log:
+        for first, count in ((1, 1), (2, 254), (256, 2), (258, 300)):
+            await log.append(first, count)
+            await log.seal()
+        newest = await log.reads.newest_checkpoint(1)
+        assert newest is not None
+        assert newest.size == 557
+        for version in (1, 2, 255, 256, 257, 400, 557):
+            entry = await log.reads.entry("main", "Hall", RECORD, version)
+            assert entry is not None
+            assert (entry.epoch, entry.index) == (1, version - 1)
+            assert entry.index is not None
+            over = await log.reads.checkpoint_over(1, entry.index)
+            assert over is not None
+            for at in (over, newest):
+                proof = await log.reads.inclusion(1, entry.index, at.size)
+                check_inclusion(entry.hash, entry.index, at.size, proof, at.root)
+            proof = await log.reads.consistency(1, over.size, newest.size)
+            check_consistency(over.size, over.root, newest.size, newest.root, proof)
+            head = await log.reads.head_at("main", "Hall", RECORD, 1, over.size)
+            assert head is not None
+            assert head.version == over.size
+
+
+async def test_a_running_sealer_follows_the_commands_and_ends_when_it_is_told(
+    made: Database, tmp_path: Path
+) -> None:
+    async with acting(made) as people:
+        sealer = Sealer("theatre", made.application_url, log_key(None, tmp_path, "theatre"), interval_s=0.01)
+        sealer.start()
+        admin = await connect(made.admin_url)
+        for name in "ab":
+            await people.do("Hall", "found", None, {"name": name, "places": 3}, "ann")
+
+        async def sealed() -> bool:
+            return await admin.fetchval("SELECT count(*) = 2 FROM avow.leaf")
+
+        await until(sealed, "both are sealed")
+        await asyncio.to_thread(sealer.stop)
+        assert sealer.refused is None
+        await admin.close()
+
+
+async def test_a_restored_database_goes_on_under_a_new_epoch_and_key(made: Database, tmp_path: Path) -> None:
+    """The checkpoint that it lacks is the new log's first leaf, so that what was lost can't be denied."""
+    async with sealing(made, tmp_path) as log, acting(made) as people:
+        await people.do("Hall", "found", None, {"name": "a", "places": 3}, "ann")
+        await log.seal()
+        old = await log.admin.fetchrow("SELECT size, stack FROM avow.log_state")
+        await people.do("Hall", "found", None, {"name": "b", "places": 3}, "ann")
+        await log.seal()
+        await log.admin.execute(UNLOCK)
+        await log.admin.execute(
+            "DELETE FROM theatre.halls WHERE name = 'b'; DELETE FROM avow.audit WHERE entry = 2;"
+            "DELETE FROM avow.leaf WHERE entry = 2; DELETE FROM avow.checkpoint WHERE size = 2"
+        )
+        await log.admin.execute("UPDATE avow.log_state SET size = $1, stack = $2, reached = $1", *old)
+        lost, old_key = log.key.newest(), log.signer.verifier
+        with pytest.raises(EnvironmentFault):
+            await log.steps.take_over()
+        begun = await begin_epoch(log.admin, "theatre", log.key, "restored from the backup of today")
+        assert (begun.epoch, begun.size) == (2, 2)
+        await log.steps.take_over()
+        await people.do("Hall", "found", None, {"name": "c", "places": 3}, "ann")
+        await log.seal()
+        assert await log.demand_sound() == 2
+        assert log.signer.verifier.public != old_key.public
+        assert lost is not None
+        assert await log.admin.fetchval("SELECT previous FROM avow.log WHERE epoch = 2") == lost.decode()
+        outside = known_outside(log.key, [], [])
+        assert (await verify(log.admin, theatre, outside=outside)).findings == []
+        saved = Saved(open_checkpoint(lost, old_key).checkpoint, "before")
+        result = await verify(log.admin, theatre, outside=Outside([], [saved]))
+        assert [finding.code for finding in result.findings] == ["log-cut"]
+
+
+async def test_a_key_is_replaced_while_a_sealer_runs(made: Database, tmp_path: Path) -> None:
+    async with sealing(made, tmp_path) as log:
+        await log.append(1, 3)
+        await log.seal()
+        await begin_epoch(log.admin, "theatre", log.key, "the key is a year old")
+        await log.append(4)
+        with pytest.raises(Moved):
+            await log.steps.step()
+        await log.steps.take_over()
+        assert await log.seal() == 1
+        assert [epoch.size for epoch in await log.reads.epochs()] == [3, 2]
+        aside = [name for name in os.listdir(tmp_path) if name.startswith("log.key.")]
+        assert len(aside) == 1, "the old key is put aside"
