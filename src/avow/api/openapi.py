@@ -11,11 +11,10 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from avow.api import openapi_events, openapi_receipts, openapi_subscriptions
+from avow.api import openapi_events, openapi_private, openapi_receipts, openapi_subscriptions
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
 from avow.api.json_schema import Schema, argument_schema, closed_object, described, nullable, schema_of
-from avow.api.openapi_private import FIND_CODES, find_operation, revealed_name, revealed_schemas
 from avow.api.reach import certain_for_authenticated, possible_for_anonymous
 from avow.api.routes import TASK_ACTS, Operation, Route, Routes, is_public
 from avow.api.task_operations import TASK_TAG, task_operation, task_schemas
@@ -97,7 +96,7 @@ class _Writer:
             return self._page(route)
         writers = {
             Operation.LIST: self._list,
-            Operation.FIND: self._find,
+            Operation.FIND: self._list,
             Operation.READ: self._read,
             Operation.HISTORY: self._history,
             Operation.WHY: self._why,
@@ -112,7 +111,7 @@ class _Writer:
         schemas: dict[str, Schema] = {}
         for entity in self._system.entities.values():
             schemas[entity.name] = _representation(entity)
-            schemas.update(revealed_schemas(entity, schemas[entity.name]))
+            schemas.update(openapi_private.revealed_schemas(entity, schemas[entity.name]))
             schemas[f"{entity.name}.page"] = _page_of({"$ref": f"#/components/schemas/{entity.name}"})
         for route in self._routes:
             if route.entity is not None and route.transitions:
@@ -137,18 +136,13 @@ class _Writer:
 
     def _list(self, route: Route, entity: Entity) -> dict[str, Any]:
         filters = [_filter(field) for field in filters_of(entity).values()]
-        parameters = [
-            _ref("parameters", "limit"),
-            _ref("parameters", "cursor"),
-            _state_filter(entity),
-            _ref("parameters", "as_of"),
-            *filters,
-        ]
+        page, as_of = [_ref("parameters", name) for name in ("limit", "cursor")], _ref("parameters", "as_of")
+        parameters = [*page, _state_filter(entity), as_of, *filters]
         ok = self._answers.json(
             "A page of the records that you may see, oldest first.", f"{entity.name}.page"
         )
         codes = ["cursor-invalid", "input-invalid", *_denials(entity.read)]
-        return {
+        listed = {
             "operationId": f"{entity.plural}.list",
             "summary": f"List {entity.plural}",
             "description": _readers(entity),
@@ -156,13 +150,9 @@ class _Writer:
             "parameters": parameters,
             "responses": {"200": ok, **self._answers.refusals(codes)},
         }
-
-    def _find(self, route: Route, entity: Entity) -> dict[str, Any]:
-        listed = self._list(route, entity)
-        codes = [*FIND_CODES, *_denials(entity.read)]
-        return {**listed, **find_operation(entity), "responses": {
-            "200": listed["responses"]["200"], **self._answers.refusals(codes),
-        }}  # fmt: skip
+        if route.operation is Operation.FIND:
+            return openapi_private.find_operation(entity, listed, self._answers, _denials(entity.read))
+        return listed
 
     def _read(self, route: Route, entity: Entity) -> dict[str, Any]:
         ok = self._answers.json(f"The {entity.name}.", entity.name, "ETag")
@@ -219,9 +209,7 @@ class _Writer:
             f"The new {entity.name}." if creation else "The record as it is now.", entity
         )
         if route.transition.reveals:
-            description = "The record as it is now, and what is revealed of it."
-            name = revealed_name(entity, route.transition.command)
-            answer = self._answers.json(description, name, "ETag", "Idempotency-Replayed")
+            answer = openapi_private.revealed_answer(entity, route.transition.command, self._answers)
         links = self._links(entity, route)
         answer["headers"] |= self._answers.headers("Location") if creation else {}
         answers = {"201" if creation else "200": {**answer, **({"links": links} if links else {})}}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
+from avow.api.answers import Answers
 from avow.api.json_schema import Schema, argument_schema, closed_object, schema_of
 from avow.model.entity import Entity, Transition
 from avow.model.private import PrivateType
@@ -14,15 +16,31 @@ FIND_CODES: Final = (
 """How finding by private values can be refused, beside a missing right."""
 
 
-def find_operation(entity: Entity) -> dict[str, Any]:
-    """What sets finding by private values apart from listing."""
+_AS_OF: Final = {"$ref": "#/components/parameters/as_of"}
+"""What can be said of a list, and not of private values: what they were is in nobody's reach."""
+
+
+def find_operation(
+    entity: Entity, listed: dict[str, Any], answers: Answers, denials: Iterable[str]
+) -> dict[str, Any]:
+    """Finding by private values: what listing is, by a body. denials: how a right to it can be missing."""
     values = {name: argument_schema(entity.fields[name].type) for name in entity.searchable}
     wanted = {**closed_object(values, []), "minProperties": 1}
+    responses = {"200": listed["responses"]["200"], **answers.refusals([*FIND_CODES, *denials])}
     return {
+        **listed,
+        "parameters": [p for p in listed["parameters"] if p != _AS_OF],
         "operationId": f"{entity.plural}.find",
         "summary": f"Find {entity.plural} by private values",
         "requestBody": {"required": True, "content": {"application/json": {"schema": wanted}}},
+        "responses": responses,
     }
+
+
+def revealed_answer(entity: Entity, command: str, answers: Answers) -> dict[str, Any]:
+    """The answer to a command that reveals."""
+    description = "The record as it is now, and what is revealed of it."
+    return answers.json(description, revealed_name(entity, command), "ETag", "Idempotency-Replayed")
 
 
 def revealed_name(entity: Entity, command: str) -> str:

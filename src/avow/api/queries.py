@@ -91,6 +91,8 @@ class Queries:
         """The same of those records that have these private values, which no address may hold."""
         self._right.demand(exchange.actor)
         wanted = read_private(self._entity, await exchange.json())
+        if read_list_query(self._entity, exchange.query).as_of is not None:
+            raise reject("input-invalid", "What is private can't be searched as of a time.")
         return await self._page(exchange, wanted)
 
     async def _page(self, exchange: Exchange, private: Mapping[str, JsonValue]) -> Response:
@@ -187,8 +189,9 @@ class Queries:
         """What a list's cursor belongs to: tenant, entity and filter."""
         fields = self._entity.fields
         filters = {name: fields[name].type.dump(value) for name, value in query.filters.items()}
-        found = [{name: value.hex() for name, value in blind.items()}] if blind else []
-        bound = [actor.tenant, self._entity.name, query.state, filters, *found]
+        bound = [actor.tenant, self._entity.name, query.state, filters]
         if query.as_of is not None:
             bound.append(query.as_of.isoformat())
+        if blind:
+            bound.append({name: value.hex() for name, value in blind.items()})
         return json.dumps(bound, sort_keys=True).encode()

@@ -125,11 +125,6 @@ def private_keyring(system: System) -> Keyring | None:
     return keyring_of(system, place or str(home_folder(os.environ) / PRIVATE_KEYS))
 
 
-def home_folder(environment: Mapping[str, str]) -> Path:
-    """Where development keeps everything: AVOW_HOME, or `.avow` in the working directory."""
-    return Path(environment.get("AVOW_HOME") or Path.cwd() / ".avow").absolute()
-
-
 def pepper_of(secret: bytes) -> bytes:
     """The secret under which API keys are stored, derived from the service's own."""
     return hmac.digest(secret, b"avow api keys", "sha256")

@@ -198,16 +198,16 @@ def _document(result: Verification) -> dict[str, Any]:
         "tenants": result.tenants,
         "seconds": round(result.seconds, 3),
         "entries_per_s": round(result.entries_per_s),
+        "private": {
+            "kept": result.private.kept,
+            "erased": {str(entry): count for entry, count in sorted(result.private.erased.items())},
+        },
         "log": {
             "origin": result.logs.newest or None,
             "covered": result.logs.covered,
             "checkpoints": result.logs.checkpoints,
             "unsealed": result.logs.unsealed,
             "compared": result.logs.compared,
-        },
-        "private": {
-            "kept": result.private.kept,
-            "erased": {str(entry): count for entry, count in sorted(result.private.erased.items())},
         },
         "found": result.found,
         "findings": [

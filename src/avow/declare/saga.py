@@ -52,6 +52,7 @@ class Step:
     retry: Backoff | None
     when: Condition | None
     sets: Mapping[Any, Any]
+    reveals: tuple[Any, ...] = ()
     place: Place = dataclass_field(default_factory=here)
 
 
@@ -71,6 +72,7 @@ def step(
     retry: Backoff | None = None,
     when: Condition | None = None,
     sets: Mapping[Any, Any] | None = None,
+    reveals: Any = (),
 ) -> Step:
     """A step of a saga: one call to the outside.
 
@@ -80,8 +82,9 @@ def step(
     retry: when it is tried again, in place of what the effect itself says.
     when:  what must hold, with all that earlier steps have set; otherwise the step is left out.
     sets:  fields that take a part of its result: `sets={authorization: authorize_card.result.id}`.
+    reveals: private fields that its calls are told in clear, as `call.private`.
     """
-    return Step(effect, undo, pivot, retry, when, {} if sets is None else sets)
+    return Step(effect, undo, pivot, retry, when, {} if sets is None else sets, word.several(reveals))
 
 
 def parallel(*steps: Step) -> Parallel:
@@ -241,7 +244,7 @@ def saga(
 def _task(s: Step) -> Task:
     effect = s.effect if s.retry is None else s.effect.tried(s.retry)
     undo = s.undo if isinstance(s.undo, EffectWord) else None
-    return Task(effect, undo, s.when, s.sets, s.place)
+    return Task(effect, undo, s.when, s.sets, s.place, s.reveals)
 
 
 def _part(

@@ -40,6 +40,7 @@ class Task:
     when: Condition | None
     sets: Mapping[Any, Any]
     place: Place
+    reveals: tuple[Any, ...] = ()
 
     @property
     def name(self) -> str:
@@ -122,6 +123,7 @@ class Machine:
         self._terms: dict[str, word.FieldTerm] = {}
         self._optional: set[str] = set()
         plan.start.invoke = tuple(task.effect for task in plan.stages[0])
+        plan.start.reveals = _revealed(plan.stages[0])
         for index, stage in enumerate(plan.stages):
             for open_ in _subsets(stage):
                 if index or len(open_) < len(stage):
@@ -137,7 +139,8 @@ class Machine:
 
     def _state(self, prefix: str, open_: Stage, **how: Any) -> None:
         effects = [task.undo if prefix == "undo_" else task.effect for task in open_]
-        state = word.State(invoke=[effect for effect in effects if effect is not None], **how)
+        invoke = [effect for effect in effects if effect is not None]
+        state = word.State(invoke=invoke, reveals=_revealed(open_), **how)
         state.name, state.place = prefix + "_and_".join(task.name for task in open_), open_[0].place
         self.states[state.name] = state
 
@@ -323,3 +326,8 @@ def _key(name: str, place: Place) -> word.FieldTerm:
 
 def _may_be_none(hint: Any) -> bool:
     return type(None) in typing.get_args(hint) or isinstance(hint, str)
+
+
+def _revealed(open_: Stage) -> tuple[Any, ...]:
+    """The private fields that the calls of these steps are told, each once."""
+    return tuple({id(field): field for task in open_ for field in task.reveals}.values())

@@ -15,6 +15,7 @@ PRIVATE: dict[str, str] = {
         "zero: str | None = private(of=owner, keep=timedelta(0))  # <- private-keep",
         "ever: str | None = private(of=owner, keep=3_650)  # <- private-keep",
         "most: int | None = private(of=owner, max_length=3)  # <- type-unreadable",
+        "find = create(open, by=dean, sets=[seats])  # <- name-reserved",
         "wide: str | None = private(of=owner, max_length=600, searchable=True)",
     ),
     "what is asked of private values": course(

@@ -247,6 +247,52 @@ CREATE POLICY owner_reads_all ON avow.intervention FOR SELECT TO @{owner} USING 
 CREATE POLICY owner_intervenes ON avow.intervention FOR INSERT TO @{owner}
     WITH CHECK (tenant = avow.tenant() OR current_setting('avow.scope', true) = 'all');
 
+-- The keys of persons, each encrypted with the key of keys, which is in no database (`kek`: which one). Without its row
+-- nothing that is private about the person can ever be read again. The subject '' has the key of a tenant's keyed hashes.
+CREATE TABLE avow.subject_key (
+    tenant  text NOT NULL,
+    key     uuid NOT NULL,
+    subject text NOT NULL,
+    wrapped bytea NOT NULL,
+    kek     text NOT NULL,
+    since   timestamptz NOT NULL DEFAULT avow.now(),
+    PRIMARY KEY (tenant, key),
+    UNIQUE (tenant, subject)
+);
+
+-- What stands behind the digests of private values in rows and entries: salt and value, encrypted with a person's key.
+-- blind: a keyed hash of the value, where equal ones may be found. erased_...: the entry by which it was erased.
+CREATE TABLE avow.disclosure (
+    tenant         text NOT NULL,
+    kind           text NOT NULL,
+    id             uuid NOT NULL,
+    version        bigint NOT NULL,
+    field          text NOT NULL,
+    digest         text NOT NULL,
+    key            uuid,
+    nonce          bytea,
+    ciphertext     bytea,
+    blind          bytea,
+    keep_until     timestamptz,
+    erased_kind    text,
+    erased_id      uuid,
+    erased_version bigint,
+    PRIMARY KEY (tenant, kind, id, version, field),
+    FOREIGN KEY (tenant, key) REFERENCES avow.subject_key,
+    CHECK ((key IS NULL) = (ciphertext IS NULL) AND (key IS NULL) = (nonce IS NULL) AND (key IS NULL) = (erased_id IS NOT NULL))
+);
+CREATE INDEX disclosure_of ON avow.disclosure (tenant, key);
+
+-- Whose private values nobody may erase for now, and why.
+CREATE TABLE avow.legal_hold (
+    tenant    text NOT NULL,
+    subject   text NOT NULL,
+    placed_by text NOT NULL CHECK (placed_by <> ''),
+    reason    text NOT NULL CHECK (reason <> ''),
+    since     timestamptz NOT NULL DEFAULT avow.now(),
+    PRIMARY KEY (tenant, subject)
+);
+
 -- The logs that entries are sealed in, one after the other. An epoch ends when its key is replaced, or when the database
 -- was restored: no key signs two histories. origin, key: the log's name, and what its signatures are checked with.
 -- previous: the newest checkpoint of the epoch before, which is the first leaf of this one; null in the first.
@@ -318,52 +364,6 @@ CREATE TABLE avow.cosignature (
     FOREIGN KEY (epoch, size) REFERENCES avow.checkpoint
 );
 CREATE INDEX cosigned ON avow.cosignature (epoch, key, size);
-
--- The keys of persons, each encrypted with the key of keys, which is in no database (`kek`: which one). Without its row
--- nothing that is private about the person can ever be read again. The subject '' has the key of a tenant's keyed hashes.
-CREATE TABLE avow.subject_key (
-    tenant  text NOT NULL,
-    key     uuid NOT NULL,
-    subject text NOT NULL,
-    wrapped bytea NOT NULL,
-    kek     text NOT NULL,
-    since   timestamptz NOT NULL DEFAULT avow.now(),
-    PRIMARY KEY (tenant, key),
-    UNIQUE (tenant, subject)
-);
-
--- What stands behind the digests of private values in rows and entries: salt and value, encrypted with a person's key.
--- blind: a keyed hash of the value, where equal ones may be found. erased_...: the entry by which it was erased.
-CREATE TABLE avow.disclosure (
-    tenant         text NOT NULL,
-    kind           text NOT NULL,
-    id             uuid NOT NULL,
-    version        bigint NOT NULL,
-    field          text NOT NULL,
-    digest         text NOT NULL,
-    key            uuid,
-    nonce          bytea,
-    ciphertext     bytea,
-    blind          bytea,
-    keep_until     timestamptz,
-    erased_kind    text,
-    erased_id      uuid,
-    erased_version bigint,
-    PRIMARY KEY (tenant, kind, id, version, field),
-    FOREIGN KEY (tenant, key) REFERENCES avow.subject_key,
-    CHECK ((key IS NULL) = (ciphertext IS NULL) AND (key IS NULL) = (nonce IS NULL) AND (key IS NULL) = (erased_id IS NOT NULL))
-);
-CREATE INDEX disclosure_of ON avow.disclosure (tenant, key);
-
--- Whose private values nobody may erase for now, and why.
-CREATE TABLE avow.legal_hold (
-    tenant    text NOT NULL,
-    subject   text NOT NULL,
-    placed_by text NOT NULL CHECK (placed_by <> ''),
-    reason    text NOT NULL CHECK (reason <> ''),
-    since     timestamptz NOT NULL DEFAULT avow.now(),
-    PRIMARY KEY (tenant, subject)
-);
 
 -- API keys: only a keyed hash of each secret. Two secrets may be live while one replaces the other.
 CREATE TABLE avow.api_key (

@@ -82,6 +82,22 @@ SELECT encode(boundary, 'hex'), kind, transition, nullif(source, ''), target FRO
 SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')
 
+-- name: verify_disclosures
+-- What is kept behind the private values of these entries; of what was erased, the entry that is said to have done it.
+SELECT d.tenant, d.kind, d.id::text, d.version, d.field, d.digest, d.erased_id IS NOT NULL AS erased,
+       a.entry AS erased_at, a.header AS erased_by
+FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) AS w (tenant, kind, id, version)
+JOIN avow.disclosure d ON d.tenant = w.tenant AND d.kind = w.kind AND d.id = w.id AND d.version = w.version
+LEFT JOIN avow.audit a ON a.tenant = d.tenant AND a.kind = d.erased_kind AND a.id = d.erased_id AND a.version = d.erased_version
+
+-- name: verify_blind
+-- Rows whose keyed hash of a private value isn't that of the value that they name, as far as that is kept.
+SELECT r.tenant, r.id::text, r.version FROM @{table} r
+LEFT JOIN avow.disclosure d ON d.tenant = r.tenant AND d.kind = @{kind} AND d.id = r.id AND d.field = @{field} AND d.digest = r.@{column}
+WHERE ($1::text IS NULL OR r.tenant = $1) AND r.@{blind} IS DISTINCT FROM d.blind
+  AND (d.digest IS NOT NULL OR r.@{column} IS NULL)
+ORDER BY 1, 2 LIMIT $2
+
 -- name: verify_logs
 -- The logs, and how far each has come by what is said of it; null where the newest checkpoint says nothing.
 SELECT l.epoch, l.origin, l.key, l.previous, coalesce(s.size, c.size) AS size, s.stack, c.size AS covered
@@ -134,19 +150,3 @@ SELECT a.tenant, a.kind, a.id::text, a.version FROM avow.audit a CROSS JOIN avow
 WHERE ($1::text IS NULL OR a.tenant = $1) AND NOT EXISTS (SELECT FROM avow.leaf l WHERE l.entry = a.entry)
   AND a.entry <= s.reached AND NOT s.unseen @> a.entry AND NOT s.settling @> a.entry
 ORDER BY a.entry LIMIT $2
-
--- name: verify_disclosures
--- What is kept behind the private values of these entries; of what was erased, the entry that is said to have done it.
-SELECT d.tenant, d.kind, d.id::text, d.version, d.field, d.digest, d.erased_id IS NOT NULL AS erased,
-       a.entry AS erased_at, a.header AS erased_by
-FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) AS w (tenant, kind, id, version)
-JOIN avow.disclosure d ON d.tenant = w.tenant AND d.kind = w.kind AND d.id = w.id AND d.version = w.version
-LEFT JOIN avow.audit a ON a.tenant = d.tenant AND a.kind = d.erased_kind AND a.id = d.erased_id AND a.version = d.erased_version
-
--- name: verify_blind
--- Rows whose keyed hash of a private value isn't that of the value that they name, as far as that is kept.
-SELECT r.tenant, r.id::text, r.version FROM @{table} r
-LEFT JOIN avow.disclosure d ON d.tenant = r.tenant AND d.kind = @{kind} AND d.id = r.id AND d.field = @{field} AND d.digest = r.@{column}
-WHERE ($1::text IS NULL OR r.tenant = $1) AND r.@{blind} IS DISTINCT FROM d.blind
-  AND (d.digest IS NOT NULL OR r.@{column} IS NULL)
-ORDER BY 1, 2 LIMIT $2
