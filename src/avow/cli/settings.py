@@ -48,6 +48,11 @@ class Settings:
     private_key: str
 
 
+def home_folder(environment: Mapping[str, str]) -> Path:
+    """Where development keeps everything: AVOW_HOME, or `.avow` in the working directory."""
+    return Path(environment.get("AVOW_HOME") or Path.cwd() / ".avow").absolute()
+
+
 def key_of_log(system: System, environment: Mapping[str, str], *, development: bool = False) -> LogKey | None:
     """The key that the audit log is sealed with. None: none is set, and only development makes one by
     itself."""

@@ -98,7 +98,7 @@ async def run_schedule(on: Rig, schedule: Schedule) -> list[Break]:
         schedule.acts[fault.act] if fault.kind == "beaten" and fault.act < len(schedule.acts) else None
     )
     path = schedule.acts if meanwhile is None else schedule.acts[: fault.act]
-    await on.begin(path)
+    await on.start(path)
     before = await on.database.picture()
     due = sorted(times_of(before), key=lambda work: work.due)
     if not due:

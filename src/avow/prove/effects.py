@@ -175,7 +175,7 @@ def _interferences(on: Rig, bench: Bench) -> Iterator[Act]:
 async def run_schedule(on: Rig, schedule: Schedule) -> Ran:
     """Do what a schedule says, then all that follows by itself; and judge it."""
     meanwhile = {fault.act: fault for fault in schedule.faults if fault.kind.startswith("meanwhile-")}
-    await on.begin(tuple(act for place, act in enumerate(schedule.acts) if place not in meanwhile))
+    await on.start(tuple(act for place, act in enumerate(schedule.acts) if place not in meanwhile))
     for fault in schedule.faults:
         _arrange(on, schedule, fault)
     on.exchange.outside.attempts.clear()

@@ -125,8 +125,8 @@ async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
     It begins from nothing each time, as the provider remembers every key that it has seen.
     """
     on, seam = grounds.on, grounds.seam
-    seam.begin()
-    await on.execution.begin(None, on.usual)
+    seam.start()
+    await on.execution.start(None, on.usual)
     for fault in schedule.faults:
         kind, _, effect = fault.kind.partition(":")
         seam.faults[effect, fault.at] = cast("WireFault", kind)

@@ -84,7 +84,7 @@ async def run_schedule(on: Rig, schedule: Schedule) -> list[Break]:
 
 
 async def _run(on: Rig, acts: Path, again: tuple[int, ...] | list[int]) -> list[Break]:
-    await on.execution.begin(None, on.usual)
+    await on.execution.start(None, on.usual)
     for place, act in enumerate(acts):
         done = await on.execution.ready(act)
         for _ in range(3 if place in again else 1):

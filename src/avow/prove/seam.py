@@ -76,7 +76,7 @@ class Seam:
         self.elsewhere = set[str]()
         """The effects whose functions called another address than that of their destination."""
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Begin another execution."""
         self.faults, self.attempts, self.asked, self.calls = {}, Counter[str](), [], {}
 
