@@ -287,6 +287,12 @@ def test_doctor_looks_at_the_surroundings_and_says_what_to_do(place: Place) -> N
     assert {what for what, line in lines.items() if not line["ok"]} == off
     assert all(lines[what]["mend"] for what in off)
     assert done.returncode == 1
+    assert lines["log"]["said"].startswith("nothing is sealed yet")
+    place.execute(
+        "SELECT avow.begin_log('x', 'k'); "
+        "UPDATE avow.audit SET at = at - interval '1 hour' WHERE entry = (SELECT max(entry) FROM avow.audit)"
+    )
+    assert "OFF log" in place.avow("doctor", str(TARGET)).stdout
     place.execute("INSERT INTO avow.clock (fixed) VALUES ('2026-11-21T00:00:00Z')")
     assert "OFF clock" in place.avow("doctor", str(TARGET)).stdout
 

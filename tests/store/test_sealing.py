@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 from uuid import UUID
 
@@ -324,3 +325,34 @@ async def test_a_key_is_replaced_while_a_sealer_runs(made: Database, tmp_path: P
         assert [epoch.size for epoch in await log.reads.epochs()] == [3, 2]
         aside = [name for name in os.listdir(tmp_path) if name.startswith("log.key.")]
         assert len(aside) == 1, "the old key is put aside"
+
+
+PROGRAM = """#!{python}
+import base64, sys
+from avow.evidence.note import SecretKey, Signer
+signer = Signer("kms.example/log", SecretKey(b"k" * 32))
+if sys.argv[1] == "public":
+    print(signer.verifier.text)
+else:
+    print(base64.b64encode(signer.key.sign(sys.stdin.buffer.read())).decode())
+"""
+
+
+async def test_a_program_signs_whose_key_nobody_here_has(made: Database, tmp_path: Path) -> None:
+    """And one that fails stops the sealing, with what to look at."""
+    program = tmp_path / "sign"
+    program.write_text(PROGRAM.format(python=sys.executable))
+    program.chmod(0o700)
+    async with sealing(made, tmp_path, take_over=False) as log:
+        log.key = log_key(f"exec:{program}", tmp_path, "theatre")
+        log.steps = Steps("theatre", log.admin, log.key)
+        await log.steps.take_over()
+        await log.append(1, 3)
+        await log.seal()
+        assert log.signer.name == "kms.example/log"
+        assert await log.demand_sound() == 3
+        program.write_text("#!/bin/false")
+        await log.append(4)
+        with pytest.raises(EnvironmentFault) as caught:
+            await log.steps.step()
+        assert caught.value.code == "log-key-program"

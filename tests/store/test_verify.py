@@ -298,3 +298,22 @@ async def test_verification_leaves_nothing_behind_on_its_connection(made: tuple[
 async def test_a_time_limit_ends_without_a_verdict(made: tuple[Database, Any]) -> None:
     result = await check(made[1], limit_s=0.0)
     assert not result.complete
+
+
+async def test_a_stopped_verification_is_gone_on_with_and_finds_and_counts_the_same(
+    made: tuple[Database, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In parts of four entries: the first ends within the second record, which is then read again."""
+    await made[1].execute(UNLOCK)
+    await made[1].execute(
+        "UPDATE enrollment.enrollments SET essay = 'x'; UPDATE enrollment.courses SET seats = 99;"
+        "CREATE TABLE enrollment.shadows (id uuid)"
+    )
+    whole = await check(made[1])
+    monkeypatch.setattr("avow.store.audit_scan.BATCH_ENTRIES", 4)
+    part = await check(made[1], limit_s=0.0)
+    assert (part.complete, part.records, part.entries, part.found) == (False, 1, 2, 2)
+    result = await check(made[1], earlier=part)
+    assert result.complete
+    assert sorted(result.findings) == sorted(whole.findings)
+    assert (result.entries, result.records, result.rows, result.tenants) == (6, 2, 2, 1)

@@ -28,6 +28,7 @@ FREE_BYTES_MIN: Final = 1024**3
 TRANSACTION_S_MAX: Final = 60.0
 CLOCK_OFF_S_MAX: Final = 5.0
 CONNECTIONS_LEFT_MIN: Final = 10
+UNSEALED_S_MAX: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,22 @@ async def _database(url: str, system: System) -> list[Line]:
         if not server.installed:
             mend = "Run `avow dev`, or `avow migrate` with the owner's URL."
             return [*lines, Line("tables", "there are none of Avow's", mend)]
-        return [*lines, *_tables(await health.tables(connection, system))]
+        lines += _tables(await health.tables(connection, system))
+        return [*lines, *_log(await health.log(connection))]
     finally:
         await connection.close()
+
+
+def _log(found: tuple[int, float] | None) -> Iterator[Line]:
+    if found is None:
+        yield Line("log", "nothing is sealed yet: `avow dev` seals, and `avow serve` with AVOW_LOG_KEY")
+        return
+    size, waits_s = found
+    said = f"{size:,} entries are sealed; the oldest that isn't waits for {waits_s:,.1f} s"
+    mend = (
+        "See what the sealer says in the log of `avow serve` or `avow work`; one of them needs AVOW_LOG_KEY."
+    )
+    yield Line("log", said, mend if waits_s > UNSEALED_S_MAX else "")
 
 
 def _durability(server: Server) -> Iterator[Line]:

@@ -12,6 +12,7 @@ import click
 
 from avow.cli import output
 from avow.cli.connection import database_url
+from avow.cli.kept_verification import KeptVerification
 from avow.cli.settings import home_folder
 from avow.cli.target import load_target
 from avow.cli.word import TENANT
@@ -53,10 +54,16 @@ UNSEALED: Final = (
     multiple=True,
     help="The log's public key, or a file with it; by default the one beside the log's own key.",
 )
+@click.option(
+    "--resume",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Go on from where the time was over, and keep in FILE where it is over now.",
+)
 @output.json_option
 def command(
     target: str, tenant: str | None, limit_s: float | None, checkpoints: tuple[Path, ...],
-    keys: tuple[str, ...], as_json: bool,
+    keys: tuple[str, ...], resume: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Check every audit entry of TARGET's database: its hash, its place in its record's chain, its boundary;
     then rebuild each record from its entries and compare it with its row. The log that entries are sealed in
@@ -67,12 +74,16 @@ def command(
     holds; 1: something was edited, removed or added; 4: there was no time to say.
     """
     system = load_target(target)
+    kept = None if resume is None else KeptVerification(resume, system, tenant)
+    earlier = None if kept is None else kept.read()
     with database_url(system) as url:
         # Read before the snapshot is taken, which then can't be older.
         outside = known_outside(
             log_key(os.environ.get("AVOW_LOG_KEY"), home_folder(os.environ), system.name), checkpoints, keys
         )
-        result = asyncio.run(_verify(url, system, tenant, limit_s, outside))
+        result = asyncio.run(_verify(url, system, tenant, limit_s, outside, earlier))
+    if kept is not None:
+        kept.keep(result)
     if as_json:
         output.document(_document(result))
     else:
@@ -102,14 +113,21 @@ def _covers(result: Verification) -> str:
 
 
 async def _verify(
-    url: str, system: System, tenant: str | None, limit_s: float | None, outside: Outside
-) -> Verification:
+    url: str, system: System, tenant: str | None, limit_s: float | None, outside: Outside,
+    earlier: Verification | None,
+) -> Verification:  # fmt: skip
     connection = await connect(url)
     try:
         progress = _Rate()
         with progress:
             return await verify(
-                connection, system, tenant=tenant, limit_s=limit_s, progress=progress.reach, outside=outside
+                connection,
+                system,
+                tenant=tenant,
+                limit_s=limit_s,
+                progress=progress.reach,
+                outside=outside,
+                earlier=earlier,
             )
     finally:
         await connection.close()

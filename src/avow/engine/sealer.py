@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from contextlib import suppress
 from datetime import datetime
 
 from avow.engine.epochs import new_origin
@@ -27,7 +28,7 @@ from avow.store.log_reads import Head, LogReads
 from avow.store.pool import connect
 from avow.store.sealing import LEAVES_MAX, Place, Sealed, Sealing
 
-INTERVAL_S = 0.1
+INTERVAL_S = 0.15
 """How often is looked for new entries: about how long one waits for its checkpoint."""
 STANDBY_S = 1.0
 """How often one that stands by, or has lost the database, tries again."""
@@ -48,6 +49,8 @@ class Sealer:
     def __init__(self, name: str, url: str, key: LogKey, interval_s: float = INTERVAL_S) -> None:
         self._name, self._url, self._key, self._interval_s = name, url, key, interval_s
         self._ended = threading.Event()
+        self._ending = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self.refused: EnvironmentFault | None = None
 
@@ -59,11 +62,15 @@ class Sealer:
     def stop(self) -> None:
         """Bring the step under way to an end, and stop."""
         self._ended.set()
+        if self._loop is not None and not self._loop.is_closed():
+            with suppress(RuntimeError):  # it was closed in this moment
+                self._loop.call_soon_threadsafe(self._ending.set)
         if self._thread is not None:
             self._thread.join(STEP_S_MAX)
 
     async def run(self) -> None:
         """Seal until `stop`; a database that is away is tried again."""
+        self._loop = asyncio.get_running_loop()
         while not self._ended.is_set():
             try:
                 await self._serve()
@@ -93,8 +100,10 @@ class Sealer:
                     return
             await steps.take_over()
             self.refused = None
+            sealed: Sealed | None = None
             while not self._ended.is_set():
-                sealed = await steps.step()
+                # Where there was something, there probably is again: that isn't asked first.
+                sealed = await steps.step(ask=sealed is None or sealed.note is None)
                 if sealed is None or sealed.leaves < LEAVES_MAX:
                     await self._rest(self._interval_s)
         finally:
@@ -102,7 +111,9 @@ class Sealer:
 
     async def _rest(self, pause_s: float) -> bool:
         """Wait; True when this is the end."""
-        return await asyncio.to_thread(self._ended.wait, pause_s)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ending.wait(), pause_s)
+        return self._ended.is_set()
 
 
 def sealer_of(system: System, url: str, key: LogKey | None) -> Sealer | None:
@@ -194,12 +205,13 @@ class Steps:
         except ValueError:
             return True
 
-    async def step(self) -> Sealed | None:
+    async def step(self, *, ask: bool = True) -> Sealed | None:
         """Seal what is to be sealed, and publish the checkpoint. None: nothing was to be done.
 
+        ask: look first whether there is something; costs less than a step that finds nothing.
         Raises Moved where the log isn't where this sealer left it; nothing is signed then.
         """
-        if not await self._sealing.due():
+        if ask and not await self._sealing.due():
             return None
         sealed = await self._sealing.step(self._sign)
         if sealed is not None and sealed.note is not None:

@@ -36,6 +36,7 @@ class Verification:
     """What was checked and what was found, in the records and in the logs.
 
     complete: false when the time was over before the end. seconds: how long it took.
+    position: the last record that was checked to its end (tenant, kind, id), to go on from; None: none was.
     """
 
     entries: int = 0
@@ -46,6 +47,7 @@ class Verification:
     found: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
     complete: bool = False
+    position: tuple[str, str, str] | None = None
     logs: LogsSeen = field(default_factory=LogsSeen)
 
     @property
@@ -61,44 +63,56 @@ class Verification:
 
 async def verify(
     connection: Any, system: System, *, tenant: str | None = None, limit_s: float | None = None,
-    progress: Progress | None = None, outside: Outside = NOTHING,
+    progress: Progress | None = None, outside: Outside = NOTHING, earlier: Verification | None = None,
 ) -> Verification:  # fmt: skip
     """Check one tenant, or all of them (None), and the logs that they are sealed in.
 
-    Stops after `limit_s` seconds, and says so. outside: what is known of the logs from elsewhere.
+    Stops after `limit_s` seconds, and says so. outside: what is known of the logs from elsewhere. earlier:
+    what came of a verification that was stopped; this one goes on behind its last record, and has its
+    findings, too. The logs are checked as a whole each time.
 
     Raises UsageError where the login may not see what it should check.
     """
     started = time.monotonic()
     async with scan(connection, system, tenant) as snapshot:
-        work = _Work(snapshot, system, await snapshot.boundaries())
+        work = _Work(snapshot, system, await snapshot.boundaries(), earlier)
         await work.check_whole()
-        work.result.logs = await verify_logs(snapshot.logs, outside, work.result.add)
+        work.result.logs = await verify_logs(snapshot.logs, outside, work.report)
         total = await snapshot.count()
-        async with aclosing(snapshot.batches()) as batches:
+        async with aclosing(snapshot.batches(work.result.position)) as batches:
             async for rows in batches:
                 await work.check(rows)
                 if progress is not None:
                     progress(work.result.entries, total)
                 if limit_s is not None and time.monotonic() - started > limit_s:
+                    work.leave()
                     break
             else:
                 await work.finish()
-    work.result.seconds = time.monotonic() - started
+    work.result.seconds += time.monotonic() - started
     return work.result
 
 
 class _Work:
     """One verification on its way through the log."""
 
-    def __init__(self, snapshot: Scan, system: System, boundaries: Boundaries) -> None:
+    def __init__(
+        self, snapshot: Scan, system: System, boundaries: Boundaries, earlier: Verification | None
+    ) -> None:
         self._scan, self._system, self._boundaries = snapshot, system, boundaries
         self._shapes = {e.name: shape_of(e, json_fields(e), boundaries) for e in system.entities.values()}
         self._rows_seen = dict.fromkeys(system.entities, 0)
         self._open: RecordCheck | None = None
         self._done = list[RecordCheck]()
-        self._tenant: str | None = None
-        self.result = Verification()
+        self._open_entries = 0
+        self.result = earlier or Verification()
+        self._tenant = None if self.result.position is None else self.result.position[0]
+        self._resumed = earlier is not None
+        self._known = frozenset(self.result.findings)
+
+    def report(self, findings: Sequence[Finding]) -> None:
+        """Take findings about the whole, which an earlier part may have had already."""
+        self.result.add([finding for finding in findings if finding not in self._known])
 
     async def check_whole(self) -> None:
         """What isn't about one record: boundaries, transitions, tables."""
@@ -116,18 +130,20 @@ class _Work:
             _about_whole("table-unknown", f"{self._system.name}.{table} belongs to no entity")
             for table in await self._scan.unknown_tables()
         ]
-        self.result.add(found)
+        self.report(found)
 
     async def check(self, rows: Sequence[Any]) -> None:
         """Follow a batch of entries; conclude every record that it ends."""
         check = self._open
         shapes, boundaries = self._shapes, self._boundaries
-        for row in rows:
+        self._open_entries += len(rows)
+        for place, row in enumerate(rows):
             _, tenant, kind, record, *_ = row
             if check is None or record != check.record or kind != check.kind or tenant != check.tenant:
                 if check is not None:
                     self._done.append(check)
                 check = RecordCheck(boundaries, shapes.get(kind), tenant, kind, record)
+                self._open_entries = len(rows) - place
                 if tenant != self._tenant:
                     self._tenant = tenant
                     self.result.tenants += 1
@@ -137,13 +153,17 @@ class _Work:
         await self._check_payloads(rows)
         await self._conclude()
 
+    def leave(self) -> None:
+        """Stop here. A record that isn't at its end will be read again."""
+        self.result.entries -= self._open_entries
+
     async def finish(self) -> None:
         """Conclude the last record, and look for rows that no entry speaks of."""
         if self._open is not None:
             self._done.append(self._open)
         await self._conclude()
         for entity in self._system.entities.values():
-            if await self._scan.row_count(entity) != self._rows_seen[entity.name]:
+            if self._resumed or await self._scan.row_count(entity) != self._rows_seen[entity.name]:
                 said = "there is a row, and no history"
                 self.result.add(
                     [
@@ -168,8 +188,10 @@ class _Work:
                 check.conclude(live.get((check.tenant, check.record)))
                 if check.findings:
                     self.result.add(check.findings)
+            self.result.rows += len(live)
         self.result.records += len(done)
-        self.result.rows = sum(self._rows_seen.values())
+        if done:
+            self.result.position = (done[-1].tenant, done[-1].kind, done[-1].record)
 
     async def _check_payloads(self, rows: Sequence[Any]) -> None:
         """The long values that these entries name must be there, and have their hash."""

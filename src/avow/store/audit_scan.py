@@ -26,6 +26,7 @@ ROWS_NAMED_MAX = 1_000
 """How many rows without a history are named one by one, per entity."""
 STATEMENT_S_MAX = 3_600.0
 
+_VERSION_MAX = 2**63 - 1
 _NO_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -95,9 +96,14 @@ class Scan:
         rows = await self._fetch(self._statements["verify_tables"], self._system.name)
         return sorted({row[0] for row in rows} - {e.plural for e in self._system.entities.values()})
 
-    async def batches(self) -> AsyncGenerator[Sequence[Any]]:
-        """All entries, each a row in the shape of `Logged`, by tenant, kind, record and version."""
+    async def batches(self, after: tuple[str, str, str] | None = None) -> AsyncGenerator[Sequence[Any]]:
+        """All entries, each a row in the shape of `Logged`, by tenant, kind, record and version.
+
+        after: those of the records behind this one: tenant, kind, id.
+        """
         at: tuple[Any, ...] = (self._tenant or "", "", _NO_ID, 0)
+        if after is not None:
+            at = (*after, _VERSION_MAX)
         every = self._tenant is None
         sql = self._statements["verify_entries" if every else "verify_entries_of_tenant"]
         while True:

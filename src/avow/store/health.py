@@ -59,6 +59,13 @@ async def oldest_transaction_s(connection: Connection) -> float:
     return await connection.fetchval(named("health.sql")["health_oldest_transaction"].template)
 
 
+async def log(connection: Connection) -> tuple[int, float] | None:
+    """How many leaves the newest log has, and how long the oldest entry waits for its own; None: there is no
+    log."""
+    row = await connection.fetchrow(named("health.sql")["health_log"].template)
+    return None if row is None else (row["size"], row["waits_s"])
+
+
 async def tables(connection: Connection, system: System) -> Tables:
     """Ask how the tables are; they must be there."""
     sql = {name: text.template for name, text in named("health.sql").items()}

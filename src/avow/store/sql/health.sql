@@ -46,3 +46,9 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p')
   AND (n.nspname = $1 OR (n.nspname = 'avow' AND c.relname IN ('audit', 'payload', 'idempotency', 'refusal')))
 ORDER BY 1
+
+-- name: health_log
+-- How many leaves the newest log has, and how long the oldest entry waits for its own, in seconds. No row: there is no log.
+SELECT s.size, coalesce((
+    SELECT extract(epoch FROM avow.now() - min(a.at)) FROM avow.audit a WHERE a.entry > s.reached), 0)::float8 AS waits_s
+FROM (SELECT set_config('avow.scope', 'all', true) OFFSET 0) AS seen CROSS JOIN avow.log_state s
