@@ -18,7 +18,7 @@ from avow.errors import ProblemError, reject
 from avow.evidence.claim_types import typed
 from avow.evidence.note import Signer
 from avow.evidence.receipt import sign_head, write_receipt
-from avow.evidence.verifier import Head, Invalid, moment
+from avow.evidence.verifier import Head, Invalid, moment, parse_note
 from avow.evidence.verifier.claim import Condition, holds, parse_claim, written
 from avow.evidence.verifier.receipt import parse_header
 from avow.model.entity import Entity
@@ -184,10 +184,17 @@ async def _demand_seen(view: View, header: Any) -> None:
 
 async def _head(logs: Logs, tenant: str, asked: Asked, checkpoint: StoredCheckpoint) -> str | None:
     """What the log says is the record's newest entry at this checkpoint."""
+    if (
+        asked.current is None
+        or parse_note(checkpoint.note.encode()).text.split("\n")[0] != asked.current.name
+    ):
+        raise reject(
+            "claim-unproved", "The entry is in an earlier log, which says nothing about what is newest."
+        )
     newest = await logs.reads.head_at(
         tenant, asked.entity.name, asked.record, checkpoint.epoch, checkpoint.size
     )
-    if newest is None or asked.current is None:
+    if newest is None:
         return None
     head = Head(asked.entity.name, str(asked.record), tenant, newest.version, newest.hash, checkpoint.size)
     return sign_head(asked.current, head)
