@@ -63,24 +63,34 @@ async def test_an_entry_that_is_committed_late_gets_its_leaf_late(made: Database
         await late.close()
 
 
-async def test_a_transaction_that_began_after_the_newest_committed_one_is_waited_for(
+BARE_STEP = """
+DO $$ BEGIN
+    PERFORM FROM avow.seal_leaves(10);
+    UPDATE avow.log_state SET size = (SELECT count(*) FROM avow.leaf);
+END $$
+"""
+
+
+async def test_a_transaction_that_began_after_every_one_that_has_ended_is_waited_for(
     made: Database, tmp_path: Path
 ) -> None:
-    """Its id is higher than that of every transaction that has ended: no end of a snapshot tells of it."""
+    """The newest of all, the sealer's own step among them: no end of a snapshot tells that it is there."""
     async with sealing(made, tmp_path) as log:
         first, second = await connect(made.admin_url), await connect(made.admin_url)
-        older, newer = first.transaction(), second.transaction()
-        await older.start()
-        await first.fetchval("SELECT pg_current_xact_id()")
-        await newer.start()
+        step, older, newer = log.admin.transaction(), first.transaction(), second.transaction()
+        for connection, begun in ((log.admin, step), (first, older), (second, newer)):
+            await begun.start()
+            await connection.fetchval("SELECT pg_current_xact_id()")
         held = await log.append(1, record=OTHER, on=second)
         early = await log.append(1, on=first)
         await older.commit()
+        await log.admin.execute(BARE_STEP)  # a step of `Steps` would have a younger transaction inside
+        await step.commit()
         for _ in range(4):
-            await log.steps.step()
+            await log.admin.execute(BARE_STEP)
         assert await log.leaves() == early
         await newer.commit()
-        await log.seal()
+        await log.admin.execute(BARE_STEP)
         assert await log.leaves() == early + held
         await first.close()
         await second.close()

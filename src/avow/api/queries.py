@@ -59,9 +59,9 @@ class Queries:
         """One record, as the actor sees it."""
         wanted = self._demand_reader(exchange)
         as_of = read_record_query(exchange.query)
+        unchanged = if_none_match(exchange.headers)
         if as_of is not None:
             return await self._record_as_of(exchange, wanted, as_of)
-        unchanged = if_none_match(exchange.headers)
         loaded = await self._reads.load(self._plan, exchange.actor.tenant, wanted)
         record = loaded.records.get((self._entity.name, wanted))
         if record is None:
