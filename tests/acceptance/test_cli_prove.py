@@ -63,7 +63,12 @@ def test_programs_are_told_the_same() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--quick", "--deep"), ("--replay", "nowhere.json"), ("--changed-since", "no-such-revision")],
+    [
+        ("--quick", "--deep"),
+        ("--replay", "nowhere.json"),
+        ("--changed-since", "no-such-revision"),
+        ("--html", "nowhere/report.html"),
+    ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_tried(arguments: tuple[str, ...]) -> None:
     ended = avow("prove", "examples/enrollment", *arguments)
