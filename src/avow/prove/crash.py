@@ -25,6 +25,8 @@ from avow.prove.story import who
 from avow.prove.telling import ACCEPTED, line_of_end, line_told
 
 SHRINKS_MAX: Final = 60
+ATTEMPTS_TAKEN_MAX: Final = 3
+"""How many attempts of one call an attack takes at most."""
 FINDINGS_MAX: Final = 20
 
 ONCE, RETRIED_BY_NOBODY, TWICE = (
@@ -151,10 +153,22 @@ async def crash(on: Rig, subject: Subject, faults: tuple[Fault, ...]) -> list[Br
     await on.attack(subject.act, faults)
     found, shape = await on.judged()
     alone = any(fault.kind == ALONE for fault in faults)
-    if not found and shape != subject.after and not (alone and shape == subject.before):
+    certain = _is_certain(on, subject.act)
+    if certain and not found and shape != subject.after and not (alone and shape == subject.before):
         said = f"{subject.act.entity}.{subject.act.command} came to something else than without the crash."
         found.append(Break(ATOMIC, said, _difference(subject.after, shape)))
     return found
+
+
+def _is_certain(on: Rig, act: Act) -> bool:
+    """Whether it must come to the same again.
+
+    Where a call can't be sent again under its key, or not often, nobody may know what became of it.
+    """
+    if act.kind != "outcome":
+        return True
+    effect = on.declared.entities[act.entity].effects[act.command.partition(".")[0]]
+    return effect.keyed and (effect.retry.attempts is None or effect.retry.attempts > ATTEMPTS_TAKEN_MAX)
 
 
 def _difference(wanted: Shape, shape: Shape) -> str:

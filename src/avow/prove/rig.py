@@ -173,13 +173,10 @@ class Rig:
                 break
         await node.close()
         picture = await self.database.picture()
-        hanging = [
-            w for w in picture.work if w.destination and w.stuck is None and w.destination[0] not in "!@"
-        ]
         found = [
             Break(DRAINED, f"{w.kind} waits for {w.name} for ever.", "Nothing takes it, and nobody is told.")
-            for w in hanging
-            if not w.topic and w.name in self.usual
+            for w in picture.work
+            if w.destination and w.stuck is None and not w.topic and w.name in self.usual
         ]
         return found + self._judge(picture)
 
