@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from avow.cli.changed import moved_since
+from avow.cli.target import load_target
+from avow.prove.act import Act
+from avow.prove.phase import Bench
 from tests.acceptance.command_line import ROOT, avow
 
 SOUND = (ROOT / "examples" / "enrollment" / "system.py").read_text("utf-8")
@@ -63,9 +67,37 @@ def test_programs_are_told_the_same() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--quick", "--deep"), ("--replay", "nowhere.json"), ("--changed-since", "no-such-revision")],
+    [
+        ("--quick", "--deep"),
+        ("--replay", "nowhere.json"),
+        ("--changed-since", "no-such-revision"),
+        ("--html", "nowhere/report.html"),
+    ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_tried(arguments: tuple[str, ...]) -> None:
     ended = avow("prove", "examples/enrollment", *arguments)
     assert ended.returncode == 2
     assert "mend:" in ended.stderr
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "-C", str(folder), *who, *words], check=True, capture_output=True)
+
+
+def test_what_a_change_has_moved_is_known_by_its_names(tmp_path: Path) -> None:
+    file = tmp_path / "app" / "system.py"
+    file.parent.mkdir()
+    file.write_text(SOUND, "utf-8")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "Begin")
+    was = "to=archived, by=registrar"
+    assert SOUND.count(was) == 1
+    file.write_text(SOUND.replace(was, "to=archived, by=dean"), "utf-8")
+    system = load_target(str(file.parent))
+    assert moved_since(system, str(file.parent), "HEAD") == {"Enrollment.archive"}
+    bench = Bench(system, 0, touched=frozenset({"Enrollment.archive"}))
+    archive, verify = (Act("command", "Enrollment", word, 1) for word in ("archive", "verify"))
+    assert bench.touches([verify, archive])
+    assert not bench.touches([verify])

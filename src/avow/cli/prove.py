@@ -56,6 +56,8 @@ def command(
     """
     if sum((quick, deep, budget is not None)) > 1:
         raise UsageError("--quick, --deep and --budget exclude each other", "Name one of them.")
+    if html is not None and not html.resolve().parent.is_dir():
+        raise UsageError(f"there is no folder for {html}", "Make it first, or name another file.")
     system = load_target(target)
     if replay is not None:
         return _again(system, read_kept(replay, system), as_json)
@@ -84,14 +86,21 @@ def _chosen(named: tuple[str, ...], quick: bool) -> list[Phase]:
 def _show(
     system: System, target: str, bench: Bench, report: Report, html: Path | None, as_json: bool
 ) -> None:
-    files = [keep(FOLDER, target, system, finding, report.postgresql) for finding in report.findings]
-    if html is not None:
-        html.write_text(as_page(system, report, bench.coverage), "utf-8")
+    """Print the report, whatever can't be written to files beside it."""
+    files, faults = list[Path](), list[str]()
+    try:
+        files += [keep(FOLDER, target, system, finding, report.postgresql) for finding in report.findings]
+        if html is not None:
+            html.write_text(as_page(system, report, bench.coverage), "utf-8")
+    except OSError as error:
+        faults.append(f"{error.filename} can't be written: {error.strerror}")
     if as_json:
         output.document({**as_document(system, report), "kept": [str(file) for file in files]})
     else:
         again = {at: f"avow prove {target} --replay {file}" for at, file in enumerate(files)}
         output.data(as_text(report, again))
+    for fault in faults:
+        output.talk(fault)
 
 
 def _again(system: System, kept: Kept, as_json: bool) -> int:

@@ -8,11 +8,11 @@ from typing import Final
 
 from avow.prove.finding import Line
 
-COLUMN: Final = 220
+COLUMN: Final = 320
 ROW: Final = 46
 TOP: Final = 44
 HALF: Final = COLUMN // 2
-CHARACTERS_MAX: Final = 64
+CHARACTERS_MAX: Final = 52
 
 
 def sequence_svg(story: Sequence[Line]) -> str:
