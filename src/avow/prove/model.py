@@ -329,7 +329,7 @@ def _not_tried(bench: Bench, searches: list[Found]) -> Iterator[str]:
     system = bench.system
     open_ = [str(found.scope) for found in searches if not found.closed]
     if open_:
-        more = f", and {len(open_) - 1} others" if len(open_) > 1 else ""
+        more = f", and {len(open_) - 1} more" if len(open_) > 1 else ""
         yield f"all of the model with {open_[0]}{more}: there was too much of it"
     reached = {name for found in searches for name in found.goals}
     for name, (goal, _) in goals_of(system):
