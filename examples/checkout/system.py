@@ -253,6 +253,10 @@ class Order(Entity):
     withdrawing = State(invoke=void_payment, owed=True)
     completed, cancelled = State(final=True), State(final=True)
     can_be_carried_out = sometimes(in_state(completed), "An order can be carried out.")
+    paid_for = always(
+        not_(in_state(completed)) | (card_cents == 0) | ~missing(payment),
+        "What was carried out was paid for.",
+    )  # fmt: skip
     can_be_called_off = sometimes(in_state(cancelled), "An order can be called off.")
 
     @create(
@@ -337,6 +341,7 @@ class Refund(Entity):
     asked = State(initial=True, invoke=send_back)
     returned, refused = State(initial=True, final=True), State(final=True)
 
+    of_what_was_sold = always(in_state(Order.completed, of=order), "Only what was carried out is refunded.")
     of_card = quota(order, among=[asked, returned], limit=order.card_cents, weight=on_first)
     of_second = quota(order, among=[asked, returned], limit=order.second_cents, weight=on_second)
     of_gift = quota(order, among=[returned], limit=order.gift_cents, weight=on_gift)
@@ -378,6 +383,11 @@ def gift_cards_add_up(world: World) -> bool:
     return all(card.spent == held[card] for card in world.all(GiftCard))
 
 
+@always("Nobody pays with somebody else's gift card.")
+def own_gift_cards(world: World) -> bool:
+    return all(one.gift_card is None or one.gift_card.holder == one.buyer for one in world.all(Order))
+
+
 @always("Not more is given back of an order than was paid for it.")
 def refunds_fit(world: World) -> bool:
     given = Counter[Order]()
@@ -388,5 +398,10 @@ def refunds_fit(world: World) -> bool:
 
 
 app = system(
-    "checkout", Coupon, GiftCard, Order, Refund, promises=[coupons_add_up, gift_cards_add_up, refunds_fit]
+    "checkout",
+    Coupon,
+    GiftCard,
+    Order,
+    Refund,
+    promises=[coupons_add_up, gift_cards_add_up, own_gift_cards, refunds_fit],
 )

@@ -81,6 +81,13 @@ def places_add_up(world: World) -> bool:
     return all(course.taken == places[course] <= course.seats for course in world.all(Course))
 
 
+@always("Nobody has two applications to one course under way.")
+def one_at_a_time(world: World) -> bool:
+    under_way = ("draft", "submitted", "verified", "approved")
+    live = [(one.applicant, one.course) for one in world.all(Enrollment) if one.state in under_way]
+    return len(live) == len(set(live))
+
+
 @always("Who is approved was verified before, by somebody else.")
 def four_eyes(world: World) -> bool:
     def seen_by_two(one: Enrollment) -> bool:
@@ -95,4 +102,6 @@ def by_own_hand(world: World) -> bool:
     return all(world.performers(one, Enrollment.submit) <= {one.applicant} for one in world.all(Enrollment))
 
 
-app = system("enrollment", Course, Enrollment, promises=[places_add_up, four_eyes, by_own_hand])
+app = system(
+    "enrollment", Course, Enrollment, promises=[places_add_up, one_at_a_time, four_eyes, by_own_hand]
+)

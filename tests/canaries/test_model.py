@@ -65,6 +65,18 @@ CANARIES = {
         ENROLLMENT, "invariant(taken <= seats,", "invariant(taken <= seats + 1,",
         "places_add_up", 9, "Enrollment.approve",
     ),
+    "two applications at once": Canary(
+        ENROLLMENT, "among=[draft, submitted, verified, approved]", "among=[submitted, verified, approved]",
+        "one_at_a_time", 3, "Enrollment.start",
+    ),
+    "with another one's card": Canary(
+        CHECKOUT, "order.gift_card.holder != order.buyer", "order.gift_card.holder != order.gift_card.holder",
+        "own_gift_cards", 2, "Order.place",
+    ),
+    "what was never carried out is given back": Canary(
+        CHECKOUT, 'by=shopkeeper, sets=[order, on_first], when=in_state(Order.completed, of=order)',
+        'by=shopkeeper, sets=[order, on_first]', "Refund.of_what_was_sold", 2, "Refund.ask",
+    ),
     "a coupon stays used": Canary(
         CHECKOUT, "            self.coupon.give_back()\n", "            pass\n", "coupons_add_up", 6,
         "Order.give_back",

@@ -310,9 +310,8 @@ def _tallies(system: System, searches: list[Found], findings: list[Finding]) -> 
     if searches and len(whole) == len(searches):
         reach = EXHAUSTED
     else:
-        largest = f"{whole[-1].scope} exhausted, " if whole else ""
         nodes = sum(len(found.nodes) for found in searches)
-        reach = sampled(f"{largest}{nodes:,} situations")
+        reach = sampled(f"{len(whole)} of {len(searches)} worlds exhausted, {nodes:,} situations")
     yield Tally("any act in any situation of the model", tried, tried - broke, broke, reach)
     yield from _goal_tally(system, searches, findings)
 
@@ -328,9 +327,10 @@ def _goal_tally(system: System, searches: list[Found], findings: list[Finding]) 
 
 def _not_tried(bench: Bench, searches: list[Found]) -> Iterator[str]:
     system = bench.system
-    if not all(found.closed for found in searches):
-        open_ = [str(found.scope) for found in searches if not found.closed]
-        yield f"the whole of the model with {open_[0]}: the budget ended before it"
+    open_ = [str(found.scope) for found in searches if not found.closed]
+    if open_:
+        more = f", and {len(open_) - 1} more" if len(open_) > 1 else ""
+        yield f"all of the model with {open_[0]}{more}: there was too much of it"
     reached = {name for found in searches for name in found.goals}
     for name, (goal, _) in goals_of(system):
         near = [found for found in searches if name.split(".")[0] in found.scope.entities]

@@ -54,11 +54,13 @@ class Scope:
         return 2 if entity in self.several else 1
 
     def __str__(self) -> str:
+        alone = len(self.entities) == len(self.system.entities)
+        each = "each" if alone else f"each of {', '.join(self.entities)}"
         if not self.several:
-            return "one record of each"
+            return f"one record of {each}"
         if self.several == frozenset(self.entities):
-            return "two records of each" + (", more values" if self.wide else "")
-        return f"two of {', '.join(n for n in self.entities if n in self.several)}"
+            return f"two records of {each}" + (", with more values" if self.wide else "")
+        return f"two records of {', '.join(n for n in self.entities if n in self.several)}"
 
 
 class Acts:
