@@ -80,7 +80,7 @@ def read_request(route: Route, query: bytes, body: Any) -> None:
     assert route.entity is not None
     readers: dict[Operation, Callable[[], Any]] = {
         Operation.LIST: lambda: ingress.read_list_query(route.entity, query),  # type: ignore[arg-type]
-        Operation.READ: lambda: ingress.demand_no_query(query),
+        Operation.READ: lambda: ingress.read_record_query(query),
         Operation.HISTORY: lambda: ingress.read_history_query(query),
         Operation.RECEIPT: lambda: ingress.read_receipt_query(query),
         Operation.WHY: lambda: ingress.read_why_query(route.entity, query),  # type: ignore[arg-type]
