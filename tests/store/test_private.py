@@ -21,6 +21,7 @@ from avow.model.actor import Actor
 from avow.model.values import Subject
 from avow.store.driver import DatabaseError
 from avow.store.pool import Pool, connect
+from avow.testing import stage
 from tests.contract.systems.clinic import app
 from tests.fix_database import Database, MakeDatabase
 
@@ -236,3 +237,41 @@ async def test_what_is_private_costs_no_round_trip_more(clinic: Clinic) -> None:
     borrowed.clear()
     await clinic.give("Erasure.ask", None, "olga", person=Subject("pia"), reason="asked for it")
     assert (with_private, len(borrowed)) <= (2, 2)
+
+
+class Registry:
+    """What the clinic's call goes to, in the same process."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    async def post(self, _: str, json: Any) -> Registry:
+        self.told.append(json)
+        return self
+
+    def json(self) -> Any:
+        """Its answer."""
+        return {"number": "R-1"}
+
+
+async def test_a_stage_of_an_owners_tests_needs_no_key_and_its_calls_are_told_in_clear() -> None:
+    registry = Registry()
+    async with stage(app, http=lambda *_: registry) as on:
+        patient = await on.as_("dora", "desk").do("Patient.admit", person="pat", passport="X-12345")
+        await on.as_("dora", "desk").do("Patient.register", patient)
+        await on.worker.step()
+        found = await on.look(patient)
+    assert (found.state, registry.told) == ("registered", [{"passport": "X-12345"}])
+    assert "X-12345" not in repr(found)
+
+
+async def test_a_call_that_needs_what_was_erased_fails_and_is_not_made() -> None:
+    registry = Registry()
+    async with stage(app, http=lambda *_: registry) as on:
+        patient = await on.as_("dora", "desk").do("Patient.admit", person="pat", passport="X-12345")
+        await on.as_("dora", "desk").do("Patient.register", patient)
+        asked = await on.as_("olga", "officer").do("Erasure.ask", person="pat", reason="asked for it")
+        await on.as_("otto", "officer").do("Erasure.approve", asked)
+        await on.worker.step()
+        found = await on.look(patient)
+    assert (found.state, registry.told) == ("known", [])
