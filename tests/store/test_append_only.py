@@ -16,8 +16,16 @@ from tests.store.sealed import sealing
 from tests.store.theatre import theatre
 
 OWNER = Roles.of(theatre).owner
-COLUMNS = {"audit": "header", "log": "key", "leaf": "hash", "node": "hash", "checkpoint": "note"}
+COLUMNS = {
+    "audit": "header",
+    "log": "key",
+    "leaf": "hash",
+    "node": "hash",
+    "checkpoint": "note",
+    "cosignature": "line",
+}
 REFUSED = "AV004"
+TABLES = (*APPEND_ONLY, "cosignature")
 
 
 def changes(table: str) -> list[str]:
@@ -47,7 +55,10 @@ async def filled(made: Database, folder: Path) -> None:
     async with sealing(made, folder) as log:
         await log.append(1, 256)
         await log.seal()
-        for table in APPEND_ONLY:
+        await log.admin.execute(
+            "INSERT INTO avow.cosignature SELECT epoch, size, 'witness', 'a line', now() FROM avow.checkpoint"
+        )
+        for table in TABLES:
             assert await log.admin.fetchval(f"SELECT count(*) FROM avow.{table}") > 0
 
 
@@ -69,7 +80,7 @@ async def test_nothing_that_was_written_can_be_changed(
         await connection.execute("ALTER TABLE avow.audit NO FORCE ROW LEVEL SECURITY")
         await connection.execute("ALTER TABLE avow.leaf NO FORCE ROW LEVEL SECURITY")
     wanted = "42501" if hand == "application" else REFUSED
-    for table in APPEND_ONLY:
+    for table in TABLES:
         for statement in changes(table):
             assert await sqlstate(connection, statement) == wanted, statement
     await connection.close()
@@ -80,7 +91,7 @@ async def test_no_row_of_the_log_goes_with_another_row(admin: Connection) -> Non
     """A foreign key with an action would change it as the owner, whoever deletes the other row."""
     assert await admin.fetch(
         "SELECT conname FROM pg_constraint WHERE contype = 'f' AND conrelid = ANY ($1::text[]::regclass[])"
-        " AND (confdeltype <> 'a' OR confupdtype <> 'a')", [f"avow.{table}" for table in APPEND_ONLY],
+        " AND (confdeltype <> 'a' OR confupdtype <> 'a')", [f"avow.{table}" for table in TABLES],
     ) == []  # fmt: skip
 
 
@@ -89,7 +100,7 @@ async def test_the_triggers_fire_always_on_each_of_these_tables(admin: Connectio
         "SELECT tgrelid::regclass::text, count(*) FROM pg_trigger"
         " WHERE tgenabled = 'A' AND tgfoid = 'avow.refuse_change'::regproc GROUP BY 1"
     )
-    assert {row[0]: row[1] for row in rows} == {f"avow.{table}": 2 for table in APPEND_ONLY}
+    assert {row[0]: row[1] for row in rows} == {f"avow.{table}": 2 for table in TABLES}
 
 
 STOPPED_BY_NOTHING = [
