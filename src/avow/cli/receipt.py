@@ -120,12 +120,15 @@ def verify_receipt(file: Path, key: Path | None, policy: Path | None, as_json: b
 @click.argument("out", type=click.Path(path_type=Path))
 @_key
 @_policy
-def page_of(file: Path, out: Path, key: Path | None, policy: Path | None) -> int:
+@output.json_option
+def page_of(file: Path, out: Path, key: Path | None, policy: Path | None, as_json: bool) -> int:
     """Make a page OUT of the receipt in FILE: it checks itself in a browser, without a network."""
     try:
         _write(out, _page(_read(file), _believed(key, policy)))
     except Invalid as error:
         raise UsageError(f"the receipt is INVALID: {error}", "Only of a valid one a page is made.") from None
+    if as_json:
+        output.document({"page": str(out)})
     return output.HOLDS
 
 
