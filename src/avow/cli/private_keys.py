@@ -29,12 +29,16 @@ _target: Final = click.option(
 
 @click.command(name="new-private")
 @click.argument("file", type=click.Path(path_type=Path))
-def new(file: Path) -> int:
+@output.json_option
+def new(file: Path, as_json: bool) -> int:
     """Make FILE with a new key of keys, for AVOW_PRIVATE_KEY. Without it, nothing private can be read."""
     if file.exists():
         raise UsageError(f"{file} is there already", "Name another file.")
     made = FileKeyring.made(file)
-    output.data(f"{file} has the key {made.current}; keep a copy where no copy of the database is")
+    if as_json:
+        output.document({"file": str(file), "current": made.current})
+    else:
+        output.data(f"{file} has the key {made.current}; keep a copy where no copy of the database is")
     return output.HOLDS
 
 
@@ -64,7 +68,8 @@ def rotate(target: str, as_json: bool) -> int:
 @click.command(name="retire-private")
 @click.argument("name", type=SUBJECT)
 @_target
-def retire(name: str, target: str) -> int:
+@output.json_option
+def retire(name: str, target: str, as_json: bool) -> int:
     """Destroy the key of keys called NAME in the file: what was erased is then gone from old copies, too."""
     system = load_target(target)
     keyring = private_keyring(system)
@@ -77,7 +82,10 @@ def retire(name: str, target: str) -> int:
     if under:
         raise UsageError(f"{under:,} keys of persons are still under it", "Run `avow keys rotate-private`.")
     keyring.drop(name)
-    output.data(f"{name} is destroyed here; destroy the copies of this file that still have it")
+    if as_json:
+        output.document({"destroyed": name, "current": keyring.current})
+    else:
+        output.data(f"{name} is destroyed here; destroy the copies of this file that still have it")
     return output.HOLDS
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import click
 
@@ -74,11 +74,13 @@ def show(person: str, tenant: str, target: str, as_json: bool) -> int:
 @_reason
 @_tenant
 @_target
-def export(person: str, by: str, reason: str, tenant: str, target: str) -> int:
+@output.json_option
+def export(person: str, by: str, reason: str, tenant: str, target: str, as_json: bool) -> int:
     """Write all that is held about SUBJECT as JSON, in clear, each value with why it is there.
 
     That it was given out, by whom and why, is kept.
     """
+    del as_json  # it is JSON either way
     system = load_target(target)
     keyring = private_keyring(system)
     if keyring is None:
@@ -108,9 +110,10 @@ def export(person: str, by: str, reason: str, tenant: str, target: str) -> int:
 @_reason
 @_tenant
 @_target
-def hold(person: str, by: str, reason: str, tenant: str, target: str) -> int:
+@output.json_option
+def hold(person: str, by: str, reason: str, tenant: str, target: str, as_json: bool) -> int:
     """Hold what is private about SUBJECT: until it is released, nobody can have it erased."""
-    return _hold(person, True, by, reason, tenant, target)
+    return _hold(load_target(target), _Wish(person, True, by, reason), tenant, as_json)
 
 
 @command.command(name="release")
@@ -119,15 +122,28 @@ def hold(person: str, by: str, reason: str, tenant: str, target: str) -> int:
 @_reason
 @_tenant
 @_target
-def release(person: str, by: str, reason: str, tenant: str, target: str) -> int:
+@output.json_option
+def release(person: str, by: str, reason: str, tenant: str, target: str, as_json: bool) -> int:
     """Let go of what is private about SUBJECT: it may be erased again."""
-    return _hold(person, False, by, reason, tenant, target)
+    return _hold(load_target(target), _Wish(person, False, by, reason), tenant, as_json)
 
 
-def _hold(person: str, held: bool, by: str, reason: str, tenant: str, target: str) -> int:
-    changed = _work(load_target(target), tenant, lambda subjects: subjects.hold(person, held, by, reason))
-    word = "held" if held else "released"
-    output.data(output.plain(f"{person} is {word}" if changed else f"{person} was {word} already"))
+class _Wish(NamedTuple):
+    """That what is private about somebody be held, or released: who wants it, and why."""
+
+    person: str
+    held: bool
+    by: str
+    reason: str
+
+
+def _hold(system: System, wish: _Wish, tenant: str, as_json: bool) -> int:
+    changed = _work(system, tenant, lambda subjects: subjects.hold(*wish))
+    word = "held" if wish.held else "released"
+    if as_json:
+        output.document({"subject": wish.person, "held": wish.held, "changed": changed})
+        return output.HOLDS
+    output.data(output.plain(f"{wish.person} is {word}" if changed else f"{wish.person} was {word} already"))
     return output.HOLDS
 
 
