@@ -42,7 +42,7 @@ ONE, OVERTAKEN, MEANWHILE, TWO = (
 )
 _SAID: Final[dict[str, str]] = {
     "reply-lost": "does it, and the reply is lost",
-    "never-answered": "does it, and no reply ever arrives",
+    "long-silence": "does it, and answers nothing for a long time",
     "cut-before-work": "is cut off before anything is done",
     "done-late": "does it so late that a lookup finds nothing yet",
     "declined": "declines",
@@ -181,6 +181,8 @@ async def run_schedule(on: Rig, schedule: Schedule) -> Ran:
     on.exchange.outside.attempts.clear()
     asked_before = len(on.exchange.outside.asked)
     await run_out(on)
+    if on.exchange.outside.answer_again():
+        await run_out(on)  # what is tried for ever needs an end of the silence
     on.executions += 1
     picture = await on.database.picture()
     broken = (*on.judge(picture), *forgotten(on, picture), *hanging(picture))

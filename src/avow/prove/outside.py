@@ -19,13 +19,13 @@ from avow.model.system import System
 from avow.model.types import Value
 
 CallFault: TypeAlias = Literal[
-    "reply-lost", "never-answered", "cut-before-work", "done-late", "declined", "not-reached"
+    "reply-lost", "long-silence", "cut-before-work", "done-late", "declined", "not-reached"
 ]
 """What goes wrong with an attempt: the other side isn't reached, and that is certain; the connection is cut
-and nothing was done; it was done, and the reply is lost, or every reply from then on; it is done only after a
+and nothing was done; it was done, and the reply is lost, or every reply until much has been tried; it is done only after a
 lookup has found nothing; the other side definitely won't."""
 CALL_FAULTS: Final[tuple[CallFault, ...]] = (
-    "reply-lost", "never-answered", "cut-before-work", "done-late", "declined", "not-reached",
+    "reply-lost", "long-silence", "cut-before-work", "done-late", "declined", "not-reached",
 )  # fmt: skip
 Moment: TypeAlias = Literal["arrival", "reply"]
 """When a request has arrived and nothing is done yet; when all is done and the reply is on its way."""
@@ -94,7 +94,7 @@ class Outside:
         known = self.carried.get(call.key)
         if known is None:
             known = self._work(effect, record, state, call, fault)
-        if fault == "never-answered":
+        if fault == "long-silence":
             self._silent.add(call.key)
         if fault == "reply-lost" or call.key in self._silent or (record, effect.name) in self.lost:
             self.lost.discard((record, effect.name))
@@ -130,6 +130,12 @@ class Outside:
         if outcome not in ("", DONE, FAILED):
             raise Unclear("nobody can tell")
         return None
+
+    def answer_again(self) -> bool:
+        """End the silence; whether there was any."""
+        silent = bool(self._silent)
+        self._silent.clear()
+        return silent
 
     def do_late(self) -> None:
         """Carry out what arrived in time and was left lying."""
