@@ -22,8 +22,8 @@ CallFault: TypeAlias = Literal[
     "reply-lost", "long-silence", "cut-before-work", "done-late", "declined", "not-reached"
 ]
 """What goes wrong with an attempt: the other side isn't reached, and that is certain; the connection is cut
-and nothing was done; it was done, and the reply is lost, or every reply until much has been tried; it is done only after a
-lookup has found nothing; the other side definitely won't."""
+and nothing was done; it was done, and the reply is lost, or every reply until much has been tried; it is
+done only after a lookup has found nothing; the other side definitely won't."""
 CALL_FAULTS: Final[tuple[CallFault, ...]] = (
     "reply-lost", "long-silence", "cut-before-work", "done-late", "declined", "not-reached",
 )  # fmt: skip
