@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from avow.model.effect import DONE
-from avow.prove.act import Act, Path
+from avow.model.system import System
+from avow.model.trigger import OnTime
+from avow.prove.act import Act, Path, transitions_of
 from avow.prove.execution import Told
 from avow.prove.finding import ALL, Finding, Line, PhaseReport, Tally, sampled
 from avow.prove.gates import MODES, Noting
@@ -86,6 +88,8 @@ class Crashes:
             if self._budget.spent:
                 self._cut_short |= {ONCE, RETRIED_BY_NOBODY, TWICE}
                 break
+            if _comes_again(self._on.declared, path[-1]):
+                continue
             subject = await look_at(self._on, path[:-1], path[-1])
             if subject is not None:
                 subjects.append(subject)
@@ -131,6 +135,12 @@ class Crashes:
 
     def _reach(self, fault: str) -> str:
         return sampled("the time was over") if fault in self._cut_short else ALL
+
+
+def _comes_again(system: System, act: Act) -> bool:
+    """Whether it is a time after which the same time is waited for anew: what recovers would be the next."""
+    triggers = [transition.trigger for transition in transitions_of(system, act)]
+    return any(isinstance(trigger, OnTime) and trigger.again for trigger in triggers)
 
 
 async def look_at(on: Rig, path: Path, act: Act) -> Subject | None:
@@ -241,5 +251,6 @@ def _twice(subject: Subject) -> Iterator[tuple[Fault, ...]]:
 
 _NOT_TRIED = (
     "Crashes within a statement of the server, and of the server itself: it is carried out or it isn't.",
+    "Crashes in times that come again and again: the next one looks like the one that was cut off.",
     "Connections are cut between the engine and its driver, not on the wire.",
 )

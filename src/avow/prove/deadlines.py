@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final
 
 from avow.kernel.plan import plans_of
+from avow.model.trigger import OnTime
 from avow.prove.act import Act
 from avow.prove.campaign import Campaign
 from avow.prove.effects import run_out
@@ -143,8 +144,9 @@ def _timely(on: Rig, before: Picture, after: Picture) -> Iterator[Break]:
         if often > 1 and not _repeats(on, work):
             yield Break(ON_TIME, f"{work.kind}.{work.name} came {often} times.", _ONCE, place)
     for work in times_of(after):
-        if work.due <= now:
-            place = entities[work.kind].transitions[work.name].place
+        transition = entities[work.kind].transitions[work.name]
+        if work.due <= now and not (isinstance(transition.trigger, OnTime) and transition.trigger.again):
+            place = transition.place
             yield Break(ON_TIME, f"{work.kind}.{work.name} is due, and never comes.", _COMES, place)
 
 

@@ -164,6 +164,9 @@ def _waits(system: System, picture: Picture) -> Iterator[Break]:
     plans = system.derived(plans_of)
     there = {(w.tenant, w.kind, w.id, w.name) for w in picture.work}
     passed = {(a.tenant, a.kind, a.id, a.name) for a in picture.attempts if a.outcome == "passed"}
+    # An instant comes once for its value, also where it leads to the state that it came in.
+    entries = [entry for command in commands_of(picture) for entry in command]
+    came = {(e.logged.tenant, e.logged.kind, e.logged.id, str(e.header["transition"])) for e in entries}
     asked = {(t.tenant, t.kind, t.id, t.step) for t in picture.tasks}
     wanted, open_tasks = set[tuple[str, str, str, str]](), set[tuple[str, str, str, str]]()
     for tenant in dict.fromkeys(tenant for tenant, _, _ in picture.rows):
@@ -174,7 +177,10 @@ def _waits(system: System, picture: Picture) -> Iterator[Break]:
             where = tenant, record.entity, str(record.id)
             wanted |= {(*where, name) for name in state.effects}
             for alarm in state.alarms:
-                comes = alarm.at is None or alarm.at(RecordScope(pool, pool.records[key])) is not None
+                comes = alarm.at is None or (
+                    alarm.at(RecordScope(pool, pool.records[key])) is not None
+                    and (*where, alarm.name) not in came
+                )
                 if comes and (*where, alarm.name) not in passed:
                     wanted.add((*where, alarm.name))
             open_tasks |= {(*where, task.step) for task in state.tasks}
@@ -184,7 +190,7 @@ def _waits(system: System, picture: Picture) -> Iterator[Break]:
     }  # fmt: skip
     for _, kind, _, name in sorted(wanted - there):
         yield Break(ATOMIC, f"A {kind} waits for {name}, and nothing is left that would do it.", _TOGETHER)
-    for _, kind, _, name in sorted(there - wanted - others - passed):
+    for _, kind, _, name in sorted(there - wanted - others - passed - came):
         yield Break(ATOMIC, f"{name} is still to be done for a {kind} that waits for it no more.", _TOGETHER)
     for _, kind, _, step in sorted(open_tasks ^ asked):
         yield Break(ATOMIC, f"The task {kind}.{step} and the state of its record disagree.", _TOGETHER)
