@@ -5,15 +5,21 @@ It must never make a database: what isn't there is an answer, not something to b
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, nullcontext
+from typing import TypeVar
 
 from avow.cli import output
 from avow.cli.settings import home_folder
 from avow.errors import EnvironmentFault
 from avow.model.system import System
 from avow.store import cluster, driver, placement
+from avow.store.driver import Connection
+from avow.store.pool import connect
+
+Answer = TypeVar("Answer")
 
 
 @contextmanager
@@ -33,6 +39,20 @@ def database_url(system: System) -> Generator[str]:
             f"the tables in this database weren't made for {system.name} as it is declared",
             "Run `avow migrate` with the owner's URL, or check AVOW_DATABASE_URL.",
         ) from None
+
+
+def ask_database(system: System, ask: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+    """Ask it something over one connection, with the rights of `database_url`. Raises as that does."""
+
+    async def run(url: str) -> Answer:
+        connection = await connect(url)
+        try:
+            return await ask(connection)
+        finally:
+            await connection.close()
+
+    with database_url(system) as url:
+        return asyncio.run(run(url))
 
 
 @contextmanager

@@ -199,7 +199,7 @@ def skip(work: int, subject: str, reason: str, target: str, as_json: bool) -> in
         return _ended(work, system, lambda engine, item, effect: _give_up(engine, item, effect, by), as_json)
     if not passed:
         raise UsageError("nothing was done", _MOVED)
-    return _said({"work": work, "skipped": True}, f"{work} has passed", as_json)
+    return output.said({"work": work, "skipped": True}, f"{work} has passed", as_json)
 
 
 @command.command(name="pause")
@@ -222,7 +222,7 @@ def _pause(destination: str, paused: bool, by: By, target: str, as_json: bool) -
     word = "paused" if paused else "resumed"
     if not _work(load_target(target), lambda operations: operations.pause(destination, paused, by)):
         raise UsageError(f"{destination} is {word} already, or isn't known", "See `avow effects list`.")
-    return _said({"destination": destination, "paused": paused}, f"{destination} is {word}", as_json)
+    return output.said({"destination": destination, "paused": paused}, f"{destination} is {word}", as_json)
 
 
 async def _give_up(engine: Engine, item: dict[str, Any], effect: Effect | None, by: By) -> Reply:
@@ -261,7 +261,7 @@ def _ended(work: int, system: System, end: End, as_json: bool) -> int:
         return output.FOUND
     state = json.loads(reply.body)["state"]
     shown = {"work": work, "kind": item["kind"], "id": str(item["id"]), "state": state}
-    return _said(shown, f"{item['kind']} {item['id']} is {state}", as_json)
+    return output.said(shown, f"{item['kind']} {item['id']} is {state}", as_json)
 
 
 def _work(system: System, ask: Callable[[Operations], Awaitable[Answer]]) -> Answer:
@@ -293,14 +293,6 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         raise UsageError("--done isn't JSON", """Such as --done '{"id": "ch_1"}', or null.""") from None
-
-
-def _said(shown: dict[str, Any], text: str, as_json: bool) -> int:
-    if as_json:
-        output.document(shown)
-    else:
-        output.data(output.plain(text))
-    return output.HOLDS
 
 
 def _line(item: dict[str, Any]) -> str:

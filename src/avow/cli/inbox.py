@@ -19,7 +19,7 @@ from avow.api.app import problem_body
 from avow.api.ingress import InputReader
 from avow.cli import output
 from avow.cli.connection import database_url
-from avow.cli.record import DEFAULT_TENANT, moment, shown
+from avow.cli.record import DEFAULT_TENANT, instant_of, moment, shown
 from avow.cli.settings import private_keyring
 from avow.cli.target import load_target
 from avow.cli.word import SUBJECT, TENANT
@@ -30,7 +30,7 @@ from avow.errors import ProblemError, UsageError, reject
 from avow.kernel.tasks import CLAIM, DELEGATE, FOLLOW_UP, RELEASE
 from avow.model.actor import Actor
 from avow.model.system import System, asks
-from avow.model.types import DateTimeType, Misfit, UuidType
+from avow.model.types import Misfit, UuidType
 from avow.model.values import Subject
 from avow.store.pool import Pool
 
@@ -178,10 +178,7 @@ def _act(
     word: str, task: str, reason: str, *, subject: str, roles: tuple[str, ...], tenant: str, target: str,
     as_json: bool, to: str | None = None, at: str | None = None,
 ) -> int:  # fmt: skip
-    try:
-        when = None if at is None else DateTimeType().parse(at, "")
-    except Misfit:
-        raise UsageError("AT isn't an instant", "Write it as 2026-11-21T09:30:00Z.") from None
+    when = instant_of(at, "AT")
 
     async def ask(desk: Desk) -> Reply:
         intent = Intent(word, _id(task), desk.actor, str(uuid4()), b"", new_id_text(), reason, to, when)

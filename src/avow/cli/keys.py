@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
@@ -12,7 +11,7 @@ import click
 from avow.api import api_keys
 from avow.api.authentication import DEFAULT_TENANT
 from avow.cli import output, private_keys
-from avow.cli.connection import database_url
+from avow.cli.connection import ask_database
 from avow.cli.development import service_secret
 from avow.cli.settings import pepper_of
 from avow.cli.target import load_target
@@ -21,7 +20,7 @@ from avow.errors import UsageError
 from avow.model.actor import ANONYMOUS
 from avow.model.system import System
 from avow.store.api_keys import ApiKeys, ListedKey
-from avow.store.pool import connect
+from avow.store.driver import Connection
 from avow.store.rights import demand_own_tables
 
 VALID_DAYS_DEFAULT: Final = 90
@@ -171,16 +170,11 @@ def _issue(environment: str) -> api_keys.IssuedApiKey:
 
 
 def _work(system: System, ask: Callable[[ApiKeys], Awaitable[Answer]]) -> Answer:
-    async def run(url: str) -> Answer:
-        connection = await connect(url)
-        try:
-            await demand_own_tables(connection, system)
-            return await ask(ApiKeys(connection))
-        finally:
-            await connection.close()
+    async def run(connection: Connection) -> Answer:
+        await demand_own_tables(connection, system)
+        return await ask(ApiKeys(connection))
 
-    with database_url(system) as url:
-        return asyncio.run(run(url))
+    return ask_database(system, run)
 
 
 def _document(key: ListedKey) -> dict[str, Any]:

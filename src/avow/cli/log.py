@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from avow.cli import output
-from avow.cli.connection import database_url
+from avow.cli.connection import ask_database
 from avow.cli.settings import home_folder
 from avow.cli.target import load_target
 from avow.engine.epochs import begin_epoch
@@ -19,7 +18,6 @@ from avow.errors import EnvironmentFault
 from avow.model.system import System
 from avow.store.driver import Connection
 from avow.store.log_reads import Epoch, LogReads
-from avow.store.pool import connect
 from avow.store.rights import demand_own_tables
 
 Answer = TypeVar("Answer")
@@ -100,16 +98,11 @@ def epoch(reason: str, target: str, as_json: bool) -> int:
 
 
 def _work(system: System, ask: Callable[[Connection], Awaitable[Answer]]) -> Answer:
-    async def run(url: str) -> Answer:
-        connection = await connect(url)
-        try:
-            await demand_own_tables(connection, system)
-            return await ask(connection)
-        finally:
-            await connection.close()
+    async def run(connection: Connection) -> Answer:
+        await demand_own_tables(connection, system)
+        return await ask(connection)
 
-    with database_url(system) as url:
-        return asyncio.run(run(url))
+    return ask_database(system, run)
 
 
 def _document(log: Epoch) -> dict[str, Any]:

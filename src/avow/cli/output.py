@@ -45,6 +45,15 @@ def document(value: Any) -> None:
     data(json.dumps(value, ensure_ascii=False))
 
 
+def said(answer: dict[str, Any], text: str, as_json: bool) -> int:
+    """Tell what a verb has done: the answer for programs, or the same in words; its exit code."""
+    if as_json:
+        document(answer)
+    else:
+        data(plain(text))
+    return HOLDS
+
+
 def talk(text: str) -> None:
     """Say something about the work, on stderr."""
     print(text, file=sys.stderr, flush=True)

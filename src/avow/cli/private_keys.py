@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -10,14 +9,14 @@ from typing import Final, TypeVar
 import click
 
 from avow.cli import output
-from avow.cli.connection import database_url
+from avow.cli.connection import ask_database
 from avow.cli.settings import private_keyring
 from avow.cli.target import load_target
 from avow.cli.word import SUBJECT
 from avow.engine.privacy import FileKeyring, rewrap_all
 from avow.errors import UsageError
 from avow.model.system import System
-from avow.store.pool import connect
+from avow.store.driver import Connection
 from avow.store.subjects import SubjectKeys
 
 Answer = TypeVar("Answer")
@@ -35,11 +34,8 @@ def new(file: Path, as_json: bool) -> int:
     if file.exists():
         raise UsageError(f"{file} is there already", "Name another file.")
     made = FileKeyring.made(file)
-    if as_json:
-        output.document({"file": str(file), "current": made.current})
-    else:
-        output.data(f"{file} has the key {made.current}; keep a copy where no copy of the database is")
-    return output.HOLDS
+    said = f"{file} has the key {made.current}; keep a copy where no copy of the database is"
+    return output.said({"file": str(file), "current": made.current}, said, as_json)
 
 
 @click.command(name="rotate-private")
@@ -58,11 +54,8 @@ def rotate(target: str, as_json: bool) -> int:
     if isinstance(keyring, FileKeyring):
         keyring.add()
     done = _work(system, lambda keys: rewrap_all(keys, keyring))
-    if as_json:
-        output.document({"current": keyring.current, "rewrapped": done})
-    else:
-        output.data(f"{keyring.current} is the key now; {done:,} keys of persons were put under it")
-    return output.HOLDS
+    said = f"{keyring.current} is the key now; {done:,} keys of persons were put under it"
+    return output.said({"current": keyring.current, "rewrapped": done}, said, as_json)
 
 
 @click.command(name="retire-private")
@@ -82,22 +75,14 @@ def retire(name: str, target: str, as_json: bool) -> int:
     if under:
         raise UsageError(f"{under:,} keys of persons are still under it", "Run `avow keys rotate-private`.")
     keyring.drop(name)
-    if as_json:
-        output.document({"destroyed": name, "current": keyring.current})
-    else:
-        output.data(f"{name} is destroyed here; destroy the copies of this file that still have it")
-    return output.HOLDS
+    said = f"{name} is destroyed here; destroy the copies of this file that still have it"
+    return output.said({"destroyed": name, "current": keyring.current}, said, as_json)
 
 
 def _work(system: System, ask: Callable[[SubjectKeys], Awaitable[Answer]]) -> Answer:
-    async def run(url: str) -> Answer:
-        connection = await connect(url)
-        try:
-            keys = SubjectKeys(connection, system)
-            await keys.act_as_owner()
-            return await ask(keys)
-        finally:
-            await connection.close()
+    async def run(connection: Connection) -> Answer:
+        keys = SubjectKeys(connection, system)
+        await keys.act_as_owner()
+        return await ask(keys)
 
-    with database_url(system) as url:
-        return asyncio.run(run(url))
+    return ask_database(system, run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from importlib.resources import files
 from pathlib import Path
@@ -13,8 +12,8 @@ import click
 from avow.canonical import INTEGER_MAX
 from avow.cli import output
 from avow.cli.record import Asked as Question
-from avow.cli.record import asked, reader_options
-from avow.errors import UsageError, reject
+from avow.cli.record import answer_by, asked, reader_options
+from avow.errors import UsageError
 from avow.evidence.receipt import write_page, write_policy
 from avow.evidence.verifier import (
     RECEIPT_BYTES_MAX,
@@ -133,29 +132,18 @@ def page_of(file: Path, out: Path, key: Path | None, policy: Path | None, as_jso
 
 
 def _issued(question: Question, claim: str, version: int | None, wait_s: float, *, current: bool) -> Any:
-    from avow.cli.connection import database_url
     from avow.engine.receipts import Asked, Logs, issue
-    from avow.store.pool import Pool
     from avow.store.reads import Reads
 
     signer = _signer(question.system) if current else None
     wanted = Asked(question.entity, question.record, claim, version, wait_s, signer)
 
-    async def run(url: str) -> Any:
-        pool = Pool(url, 1)
-        try:
-            reads = Reads(question.system, pool)
-            return await issue(question.system, reads, Logs(pool.borrow), question.reader, wanted)
-        finally:
-            await pool.close()
-
-    with database_url(question.system) as url:
-        found = asyncio.run(run(url))
-    if found is None:
-        raise reject(
-            "not-found", f"There is no such record in tenant {question.reader.tenant} for this reader."
-        )
-    return found
+    return answer_by(
+        question,
+        lambda pool: issue(
+            question.system, Reads(question.system, pool), Logs(pool.borrow), question.reader, wanted
+        ),
+    )
 
 
 def _signer(system: System) -> Any:

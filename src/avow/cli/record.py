@@ -91,11 +91,20 @@ def answer(
     Raises ProblemError where there is no such record for this reader.
     """
 
+    async def read(pool: Pool) -> Answer | None:
+        reads = Reads(question.system, pool)
+        return await ask(reads if as_of is None else await reads.as_of(as_of))
+
+    return answer_by(question, read)
+
+
+def answer_by(question: Asked, ask: Callable[[Pool], Awaitable[Answer | None]]) -> Answer:
+    """Ask the database through a pool of one connection. Raises as `answer` does."""
+
     async def run(url: str) -> Answer | None:
         pool = Pool(url, 1)
         try:
-            reads = Reads(question.system, pool)
-            return await ask(reads if as_of is None else await reads.as_of(as_of))
+            return await ask(pool)
         finally:
             await pool.close()
 
@@ -110,12 +119,15 @@ def answer(
 
 def instant_of(text: str | None, option: str) -> datetime | None:
     """The instant that an option names; None where it isn't given. Raises UsageError."""
-    if text is None:
-        return None
+    return None if text is None else parse_instant(text, option)
+
+
+def parse_instant(text: str, what: str) -> datetime:
+    """The instant that somebody has written. Raises UsageError, which says what was to be one."""
     try:
         return DateTimeType().parse(text, "")
     except Misfit:
-        raise UsageError(f"{option} isn't an instant", "Write it as 2026-11-21T09:30:00Z.") from None
+        raise UsageError(f"{what} isn't an instant", "Write it as 2026-11-21T09:30:00Z.") from None
 
 
 def shown(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import click
 
 from avow.cli import output
-from avow.cli.connection import database_url
+from avow.cli.connection import ask_database, database_url
 from avow.cli.record import DEFAULT_TENANT
 from avow.cli.settings import private_keyring
 from avow.cli.target import load_target
@@ -19,6 +19,7 @@ from avow.engine.subject_export import export as export_of
 from avow.errors import UsageError
 from avow.model.system import System
 from avow.store.disclosures import Disclosures
+from avow.store.driver import Connection
 from avow.store.pool import Pool, connect
 from avow.store.reads import Reads
 from avow.store.subjects import Subjects
@@ -140,25 +141,17 @@ class _Wish(NamedTuple):
 def _hold(system: System, wish: _Wish, tenant: str, as_json: bool) -> int:
     changed = _work(system, tenant, lambda subjects: subjects.hold(*wish))
     word = "held" if wish.held else "released"
-    if as_json:
-        output.document({"subject": wish.person, "held": wish.held, "changed": changed})
-        return output.HOLDS
-    output.data(output.plain(f"{wish.person} is {word}" if changed else f"{wish.person} was {word} already"))
-    return output.HOLDS
+    said = f"{wish.person} is {word}" if changed else f"{wish.person} was {word} already"
+    return output.said({"subject": wish.person, "held": wish.held, "changed": changed}, said, as_json)
 
 
 def _work(system: System, tenant: str, ask: Callable[[Subjects], Awaitable[Answer]]) -> Answer:
-    async def run(url: str) -> Answer:
-        connection = await connect(url)
-        try:
-            subjects = Subjects(connection, system, tenant)
-            await subjects.act_as_owner()
-            return await ask(subjects)
-        finally:
-            await connection.close()
+    async def run(connection: Connection) -> Answer:
+        subjects = Subjects(connection, system, tenant)
+        await subjects.act_as_owner()
+        return await ask(subjects)
 
-    with database_url(system) as url:
-        return asyncio.run(run(url))
+    return ask_database(system, run)
 
 
 def _dated(row: dict[str, Any]) -> dict[str, Any]:

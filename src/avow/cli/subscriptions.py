@@ -18,14 +18,14 @@ from avow.api.published import Published
 from avow.cli import output
 from avow.cli.connection import database_url
 from avow.cli.development import service_secret
-from avow.cli.record import DEFAULT_TENANT
+from avow.cli.record import DEFAULT_TENANT, parse_instant
 from avow.cli.target import load_target
 from avow.cli.word import SUBJECT, TENANT
 from avow.engine.publishing import ROTATED_S, telling_of
 from avow.errors import UsageError, reject
 from avow.model.actor import Actor
 from avow.model.system import publishes
-from avow.model.types import DateTimeType, Misfit, UuidType
+from avow.model.types import Misfit, UuidType
 from avow.model.values import Subject
 from avow.store.pool import Pool
 from avow.store.subscriptions import ACTIVE, PAUSED, REPLAYED_MAX, Subscription, Subscriptions
@@ -156,10 +156,7 @@ def rotate(subscription: str, as_json: bool, **who: Any) -> int:
 def replay(subscription: str, since: str, as_json: bool, **who: Any) -> int:
     """Tell it again of everything since an instant, of each record in order, under the same ids."""
     which = _id(subscription)
-    try:
-        instant = DateTimeType().parse(since, "")
-    except Misfit:
-        raise UsageError("--since isn't an instant", "Write it as 2026-11-21T09:30:00Z.") from None
+    instant = parse_instant(since, "--since")
 
     async def ask(desk: _Desk) -> int | None:
         known = await desk.one(which)
@@ -168,7 +165,7 @@ def replay(subscription: str, since: str, as_json: bool, **who: Any) -> int:
     count = _at_desk(ask, **who)
     if count is None:
         raise UsageError(f"that would be more than {REPLAYED_MAX} events", "Give a later instant.")
-    return _said({"id": str(which), "events": count}, f"{count} events will be told again", as_json)
+    return output.said({"id": str(which), "events": count}, f"{count} events will be told again", as_json)
 
 
 @command.command(name="delete")
@@ -183,7 +180,7 @@ def delete(subscription: str, as_json: bool, **who: Any) -> int:
         return await desk.kept.drop(known.tenant, known.id)
 
     _at_desk(ask, **who)
-    return _said({"id": str(which)}, f"{which} has ended", as_json)
+    return output.said({"id": str(which)}, f"{which} has ended", as_json)
 
 
 def _turn(subscription: str, state: str, as_json: bool, **who: Any) -> int:
@@ -194,7 +191,7 @@ def _turn(subscription: str, state: str, as_json: bool, **who: Any) -> int:
         return desk.published.shown(desk.there(await desk.kept.turn(known.tenant, known.id, state)))
 
     shown = _at_desk(ask, **who)
-    return _said(shown, _line(shown), as_json)
+    return output.said(shown, _line(shown), as_json)
 
 
 def _secret_shown(shown: dict[str, Any], as_json: bool) -> int:
@@ -203,14 +200,6 @@ def _secret_shown(shown: dict[str, Any], as_json: bool) -> int:
     else:
         output.data(shown["secret"])
         output.talk(f"id {shown['id']}; the secret is not shown again")
-    return output.HOLDS
-
-
-def _said(shown: dict[str, Any], text: str, as_json: bool) -> int:
-    if as_json:
-        output.document(shown)
-    else:
-        output.data(output.plain(text))
     return output.HOLDS
 
 
