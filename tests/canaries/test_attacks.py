@@ -8,8 +8,7 @@ import pytest
 
 from avow.prove.conform import Conform
 from avow.prove.coverage import Coverage, Refused
-from avow.prove.crash import Crash, look_at, once
-from avow.prove.crash import run_schedule as run_crash
+from avow.prove.crash import Crash, crash, look_at, once, subject_of
 from avow.prove.databases import Databases
 from avow.prove.defects import DEFECTS
 from avow.prove.orders import Fixed, Orders
@@ -89,9 +88,11 @@ async def test_a_process_ends_at_each_statement_in_each_way(on: Rig) -> None:
 
 async def test_what_broke_breaks_again_by_its_schedule_alone(own: Databases) -> None:
     on = await rig_with(own, planted("call key per attempt"))
-    crash = Schedule((*BOUGHT, CHARGED), faults=(Fault("cut-before-send", len(BOUGHT), 3),))
-    kept = schedule_from(reference, schedule_json(reference, crash))
-    assert [broke.promise for broke in await run_crash(on, kept)][:1] == ["P7 effects"]
+    ended = Schedule((*BOUGHT, CHARGED), faults=(Fault("cut-before-send", len(BOUGHT), 3),))
+    kept = schedule_from(reference, schedule_json(reference, ended))
+    again = await subject_of(on, kept)
+    assert again is not None
+    assert [broke.promise for broke in await crash(on, again, kept.faults)][:1] == ["P7 effects"]
     on = await rig_with(own, planted("quota not counted"))
     race = schedule_of(replace(RACES[2], acts=(HOLD, AGAIN)), (0, 1, 0, 1))
     ran = await run_order(on, schedule_from(reference, schedule_json(reference, race)))

@@ -19,9 +19,10 @@ OF_A_PROMISE_MAX: Final = 2
 
 
 class Campaign:
-    """Tries schedules within a budget.
+    """Tries schedules within a budget, or takes note of what others have tried.
 
     run: what a schedule breaks. tell: a schedule and what it broke, as a finding.
+    tried, broke: how many executions of each fault there were, and in how many something broke.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Campaign:
         tell: Callable[[Schedule, Break], Finding],
     ) -> None:
         self.budget, self._run, self._tell = budget, run, tell
-        self._tried, self._broke = Counter[str](), Counter[str]()
+        self.tried, self.broke = Counter[str](), Counter[str]()
         self._cut_short = set[str]()
         self.findings = list[Finding]()
 
@@ -40,11 +41,16 @@ class Campaign:
         if self.budget.spent:
             self.cut_short(fault)
             return
-        broken = await self._run(schedule)
-        self._tried[fault] += 1
-        self.budget.advance()
+        await self.note(fault, schedule, await self._run(schedule))
+
+    async def note(
+        self, fault: str, schedule: Schedule, broken: Sequence[Break], left: int | None = None
+    ) -> None:
+        """Take note of an execution. left: how much is still to be tried, where that is known."""
+        self.tried[fault] += 1
+        self.budget.advance(left=left)
         if broken:
-            self._broke[fault] += 1
+            self.broke[fault] += 1
             await self.report(schedule, broken[0])
 
     def cut_short(self, fault: str) -> None:
@@ -58,15 +64,17 @@ class Campaign:
             return
 
         async def fails(smaller: Schedule) -> bool:
+            if self.budget.spent:
+                return False
             return any(one.promise == broke.promise for one in await self._run(smaller))
 
         self.findings.append(self._tell(await shrink(schedule, fails, SHRINKS_MAX), broke))
 
     def tallies(self, faults: Sequence[str]) -> tuple[Tally, ...]:
         """A row for each of these faults of which anything was tried, or should have been."""
-        return tuple(self._tally(fault) for fault in faults if self._tried[fault] or fault in self._cut_short)
+        return tuple(self._tally(fault) for fault in faults if self.tried[fault] or fault in self._cut_short)
 
     def _tally(self, fault: str) -> Tally:
-        tried, broke = self._tried[fault], self._broke[fault]
+        tried, broke = self.tried[fault], self.broke[fault]
         reach = sampled("the time was over") if fault in self._cut_short else ALL
         return Tally(fault, tried, tried - broke, broke, reach)

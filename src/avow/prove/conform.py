@@ -17,12 +17,12 @@ from avow.prove.act import Act, Path, refs_of
 from avow.prove.coverage import Coverage
 from avow.prove.explore.path import end_of
 from avow.prove.explore.situation import Happened, Refusal, happen, ref_of
-from avow.prove.finding import ALL, Finding, Line, PhaseReport, Tally, sampled
+from avow.prove.finding import ALL, Finding, PhaseReport, Tally, sampled
 from avow.prove.oracle import DECLARED, Break
 from avow.prove.phase import Bench, Budget
 from avow.prove.rig import Rig, rig
 from avow.prove.schedule import Schedule
-from avow.prove.telling import line_told
+from avow.prove.telling import line_told, told_as
 
 FINDINGS_MAX: Final = 20
 ELSEWHERE: Final = "elsewhere"
@@ -194,12 +194,8 @@ _TOGETHER: Final = {"unique-violated", "exclusion-violated", "invariant-violated
 def finding_of(on: Rig, expected: Expected, broke: Break) -> Finding:
     """What broke, as a story."""
     lines = [line_told(on.declared, done.act, done.told) for done in on.execution.journal]
-    lines.append(Line("then", broke.sentence, matters=True))
-    place = broke.place
-    if not place.line:
-        place = on.declared.entities[expected.act.entity].of_command(expected.act.command)[0].place
     schedule = Schedule((*expected.path, expected.act))
-    return Finding("conform", broke.promise, broke.sentence, place, schedule, tuple(lines), broke.why)
+    return told_as("conform", on.declared, schedule, broke, lines)
 
 
 _NOT_TRIED = ("Acts outside of the values, people and number of records that the model was explored with.",)

@@ -6,7 +6,6 @@ another one, whose process may end as well. Each time it must come to the same a
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -15,27 +14,26 @@ from avow.model.effect import DONE
 from avow.model.system import System
 from avow.model.trigger import OnTime
 from avow.prove.act import Act, Path, transitions_of
+from avow.prove.campaign import Campaign
 from avow.prove.execution import Told
-from avow.prove.finding import ALL, Finding, Line, PhaseReport, Tally, sampled
+from avow.prove.finding import Finding, PhaseReport
 from avow.prove.gates import MODES, Noting
 from avow.prove.oracle import ATOMIC, Break
 from avow.prove.phase import Bench, Budget
 from avow.prove.rig import ALONE, UNANSWERED, Rig, Shape, rig
 from avow.prove.schedule import Fault, Schedule
-from avow.prove.shrink import shrink
 from avow.prove.story import who
-from avow.prove.telling import ACCEPTED, line_of_end, line_told
+from avow.prove.telling import ACCEPTED, line_of_end, line_told, told_as
 
-SHRINKS_MAX: Final = 60
 ATTEMPTS_TAKEN_MAX: Final = 3
 """How many attempts of one call an attack takes at most."""
-FINDINGS_MAX: Final = 20
 
 ONCE, RETRIED_BY_NOBODY, TWICE = (
     "process ends at a statement, then again",
     "process ends at a statement, nobody asks again",
     "process ends, and the next one as well",
 )
+FAULTS: Final = (ONCE, RETRIED_BY_NOBODY, TWICE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +65,9 @@ class Crash:
     async def replay(self, bench: Bench, schedule: Schedule) -> Finding | None:
         """Do one schedule again."""
         on = await bench.shared(rig)
-        found = await run_schedule(on, schedule)
-        return await finding_of(on, schedule, found[0]) if found else None
+        subject = await subject_of(on, schedule)
+        found = [] if subject is None else await crash(on, subject, schedule.faults)
+        return finding_of(on, schedule, found[0], subject) if subject and found else None
 
 
 class Crashes:
@@ -76,9 +75,8 @@ class Crashes:
 
     def __init__(self, on: Rig, budget: Budget) -> None:
         self._on, self._budget = on, budget
-        self._tried, self._broke = Counter[str](), Counter[str]()
-        self._cut_short = set[str]()
-        self.findings = list[Finding]()
+        self._campaign = Campaign(budget, self._broken, self._tell)
+        self._subjects = dict[Path, Subject]()
 
     async def run(self, bench: Bench) -> PhaseReport:
         paths = [path for path in bench.coverage.transitions.values() if path]
@@ -86,7 +84,8 @@ class Crashes:
         subjects = list[Subject]()
         for path in paths:
             if self._budget.spent:
-                self._cut_short |= {ONCE, RETRIED_BY_NOBODY, TWICE}
+                for fault in FAULTS:
+                    self._campaign.cut_short(fault)
                 break
             if _comes_again(self._on.declared, path[-1]):
                 continue
@@ -98,43 +97,27 @@ class Crashes:
             await self._all_of(subject, RETRIED_BY_NOBODY, _left_alone(subject))
         for subject in subjects:
             await self._all_of(subject, TWICE, _twice(subject))
-        return PhaseReport(self._tallies(), tuple(self.findings), _NOT_TRIED)
+        return PhaseReport(self._campaign.tallies(FAULTS), tuple(self._campaign.findings), _NOT_TRIED)
 
     async def _all_of(self, subject: Subject, fault: str, faults: Iterator[tuple[Fault, ...]]) -> None:
+        acts = (*subject.path, subject.act)
+        self._subjects[acts] = subject
         for one in faults:
             if self._budget.spent:
-                self._cut_short.add(fault)
+                self._campaign.cut_short(fault)
                 return
             found = await crash(self._on, subject, one)
-            self._tried[fault] += 1
-            self._budget.advance()
-            if found:
-                self._broke[fault] += 1
-                await self._report(subject, one, found[0])
+            await self._campaign.note(fault, Schedule(acts, faults=one), found)
 
-    async def _report(self, subject: Subject, faults: tuple[Fault, ...], broke: Break) -> None:
-        """Shrink what broke, and tell it; of each promise the first few."""
-        told = sum(finding.promise == broke.promise for finding in self.findings)
-        if told >= 2 or len(self.findings) >= FINDINGS_MAX:
-            return
-        schedule = Schedule((*subject.path, subject.act), faults=faults)
+    async def _broken(self, schedule: Schedule) -> list[Break]:
+        subject = await subject_of(self._on, schedule)
+        if subject is None:
+            return []
+        self._subjects[schedule.acts] = subject
+        return await crash(self._on, subject, schedule.faults)
 
-        async def fails(smaller: Schedule) -> bool:
-            if self._budget.spent:
-                return False
-            return any(one.promise == broke.promise for one in await run_schedule(self._on, smaller))
-
-        smallest = await shrink(schedule, fails, SHRINKS_MAX)
-        self.findings.append(await finding_of(self._on, smallest, broke))
-
-    def _tallies(self) -> tuple[Tally, ...]:
-        return tuple(
-            Tally(fault, tried, tried - self._broke[fault], self._broke[fault], self._reach(fault))
-            for fault, tried in self._tried.items()
-        )
-
-    def _reach(self, fault: str) -> str:
-        return sampled("the time was over") if fault in self._cut_short else ALL
+    def _tell(self, schedule: Schedule, broke: Break) -> Finding:
+        return finding_of(self._on, schedule, broke, self._subjects[schedule.acts])
 
 
 def _comes_again(system: System, act: Act) -> bool:
@@ -189,24 +172,18 @@ def _difference(wanted: Shape, shape: Shape) -> str:
     )
 
 
-async def run_schedule(on: Rig, schedule: Schedule) -> list[Break]:
-    """Run a schedule of this phase: what it breaks."""
-    if not schedule.acts or not schedule.faults:
-        return []
-    place = schedule.faults[0].act
+async def subject_of(on: Rig, schedule: Schedule) -> Subject | None:
+    """The act of a schedule of this phase whose process ends; None where it is none, or isn't accepted."""
+    place = schedule.faults[0].act if schedule.faults else -1
     if not 0 <= place < len(schedule.acts):
-        return []
-    subject = await look_at(on, schedule.acts[:place], schedule.acts[place])
-    return [] if subject is None else await crash(on, subject, schedule.faults)
+        return None
+    return await look_at(on, schedule.acts[:place], schedule.acts[place])
 
 
-async def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
+def finding_of(on: Rig, schedule: Schedule, broke: Break, subject: Subject) -> Finding:
     """What broke, as a story."""
-    place = schedule.faults[0].act
-    act, path = schedule.acts[place], schedule.acts[:place]
-    subject = await look_at(on, path, act)
-    names = () if subject is None else subject.names
-    lines = [line_told(on.declared, one, ACCEPTED) for one in path]
+    names, act = subject.names, subject.act
+    lines = [line_told(on.declared, one, ACCEPTED) for one in subject.path]
     lines.append(line_told(on.declared, act, None, matters=True))
     lines += [
         line_of_end(act, fault.kind, names[fault.at] if fault.at < len(names) else "")
@@ -214,13 +191,8 @@ async def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
         if fault.kind != ALONE
     ]
     if all(fault.kind != ALONE for fault in schedule.faults):
-        told = on.execution.journal[-1].told
-        lines.append(replace(line_told(on.declared, act, told, matters=True), who=_again(act)))
-    lines.append(Line("then", broke.sentence, matters=True))
-    place_ = broke.place
-    if not place_.line:
-        place_ = on.declared.entities[act.entity].of_command(act.command)[0].place
-    return Finding("crash", broke.promise, broke.sentence, place_, schedule, tuple(lines), broke.why)
+        lines.append(replace(line_told(on.declared, act, subject.told, matters=True), who=_again(act)))
+    return told_as("crash", on.declared, schedule, broke, lines, about=act)
 
 
 def _again(act: Act) -> str:

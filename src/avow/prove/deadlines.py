@@ -17,7 +17,6 @@ from avow.kernel.plan import plans_of
 from avow.model.trigger import OnTime
 from avow.prove.act import Act
 from avow.prove.campaign import Campaign
-from avow.prove.effects import run_out
 from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.oracle import Break
 from avow.prove.phase import Bench, Budget
@@ -25,7 +24,7 @@ from avow.prove.replay import commands_of
 from avow.prove.rig import Rig, rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.story import line_of
-from avow.prove.telling import ACCEPTED, line_told
+from avow.prove.telling import ACCEPTED, line_told, told_as
 from avow.store.picture import Picture, Waiting
 
 ON_TIME: Final = "P9 on time"
@@ -90,14 +89,18 @@ def _acts_in(bench: Bench, entity: str, state: str) -> Iterator[Act]:
             yield replace(act, later_s=0.0)
 
 
+def _meanwhile(schedule: Schedule) -> Act | None:
+    """Whoever acts when the time has come, before a worker sees it."""
+    fault = schedule.faults[0]
+    return schedule.acts[fault.act] if fault.kind == "beaten" and fault.act < len(schedule.acts) else None
+
+
 async def run_schedule(on: Rig, schedule: Schedule) -> list[Break]:
     """Do what a schedule says: what broke."""
     if not schedule.faults:
         return []
     fault = schedule.faults[0]
-    meanwhile = (
-        schedule.acts[fault.act] if fault.kind == "beaten" and fault.act < len(schedule.acts) else None
-    )
+    meanwhile = _meanwhile(schedule)
     path = schedule.acts if meanwhile is None else schedule.acts[: fault.act]
     await on.start(path)
     before = await on.database.picture()
@@ -107,10 +110,8 @@ async def run_schedule(on: Rig, schedule: Schedule) -> list[Break]:
     await on.database.set_clock(_moment(fault.kind, due, on.database.now))
     if meanwhile is not None:
         await on.perform(meanwhile)
-    await run_out(on)
-    on.executions += 1
-    after = await on.database.picture()
-    return [*_timely(on, before, after), *on.judge(after)]
+    after = await on.end()
+    return [*_timely(on, before, after), *on.judge_end(after)]
 
 
 def _moment(kind: str, due: Sequence[Waiting], now: datetime) -> datetime:
@@ -143,20 +144,30 @@ def _timely(on: Rig, before: Picture, after: Picture) -> Iterator[Break]:
             yield Break(ON_TIME, f"{work.kind}.{work.name} came before its time.", _EARLY, place)
         if often > 1 and not _repeats(on, work):
             yield Break(ON_TIME, f"{work.kind}.{work.name} came {often} times.", _ONCE, place)
+    yield from _overdue(on, before, after)
+
+
+def _overdue(on: Rig, before: Picture, after: Picture) -> Iterator[Break]:
+    """What is due by now and hasn't come: it was neither taken nor, where its guard didn't hold, passed."""
+    was_due = {(work.id, work.name): work.due for work in times_of(before)}
+    passed = Counter((one.id, one.name) for one in after.attempts if one.outcome == "passed")
+    passed.subtract((one.id, one.name) for one in before.attempts if one.outcome == "passed")
     for work in times_of(after):
-        transition = entities[work.kind].transitions[work.name]
-        if work.due <= now and not (isinstance(transition.trigger, OnTime) and transition.trigger.again):
-            place = transition.place
-            yield Break(ON_TIME, f"{work.kind}.{work.name} is due, and never comes.", _COMES, place)
+        mine = work.id, work.name
+        transition = on.declared.entities[work.kind].transitions[work.name]
+        again = isinstance(transition.trigger, OnTime) and transition.trigger.again
+        # One that comes again and again has years to catch up with: it must have begun to.
+        goes_on = again and work.due > was_due.get(mine, work.due)
+        if work.due <= on.database.now and not goes_on and passed[mine] <= 0:
+            said = f"{work.kind}.{work.name} is due, and never comes."
+            yield Break(ON_TIME, said, _COMES, transition.place)
 
 
 def _repeats(on: Rig, work: Waiting) -> bool:
     """Whether the record can come to wait for the same time anew: by repetition, or through its states."""
-    transition = on.declared.entities[work.kind].transitions[work.name]
-    return (
-        transition.target in transition.sources
-        or on.declared.entities[work.kind].states[transition.target].final is False
-    )
+    entity = on.declared.entities[work.kind]
+    transition = entity.transitions[work.name]
+    return transition.target in transition.sources or not entity.states[transition.target].final
 
 
 _EARLY = "A time is compared with the database's clock, and is never taken before it."
@@ -167,11 +178,10 @@ _COMES = "Whoever works takes every time that has come, however long ago that wa
 def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
     """What broke, as a story."""
     fault = schedule.faults[0]
-    beaten = fault.kind == "beaten"
-    before = (act for place, act in enumerate(schedule.acts) if not beaten or place != fault.act)
-    lines = [line_told(on.declared, act, ACCEPTED) for act in before]
+    meanwhile = _meanwhile(schedule)
+    path = schedule.acts if meanwhile is None else schedule.acts[: fault.act]
+    lines = [line_told(on.declared, act, ACCEPTED) for act in path]
     lines.append(Line("the clock", _SAID[fault.kind], matters=True))
-    if beaten and fault.act < len(schedule.acts):
-        lines.append(line_of(on.declared, schedule.acts[fault.act], "", matters=True))
-    lines.append(Line("then", broke.sentence, matters=True))
-    return Finding("time", broke.promise, broke.sentence, broke.place, schedule, tuple(lines), broke.why)
+    if meanwhile is not None:
+        lines.append(line_of(on.declared, meanwhile, "", matters=True))
+    return told_as("time", on.declared, schedule, broke, lines)

@@ -9,29 +9,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from typing import Final, cast
 
 from avow.kernel.plan import plans_of
-from avow.model.effect import DONE
-from avow.model.trigger import OnOutcome
 from avow.prove.act import Act, Path
 from avow.prove.campaign import Campaign
 from avow.prove.finding import Finding, Line, PhaseReport
-from avow.prove.node import Node
-from avow.prove.oracle import COMPENSATED, EFFECTS, Break, heard_of
+from avow.prove.oracle import Break
 from avow.prove.outside import CALL_FAULTS, Attempt, CallFault, Moment
 from avow.prove.phase import Bench, Budget
 from avow.prove.replay import commands_of
 from avow.prove.rig import Rig, rig
 from avow.prove.schedule import Fault, Schedule
-from avow.prove.telling import ACCEPTED, line_told
+from avow.prove.story import line_of
+from avow.prove.telling import ACCEPTED, line_told, told_as
 from avow.store import trial
 from avow.store.picture import Picture
 
-STEPS_MAX: Final = 80
 MOMENTS: Final[tuple[Moment, ...]] = ("arrival", "reply")
 
 ONE, OVERTAKEN, MEANWHILE, TWO = (
@@ -180,14 +177,9 @@ async def run_schedule(on: Rig, schedule: Schedule) -> Ran:
         _arrange(on, schedule, fault)
     on.exchange.outside.attempts.clear()
     asked_before = len(on.exchange.outside.asked)
-    await run_out(on)
-    if on.exchange.outside.answer_again():
-        await run_out(on)  # what is tried for ever needs an end of the silence
-    on.executions += 1
-    picture = await on.database.picture()
-    broken = (*on.judge(picture), *forgotten(on, picture), *hanging(picture))
+    picture = await on.end()
     asked = _numbered([name for _, name, _ in on.exchange.outside.asked[asked_before:]])
-    return Ran(broken, asked, _visited(picture))
+    return Ran(tuple(on.judge_end(picture)), asked, _visited(picture))
 
 
 def _numbered(names: Sequence[str]) -> tuple[Attempt, ...]:
@@ -231,66 +223,6 @@ async def _interfere(on: Rig, act: Act) -> None:
     await on.in_a_process(lambda node: on.execution.perform(node, act))
 
 
-async def run_out(on: Rig) -> None:
-    """Do whatever can be done now, until nothing moves any more; later times don't come.
-
-    A process leaves a destination alone that keeps failing; so another one goes on, until there is nothing
-    that a process which remembers nothing could do.
-    """
-    left = STEPS_MAX
-
-    async def work(node: Node) -> bool:
-        nonlocal left
-        before = left
-        while left > 0:
-            await trial.make_all_ready(on.database.admin)
-            if not await node.worker.step():
-                break
-            left -= 1
-        return left < before
-
-    while left > 0 and await on.in_a_process(work):
-        pass
-    on.exchange.outside.do_late()
-
-
-# --- what must be true in the end -------------------------------------------------------------------
-
-
-def hanging(picture: Picture) -> Iterator[Break]:
-    """A call that is neither done nor undone waits for a person."""
-    for work in picture.work:
-        if work.destination and work.stuck is None and not work.topic and work.destination[0] not in "!@":
-            said = f"{work.kind} waits for {work.name} for ever."
-            yield Break(COMPENSATED, said, "All that could be tried was tried, and nobody is told.")
-
-
-def forgotten(on: Rig, picture: Picture) -> Iterator[Break]:
-    """What was carried out outside is known to its record, is undone, or waits for somebody to tell."""
-    outside = on.exchange.outside
-    heard = heard_of(picture)
-    undone = {one.undoes for one in outside.carried.values()}
-    asked_for = {work.key for work in picture.work}
-    for one in outside.carried.values():
-        if one.undoes is not None or one.key in heard | undone | asked_for:
-            continue
-        mine = str(one.record)
-        kind, state = next((k, live.state) for (_, k, r), live in picture.rows.items() if r == mine)
-        entity = on.declared.entities[kind]
-        as_if_done = {
-            t.target for t in entity.transitions.values()
-            if isinstance(t.trigger, OnOutcome) and t.trigger == OnOutcome(one.effect, DONE)
-        }  # fmt: skip
-        if entity.states[state].final and state not in as_if_done:
-            said = f"{one.effect} was carried out, and its {kind} is {state} as if it hadn't been."
-            yield Break(EFFECTS, said, _FORGOTTEN, entity.effects[one.effect].place)
-
-
-_FORGOTTEN = (
-    "An outcome that nobody knows is no failure: it is looked up, or waits for a person, before all else."
-)
-
-
 def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
     """What broke, as a story."""
     meanwhile = {fault.act for fault in schedule.faults if fault.kind.startswith("meanwhile-")}
@@ -302,12 +234,5 @@ def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
         often = f" (attempt {fault.at + 1})" if fault.at else ""
         lines.append(Line("the outside", f"{_SAID[kind]}{often}", "", True, effect))
         if fault.act in meanwhile:
-            lines.append(
-                replace(line_told(on.declared, schedule.acts[fault.act], None, matters=True), answer="")
-            )
-    lines.append(Line("then", broke.sentence, matters=True))
-    place = broke.place
-    if not place.line and schedule.acts:
-        last = schedule.acts[-1]
-        place = on.declared.entities[last.entity].of_command(last.command)[0].place
-    return Finding("effects", broke.promise, broke.sentence, place, schedule, tuple(lines), broke.why)
+            lines.append(line_of(on.declared, schedule.acts[fault.act], "", matters=True))
+    return told_as("effects", on.declared, schedule, broke, lines)

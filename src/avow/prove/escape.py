@@ -17,11 +17,11 @@ from avow.model.entity import Transition
 from avow.model.system import System
 from avow.prove.act import Path, transitions_of
 from avow.prove.explore.situation import Happened, Outcome, Situation, happen
-from avow.prove.finding import ALL, Finding, Line, PhaseReport, Tally
+from avow.prove.finding import ALL, Finding, PhaseReport, Tally
 from avow.prove.oracle import DECLARED, Break
 from avow.prove.phase import Bench, Budget
 from avow.prove.schedule import Schedule
-from avow.prove.telling import ACCEPTED, line_told
+from avow.prove.telling import ACCEPTED, line_told, told_as
 
 REACHES, CHANGES = "a body reaches outside", "a body is asked again"
 AGAIN: Final = 8
@@ -127,5 +127,4 @@ _NOT_TRIED = ("What a body does only on inputs between the boundary values.",)
 def finding_of(system: System, schedule: Schedule, broke: Break) -> Finding:
     """What broke, as a story."""
     lines = [line_told(system, act, ACCEPTED, matters=act is schedule.acts[-1]) for act in schedule.acts]
-    lines.append(Line("then", broke.sentence, matters=True))
-    return Finding("escape", broke.promise, broke.sentence, broke.place, schedule, tuple(lines), broke.why)
+    return told_as("escape", system, schedule, broke, lines)

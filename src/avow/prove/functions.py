@@ -19,7 +19,6 @@ from avow.model.system import System
 from avow.prove.act import Act, Path
 from avow.prove.campaign import Campaign
 from avow.prove.databases import databases
-from avow.prove.effects import forgotten, hanging, run_out
 from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.oracle import EFFECTS, Break
 from avow.prove.outside import Exchange
@@ -27,7 +26,7 @@ from avow.prove.phase import Bench, Budget
 from avow.prove.rig import Rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.seam import WIRE_FAULTS, Made, Seam, WireFault, simulator
-from avow.prove.telling import ACCEPTED, line_told
+from avow.prove.telling import ACCEPTED, line_told, told_as
 
 FAULT: Final = "the wire fails an owner's function"
 _SAID: Final[dict[WireFault, str]] = {
@@ -132,10 +131,8 @@ async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
         seam.faults[effect, fault.at] = cast("WireFault", kind)
     for act in schedule.acts:
         await on.perform(act)
-    await run_out(on)
-    on.executions += 1
-    picture = await on.database.picture()
-    return [*judge_functions(seam.calls), *on.judge(picture), *forgotten(on, picture), *hanging(picture)]
+    picture = await on.end()
+    return [*judge_functions(seam.calls), *on.judge_end(picture)]
 
 
 def judge_functions(calls: dict[str, Made]) -> Iterator[Break]:
@@ -163,5 +160,4 @@ def finding_of(system: System, schedule: Schedule, broke: Break) -> Finding:
         kind, _, effect = fault.kind.partition(":")
         often = f" (attempt {fault.at + 1})" if fault.at else ""
         lines.append(Line("the provider", f"{_SAID[cast('WireFault', kind)]}{often}", "", True, effect))
-    lines.append(Line("then", broke.sentence, matters=True))
-    return Finding("functions", broke.promise, broke.sentence, broke.place, schedule, tuple(lines), broke.why)
+    return told_as("functions", system, schedule, broke, lines)

@@ -12,13 +12,12 @@ from typing import Final
 
 from avow.prove.act import Act, Path, is_creation
 from avow.prove.campaign import Campaign
-from avow.prove.effects import hanging, run_out
 from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.oracle import REPLAYABLE, Break
 from avow.prove.phase import Bench, Budget
 from avow.prove.rig import Rig, rig
 from avow.prove.schedule import Fault, Schedule
-from avow.prove.telling import ACCEPTED, line_told
+from avow.prove.telling import ACCEPTED, line_told, told_as
 
 AGAIN, MOVED = "an event is told three times", "an event comes at another time"
 TOLD_AGAIN: Final = "told-again"
@@ -89,10 +88,7 @@ async def _run(on: Rig, acts: Path, again: tuple[int, ...] | list[int]) -> list[
         done = await on.execution.ready(act)
         for _ in range(3 if place in again else 1):
             await on.in_a_process(lambda node, done=done: on.execution.carry_out(node, done))
-    await run_out(on)
-    on.executions += 1
-    picture = await on.database.picture()
-    return [*on.judge(picture), *hanging(picture)]
+    return on.judge_end(await on.end())
 
 
 def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
@@ -105,9 +101,4 @@ def finding_of(on: Rig, schedule: Schedule, broke: Break) -> Finding:
             lines.append(
                 Line("sender", f"{act.command}, the same message twice more", "", True, str(act.ref))
             )
-    lines.append(Line("then", broke.sentence, matters=True))
-    place_ = broke.place
-    if not place_.line and schedule.acts:
-        last = schedule.acts[-1]
-        place_ = on.declared.entities[last.entity].of_command(last.command)[0].place
-    return Finding("messages", broke.promise, broke.sentence, place_, schedule, tuple(lines), broke.why)
+    return told_as("messages", on.declared, schedule, broke, lines)

@@ -39,6 +39,9 @@ class Model:
         """Search one scope after the other, the smallest first, as far as the budget goes."""
         searches = list(_searches(bench, budget))
         bench.coverage = coverage_of(bench.system, searches)
+        made = {entity for entity, _ in bench.coverage.states}
+        never = [name for name in bench.system.entities if name not in made]
+        bench.unfit += [f"no {name} could be made: nothing of it was tried" for name in never]
         findings = list(_findings(bench.system, searches))
         return PhaseReport(
             tuple(_tallies(bench.system, searches, findings)),

@@ -19,7 +19,7 @@ from avow.evidence.chain import RecordCheck
 from avow.kernel.command import Key, Record
 from avow.kernel.draft import Pool, RecordScope
 from avow.kernel.plan import plans_of
-from avow.model.effect import FAILED
+from avow.model.effect import DONE, FAILED
 from avow.model.place import Place
 from avow.model.system import System
 from avow.model.trigger import EVENTS, OnOutcome, OnTime
@@ -164,11 +164,11 @@ def _waits(system: System, picture: Picture) -> Iterator[Break]:
     plans = system.derived(plans_of)
     there = {(w.tenant, w.kind, w.id, w.name) for w in picture.work}
     passed = {(a.tenant, a.kind, a.id, a.name) for a in picture.attempts if a.outcome == "passed"}
-    # An instant comes once for its value, also where it leads to the state that it came in.
     entries = [entry for command in commands_of(picture) for entry in command]
     came = {(e.logged.tenant, e.logged.kind, e.logged.id, str(e.header["transition"])) for e in entries}
     asked = {(t.tenant, t.kind, t.id, t.step) for t in picture.tasks}
     wanted, open_tasks = set[tuple[str, str, str, str]](), set[tuple[str, str, str, str]]()
+    once = set[tuple[str, str, str, str]]()  # instants that have come: again only where their value is new
     for tenant in dict.fromkeys(tenant for tenant, _, _ in picture.rows):
         records = live_records(system, picture, tenant)
         pool = Pool(system, NOBODY, _ANY_TIME, dict(records), {})
@@ -177,12 +177,12 @@ def _waits(system: System, picture: Picture) -> Iterator[Break]:
             where = tenant, record.entity, str(record.id)
             wanted |= {(*where, name) for name in state.effects}
             for alarm in state.alarms:
-                comes = alarm.at is None or (
-                    alarm.at(RecordScope(pool, pool.records[key])) is not None
-                    and (*where, alarm.name) not in came
-                )
-                if comes and (*where, alarm.name) not in passed:
-                    wanted.add((*where, alarm.name))
+                mine = (*where, alarm.name)
+                comes = alarm.at is None or alarm.at(RecordScope(pool, pool.records[key])) is not None
+                if comes and alarm.at is not None and mine in came:
+                    once.add(mine)
+                elif comes and mine not in passed:
+                    wanted.add(mine)
             open_tasks |= {(*where, task.step) for task in state.tasks}
     others = {
         (w.tenant, w.kind, w.id, w.name) for w in picture.work
@@ -190,7 +190,7 @@ def _waits(system: System, picture: Picture) -> Iterator[Break]:
     }  # fmt: skip
     for _, kind, _, name in sorted(wanted - there):
         yield Break(ATOMIC, f"A {kind} waits for {name}, and nothing is left that would do it.", _TOGETHER)
-    for _, kind, _, name in sorted(there - wanted - others - passed - came):
+    for _, kind, _, name in sorted(there - wanted - others - passed - once):
         yield Break(ATOMIC, f"{name} is still to be done for a {kind} that waits for it no more.", _TOGETHER)
     for _, kind, _, step in sorted(open_tasks ^ asked):
         yield Break(ATOMIC, f"The task {kind}.{step} and the state of its record disagree.", _TOGETHER)
@@ -271,6 +271,38 @@ def _undone(system: System, outside: Outside) -> Iterator[Break]:
     for count in Counter(one.undoes for one in outside.carried.values() if one.undoes).values():
         if count > 1:
             yield Break(COMPENSATED, f"What was done once was undone {count} times.", _KEYED)
+
+
+def hanging(picture: Picture, system: System) -> Iterator[Break]:
+    """Once all was done that could be: a call that is neither done nor undone waits for a person."""
+    for work in picture.work:
+        calls = system.entities[work.kind].effects
+        if work.name in calls and work.stuck is None:
+            said = f"{work.kind} waits for {work.name} for ever."
+            yield Break(COMPENSATED, said, "All that could be tried was tried, and nobody is told.")
+
+
+def forgotten(system: System, picture: Picture, outside: Outside) -> Iterator[Break]:
+    """Once all was done that could be: what was carried out is known to its record, undone or asked for."""
+    heard = heard_of(picture)
+    undone = {one.undoes for one in outside.carried.values()}
+    asked_for = {work.key for work in picture.work}
+    for one in outside.carried.values():
+        if one.undoes is not None or one.key in heard | undone | asked_for:
+            continue
+        mine = str(one.record)
+        kind, state = next((k, live.state) for (_, k, r), live in picture.rows.items() if r == mine)
+        entity = system.entities[kind]
+        done = OnOutcome(one.effect, DONE)
+        as_if_done = {t.target for t in entity.transitions.values() if t.trigger == done}
+        if entity.states[state].final and state not in as_if_done:
+            said = f"{one.effect} was carried out, and its {kind} is {state} as if it hadn't been."
+            yield Break(EFFECTS, said, _FORGOTTEN, entity.effects[one.effect].place)
+
+
+_FORGOTTEN = (
+    "An outcome that nobody knows is no failure: it is looked up, or waits for a person, before all else."
+)
 
 
 def heard_of(picture: Picture) -> frozenset[str]:

@@ -7,11 +7,12 @@ the order, it must have come to something that one after the other could have co
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
 from avow.prove.act import Act, is_creation
+from avow.prove.campaign import Campaign
 from avow.prove.execution import Done, work_name
 from avow.prove.finding import EXHAUSTED, Finding, Line, PhaseReport, Tally, sampled
 from avow.prove.lockstep import Choose, Lockstep, Op
@@ -21,9 +22,8 @@ from avow.prove.pairs import Pair, pairs_of
 from avow.prove.phase import Bench, Budget
 from avow.prove.rig import Rig, Shape, rig
 from avow.prove.schedule import Fault, Schedule
-from avow.prove.shrink import shrink
 from avow.prove.story import who
-from avow.prove.telling import ACCEPTED, answer_of, line_told
+from avow.prove.telling import ACCEPTED, answer_of, line_told, told_as
 from avow.store import trial
 
 ORDERS_MAX: Final = 60
@@ -31,8 +31,6 @@ ORDERS_MAX: Final = 60
 UNPRUNED: Final = 3
 """How many orders drawn by chance, with nothing left out, each pair is cross-checked against."""
 EACH_OF_TRIPLE: Final = 6
-SHRINKS_MAX: Final = 40
-FINDINGS_MAX: Final = 20
 COPIES: Final = "one-request-twice"
 """The fault of which both acts are one request, under one key."""
 
@@ -128,26 +126,25 @@ class Race:
         """Run one order again."""
         on = await bench.shared(rig)
         ran = await run_schedule(on, schedule)
-        return None if ran is None or not ran.broken else finding_of(on, schedule, ran)
+        return None if ran is None or not ran.broken else finding_of(on, schedule, ran.broken[0], ran)
 
 
 @dataclass(slots=True)
-class _Count:
-    tried: int = 0
-    broke: int = 0
+class _Pairs:
+    """How many pairs were tried to the end, and how many weren't."""
+
     whole: int = 0
     short: int = 0
 
 
-@dataclass(slots=True)
 class Races:
     """One run of the phase."""
 
-    on: Rig
-    bench: Bench
-    budget: Budget
-    findings: list[Finding] = field(default_factory=list[Finding])
-    _counts: dict[str, _Count] = field(default_factory=dict[str, _Count])
+    def __init__(self, on: Rig, bench: Bench, budget: Budget) -> None:
+        self.on, self.bench, self.budget = on, bench, budget
+        self._campaign = Campaign(budget, self._broken, self._tell)
+        self._pairs = dict[str, _Pairs]()
+        self._ran = dict[Schedule, Ran]()
 
     async def run(self) -> PhaseReport:
         pairs = list(pairs_of(self.on.declared, self.bench.coverage))
@@ -161,11 +158,13 @@ class Races:
         different = [pair for pair in pairs if not pair.copies]
         for pair in different:
             if all(act.kind == "command" for act in pair.acts) and not self.budget.spent:
-                await self._orders(self._count(LOCKED), replace(pair, locks_first=True), 0)
+                await self._orders(LOCKED, replace(pair, locks_first=True), 0)
         await self._triples(different)
-        return PhaseReport(self._tallies(left), tuple(self.findings), (*_NOT_TRIED, *self._not_tried(left)))
+        return PhaseReport(
+            self._tallies(left), tuple(self._campaign.findings), (*_NOT_TRIED, *self._not_tried(left))
+        )
 
-    async def _orders(self, count: _Count, pair: Pair, left: int) -> set[Shape] | None:
+    async def _orders(self, fault: str, pair: Pair, left: int) -> set[Shape] | None:
         """Every order that says anything new: what they come to; None where there was no time for all."""
         orders, shapes, tried = Orders(), set[Shape](), 0
         while orders.more and not self.budget.spent and tried < ORDERS_MAX:
@@ -173,15 +172,16 @@ class Races:
             orders.ran(ran.ops)
             tried += ran.whole
             shapes.add(_blurred(ran.shape))
-            await self._note(count, pair, ran, left)
-        short = orders.more or orders.strayed > 0
+            await self._note(fault, pair, ran, left)
+        short = orders.more or orders.strayed > 0 or _is_of_workers(pair)
+        count = self._pairs_of(fault)
         count.short += short
         count.whole += not short
         return None if short else shapes
 
     async def _exhaust(self, pair: Pair, left: int) -> None:
         """Every order of a pair that says anything new, then a few with nothing left out."""
-        shapes = await self._orders(self._count(TWICE if pair.copies else PAIRS), pair, left)
+        shapes = await self._orders(TWICE if pair.copies else PAIRS, pair, left)
         if shapes is None:
             return
         for turn in range(0 if pair.copies else UNPRUNED):
@@ -191,55 +191,45 @@ class Races:
             ran = await run_race(self.on, pair, drawn.choose)
             if not ran.broken and _blurred(ran.shape) not in shapes:
                 ran.broken.append(_unsound(pair))
-            await self._note(self._count(CHECKED), pair, ran, left)
+            await self._note(CHECKED, pair, ran, left)
 
     async def _triples(self, pairs: Sequence[Pair]) -> None:
         """Pairs with a third act, in orders drawn by chance."""
-        tape, count = self.bench.tape("race/triples"), self._count(TRIPLES)
-        while pairs and not self.budget.spent and count.tried < len(pairs) * EACH_OF_TRIPLE:
+        tape = self.bench.tape("race/triples")
+        self._pairs_of(TRIPLES)
+        while pairs and not self.budget.spent and self._campaign.tried[TRIPLES] < len(pairs) * EACH_OF_TRIPLE:
             pair = pairs[tape.draw(len(pairs))]
             third = pair.acts[tape.draw(2)]
             if is_creation(self.on.system, third):
                 third = replace(third, record=max(act.record for act in pair.acts) + 1)
             triple = Pair(pair.path, (*pair.acts, third))
-            await self._note(count, triple, await run_race(self.on, triple, Drawn(tape).choose), 0)
+            await self._note(TRIPLES, triple, await run_race(self.on, triple, Drawn(tape).choose), 0)
 
-    async def _note(self, count: _Count, pair: Pair, ran: Ran, left: int) -> None:
+    async def _note(self, fault: str, pair: Pair, ran: Ran, left: int) -> None:
+        self._pairs_of(fault)
         if not ran.whole:
             return
-        count.tried += 1
-        self.budget.advance(left=left or None)
-        if ran.broken:
-            count.broke += 1
-            await self._report(pair, ran)
-
-    async def _report(self, pair: Pair, ran: Ran) -> None:
-        """Shrink what broke, and tell it; of each promise the first few."""
-        broke = ran.broken[0]
-        if sum(f.promise == broke.promise for f in self.findings) >= 2 or len(self.findings) >= FINDINGS_MAX:
-            return
         schedule = schedule_of(pair, ran.order)
-        last = ran
+        if ran.broken:
+            self._ran[schedule] = ran
+        await self._campaign.note(fault, schedule, ran.broken, left or None)
 
-        async def fails(smaller: Schedule) -> bool:
-            nonlocal last
-            if self.budget.spent:
-                return False
-            again = await run_schedule(self.on, smaller)
-            if again is None or all(one.promise != broke.promise for one in again.broken):
-                return False
-            last = again
-            return True
+    async def _broken(self, schedule: Schedule) -> Sequence[Break]:
+        ran = await run_schedule(self.on, schedule)
+        if ran is None:
+            return ()
+        self._ran[schedule] = ran
+        return ran.broken
 
-        smallest = await shrink(schedule, fails, SHRINKS_MAX)
-        self.findings.append(finding_of(self.on, smallest, last))
+    def _tell(self, schedule: Schedule, broke: Break) -> Finding:
+        return finding_of(self.on, schedule, broke, self._ran[schedule])
 
-    def _count(self, fault: str) -> _Count:
-        return self._counts.setdefault(fault, _Count())
+    def _pairs_of(self, fault: str) -> _Pairs:
+        return self._pairs.setdefault(fault, _Pairs())
 
     def _tallies(self, left: Sequence[Pair]) -> tuple[Tally, ...]:
         found = list[Tally]()
-        for fault, count in self._counts.items():
+        for fault, count in self._pairs.items():
             reach = EXHAUSTED
             if fault == TRIPLES:
                 reach = sampled("orders drawn by chance")
@@ -249,13 +239,19 @@ class Races:
                 reach = sampled(f"{count.whole} exhausted")
             pairs = count.whole + count.short
             fault_ = f"{fault} ({pairs} pairs)" if pairs else fault
-            found.append(Tally(fault_, count.tried, count.tried - count.broke, count.broke, reach))
+            tried, broke = self._campaign.tried[fault], self._campaign.broke[fault]
+            found.append(Tally(fault_, tried, tried - broke, broke, reach))
         return tuple(found)
 
     def _not_tried(self, left: Sequence[Pair]) -> Iterator[str]:
         if left:
             named = ", ".join(islice(dict.fromkeys(pair.name for pair in left), 3))
             yield f"{len(left)} pairs at once, among them {named}: the time was over."
+
+
+def _is_of_workers(pair: Pair) -> bool:
+    """Whether workers do all of it: one of them may take several at once, in an order that nobody holds."""
+    return all(act.kind in ("outcome", "time") for act in pair.acts)
 
 
 def _blurred(shape: Shape) -> Shape:
@@ -286,9 +282,8 @@ async def run_schedule(on: Rig, schedule: Schedule) -> Ran | None:
     return await run_race(on, pair, Fixed(schedule.order).choose)
 
 
-def finding_of(on: Rig, schedule: Schedule, ran: Ran) -> Finding:
+def finding_of(on: Rig, schedule: Schedule, broke: Break, ran: Ran) -> Finding:
     """What broke, as a story: who sends what, in which order."""
-    broke = ran.broken[0]
     acts, path = schedule.acts[-schedule.together :], schedule.acts[: -schedule.together]
     lines = [line_told(on.declared, act, ACCEPTED) for act in path]
     last = {op.lane: place for place, op in enumerate(ran.ops)}
@@ -300,11 +295,7 @@ def finding_of(on: Rig, schedule: Schedule, ran: Ran) -> Finding:
         lines.append(
             Line(_lane_name(act, op.lane), _step_of(act, op.name), answer, op.name == "commit", str(act.ref))
         )
-    lines.append(Line("then", broke.sentence, matters=True))
-    place_ = broke.place
-    if not place_.line:
-        place_ = on.declared.entities[acts[0].entity].of_command(acts[0].command)[0].place
-    return Finding("race", broke.promise, broke.sentence, place_, schedule, tuple(lines), broke.why)
+    return told_as("race", on.declared, schedule, broke, lines, about=acts[0])
 
 
 def _lane_name(act: Act, lane: int) -> str:
@@ -323,5 +314,6 @@ def _step_of(act: Act, name: str) -> str:
 
 _NOT_TRIED = (
     "Races within a statement of the server.",
+    "The order of what one worker does at once: of two times or calls, not every order is held.",
     "Commands that share a process: records that an engine remembers, and round trips that it shares.",
 )

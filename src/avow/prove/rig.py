@@ -23,7 +23,7 @@ from avow.prove.explore.situation import START
 from avow.prove.explore.values import values_of
 from avow.prove.gates import Cut, Mode, until_death
 from avow.prove.node import OPEN, Node
-from avow.prove.oracle import Break, judge
+from avow.prove.oracle import Break, forgotten, hanging, judge
 from avow.prove.outside import Exchange
 from avow.prove.phase import Bench
 from avow.prove.schedule import Fault
@@ -31,14 +31,13 @@ from avow.store import trial
 from avow.store.picture import Picture
 from avow.store.watched import Gate
 
-DRAIN_STEPS_MAX: Final = 60
+STEPS_MAX: Final = 80
 STARTS_MAX: Final = 400
 """How many places to begin from are kept."""
 ALONE: Final = "left-alone"
 """The fault of which nobody sends again what was cut off: what recovers, recovers by itself."""
 UNANSWERED: Final = "unanswered"
 """The fault of which a call is carried out and its answer never arrives."""
-DRAINED = "P8 compensated"
 
 T = TypeVar("T")
 Shape = tuple[Any, ...]
@@ -177,20 +176,45 @@ class Rig:
         return [Break("P3 replayable", f"{where} was {said}; sent again it is {now}, and not the same.", why)]
 
     async def _drain(self) -> list[Break]:
-        """Do all that is left to do, as far as it doesn't wait for a later time or for a person."""
-        node = self.node()
-        for _ in range(DRAIN_STEPS_MAX):
-            await trial.make_all_ready(self.database.admin)
-            if not await node.worker.step():
-                break
-        await node.close()
+        """Do all that is left to do, and judge that."""
+        await self.run_out()
         picture = await self.database.picture()
-        found = [
-            Break(DRAINED, f"{w.kind} waits for {w.name} for ever.", "Nothing takes it, and nobody is told.")
-            for w in picture.work
-            if w.destination and w.stuck is None and not w.topic and w.name in self.usual
-        ]
-        return found + self.judge(picture)
+        return [*hanging(picture, self.declared), *self.judge(picture)]
+
+    async def run_out(self) -> None:
+        """Do whatever can be done now, until nothing moves any more; later times don't come.
+
+        A process leaves a destination alone that keeps failing; so another one goes on, until there is
+        nothing that a process which remembers nothing could do.
+        """
+        left = STEPS_MAX
+
+        async def work(node: Node) -> bool:
+            nonlocal left
+            before = left
+            while left > 0:
+                await trial.make_all_ready(self.database.admin)
+                if not await node.worker.step():
+                    break
+                left -= 1
+            return left < before
+
+        while left > 0 and await self.in_a_process(work):
+            pass
+        self.exchange.outside.do_late()
+
+    async def end(self) -> Picture:
+        """Run out, also of what waits for the outside to answer again; what there is then."""
+        await self.run_out()
+        if self.exchange.outside.answer_again():
+            await self.run_out()  # what is tried for ever needs an end of the silence
+        self.executions += 1
+        return await self.database.picture()
+
+    def judge_end(self, picture: Picture) -> list[Break]:
+        """What is broken once nothing moves any more."""
+        late = forgotten(self.declared, picture, self.exchange.outside)
+        return [*self.judge(picture), *late, *hanging(picture, self.declared)]
 
     def shape(self, picture: Picture) -> Shape:
         """What an execution has come to: states, versions, and what is left to do, whatever the ids are."""

@@ -17,13 +17,24 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from avow.engine.calls import Call
-from avow.engine.outside import BlockingHttp, Destination, Http, Outside, Response
+from avow.engine.outside import (
+    READING,
+    BlockingHttp,
+    Destination,
+    Http,
+    Outside,
+    Response,
+    demand_outcome,
+    what_it_means,
+)
+from avow.engine.outside.destination import origin_of
 from avow.errors import EnvironmentFault
 from avow.model.effect import Effect
-from avow.model.outcome import Declined, NotDone, Unclear
+from avow.model.outcome import Declined, NotDone
 from avow.model.system import System
 from avow.prove.outside import Attempt, Carried, Exchange
 from avow.store.queue import Work
@@ -33,7 +44,6 @@ WIRE_FAULTS: Final[tuple[WireFault, ...]] = (
     "reply-lost", "cut-before-work", "server-error", "sent-twice", "not-reached",
 )  # fmt: skip
 SIMULATOR: Final = "avow.testing.provider"
-READING: Final = frozenset({"GET", "HEAD"})
 CALL_S: Final = 20.0
 
 
@@ -165,7 +175,7 @@ class _Http(Http):
 
     async def request(self, method: str, url: str, **options: Any) -> Response:
         """As any client, until something goes wrong."""
-        if self._mine.url(url).host != self._mine.url("").host:
+        if origin_of(self._mine.url(url)) != self._mine.origin:
             self._seam.elsewhere.add(self._made.effect.name)
             raise NotDone("only what is below the destination is simulated")
         if method in READING:
@@ -176,14 +186,14 @@ class _Http(Http):
         if fault == "not-reached":
             raise NotDone("the other side wasn't reached")
         if fault == "cut-before-work":
-            raise NotDone("the connection was cut") if repeats else Unclear("the connection was cut")
+            raise what_it_means("the connection was cut", [True], repeats)
         if fault == "server-error":
-            raise NotDone("answered with 503") if repeats else Unclear("answered with 503", answered=True)
+            demand_outcome(503, {}, idempotent=repeats, now=datetime.now(UTC), at=url)
         answer = await self._pass(sent, method, url, options)
         if fault == "sent-twice":
             await self._pass(sent, method, url, options)
         if fault == "reply-lost":
-            raise NotDone("no answer in time") if repeats else Unclear("no answer in time")
+            raise what_it_means("no answer in time", [True], repeats)
         sent.answered = True
         return answer
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from avow.model.system import System
-from avow.prove.act import Act
+from avow.prove.act import Act, transitions_of
 from avow.prove.execution import Told
-from avow.prove.finding import Line
+from avow.prove.finding import Finding, Line
+from avow.prove.oracle import Break
+from avow.prove.schedule import Schedule
 from avow.prove.story import line_of
 
 _SAID = {
@@ -34,3 +38,18 @@ def line_of_end(act: Act, kind: str, statement: str) -> Line:
     """The end of a process during an act."""
     said = _SAID[kind].format(statement=f"`{statement or 'a statement'}`")
     return Line("the other side" if kind == "unanswered" else "the process", said, "", True, str(act.ref))
+
+
+def told_as(
+    phase: str, system: System, schedule: Schedule, broke: Break, lines: Sequence[Line],
+    about: Act | None = None,
+) -> Finding:  # fmt: skip
+    """What broke, as a finding whose story these lines begin.
+
+    about: the act whose boundary it is, where the break names no line of its own; the last one unless given.
+    """
+    place = broke.place
+    if not place.line and (act := about or next(reversed(schedule.acts), None)) is not None:
+        place = transitions_of(system, act)[0].place
+    story = (*lines, Line("then", broke.sentence, matters=True))
+    return Finding(phase, broke.promise, broke.sentence, place, schedule, story, broke.why)

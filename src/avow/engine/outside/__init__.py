@@ -9,10 +9,11 @@ from __future__ import annotations
 from avow.engine.outside.addresses import AddressRefused
 from avow.engine.outside.blocking import BlockingHttp
 from avow.engine.outside.destination import Destination
-from avow.engine.outside.http import Http, Outside
-from avow.engine.outside.response import RESPONSE_BYTES_MAX, Response
+from avow.engine.outside.http import READING, Http, Outside, what_it_means
+from avow.engine.outside.response import RESPONSE_BYTES_MAX, Response, demand_outcome
 
 __all__ = [
+    "READING",
     "RESPONSE_BYTES_MAX",
     "AddressRefused",
     "BlockingHttp",
@@ -20,4 +21,6 @@ __all__ = [
     "Http",
     "Outside",
     "Response",
+    "demand_outcome",
+    "what_it_means",
 ]

@@ -31,7 +31,7 @@ POOLS_MAX = 256
 
 USER_AGENT = f"avow/{version('avow')}"
 
-_READING = frozenset({"GET", "HEAD"})
+READING = frozenset({"GET", "HEAD"})
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
@@ -116,10 +116,10 @@ class Outside:
             async with asyncio.timeout(left_s):
                 return await self._exchange(pool, request, content, left_s, sent, at, idempotent)
         except (TimeoutError, httpcore2.TimeoutException):
-            raise _ended(f"{at} wasn't answered in time", sent, idempotent) from None
+            raise what_it_means(f"{at} wasn't answered in time", sent, idempotent) from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as failure:
             said = f"{at} failed: {type(failure).__name__}"
-            raise _ended(said, sent, idempotent) from None
+            raise what_it_means(said, sent, idempotent) from None
         finally:
             pool.in_use -= 1
 
@@ -216,7 +216,7 @@ class Http:
             content=content,
             json=json,
         )
-        repeats = method in _READING if idempotent is None else idempotent
+        repeats = method in READING if idempotent is None else idempotent
         return await self._outside.send(
             self._destination, request, request.read(), self.deadline, idempotent=repeats
         )
@@ -249,7 +249,7 @@ class Http:
             if name.lower() in _FRAMING:
                 raise ValueError(f"the header {name.lower()} is not the caller's to set")
         headers = httpx2.Headers({"accept-encoding": "identity", "user-agent": USER_AGENT})
-        if method not in _READING:
+        if method not in READING:
             headers["idempotency-key"] = self._key
         if self._traceparent is not None:
             headers["traceparent"] = traceparent_below(self._traceparent)
@@ -259,6 +259,6 @@ class Http:
         return headers
 
 
-def _ended(said: str, sent: Sent, idempotent: bool) -> NotDone | Unclear:
+def what_it_means(said: str, sent: Sent, idempotent: bool) -> NotDone | Unclear:
     """What a failure means: nothing left, or it may be repeated; or it may have been carried out."""
     return NotDone(said) if idempotent or not sent else Unclear(said)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from avow.model.actor import Actor, anonymous
@@ -12,6 +12,7 @@ from avow.model.expression import (
     Compare,
     Const,
     Expression,
+    FieldOf,
     HasRole,
     Not,
     Performed,
@@ -19,6 +20,7 @@ from avow.model.expression import (
     walk,
 )
 from avow.model.system import System
+from avow.model.types import SubjectType
 from avow.model.values import Subject
 from avow.prove.act import TENANT
 from avow.prove.explore.values import conditions_of
@@ -41,13 +43,13 @@ def people_of(system: System) -> tuple[Actor, ...]:
 def _people_of(system: System) -> tuple[Actor, ...]:
     roles = frozenset(system.roles)
     count = min(
-        max([2, *(_needed(c) for e in system.entities.values() for c in conditions_of(e))]), PEOPLE_MAX
+        max([2, *(_needed(e, c) for e in system.entities.values() for c in conditions_of(e))]), PEOPLE_MAX
     )
     people = tuple(Actor(Subject(name), TENANT, roles) for name in NAMES[:count])
     return (*people, Actor(Subject(STRANGER), TENANT)) if _shuns_a_role(system) else people
 
 
-def _needed(condition: Expression) -> int:
+def _needed(entity: Entity, condition: Expression) -> int:
     """How many different people a condition can tell apart."""
     nodes = list(walk(condition))
     performed = len({node.transition for node in nodes if isinstance(node, Performed)})
@@ -59,7 +61,15 @@ def _needed(condition: Expression) -> int:
         for part in walk(node)
         if isinstance(part, Const) and type(part.value) is int
     ]
-    return max([performed + 1 + (others and performed > 0), *votes])
+    return max([performed + 1 + (others and performed > 0), _all_different(entity, nodes), *votes])
+
+
+def _all_different(entity: Entity, nodes: Sequence[Expression]) -> int:
+    """How many people a record has to name who are all different."""
+    compared = [node for node in nodes if isinstance(node, Compare) and node.operator == "!="]
+    named = {side.path for node in compared for side in (node.left, node.right) if isinstance(side, FieldOf)}
+    own = {path[0] for path in named if len(path) == 1}
+    return sum(isinstance(entity.fields[name].type, SubjectType) for name in own & entity.fields.keys())
 
 
 def _shuns_a_role(system: System) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -137,7 +138,8 @@ class Acts:
         """
         parameters = list(parameters)
         names = [p.name for p in parameters]
-        each = [_values(self.scope, at, entity, p) for p in parameters]
+        people = sum(isinstance(p.type, SubjectType) for p in parameters)
+        each = [_values(self.scope, at, entity, p, people) for p in parameters]
         if any(not values for values in each):
             return
         most = INPUTS_MAX[self.scope.wide]
@@ -191,15 +193,15 @@ class _Here(NamedTuple):
     known: frozenset[str]
     place: int
 
-    def told_apart(self, people: Sequence[Actor]) -> list[Actor]:
-        """Those who have appeared, and of the others, who are all alike, the first of each set of roles."""
-        fresh, found = set[frozenset[str]](), list[Actor]()
+    def told_apart(self, people: Sequence[Actor], most: int = 1) -> list[Actor]:
+        """Those who have appeared, and of the others, all alike, the first few with the same roles."""
+        fresh, found = Counter[frozenset[str]](), list[Actor]()
         for person in people:
             if person.subject in self.known:
                 found.append(person)
-            elif person.roles not in fresh:
+            elif fresh[person.roles] < most:
                 found.append(person)
-                fresh.add(person.roles)
+                fresh[person.roles] += 1
         return found
 
 
@@ -289,13 +291,16 @@ def _some(each: Sequence[Sequence[Any]], seed: int) -> Iterator[tuple[int, ...]]
         yield tuple(chance.randrange(len(values)) for values in each)
 
 
-def _values(scope: Scope, at: _Here, entity: Entity, parameter: Parameter) -> list[Any]:
-    """The boundary values of one argument; None last, where it may be left out."""
+def _values(scope: Scope, at: _Here, entity: Entity, parameter: Parameter, people: int = 1) -> list[Any]:
+    """The boundary values of one argument; None last, where it may be left out.
+
+    people: how many arguments of the command are persons, who may all be different ones.
+    """
     match parameter.type:
         case Reference(target):
             found: list[Any] = [ref_of(key) for key in at.situation.records if key[0] == target]
         case SubjectType():
-            found = [p.subject for p in at.told_apart(people_of(scope.system))]
+            found = [p.subject for p in at.told_apart(people_of(scope.system), people)]
         case kind:
             constants = constants_of(scope.system).get((entity.name, parameter.name), ())
             several = scope.wide or is_compared(entity, parameter.name)
