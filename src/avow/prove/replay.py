@@ -110,7 +110,10 @@ class _Replay:
             transition.trigger is not None,
         )  # fmt: skip
         at = datetime.fromisoformat(header["at"])
-        decided = decide(self._system, self._read(tenant, header), command, at)
+        records = self._read(tenant, header)
+        if own in records:
+            records[own] = _with_acts(records[own], header.get("tasks", {}))
+        decided = decide(self._system, records, command, at)
         if isinstance(decided, Rejection):
             self._differ(entries, f"the kernel refuses it: {decided.code}")
             return
@@ -153,6 +156,15 @@ class _Replay:
         entity = self._system.entities.get(first.logged.kind)
         declared = None if entity is None else entity.transitions.get(first.header["transition"])
         self._made.differs.append(Differs(where, said, Place() if declared is None else declared.place))
+
+
+def _with_acts(record: Record, told: Mapping[str, Any]) -> Record:
+    """The record with its tasks as they were: what was done with them otherwise is no entry of the log."""
+    tasks = {
+        step: task._replace(acts=told[step]["acts"]) if "acts" in (told.get(step) or {}) else task
+        for step, task in record.tasks.items()
+    }
+    return record._replace(tasks=tasks)
 
 
 def circle(picture: Picture) -> list[str]:
