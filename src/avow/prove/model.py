@@ -17,8 +17,8 @@ from avow.prove.explore.ends import cannot_end, reasons, stuck
 from avow.prove.explore.path import end_of, faults_at_end, shorter
 from avow.prove.explore.possible import Scope
 from avow.prove.explore.refusals import refused_in
-from avow.prove.explore.search import Found, Trouble, components, goals_of, search
-from avow.prove.explore.situation import Fault, Happened, Situation, happen, ref_of
+from avow.prove.explore.search import Found, Trouble, components, goals_of, search, why_refused
+from avow.prove.explore.situation import Fault, Happened, Refusal, Situation, happen, ref_of
 from avow.prove.finding import ALL, EXHAUSTED, Finding, Line, PhaseReport, Tally, sampled
 from avow.prove.phase import Bench, Budget
 from avow.prove.promises import Broken, broken_promises
@@ -57,6 +57,8 @@ class Model:
             for broken in broken_promises(system, end.records, end.performers, end.now):
                 return _of_broken(system, path, broken)
             return _stuck_at(system, path, end)
+        if path and (refused := _refused_at_end(system, path)):
+            return _of_refused(system, path, refused)
         if path and faults_at_end(system, path):
             before = end_of(system, path[:-1]) or Situation()
             outcome = happen(system, before, path[-1])
@@ -166,6 +168,12 @@ def _findings(system: System, searches: list[Found]) -> Iterator[Finding]:
 
 
 def _of_trouble(system: System, trouble: Trouble) -> Finding:
+    if trouble.refused:
+
+        def refuses(path: Path) -> bool:
+            return bool(path) and _refused_at_end(system, path) == trouble.refused
+
+        return _of_refused(system, shorter(trouble.path, refuses, keep_last=True), trouble.refused)
     if trouble.broken is None:
 
         def faults(path: Path) -> bool:
@@ -232,6 +240,31 @@ def _of_fault(system: System, path: Path, fault: str) -> Finding:
         schedule=Schedule(path),
         story=_story(system, path),
         why=f"Its caller would be answered with 500. The step is {permitted_by(system, act)}.",
+    )
+
+
+def _refused_at_end(system: System, path: Path) -> str:
+    """Why the last act of a path is refused, if it is how a call has ended that is under way."""
+    before, act = end_of(system, path[:-1]), path[-1]
+    if act.kind != "outcome" or before is None:
+        return ""
+    effect = act.command.partition(".")[0]
+    if not any(ref_of(key) == act.ref and name == effect for key, name in before.waiting):
+        return ""
+    outcome = happen(system, before, act)
+    return why_refused(outcome.rejection) if isinstance(outcome, Refusal) else ""
+
+
+def _of_refused(system: System, path: Path, refused: str) -> Finding:
+    act = path[-1]
+    return Finding(
+        phase=NAME,
+        promise=f"{act.entity}.{act.command} is recorded",
+        sentence=f"{act.ref} can't take in how its call has ended: {refused}",
+        place=system.entities[act.entity].of_command(act.command)[0].place,
+        schedule=Schedule(path),
+        story=_story(system, path),
+        why="What was done outside is done: the call waits for a person, who can't have it recorded either.",
     )
 
 

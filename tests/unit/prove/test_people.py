@@ -42,3 +42,30 @@ async def test_where_no_record_could_be_made_there_is_no_verdict(tmp_path: Path)
     report = await run(Bench(system, 0), [Model()], 5.0)
     assert report.held is None
     assert report.unfit == ("no Department could be made: nothing of it was tried",)
+
+
+SOLD = """
+from avow import Entity, State, Subject, actor, create, field, read, role, system, transition
+
+agent = role("agent")
+
+
+class Cover(Entity):
+    holder: Subject = field()
+    visible = read(by=agent)
+
+    running, ended = State(initial=True), State(final=True)
+    sell = create(running, by=agent & (actor != holder), sets=[holder])
+    end = transition(running, to=ended, by=agent)
+
+
+app = system("covers", Cover)
+"""
+
+
+async def test_somebody_gives_a_command_that_names_somebody_else(tmp_path: Path) -> None:
+    bench = Bench(declared(SOLD, tmp_path), 0)
+    await Model().run(bench, counted(200))
+    (act,) = bench.coverage.states["Cover", "running"]
+    assert act.actor is not None
+    assert act.actor.subject != act.input["holder"]
