@@ -304,7 +304,7 @@ def _unreached(system: System, searches: list[Found]) -> Iterator[Finding]:
     """Goals that nothing reached although everything was tried, once with several records at least."""
     for name, (goal, _) in goals_of(system):
         near = [found for found in searches if name.split(".")[0] in found.scope.entities]
-        whole = [found for found in near if found.closed]
+        whole = [found for found in near if found.closed and _made(found, name)]
         if whole and not any(name in found.goals for found in near):
             yield Finding(
                 phase=NAME,
@@ -315,6 +315,11 @@ def _unreached(system: System, searches: list[Found]) -> Iterator[Finding]:
                 story=(),
                 why=f"It can't be reached: every act was tried, with {whole[-1].scope}, and none led there.",
             )
+
+
+def _made(found: Found, goal: str) -> bool:
+    """Whether there was any record of the goal's entity; where there was none, nothing is known of it."""
+    return any(entity == goal.split(".")[0] for entity, _ in found.states)
 
 
 def _story(system: System, path: Path) -> tuple[Line, ...]:

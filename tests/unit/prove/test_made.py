@@ -1,4 +1,4 @@
-"""The people of the model are enough for what is declared; where they weren't, there is no verdict."""
+"""People and values are found that fit what is declared; where they aren't, there is no verdict."""
 
 from __future__ import annotations
 
@@ -69,3 +69,45 @@ async def test_somebody_gives_a_command_that_names_somebody_else(tmp_path: Path)
     (act,) = bench.coverage.states["Cover", "running"]
     assert act.actor is not None
     assert act.actor.subject != act.input["holder"]
+
+
+PLATED = """
+from dataclasses import dataclass
+from avow import Entity, State, create, everybody, field, in_state, read, sometimes, system
+
+
+@dataclass(frozen=True)
+class Plate:
+    canton: str
+    number: int
+
+    def __post_init__(self) -> None:
+        if len(self.canton) != 2 or not self.canton.isupper():
+            raise ValueError("two capital letters")
+
+
+class Vehicle(Entity):
+    plate: Plate = field()
+    visible = read(by=everybody)
+
+    sold = State(initial=True, final=True)
+    can_be_sold = sometimes(in_state(sold), "A vehicle can be sold.")
+    sell = create(sold, by=everybody, sets=[plate])
+
+
+app = system("fleet", Vehicle)
+"""
+
+
+async def test_a_value_object_is_made_that_its_own_check_lets_pass(tmp_path: Path) -> None:
+    bench = Bench(declared(PLATED, tmp_path), 0)
+    await Model().run(bench, counted(200))
+    (act,) = bench.coverage.states["Vehicle", "sold"]
+    assert "canton='AB'" in str(act.input["plate"])
+
+
+async def test_a_goal_of_what_was_never_made_is_no_finding_and_no_verdict(tmp_path: Path) -> None:
+    system = declared(PLATED.replace("isupper()", "isspace()"), tmp_path)
+    report = await run(Bench(system, 0), [Model()], 5.0)
+    assert (report.held, [finding.sentence for finding in report.findings]) == (None, [])
+    assert report.unfit == ("no Vehicle could be made: nothing of it was tried",)
