@@ -39,9 +39,7 @@ class Model:
         """Search one scope after the other, the smallest first, as far as the budget goes."""
         searches = list(_searches(bench, budget))
         bench.coverage = coverage_of(bench.system, searches)
-        made = {entity for entity, _ in bench.coverage.states}
-        never = [name for name in bench.system.entities if name not in made]
-        bench.unfit += [f"no {name} could be made: nothing of it was tried" for name in never]
+        bench.unfit += list(_never_made(bench.system, searches, bench.coverage))
         findings = list(_findings(bench.system, searches))
         return PhaseReport(
             tuple(_tallies(bench.system, searches, findings)),
@@ -64,6 +62,22 @@ class Model:
             outcome = happen(system, before, path[-1])
             return _of_fault(system, path, str(outcome.fault)) if isinstance(outcome, Fault) else None
         return None
+
+
+def _never_made(system: System, searches: list[Found], coverage: Coverage) -> Iterator[str]:
+    """The entities of which there was no record, with what whoever tried to make one was told."""
+    made = {entity for entity, _ in coverage.states}
+    for name in (name for name in system.entities if name not in made):
+        told = sorted(
+            {
+                f"{c} is refused with {code}"
+                for f in searches
+                for e, s, c, code in f.refused
+                if (e, s) == (name, "")
+            }
+        )
+        why = f" ({', '.join(told)})" if told else ""
+        yield f"no {name} could be made{why}: nothing of it was tried"
 
 
 def scopes_of(system: System) -> Iterator[Scope]:

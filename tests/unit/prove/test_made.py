@@ -41,7 +41,9 @@ async def test_where_no_record_could_be_made_there_is_no_verdict(tmp_path: Path)
     system = declared(DEPARTMENT.replace("third != first", "third == second"), tmp_path)
     report = await run(Bench(system, 0), [Model()], 5.0)
     assert report.held is None
-    assert report.unfit == ("no Department could be made: nothing of it was tried",)
+    assert report.unfit == (
+        "no Department could be made (found is refused with invariant-violated): nothing of it was tried",
+    )
 
 
 SOLD = """
@@ -110,4 +112,6 @@ async def test_a_goal_of_what_was_never_made_is_no_finding_and_no_verdict(tmp_pa
     system = declared(PLATED.replace("isupper()", "isspace()"), tmp_path)
     report = await run(Bench(system, 0), [Model()], 5.0)
     assert (report.held, [finding.sentence for finding in report.findings]) == (None, [])
-    assert report.unfit == ("no Vehicle could be made: nothing of it was tried",)
+    assert report.unfit == (
+        "no Vehicle could be made (sell is refused with input-invalid): nothing of it was tried",
+    )
