@@ -32,6 +32,7 @@ from avow.testing.databases import Database
 from avow.testing.portal import Portal
 from avow.testing.staging import Crashed, Found, Person, Refused, Stage, stage_on
 
+__tracebackhide__ = True  # a test that fails shows its own lines, not these
 REPLAY_S_MAX: Final = 120.0
 
 

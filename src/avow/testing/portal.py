@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from threading import Thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+__tracebackhide__ = True  # a test that fails shows its own lines, not these
 
 
 class Portal:
@@ -20,11 +22,15 @@ class Portal:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine comes to."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        """What a coroutine comes to. What it says about the test itself comes without the way here."""
+        done = asyncio.run_coroutine_threadsafe(work, self._loop)
+        error = done.exception()
+        if isinstance(error, AssertionError):
+            raise error.with_traceback(None)
+        return done.result()
 
     @contextmanager
-    def entered(self, entering: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    def entered(self, entering: AbstractAsyncContextManager[T]) -> Generator[T]:
         """Enter it, and leave it in the end."""
         held = self.run(_awaited(entering.__aenter__()))
         try:
