@@ -36,11 +36,12 @@ class Noting:
 class Cut:
     """Ends the process at one statement, counted from 0.
 
+    of: the name of the statements that are counted; all of them unless given.
     late: what arrives at the server when the process is gone. names: the statements until then.
     """
 
-    def __init__(self, at: int, mode: Mode) -> None:
-        self._at, self._mode = at, mode
+    def __init__(self, at: int, mode: Mode, of: str = "") -> None:
+        self._at, self._mode, self._of = at, mode, of
         self.dead = False
         self.late: Send | None = None
         self.names = list[str]()
@@ -49,7 +50,8 @@ class Cut:
         if self.dead:
             raise Died
         self.names.append(statement.name)
-        if len(self.names) <= self._at:
+        counted = sum(self._of in ("", name) for name in self.names)
+        if counted <= self._at or self._of not in ("", statement.name):
             return await send()
         self.dead = True
         try:

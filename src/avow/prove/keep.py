@@ -54,22 +54,20 @@ def _test(target: str, file: Path, finding: Finding) -> str:
     story = "\n".join(f"    {n}. {line.who}: {line.what}" for n, line in enumerate(finding.story, start=1))
     return f'''"""{finding.sentence}"""
 
-import subprocess
-import sys
 from pathlib import Path
+
+from avow.testing import Replay
 
 TARGET = {_found_again(target)!r}
 SCHEDULE = Path(__file__).with_name({file.name!r})
 
 
-def test_{_word(finding.promise)}() -> None:
+def test_{_word(finding.promise)}(replay: Replay) -> None:
     """{finding.promise} holds, also after this:
 
 {story}
     """
-    again = [sys.executable, "-m", "avow.cli", "prove", TARGET, "--replay", str(SCHEDULE)]
-    done = subprocess.run(again, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    replay(SCHEDULE, TARGET)
 '''
 
 

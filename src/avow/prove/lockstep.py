@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from avow.model.system import System
 from avow.prove.footprint import EVERYTHING, Footprint, of_statement
+from avow.prove.node import Node
 from avow.store import trial
 from avow.store.driver import Connection
 from avow.store.watched import BEGIN, COMMIT, ROLLBACK, Send, Statement, Watched
@@ -36,6 +37,10 @@ class Op:
 
 Choose = Callable[[int, tuple[int, ...], Sequence[Op]], int]
 """Which lane goes on: told the number of the step, the lanes that can, and what has happened so far."""
+
+
+Work = Callable[[Node], Coroutine[Any, Any, Any]]
+"""What a process does."""
 
 
 class CutShort(Exception):
@@ -144,6 +149,11 @@ class Lockstep:
             await asyncio.gather(*(lane.task for lane in self.lanes if lane.task), return_exceptions=True)
         return whole
 
+    def error(self, place: int) -> BaseException | None:
+        """The exception with which a process has ended; None where it has come to an answer."""
+        task = self.lanes[place].task
+        return None if task is None or task.cancelled() else task.exception()
+
     async def _go(self, place: int) -> None:
         lane = self.lanes[place]
         was_blocked = self._blocked()
@@ -195,3 +205,18 @@ class Lockstep:
             if not await trial.is_blocked(self._admin, lane.running.process, self.sessions()):
                 return False
         return True
+
+
+async def run_at_once(
+    step: Lockstep, opens: Callable[[Lane], Node], works: Sequence[Work], choose: Choose
+) -> bool:
+    """Let a process of its own do each work, all of them at once, in lock step; whether to the end.
+
+    opens: makes the process that stands behind a lane.
+    """
+    nodes = [opens(lane) for lane in step.lanes]
+    step.sessions = lambda: [session.process for node in nodes for session in node.sessions]
+    whole = await step.run([work(node) for work, node in zip(works, nodes, strict=True)], choose)
+    for node in nodes:
+        await node.close()
+    return whole

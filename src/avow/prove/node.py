@@ -11,6 +11,7 @@ from uuid import UUID
 
 from avow.engine.execute import Engine
 from avow.engine.hearing import Hearing
+from avow.engine.privacy import Keyring
 from avow.engine.worker import OpenHttp, Worker
 from avow.errors import Problem
 from avow.model.system import System
@@ -44,20 +45,20 @@ class Node:
 
     system: with its calls connected to the outside of executions. http: what its functions are given.
     locks_first: it locks what a decision may rest on before it loads that, as the engine does where it was
-    overtaken before.
+    overtaken before. keys: where the keys of what is private are; they outlive the process.
     """
 
     def __init__(
         self, system: System, database: Database, gate: Gate = OPEN, *, locks_first: bool = False,
-        http: OpenHttp | None = None,
+        http: OpenHttp | None = None, keys: Keyring | None = None,
     ) -> None:  # fmt: skip
         self.gate = gate
         self.sessions = list[Watched]()
         self._database = database
-        self._pool = Pool(database.url, opens=self._open)
-        self.engine = (_LocksFirst if locks_first else Engine)(system, self._pool, _render)
-        self.worker = Worker(system, self.engine, self._pool, database.url, http or _no_client)
-        self.hearing = Hearing(system, self.engine, Reads(system, self._pool), Queue(system, self._pool))
+        self.pool = Pool(database.url, opens=self._open)
+        self.engine = (_LocksFirst if locks_first else Engine)(system, self.pool, _render, keyring=keys)
+        self.worker = Worker(system, self.engine, self.pool, database.url, http or _no_client)
+        self.hearing = Hearing(system, self.engine, Reads(system, self.pool), Queue(system, self.pool))
 
     async def _open(self) -> Connection:
         session = await self._database.open(self.gate)
@@ -69,7 +70,7 @@ class Node:
         for session in self.sessions:
             if not session.is_closed():
                 await session.roll_back()
-        await self._pool.close()
+        await self.pool.close()
         for session in self.sessions:
             session.terminate()
 

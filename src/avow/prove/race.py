@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -15,7 +16,7 @@ from avow.prove.act import Act, is_creation
 from avow.prove.campaign import Campaign
 from avow.prove.execution import Done, work_name
 from avow.prove.finding import EXHAUSTED, Finding, Line, PhaseReport, Tally, sampled
-from avow.prove.lockstep import Choose, Lockstep, Op
+from avow.prove.lockstep import Choose, Lockstep, Op, run_at_once
 from avow.prove.oracle import REPLAYABLE, Break
 from avow.prove.orders import Drawn, Fixed, Orders
 from avow.prove.pairs import Pair, pairs_of
@@ -23,7 +24,7 @@ from avow.prove.phase import Bench, Budget
 from avow.prove.rig import Rig, Shape, rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.story import who
-from avow.prove.telling import ACCEPTED, answer_of, line_told, told_as
+from avow.prove.telling import ACCEPTED, answer_of, line_told, step_told, told_as
 from avow.store import trial
 
 ORDERS_MAX: Final = 60
@@ -70,12 +71,12 @@ async def run_race(on: Rig, pair: Pair, choose: Choose) -> Ran:
     if works:
         await trial.hold_but(admin, works)
     step = Lockstep(on.system, admin, len(dones))
-    nodes = [on.node(lane, locks_first=pair.locks_first) for lane in step.lanes]
-    step.sessions = lambda: [session.process for node in nodes for session in node.sessions]
-    runs = [execution.take_turns(node, done) for node, done in zip(nodes, dones, strict=True)]
-    whole = await step.run(runs, choose)
-    for node in nodes:
-        await node.close()
+    whole = await run_at_once(
+        step,
+        partial(on.node, locks_first=pair.locks_first),
+        [partial(execution.take_turns, done=done) for done in dones],
+        choose,
+    )
     if works:
         await trial.let_go(admin)
     if not whole:
@@ -89,9 +90,8 @@ async def run_race(on: Rig, pair: Pair, choose: Choose) -> Ran:
 
 def _faults(step: Lockstep, dones: Sequence[Done]) -> Iterator[Break]:
     """Nothing but an answer may come of a command."""
-    for lane, done in zip(step.lanes, dones, strict=True):
-        where = f"{done.act.entity}.{done.act.command}"
-        error = None if lane.task is None or lane.task.cancelled() else lane.task.exception()
+    for place, done in enumerate(dones):
+        where, error = f"{done.act.entity}.{done.act.command}", step.error(place)
         if error is not None:
             yield Break("P3 replayable", f"{where} ended with {type(error).__name__}.", str(error)[:200])
         elif done.told is not None and done.told.code in ("internal-error", "contention"):
@@ -293,23 +293,19 @@ def finding_of(on: Rig, schedule: Schedule, broke: Break, ran: Ran) -> Finding:
         ends = place == last[op.lane] and told is not None
         answer = answer_of(told) if ends else ""
         lines.append(
-            Line(_lane_name(act, op.lane), _step_of(act, op.name), answer, op.name == "commit", str(act.ref))
+            Line(
+                _lane_name(act, op.lane),
+                step_told(act.command, op.name),
+                answer,
+                op.name == "commit",
+                str(act.ref),
+            )
         )
     return told_as("race", on.declared, schedule, broke, lines, about=acts[0])
 
 
 def _lane_name(act: Act, lane: int) -> str:
     return f"{who(act)} {'ABCDEFG'[lane]}"
-
-
-def _step_of(act: Act, name: str) -> str:
-    said = {
-        "load": f"{act.command}: looks at the records",
-        "commit": f"{act.command}: writes",
-        "take": f"{act.command}: looks for work",
-        "lock": f"{act.command}: locks the records",
-    }
-    return said.get(name, f"{act.command}: {name or 'waits'}")
 
 
 _NOT_TRIED = (

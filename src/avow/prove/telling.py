@@ -40,6 +40,17 @@ def line_of_end(act: Act, kind: str, statement: str) -> Line:
     return Line("the other side" if kind == "unanswered" else "the process", said, "", True, str(act.ref))
 
 
+def step_told(command: str, statement: str) -> str:
+    """One statement of a command that runs beside others, by the statement's name."""
+    said = {
+        "load": "looks at the records",
+        "commit": "writes",
+        "take": "looks for work",
+        "lock": "locks the records",
+    }
+    return f"{command}: {said.get(statement, statement or 'waits')}"
+
+
 def told_as(
     phase: str, system: System, schedule: Schedule, broke: Break, lines: Sequence[Line],
     about: Act | None = None,

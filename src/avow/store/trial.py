@@ -246,6 +246,11 @@ async def open_rows(connection: Connection, system: System, entity: Entity) -> N
     await connection.execute(named("trial.sql")["open_rows"].substitute(table=table_of(system, entity)))
 
 
+async def last_entry(connection: Connection) -> int:
+    """The number of the newest entry; 0 where there is none."""
+    return await connection.fetchval(text("trial.sql", "last_entry"))
+
+
 async def waiting(connection: Connection) -> list[Any]:
     """What there is to be done: kind, id, name, due, attempt, stuck, detail."""
     return await connection.fetch(text("trial.sql", "waiting"))

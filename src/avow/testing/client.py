@@ -107,6 +107,22 @@ class Provider:
         rule = {"service": service, "operation": operation, "script": steps, "chance": chances}
         self._ask("PUT", "/behaviour", rule)
 
+    def lose_reply(self, service: str = ANY, operation: str = ANY, *, times: int = 1) -> None:
+        """Do what the next requests ask, and cut them off in place of the answer."""
+        self.behave(service, operation, script=["lose_reply"] * times)
+
+    def duplicate(self, times: int = 1, service: str = ANY, operation: str = ANY) -> None:
+        """Let each of the next requests arrive twice."""
+        self.behave(service, operation, script=["duplicate"] * times)
+
+    def delay(self, seconds: float, service: str = ANY, operation: str = ANY, *, times: int = 1) -> None:
+        """Let the next requests wait before they are seen."""
+        self.behave(service, operation, script=[Fault("delay", seconds=seconds)] * times)
+
+    def refuse(self, service: str = ANY, operation: str = ANY, *, times: int = 1) -> None:
+        """Answer the next requests with 503, with nothing done."""
+        self.behave(service, operation, script=[Fault("busy", seconds=0)] * times)
+
     def behave_well(self) -> None:
         """Forget every rule."""
         self._ask("DELETE", "/behaviour")

@@ -146,3 +146,7 @@ ALTER POLICY tenant ON @{table} USING (true)
 -- A call that was made by a worker which is gone, where its record is in a state that would withdraw one that wasn't.
 UPDATE avow.work w SET taken = true FROM @{table} r
 WHERE w.kind = $1 AND w.id = $2 AND w.name = $3 AND r.tenant = w.tenant AND r.id = w.id AND r.state = ANY ($4::text[])
+
+-- name: last_entry
+-- The number of the newest entry.
+SELECT coalesce(max(entry), 0) FROM avow.audit
