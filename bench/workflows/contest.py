@@ -101,7 +101,9 @@ async def _fastapi(around: Surroundings, name: str, package: str) -> AsyncGenera
         "PEER_ISSUER": around.issuer.name,
         "PEER_AUDIENCE": AUDIENCE,
     }
-    command = python("-m", "uvicorn", f"bench.workflows.peers.{package}.app:app", *UVICORN, "--port", str(port))
+    command = python(
+        "-m", "uvicorn", f"bench.workflows.peers.{package}.app:app", *UVICORN, "--port", str(port)
+    )
     async with _running(around, name, command, port, environment) as one:
         yield _over_postgresql(around, name, one, made.admin_url(package))
 

@@ -6,7 +6,21 @@ Each call has a key, and the id that it is answered with is recorded.
 from dataclasses import dataclass
 from datetime import datetime
 
-from avow import Call, Declined, Entity, State, create, effect, field, read, role, saga, step, system, transition
+from avow import (
+    Call,
+    Declined,
+    Entity,
+    State,
+    create,
+    effect,
+    field,
+    read,
+    role,
+    saga,
+    step,
+    system,
+    transition,
+)
 
 clerk = role("clerk")
 

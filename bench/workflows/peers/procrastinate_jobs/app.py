@@ -48,7 +48,9 @@ async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
     async with jobs.open_async():
         if not (await _connector.execute_query_one_async(THERE))["there"]:
             await jobs.schema_manager.apply_schema_async()
-            await _connector.execute_query_async("CREATE TABLE saga (id text PRIMARY KEY, told text[] NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())")
+            await _connector.execute_query_async(
+                "CREATE TABLE saga (id text PRIMARY KEY, told text[] NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())"
+            )
         working = asyncio.create_task(
             jobs.run_worker_async(
                 concurrency=AT_ONCE, fetch_job_polling_interval=POLLED_EVERY_S, install_signal_handlers=False
