@@ -86,7 +86,7 @@ async def _fill(made: Stage, database: str) -> None:
 @asynccontextmanager
 async def _restate(made: Stage, issuer: Issuer, name: str) -> AsyncGenerator[Rival]:
     """The server, its one handler process, and the registration of one with the other."""
-    binary = await asyncio.to_thread(_restate_server)
+    binary = await asyncio.to_thread(restate_server)
     ingress, admin, node, handler = (free_port() for _ in range(4))
     environment = {
         "RESTATE_BASE_DIR": str(made.home / "restate"),
@@ -107,14 +107,14 @@ async def _restate(made: Stage, issuer: Issuer, name: str) -> AsyncGenerator[Riv
         server = await stack.enter_async_context(
             _running(made, "restate-server", [binary], ingress, environment)
         )
-        await asyncio.to_thread(_register, admin, f"http://127.0.0.1:{handler}")
+        await asyncio.to_thread(register, admin, f"http://127.0.0.1:{handler}")
         load = Load(
             server.url, issuer.token("clerk-1"), records_file(made, made.records), collection="/Payment"
         )
         yield Rival(name, load, (server.pid, handling.pid))
 
 
-def _restate_server() -> str:
+def restate_server() -> str:
     """The server's binary, from its npm package. Raises EnvironmentFault without npm or network."""
     pattern = "node_modules/@restatedev/restate-server-*/bin/restate-server"
     if not (found := sorted(RESTATE.glob(pattern))):
@@ -135,7 +135,7 @@ def _restate_server() -> str:
     return str(found[0])
 
 
-def _register(admin: int, uri: str) -> None:
+def register(admin: int, uri: str) -> None:
     """Tell the server where its handler is."""
     asked = urllib.request.Request(
         f"http://127.0.0.1:{admin}/deployments", json.dumps({"uri": uri}).encode(),

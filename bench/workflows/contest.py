@@ -1,0 +1,212 @@
+"""The contenders as running services: their processes, how a saga or a timer is started, how many have ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from avow.store.pool import connect
+from bench.replay.clients import Clients
+from bench.speed.avow_http import SECRET
+from bench.speed.contest import UVICORN, register, restate_server
+from bench.speed.service import POLL_S, READY_S_MAX, Service, free_port, python, service
+from bench.speed.stage import ROOT
+from bench.speed.tokens import AUDIENCE
+from bench.workflows.stage import TARGET, Surroundings, database
+from bench.workflows.system import app as declared
+
+CLIENTS = 16
+SAGAS, TIMERS = "sagas", "timers"
+PEERS = Path(__file__).parent / "peers"
+
+Ended = tuple[int, float]
+"""How many have ended, and when the last one did, in seconds since 1970."""
+
+ENDED: Mapping[tuple[str, str], str] = {
+    ("avow", SAGAS): "SELECT count(*), max(extract(epoch FROM a.at)) FROM workflows.sagas s"
+    " JOIN avow.audit a ON (a.kind, a.id, a.version) = ('Saga', s.id, s.version) WHERE s.state = 'done'",
+    ("avow", TIMERS): "SELECT count(*), max(extract(epoch FROM a.at)) FROM workflows.timers t"
+    " JOIN avow.audit a ON (a.kind, a.id, a.version) = ('Timer', t.id, t.version) WHERE t.state = 'fired'",
+    ("dbos", SAGAS): "SELECT count(*), max(updated_at) / 1000.0 FROM dbos.workflow_status"
+    " WHERE status = 'SUCCESS' AND name = 'saga'",
+    ("dbos", TIMERS): "SELECT count(*), max(updated_at) / 1000.0 FROM dbos.workflow_status"
+    " WHERE status = 'SUCCESS' AND name = 'timer'",
+    ("procrastinate", SAGAS): "SELECT count(*), max(extract(epoch FROM at)) FROM saga",
+    ("procrastinate", TIMERS): "SELECT count(*), max(extract(epoch FROM e.at)) FROM procrastinate_jobs j"
+    " JOIN procrastinate_events e ON (e.job_id, e.type) = (j.id, 'succeeded') WHERE j.task_name LIKE '%fire'",
+}  # fmt: skip
+"""Where each contender over PostgreSQL has recorded what has ended."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A contender that runs.
+
+    start: the bytes of the request that starts a saga, or a timer for a time, under a key.
+    ended: how many of a sort have ended. processes: those below which everything of it runs.
+    """
+
+    name: str
+    clients: Clients
+    start: Callable[[str, datetime | None], bytes]
+    ended: Callable[[str], Awaitable[Ended]]
+    processes: tuple[int, ...]
+
+
+@asynccontextmanager
+async def rival(around: Surroundings, name: str) -> AsyncGenerator[Rival]:
+    """Run one. Raises EnvironmentFault where it can't be installed or started."""
+    async with RUNS[name](around) as running:
+        try:
+            yield running
+        finally:
+            await running.clients.close()
+
+
+@asynccontextmanager
+async def _avow(around: Surroundings) -> AsyncGenerator[Rival]:
+    """`avow serve` as in production: it does its work itself, and seals its log."""
+    made, port = around.stage, free_port()
+    destinations = made.home / "destinations.json"
+    destinations.write_text(json.dumps({"provider": {"url": around.provider.url, "allow_private": True}}))
+    environment = {
+        "AVOW_DATABASE_URL": made.application_url(declared.name),
+        "AVOW_SECRET": SECRET,
+        "AVOW_DESTINATIONS": str(destinations),
+        "AVOW_LOG_KEY": str(made.home / "log.key"),
+        **around.issuer.environment(),
+    }
+    command = python("-m", "avow.cli", "serve", str(TARGET), "--port", str(port))
+    async with _running(around, "avow", command, port, environment) as one:
+        url = made.admin_url(declared.name)
+        yield _over_postgresql(around, "avow", one, url)
+
+
+@asynccontextmanager
+async def _fastapi(around: Surroundings, name: str, package: str) -> AsyncGenerator[Rival]:
+    made, port = around.stage, free_port()
+    await database(made, package)
+    environment = {
+        "PEER_DATABASE_URL": made.admin_url(package),
+        "PEER_PROVIDER_URL": around.provider.url,
+        "PEER_PUBLIC_KEY": json.dumps(around.issuer.key.as_dict(private=False)),
+        "PEER_ISSUER": around.issuer.name,
+        "PEER_AUDIENCE": AUDIENCE,
+    }
+    command = python(
+        "-m", "uvicorn", f"bench.workflows.peers.{package}.app:app", *UVICORN, "--port", str(port)
+    )
+    async with _running(around, name, command, port, environment) as one:
+        yield _over_postgresql(around, name, one, made.admin_url(package))
+
+
+def _over_postgresql(around: Surroundings, name: str, one: Service, url: str) -> Rival:
+    clients, token = Clients(one.url, CLIENTS), around.issuer.token("clerk-1", "clerk")
+
+    def start(key: str, due: datetime | None) -> bytes:
+        if due is None:
+            return clients.post("/sagas", token, key)
+        return clients.post("/timers", token, key, json.dumps({"due": due.isoformat()}).encode())
+
+    async def ended(sort: str) -> Ended:
+        connection = await connect(url)
+        try:
+            count, last = await connection.fetchrow(ENDED[name, sort])
+        finally:
+            await connection.close()
+        return count, float(last or 0)
+
+    return Rival(name, clients, start, ended, (one.pid,))
+
+
+@asynccontextmanager
+async def _restate(around: Surroundings) -> AsyncGenerator[Rival]:
+    """The server, its one handler process, and the registration of one with the other."""
+    binary = await asyncio.to_thread(restate_server)
+    made = around.stage
+    ingress, admin, node, handler = (free_port() for _ in range(4))
+    environment = {
+        "RESTATE_BASE_DIR": str(made.home / "restate"),
+        "RESTATE_NODE_NAME": "bench",
+        "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
+        "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
+        "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
+        "RESTATE_DISABLE_TELEMETRY": "true",
+        "RUST_LOG": "warn",
+        "DO_NOT_TRACK": "1",
+    }
+    async with AsyncExitStack() as stack:
+        command = python(
+            "-m", "hypercorn", "--config", str(ROOT / "bench/speed/peers/restate/hypercorn.toml"),
+            "--bind", f"127.0.0.1:{handler}", "bench.workflows.peers.restate_service.app:app",
+        )  # fmt: skip
+        provider = {"PEER_PROVIDER_URL": around.provider.url}
+        handling = await stack.enter_async_context(_running(around, "restate", command, handler, provider))
+        server = await stack.enter_async_context(
+            _running(around, "restate-server", [binary], ingress, environment)
+        )
+        await asyncio.to_thread(register, admin, f"http://127.0.0.1:{handler}")
+        await _ready(admin)
+        clients, token = Clients(server.url, CLIENTS), around.issuer.token("clerk-1")
+
+        def start(key: str, due: datetime | None) -> bytes:
+            if due is None:
+                return clients.post("/Saga/run/send", token, key)
+            wait_ms = max(0, round((due - datetime.now(UTC)).total_seconds() * 1_000))
+            return clients.post(f"/Timer/fire/send?delay={wait_ms}ms", token, key)
+
+        async def ended(sort: str) -> Ended:
+            return await asyncio.to_thread(_restate_ended, admin, "Saga" if sort == SAGAS else "Timer")
+
+        yield Rival("restate", clients, start, ended, (server.pid, handling.pid))
+
+
+async def _ready(admin: int) -> None:
+    """Wait until its partitions can be asked. Raises TimeoutError."""
+    async with asyncio.timeout(READY_S_MAX):
+        while True:
+            try:
+                await asyncio.to_thread(_restate_ended, admin, "Saga")
+            except urllib.error.HTTPError:
+                await asyncio.sleep(POLL_S)
+            else:
+                return
+
+
+def _restate_ended(admin: int, service_name: str) -> Ended:
+    """What its own introspection says."""
+    query = (
+        "SELECT count(*) AS ended, max(completed_at) AS last FROM sys_invocation"
+        f" WHERE target_service_name = '{service_name}' AND status = 'completed'"
+    )
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{admin}/query", json.dumps({"query": query}).encode(),
+        {"Content-Type": "application/json", "Accept": "application/json"},
+    )  # fmt: skip
+    with urllib.request.urlopen(asked) as answer:
+        (row,) = json.load(answer)["rows"]
+    last = datetime.fromisoformat(row["last"]).timestamp() if row.get("last") else 0.0
+    return row["ended"], last
+
+
+def _running(
+    around: Surroundings, name: str, command: list[str], port: int, environment: Mapping[str, str]
+) -> AbstractAsyncContextManager[Service]:
+    log, path = around.stage.home / f"{name}.log", {"PYTHONPATH": str(ROOT)}
+    return service(name, command, port, log, {**path, **environment})
+
+
+RUNS: Mapping[str, Callable[[Surroundings], AbstractAsyncContextManager[Rival]]] = {
+    "avow": _avow,
+    "dbos": partial(_fastapi, name="dbos", package="dbos_workflows"),
+    "restate": _restate,
+    "procrastinate": partial(_fastapi, name="procrastinate", package="procrastinate_jobs"),
+}

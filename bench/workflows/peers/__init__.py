@@ -1,0 +1,1 @@
+"""The peers, each as its own documentation recommends for this job."""
