@@ -13,6 +13,7 @@ import pytest
 
 from avow import Entity, Money, State, authenticated, create, field, now, read, system, transition
 from avow.engine.execute import Engine, Reply
+from avow.prove.wire import proxied
 from avow.store import clock
 from avow.store.driver import Connection
 from avow.store.loading import plan_command
@@ -21,7 +22,6 @@ from tests.acting import TENANT
 from tests.fix_database import Database, MakeDatabase
 from tests.store.company import engine, request
 from tests.store.theatre import theatre
-from tests.store.wire import proxied
 
 
 class Offer(Entity):

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from avow.engine.execute import Engine
+from avow.prove.wire import WireFault, proxied
 from avow.store import driver
 from avow.store.driver import Connection
 from avow.store.pool import STATEMENT_S_MAX, connect
@@ -16,7 +17,6 @@ from tests.acceptance.polling import until
 from tests.fix_database import Database
 from tests.store.company import engine, request, tally
 from tests.store.theatre import theatre
-from tests.store.wire import proxied
 from tests.waiting import WAITS
 
 TOGETHER = 24
@@ -108,19 +108,19 @@ async def test_one_that_was_overtaken_is_decided_again_and_its_neighbours_are_co
     assert await admin.fetchval("SELECT array_agg(sold) FROM theatre.halls") == [24] * 4
 
 
-@pytest.mark.parametrize("where", ["request", "reply"])
+@pytest.mark.parametrize("where", ["cut-on-the-way", "wire-reply-lost"])
 async def test_a_lost_shared_commit_is_settled_for_each_by_its_key(
-    made: Database, admin: Connection, where: str
+    made: Database, admin: Connection, where: WireFault
 ) -> None:
     async with proxied(made.application_url) as (wire, url), engine(theatre, url) as one:
         await halls(one, 1)
-        wire.cut = where
+        wire.fail(where, of="commit")
         replies = await asyncio.gather(
             *(one.execute(request("Hall", "found", None, {"name": str(n)})) for n in range(TOGETHER))
         )
-        assert wire.cuts == 1
+        assert wire.failed == 1
     assert tally(list(replies)) == {"done": TOGETHER}
-    assert {reply.replayed for reply in replies} == ({True} if where == "reply" else {False})
+    assert {reply.replayed for reply in replies} == ({True} if where == "wire-reply-lost" else {False})
     assert await admin.fetchval("SELECT count(*) FROM theatre.halls") == TOGETHER + 1
 
 

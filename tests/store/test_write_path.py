@@ -15,6 +15,7 @@ import pytest
 from avow.engine.execute import Engine
 from avow.errors import ProblemError
 from avow.evidence import entry
+from avow.prove.wire import Wire, WireFault, proxied
 from avow.store import driver
 from avow.store.driver import Connection
 from avow.store.pool import connect
@@ -23,7 +24,6 @@ from tests.acceptance.polling import until
 from tests.fix_database import Database
 from tests.store.company import engine, request, tally
 from tests.store.theatre import theatre
-from tests.store.wire import Wire, proxied
 from tests.waiting import WAITS
 
 WRITTEN = (
@@ -60,7 +60,7 @@ STATEMENTS = {
 
 @pytest.mark.parametrize("where", STATEMENTS)
 async def test_a_failure_at_any_statement_of_a_commit_leaves_nothing(
-    made: Database, admin: Connection, where: str
+    made: Database, admin: Connection, where: WireFault
 ) -> None:
     """A trigger raises there. The same key may be used again afterwards."""
     table, event = STATEMENTS[where]
@@ -108,22 +108,22 @@ async def kill_waiter(admin: Connection) -> bool | None:
     )
 
 
-@pytest.mark.parametrize("where", ["request", "reply"])
+@pytest.mark.parametrize("where", ["cut-on-the-way", "wire-reply-lost"])
 async def test_a_connection_that_is_cut_around_a_commit_is_settled_by_its_key(
-    made: Database, admin: Connection, where: str
+    made: Database, admin: Connection, where: WireFault
 ) -> None:
     """Before the server has it, it is executed afterwards; after the server has answered, it is replayed."""
     async with proxied(made.application_url) as (wire, url), engine(theatre, url) as one:
         hall = await found(one)
         for name in ("A", "B"):
-            wire.cut = where
+            wire.fail(where, of="commit")
             reply = await one.execute(request("Hall", "rename", hall, {"name": name}))
-            assert (reply.status, reply.replayed) == (200, where == "reply")
+            assert (reply.status, reply.replayed) == (200, where == "wire-reply-lost")
             assert json.loads(reply.body)["name"] == name
-        wire.cut = where
+        wire.fail(where, of="commit")
         created = await one.execute(request("Hall", "found", None, {"name": "C"}))
         assert created.status == 201
-        assert wire.cuts == 3
+        assert wire.failed == 3
     assert await admin.fetchval("SELECT count(*) FROM theatre.halls") == 2
     assert await admin.fetchval("SELECT count(*) FROM avow.audit") == 4
 
@@ -131,7 +131,7 @@ async def test_a_connection_that_is_cut_around_a_commit_is_settled_by_its_key(
 async def test_without_a_key_a_lost_commit_is_not_made_again(made: Database, admin: Connection) -> None:
     async with proxied(made.application_url) as (wire, url), engine(theatre, url) as one:
         hall = await found(one)
-        wire.cut = "reply"
+        wire.fail("wire-reply-lost", of="commit")
         bare = request("Hall", "sell_one", hall, {})
         with pytest.raises(driver.Lost):
             await one.execute(
@@ -344,7 +344,7 @@ async def test_an_ordinary_command_takes_two_round_trips_and_one_commit(
         await one.execute(request("Hall", "sell_one", hall, {}))
         before = await admin.fetchval("SELECT version FROM theatre.halls")
         counted = await _sent(wire, one, hall)
-    assert counted == {"B": 2, "E": 2, "S": 2, "commit": 1}
+    assert counted == {"B": 2, "E": 2, "S": 2, "load": 1, "commit": 1}
     assert await admin.fetchval("SELECT version FROM theatre.halls") == before + 1
 
 
