@@ -35,6 +35,12 @@ class Cleartext:
     def __init__(self, value: Value) -> None:
         self.value = value
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cleartext) and self.value == other.value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
     def __repr__(self) -> str:
         return SHOWN
 

@@ -55,7 +55,9 @@ class Node:
         self.sessions = list[Watched]()
         self._database = database
         self._pool = Pool(database.url, opens=self._open)
-        self.engine = (_LocksFirst if locks_first else Engine)(system, self._pool, _render)
+        self.engine = (_LocksFirst if locks_first else Engine)(
+            system, self._pool, _render, keyring=database.keyring
+        )
         self.worker = Worker(system, self.engine, self._pool, database.url, http or _no_client)
         self.hearing = Hearing(system, self.engine, Reads(system, self._pool), Queue(system, self._pool))
 

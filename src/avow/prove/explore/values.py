@@ -17,10 +17,12 @@ from avow.model import types as kinds
 from avow.model.entity import Entity
 from avow.model.exact import DecimalType, MoneyType
 from avow.model.expression import Argument, Arithmetic, Compare, Const, Expression, FieldOf, OneOf, walk
+from avow.model.private import PartlyPrivate, PrivateType
 from avow.model.system import System
 from avow.model.times import DateTimeType, DateType, DurationType
 from avow.model.types import Misfit, ValueType
 from avow.model.values import Money
+from avow.prove.private import made_of, planted
 
 OBJECTS_MAX: Final = 4
 """How many value objects of one type are tried."""
@@ -91,11 +93,17 @@ def lengths_of(system: System) -> tuple[timedelta, ...]:
 
 
 def values_of(kind: ValueType, constants: Sequence[Any], now: datetime, wide: bool) -> list[Any]:
-    """The boundary values of a type of plain values, fit for it. wide: more than the nearest."""
+    """The boundary values of a type of plain values, fit for it. wide: more than the nearest.
+
+    Of a private one, values that stand nowhere by chance, in clear.
+    """
+    if isinstance(kind, PrivateType):
+        return list(planted(kind.inner, values_of(kind.inner, (), now, wide)))
     found = list[Any]()
     for value in _candidates(kind, constants, now, wide):
         try:
-            fitted = kind.fit(value, "")
+            # What is private in an object fits already: it was made of values that do.
+            fitted = value if isinstance(kind, PartlyPrivate) else kind.fit(value, "")
         except Misfit:
             continue
         if fitted not in found:
@@ -136,17 +144,17 @@ def _compound(kind: ValueType, now: datetime, wide: bool) -> Iterable[Any]:
         case kinds.ListOf(item):
             items = values_of(item, (), now, wide)
             return [tuple(items[:1]), (), *([tuple(items[:2])] if wide else [])]
-        case kinds.ObjectOf(_, members, python):
-            return _objects(members, python, now, wide)
+        case kinds.ObjectOf():
+            return _objects(kind, now, wide)
         case _:
             return ()
 
 
-def _objects(members: tuple[kinds.Member, ...], python: Any, now: datetime, wide: bool) -> Iterator[Any]:
-    each = [values_of(m.type, (), now, wide) + ([None] if m.optional else []) for m in members]
+def _objects(kind: kinds.ObjectOf, now: datetime, wide: bool) -> Iterator[Any]:
+    each = [values_of(m.type, (), now, wide) + ([None] if m.optional else []) for m in kind.members]
     for chosen in islice(product(*each), OBJECTS_MAX):
         try:
-            yield python(**dict(zip((m.name for m in members), chosen, strict=True)))
+            yield made_of(kind, dict(zip((m.name for m in kind.members), chosen, strict=True)))
         except ValueError:
             continue
 
