@@ -12,7 +12,7 @@ Everything runs as it does in a server, but for the clock: the same engine and w
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -86,6 +86,16 @@ class Person:
         seen: the version of the record that they have seen, as If-Match names it. Raises Refused where the
         command is refused.
         """
+        return (await self._give(command, record, seen, given))[0]
+
+    async def reveal(self, command: str, record: UUID, purpose: str = "a test") -> dict[str, Any]:
+        """Give a command that reveals: the private values as JSON, in clear. Raises Refused like `do`."""
+        _, told = await self._give(command, record, None, {"purpose": purpose})
+        return told["revealed"]
+
+    async def _give(
+        self, command: str, record: UUID | None, seen: int | None, given: Mapping[str, Any]
+    ) -> tuple[UUID, dict[str, Any]]:
         entity, _, word = command.partition(".")
         values = {name: value for name, value in given.items() if value is not None}
         reply = await self._on.give(Request(
@@ -94,7 +104,7 @@ class Person:
         ))  # fmt: skip
         if reply.problem is not None or reply.record is None:
             raise Refused(reply.problem or Problem("internal-error"))
-        return reply.record
+        return reply.record, json.loads(reply.body)
 
     async def look(self, record: UUID) -> Found:
         """A record with no more of it than they may see. Raises LookupError where it isn't there for them."""
