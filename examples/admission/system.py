@@ -3,10 +3,11 @@
 from datetime import datetime
 
 from avow import Entity, State, Subject, actor, authenticated, create, days, field, given, in_state, internal
-from avow import minutes, missing, not_, now, performed, publish, quota, read, ref, role, seconds, system
-from avow import task, transition, unique
+from avow import minutes, missing, not_, now, performed, private, publish, quota, read, ref, reveal, role
+from avow import seconds, system, task, transition, unique
 
 registrar, dean, head, mailer = role("registrar"), role("dean"), role("head"), role("mailer")
+privacy = role("privacy")
 
 OFFER = days(7)
 """How long a place is kept for somebody who hasn't taken it."""
@@ -46,7 +47,8 @@ class Enrollment(Entity):
     applicant: Subject = field(default=actor)
     course: Course = ref()
     essay: str = field(default="", max_length=20_000, read=(actor == applicant) | registrar | dean)
-    transcript: str | None = field(max_length=200, read=(actor == applicant) | registrar)
+    name: str | None = private(of=applicant, max_length=200)
+    transcript: str | None = private(of=applicant, max_length=200, read=(actor == applicant) | registrar)
     remark: str | None = field(max_length=1_000)
     turn: int = field(default=0, ge=0)
     visible = read(by=(actor == applicant) | registrar | dean | head)
@@ -63,7 +65,7 @@ class Enrollment(Entity):
         course, among=[offered, enrolled, archived], limit=course.seats, message="The course is full."
     )
 
-    start = create(draft, by=authenticated, sets=[course])
+    start = create(draft, by=authenticated, sets=[course, name])
     write = transition(draft, to=draft, by=actor == applicant, sets=[essay, transcript])
     submit = transition(draft, to=submitted, by=actor == applicant, when=not_(missing(transcript)))
     remind = transition(draft, to=draft, every=days(7))
@@ -90,6 +92,9 @@ class Enrollment(Entity):
     reject = transition([submitted, verified], to=rejected, by=registrar | dean | head, sets=[remark])
     withdraw = transition([draft, submitted, verified], to=withdrawn, by=actor == applicant)
 
+    see_papers = reveal(
+        name, transcript, by=(actor == applicant) | registrar | head, among=[draft, submitted, verified],
+    )  # fmt: skip
     still_open = in_state(Course.open, of=course)
     its_turn = still_open & (turn <= course.seats + course.given_back)
     step_up = transition(waiting, to=offered, after=seconds(0), when=its_turn, uses=course)
@@ -115,4 +120,17 @@ class Enrollment(Entity):
     )
 
 
-app = system("admission", Course, Enrollment)
+class Erasure(Entity):
+    """That somebody is to be forgotten: asked for by one, agreed to by another."""
+
+    person: Subject = field()
+    grounds: str = field(max_length=500)
+    visible = read(by=privacy)
+
+    asked, erased = State(initial=True), State(final=True)
+
+    ask = create(asked, by=privacy, sets=[person, grounds])
+    agree = transition(asked, to=erased, by=privacy & ~performed(ask), erases=person)
+
+
+app = system("admission", Course, Enrollment, Erasure)

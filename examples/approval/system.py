@@ -6,9 +6,10 @@ Amounts are whole cents.
 from datetime import datetime
 
 from avow import Entity, State, Subject, actor, authenticated, create, days, field, in_state, internal
-from avow import invariant, now, performed, quota, read, ref, role, system, task, transition
+from avow import invariant, now, performed, private, quota, read, ref, reveal, role, system, task, transition
 
 manager, director, board, cashier = role("manager"), role("director"), role("board"), role("cashier")
+privacy = role("privacy")
 
 SMALL, LARGE = 50_000, 1_000_000
 """Below 500 euros one of three is enough, from there on it takes two; from 10,000 euros also the board."""
@@ -44,7 +45,7 @@ class Request(Entity):
     department: Department = ref()
     amount: int = field(ge=1)
     purpose: str = field(max_length=500)
-    account: str = field(max_length=34, read=cashier | (actor == requester))
+    account: str = private(of=requester, max_length=34, read=cashier | (actor == requester))
     reason: str | None = field(max_length=500)
     due: datetime = field(default=now)
     one_of_three = (actor == department.first) | (actor == department.second) | (actor == department.third)
@@ -102,8 +103,22 @@ class Request(Entity):
     pay = transition(
         approved, to=paid,
         by=cashier & ~performed(approve) & ~performed(sanction) & (actor != requester),
-        task=task(cashier, shows=[amount, account]),
+        task=task(cashier, shows=[amount]),
     )  # fmt: skip
+    see_account = reveal(account, by=cashier | (actor == requester), among=[pending, approved])
 
 
-app = system("approval", Department, Request)
+class Erasure(Entity):
+    """That somebody is to be forgotten: asked for by one, agreed to by another."""
+
+    person: Subject = field()
+    grounds: str = field(max_length=500)
+    visible = read(by=privacy)
+
+    asked, erased = State(initial=True), State(final=True)
+
+    ask = create(asked, by=privacy, sets=[person, grounds])
+    agree = transition(asked, to=erased, by=privacy & ~performed(ask), erases=person)
+
+
+app = system("approval", Department, Request, Erasure)

@@ -6,10 +6,10 @@ from itertools import combinations
 from typing import Any
 
 from avow import Entity, State, Subject, World, actor, always, authenticated, create, days, exclude, field
-from avow import in_state, internal, invariant, minutes, now, quota, read, ref, role, seconds, sometimes
-from avow import system, transition
+from avow import in_state, internal, invariant, minutes, now, performed, private, quota, read, ref, reveal
+from avow import role, seconds, sometimes, system, transition
 
-desk = role("desk")
+desk, privacy = role("desk"), role("privacy")
 
 HOLD = minutes(30)
 """How long a room or a place is kept for somebody who hasn't confirmed."""
@@ -36,6 +36,7 @@ class Booking(Entity):
     arrives: datetime = field()
     leaves: datetime = field()
     people: int = field(ge=1)
+    name: str | None = private(of=guest, max_length=200)
     visible = read(by=(actor == guest) | desk)
 
     held, confirmed, staying = State(initial=True), State(), State()
@@ -51,7 +52,10 @@ class Booking(Entity):
     room_enough = always(people <= room.beds, "A party isn't larger than its room.")
     can_depart = sometimes(in_state(departed), "A stay can come to its end.")
 
-    hold = create(held, by=authenticated, sets=[room, arrives, leaves, people], when=people <= room.beds)
+    hold = create(
+        held, by=authenticated, sets=[room, arrives, leaves, people, name], when=people <= room.beds
+    )
+    see_name = reveal(name, by=(actor == guest) | desk, among=[confirmed, staying])
     confirm = transition(held, to=confirmed, by=actor == guest)
     lapse = transition(held, to=lapsed, after=HOLD)
     cancel = transition([held, confirmed], to=cancelled, by=(actor == guest) | desk)
@@ -141,6 +145,19 @@ def give_back(party: Any) -> None:
         party.tour.give_back(party.people)
 
 
+class Erasure(Entity):
+    """That somebody is to be forgotten: asked for by one, agreed to by another."""
+
+    person: Subject = field()
+    grounds: str = field(max_length=500)
+    visible = read(by=privacy)
+
+    asked, erased = State(initial=True), State(final=True)
+
+    ask = create(asked, by=privacy, sets=[person, grounds])
+    agree = transition(asked, to=erased, by=privacy & ~performed(ask), erases=person)
+
+
 @always("No two parties are in one room at a time.")
 def rooms_are_let_once(world: World) -> bool:
     stays = [one for one in world.all(Booking) if one.state in ("held", "confirmed", "staying")]
@@ -167,4 +184,7 @@ def lines_add_up(world: World) -> bool:
     return all(people[tour] == tour.asked - tour.given_back for tour in open_)
 
 
-app = system("booking", Room, Booking, Tour, Party, promises=[rooms_are_let_once, tours_fit, lines_add_up])
+app = system(
+    "booking", Room, Booking, Tour, Party, Erasure,
+    promises=[rooms_are_let_once, tours_fit, lines_add_up],
+)  # fmt: skip

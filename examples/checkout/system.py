@@ -11,10 +11,10 @@ from uuid import UUID
 
 from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, World, actor, always
 from avow import authenticated, create, days, effect, field, forever, in_state, internal, invariant, missing
-from avow import not_, nothing, now, quota, read, ref, refuse, role, saga, seconds, sender, sometimes
-from avow import standard_webhooks, step, system, transition
+from avow import not_, nothing, now, performed, private, quota, read, ref, refuse, reveal, role, saga, seconds
+from avow import sender, sometimes, standard_webhooks, step, system, transition
 
-shopkeeper = role("shopkeeper")
+shopkeeper, privacy = role("shopkeeper"), role("privacy")
 
 UNPAID = days(14)
 """How long a transfer may take to arrive."""
@@ -147,7 +147,7 @@ async def capture_second(order: "Order", call: Call) -> None:
 @effect(destination="shipping", lookup=look_up)
 async def ship(order: "Order", call: Call) -> Told:
     """Hand the pieces to the carrier."""
-    return await post(call, "/shipments", reference=str(order.id))
+    return await post(call, "/shipments", reference=str(order.id), address=call.private.address)
 
 
 @effect(destination="payment", retry=forever)
@@ -226,6 +226,8 @@ class Order(Entity):
     sku: str = field(max_length=64)
     quantity: int = field(ge=1, le=1_000)
     price: int = field(ge=1)
+    address: str | None = private(of=buyer, max_length=500)
+    email: str | None = private(of=buyer, max_length=254)
     coupon: Coupon | None = ref()
     gift_card: GiftCard | None = ref()
     gift_cents: int = field(default=0, ge=0)
@@ -261,7 +263,10 @@ class Order(Entity):
 
     @create(
         placed, by=authenticated, uses=[coupon, gift_card],
-        sets=[sku, quantity, price, coupon, gift_card, gift_cents, card, second_card, second_cents],
+        sets=[
+            sku, quantity, price, address, email, coupon, gift_card, gift_cents, card, second_card,
+            second_cents,
+        ],
     )  # fmt: skip
     def place(self) -> None:
         """Buy, and pay now."""
@@ -269,7 +274,7 @@ class Order(Entity):
 
     @create(
         announced, by=authenticated, uses=[coupon, gift_card],
-        sets=[sku, quantity, price, coupon, gift_card, gift_cents],
+        sets=[sku, quantity, price, address, email, coupon, gift_card, gift_cents],
     )  # fmt: skip
     def place_by_transfer(self) -> None:
         """Buy, and pay within two weeks."""
@@ -298,9 +303,11 @@ class Order(Entity):
              sets={second_payment: authorize_second.result.id}),
         step(capture_payment, pivot=True, when=card_cents > 0),
         step(capture_second, retry=forever, when=second_cents > 0),
-        step(ship, retry=forever, sets={shipment: ship.result.id}),
+        step(ship, retry=forever, sets={shipment: ship.result.id}, reveals=address),
         start=placed, done=completed, failed=undone, cancel=actor == buyer, reason=problem,
     )  # fmt: skip
+
+    see_contact = reveal(address, email, by=(actor == buyer) | shopkeeper, among=[awaiting, completed])
 
     transferred = later & not_(missing(payment))
     withdraw = transition(undone, to=withdrawing, after=seconds(0), when=transferred)
@@ -367,6 +374,19 @@ class Refund(Entity):
         self.problem = code
 
 
+class Erasure(Entity):
+    """That somebody is to be forgotten: asked for by one, agreed to by another."""
+
+    person: Subject = field()
+    grounds: str = field(max_length=500)
+    visible = read(by=privacy)
+
+    asked, erased = State(initial=True), State(final=True)
+
+    ask = create(asked, by=privacy, sets=[person, grounds])
+    agree = transition(asked, to=erased, by=privacy & ~performed(ask), erases=person)
+
+
 @always("A coupon is used by as many orders as it counts.")
 def coupons_add_up(world: World) -> bool:
     orders = Counter(one.coupon for one in world.all(Order) if one.state != "cancelled")
@@ -403,5 +423,6 @@ app = system(
     GiftCard,
     Order,
     Refund,
+    Erasure,
     promises=[coupons_add_up, gift_cards_add_up, own_gift_cards, refunds_fit],
 )

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, actor, create, days, effect, field
-from avow import forever, given, in_state, internal, missing, not_, now, publish, read, ref, role, seconds
-from avow import system, task, transition
+from avow import forever, given, in_state, internal, missing, not_, now, performed, private, publish, read
+from avow import ref, reveal, role, seconds, system, task, transition
 
 hr, it, facilities, manager, lead = role("hr"), role("it"), role("facilities"), role("manager"), role("lead")
-mailer = role("mailer")
+mailer, privacy = role("mailer"), role("privacy")
 
 NOTICE = days(3)
 """How long before a paper is due, or the first day comes, it is said that something is missing."""
@@ -45,7 +45,7 @@ async def look_up(_: Any, call: Call) -> Made | None:
 @effect(destination="accounts", lookup=look_up, retry=forever)
 async def make_account(case: "Onboarding", call: Call) -> Made:
     """Make the account with which somebody logs in to everything else."""
-    wanted = {"reference": str(case.id), "login": case.login, "name": case.name}
+    wanted = {"reference": str(case.id), "login": case.login, "name": call.private.name}
     answer = await call.http.post("/accounts", json=wanted)
     return told(answer.status, answer.json())
 
@@ -125,7 +125,8 @@ class Onboarding(Entity):
     """Somebody who begins on their first day, unless it is called off before."""
 
     person: Subject = field()
-    name: str = field(max_length=200)
+    name: str = private(of=person, max_length=200)
+    email: str | None = private(of=person, max_length=254)
     login: str = field(max_length=40, pattern="[a-z][a-z0-9.]*")
     boss: Subject = field()
     first_day: datetime = field()
@@ -139,14 +140,15 @@ class Onboarding(Entity):
     visible = read(by=(actor == person) | (actor == boss) | hr | it | lead)
 
     collecting, naming = State(initial=True), State()
-    making, stopping = State(invoke=make_account), State(invoke=make_account, withdraw=True)
+    making = State(invoke=make_account, reveals=[name])
+    stopping = State(invoke=make_account, withdraw=True, reveals=[name])
     checking, preparing, late, ready = State(), State(), State(), State()
     calling_off, undoing = State(), State()
     deleting = State(invoke=delete_account, owed=True)
     started, cancelled = State(final=True), State(final=True)
 
     to_come = given.first_day > now
-    announce = create(collecting, by=hr, sets=[person, name, login, boss, first_day], when=to_come)
+    announce = create(collecting, by=hr, sets=[person, name, email, login, boss, first_day], when=to_come)
 
     @transition(collecting, to=collecting, by=internal)
     def want_paper(self) -> None:
@@ -207,8 +209,10 @@ class Onboarding(Entity):
     )
     postpone_late = transition(
         late, to=checking, by=hr | lead, sets=[first_day], when=to_come, command="postpone",
-        task=task(hr, due=days(1), escalate=lead, shows=[name, first_day]),
+        task=task(hr, due=days(1), escalate=lead, shows=[login, first_day]),
     )  # fmt: skip
+
+    see_newcomer = reveal(name, email, by=(actor == person) | hr | it, among=[collecting, naming, preparing])
 
     off = hr | (actor == person)
     cancel = transition(
@@ -239,7 +243,7 @@ class Paper(Entity):
     person: Subject = field()
     kind: str = field(max_length=100)
     due: datetime = field()
-    file: str | None = field(max_length=200, read=(actor == person) | hr)
+    file: str | None = private(of=person, max_length=200, read=(actor == person) | hr)
     remark: str | None = field(max_length=1_000)
     visible = read(by=(actor == person) | hr | lead)
 
@@ -259,6 +263,7 @@ class Paper(Entity):
         [wanted, overdue], to=handed_in, by=actor == person, sets=[file], when=not_(missing(given.file))
     )
     send_back = transition(handed_in, to=wanted, by=hr | lead, sets=[remark])
+    see_file = reveal(file, by=(actor == person) | hr, among=handed_in)
 
     @transition(
         handed_in, to=accepted, by=hr | lead, uses=onboarding,
@@ -279,6 +284,19 @@ class Paper(Entity):
     mails = publish(remind, miss, nag, send_back, data=[person, kind, due, remark], by=mailer)
 
 
+class Erasure(Entity):
+    """That somebody is to be forgotten: asked for by one, agreed to by another."""
+
+    person: Subject = field()
+    grounds: str = field(max_length=500)
+    visible = read(by=privacy)
+
+    asked, erased = State(initial=True), State(final=True)
+
+    ask = create(asked, by=privacy, sets=[person, grounds])
+    agree = transition(asked, to=erased, by=privacy & ~performed(ask), erases=person)
+
+
 def tell(job: Job) -> None:
     """Who waits for this looks anew at what comes next."""
     if job.onboarding.state in ("preparing", "late", "undoing"):
@@ -295,4 +313,4 @@ def give_up(job: Job) -> None:
         job.drop()
 
 
-app = system("onboarding", Job, Onboarding, Paper)
+app = system("onboarding", Job, Onboarding, Paper, Erasure)

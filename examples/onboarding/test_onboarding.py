@@ -61,7 +61,8 @@ async def test_no_account_is_made_before_every_paper_is_checked(o: Office) -> No
     with pytest.raises(Refused, match="guard-failed"):
         await o.complete(case)
     (task,) = [task for task in await o.hr.tasks() if task["record"] == str(paper)]
-    assert task["shows"] == {"kind": "contract", "file": "file/2"}
+    assert (task["shows"]["kind"], {*task["shows"]["file"]}) == ("contract", {"private"})
+    assert await o.s.as_("hal", "hr").reveal("Paper.see_file", paper) == {"file": "file/2"}
     await o.hr.do("Paper.accept", paper)
     await o.complete(case)
     await o.settle()

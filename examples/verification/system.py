@@ -1,17 +1,17 @@
 """A verification backend: who somebody is, asked of two providers and, where these differ, of two people."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
 from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, actor, authenticated, create, days
 from avow import effect, field, forever, given, in_state, internal, missing, not_, parallel, performed
-from avow import publish, read, ref, refuse, role, saga, seconds, sender, standard_webhooks, step, system
-from avow import task, transition, unique
+from avow import private, publish, read, ref, refuse, reveal, role, saga, seconds, sender, standard_webhooks
+from avow import step, system, task, transition, unique
 
-analyst, officer, mailer = role("analyst"), role("officer"), role("mailer")
+analyst, officer, mailer, privacy = role("analyst"), role("officer"), role("mailer"), role("privacy")
 staff = analyst | officer
 
 ANSWERED_WITHIN = days(2)
@@ -85,7 +85,7 @@ async def look_up(_: Any, call: Call) -> Ordered | None:
 
 async def order(case: "Verification", call: Call, kind: str) -> Ordered:
     """Order a check of one kind; what comes of it is told by webhook."""
-    wanted = {"subject": str(case.person), "document": case.passport, "kind": kind}
+    wanted = {"subject": str(case.person), "document": call.private.passport, "kind": kind}
     answer = await call.http.post("/checks", json={**wanted, "reference": str(case.id)})
     return told(answer.status, answer.json())
 
@@ -131,8 +131,10 @@ class Verification(Entity):
 
     person: Subject = field(default=actor)
     privy = (actor == person) | staff
-    passport: str = field(max_length=20, read=privy)
-    proof: str | None = field(max_length=200, read=privy)
+    passport: str = private(of=person, max_length=20, read=privy)
+    born: date | None = private(of=person, read=privy)
+    selfie: str | None = private(of=person, max_length=200, read=privy)
+    proof: str | None = private(of=person, max_length=200, read=privy)
     wanted: str | None = field(max_length=200, read=privy)
     renews: "Verification | None" = ref()
     answer_by: datetime | None = field()
@@ -159,14 +161,15 @@ class Verification(Entity):
     withdrawn, renewed = State(final=True), State(final=True)
     expired, closed = State(final=True), State(final=True)
 
-    @create(submitted, by=authenticated, sets=[passport])
+    @create(submitted, by=authenticated, sets=[passport, born, selfie])
     def apply(self) -> None:
         """Show who you are."""
         self.answer_by = self.now + ANSWERED_WITHIN
 
     @create(
-        submitted, by=authenticated, sets=[renews, passport], when=in_state(expiring, of=renews), uses=renews
-    )
+        submitted, by=authenticated, sets=[renews, passport, born, selfie],
+        when=in_state(expiring, of=renews), uses=renews,
+    )  # fmt: skip
     def renew(self) -> None:
         """Show it again, before the last time is too long ago."""
         if self.renews is None or self.renews.person != self.person:
@@ -175,8 +178,11 @@ class Verification(Entity):
 
     asking = saga(
         parallel(
-            step(order_scan, undo=recall_scan, sets={scan_id: order_scan.result.id}),
-            step(order_screening, undo=recall_screening, sets={screening_id: order_screening.result.id}),
+            step(order_scan, undo=recall_scan, sets={scan_id: order_scan.result.id}, reveals=passport),
+            step(
+                order_screening, undo=recall_screening, sets={screening_id: order_screening.result.id},
+                reveals=passport,
+            ),
         ),
         start=submitted, done=awaiting, failed=unasked, cancel=actor == person, until=answer_by,
         reason=problem,
@@ -243,6 +249,7 @@ class Verification(Entity):
     )
     dispute = transition(assessed, to=review, by=other, sets=[grounds], voids=assess)
 
+    see_papers = reveal(passport, born, selfie, proof, by=privy, among=[review, assessed])
     ask_for = transition(review, to=wanting, by=staff, sets=[wanted])
     hand_in = transition(
         wanting, to=review, by=actor == person, sets=[proof], when=not_(missing(given.proof))
@@ -271,4 +278,17 @@ def accept(case: Any) -> None:
         case.renews.replace()
 
 
-app = system("verification", Verification)
+class Erasure(Entity):
+    """That somebody is to be forgotten: asked for by one, agreed to by another."""
+
+    person: Subject = field()
+    grounds: str = field(max_length=500)
+    visible = read(by=privacy)
+
+    asked, erased = State(initial=True), State(final=True)
+
+    ask = create(asked, by=privacy, sets=[person, grounds])
+    agree = transition(asked, to=erased, by=privacy & ~performed(ask), erases=person)
+
+
+app = system("verification", Verification, Erasure)

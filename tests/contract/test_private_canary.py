@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,12 @@ from avow.engine.privacy.vault import context_of_key, context_of_value
 from tests.contract.fix_clinic import CLINIC, Registry, operator
 from tests.contract.fix_receiver import Receiver
 from tests.contract.fix_server import Caller, Database, Server, Tenancy
+from tests.planted import TABLES, rows_of
+from tests.planted import places as planted_places
 
 PASSPORT, BORN, NOTES, IBAN = "Canary-Passport", "1899-07-13", "Canary-Notes: quite well", "Canary-Iban-77"
 CANARIES = (PASSPORT, BORN, NOTES, IBAN)
 PURPOSE = "to plant it in an answer"
-TABLES = """
-SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname IN ('avow', 'clinic') AND c.relkind IN ('r', 'p', 'm')
-"""
 
 
 class Searched:
@@ -55,9 +52,8 @@ class Searched:
 
     def places(self, canaries: tuple[str, ...] = CANARIES) -> list[str]:
         """Where any of the canaries stands, in clear or merely encoded."""
-        needles = [form for canary in canaries for form in _forms(canary)]
-        needles += [fingerprint(None, body).hex().encode() for body in self.bodies]
-        return [name for name, data in self._haystacks() if any(needle in data for needle in needles)]
+        tried = [fingerprint(None, body).hex() for body in self.bodies]
+        return planted_places(self._haystacks(), [*canaries, *tried])
 
     def _haystacks(self) -> Iterator[tuple[str, bytes]]:
         yield "answers", b"\n".join(self.said)
@@ -70,10 +66,7 @@ def dump(database: Database) -> dict[str, bytes]:
     """Every table as COPY would write it."""
     with database.session() as session:
         names = [row["name"] for row in session.fetch(TABLES)]
-        return {
-            name: "\n".join(row[0] for row in session.fetch(f"SELECT t::text FROM {name} AS t")).encode()
-            for name in names
-        }
+        return {name: "\n".join(row[0] for row in session.fetch(rows_of(name))).encode() for name in names}
 
 
 def _files(database: Database) -> Iterator[tuple[str, bytes]]:
@@ -88,15 +81,6 @@ def _files(database: Database) -> Iterator[tuple[str, bytes]]:
         for file in place.iterdir():
             if file.is_file():
                 yield str(file), file.read_bytes()
-
-
-def _forms(text: str) -> Iterator[bytes]:
-    """A text as it is, in hexadecimal, and in base64 at each of the three places that it can have there."""
-    plain = text.encode()
-    yield from (plain, plain.hex().encode())
-    for skipped in range(3):
-        encoded = b64encode(bytes(skipped) + plain)
-        yield encoded[4 if skipped else 0 : -4]
 
 
 @pytest.fixture

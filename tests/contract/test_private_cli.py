@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import pytest
 from avow.engine.privacy import FileKeyring
 from tests.contract.fix_clinic import CLINIC, operator
 from tests.contract.fix_server import Caller, Record, Tenancy
+from tests.contract.systems.clinic import app
 
 BODY = {"person": "pat", "passport": "Canary-Passport", "born": "1980-02-03"}
+ENROLL = app.entities["Patient"].effects["enroll"].doc
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -79,6 +82,11 @@ def test_a_person_is_given_all_that_is_held_about_them_with_why(
     patient = desk.create("/patients", BODY)
     own = clinic.actor("pat", "desk")
     own.do(f"{patient.path}/see_passport", {"purpose": "mine"})
+    own.do(f"{patient.path}/register")
+    clinic.server.database.wait_until(
+        "SELECT state = 'registered' FROM clinic.patients WHERE id = $1", uuid.UUID(patient.id),
+        what="the call has been made",
+    )  # fmt: skip
     own.do(f"{patient.path}/leave")
     own.post(f"{patient.path}/leave")
     told = run("subject", "export", "pat", "--as", "lea", "--reason", "pat asked for it")
@@ -90,9 +98,12 @@ def test_a_person_is_given_all_that_is_held_about_them_with_why(
     }  # fmt: skip
     assert (private["born"]["why"]["by"], private["born"]["why"]["transition"]) == ("dora", "admit")
     record = document["records"][0]
-    assert (record["id"], len(record["history"])) == (patient.id, 3)
+    assert (record["id"], len(record["history"])) == (patient.id, 5)
     assert record["is"]["passport"] == {"private": private["passport"]["digest"]}
-    assert [act["transition"] for act in document["did"]] == ["see_passport_in_known", "leave"]
+    assert [(told["fields"], told["calls"]) for told in record["told_to"]] == [
+        (["passport"], [{"call": "enroll", "destination": "registry", "purpose": ENROLL.strip()}])
+    ]
+    assert [act["transition"] for act in document["did"]] == ["see_passport_in_known", "register", "leave"]
     assert [refusal["command"] for refusal in document["was_refused"]] == ["leave"]
     noted = clinic.fetch(
         "SELECT subject, reason FROM avow.intervention WHERE tenant = $1 AND action = 'export'"

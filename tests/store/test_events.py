@@ -263,7 +263,7 @@ async def test_a_worker_that_was_overtaken_by_a_commit_tries_again(depot: MakeDe
         queue = Queue(d.system, d.pool)
         (taken,) = await queue.take(["events"], 15.0, 10)
         await d.do("register", number="P1")
-        assert not await queue.park_again(taken, taken.topic, 3_600.0)
+        assert not await queue.park_again(taken, taken.topic, "{}", 3_600.0)
         await d.settle()
         assert (await d.row())["state"] == "under_way"
 

@@ -21,6 +21,7 @@ from avow.declare.publishing import read_publication
 from avow.declare.saga import Saga
 from avow.declare.sender import EventWord, SenderWord
 from avow.declare.task import read_needed, read_task, voting
+from avow.declare.told import concealed, private_sources
 from avow.declare.trigger import parameters_of, read_effects, read_trigger
 from avow.errors import Mistake
 from avow.model import expression as ast
@@ -99,7 +100,7 @@ class EntityBuilder:
         states = {name: self._state(name, w) for name, w in self._words(word.State)}
         fields = {name: self._field(name, w.avow_word) for name, w in self._words(word.FieldTerm)}
         self.effects = read_effects(self, dict(self._words(word.State)))
-        transitions = self._transitions(fields)
+        transitions = self._concealed(fields, self._transitions(fields))
         read = self._read()
         invariants = tuple(self._invariant(name, w) for name, w in self._words(rule.Invariant))
         promises = tuple(self._always(name, w) for name, w in self._words(promise.Always))
@@ -270,6 +271,14 @@ class EntityBuilder:
         for name, saga in self._words(Saga):
             self.written += [self._transition(f"{name}{part}", w, None, fields) for part, w in saga.written()]
         return found
+
+    def _concealed(
+        self, fields: Mapping[str, Field], transitions: Mapping[str, Transition]
+    ) -> dict[str, Transition]:
+        """The transitions, also as they were written, with private what goes into private fields."""
+        sources = private_sources(self, fields, transitions.values())
+        self.written = [concealed(self, t, sources) for t in self.written]
+        return {name: concealed(self, t, sources) for name, t in transitions.items()}
 
     def _place(
         self, found: dict[str, Transition], name: str, w: word.Transition, body: Any,

@@ -154,6 +154,10 @@ def private_mistakes(entity: Entity) -> Iterator[Mistake]:
         if state.reveals and (not state.invoke or not {*state.reveals} <= {*entity.private}):
             detail = f"{entity.name}.{state.name} reveals to no call, or what isn't private"
             yield at(state.place, "reveal-unfit", detail, "Name private fields, and invoke= an effect.")
+        for name in state.invoke if state.reveals else ():
+            if not entity.effects[name].doc:
+                detail = f"{entity.name}.{state.name} tells {name} what is private, and nothing says what for"
+                yield at(state.place, "reveal-purpose", detail, "Say it in the docstring of the function.")
     for t in entity.transitions.values():
         erased = None if t.erases is None else entity.fields[t.erases]
         if erased is not None and (erased.optional or not isinstance(erased.type, kinds.SubjectType)):

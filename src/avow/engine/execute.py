@@ -31,12 +31,12 @@ from avow.engine.attempt import (
 )
 from avow.engine.identifier import new_id
 from avow.engine.memory import Memory
-from avow.engine.privacy import Given, KeyMissing, Keyring, Vault, conceal
+from avow.engine.privacy import Given, KeyMissing, Keyring, Vault, conceal, private_arguments
 from avow.engine.request import RenderProblem, Reply, Request
 from avow.engine.turns import Turns
 from avow.errors import Problem, reject
 from avow.kernel.command import Rejection
-from avow.model.private import PRIVATE, PrivateType
+from avow.model.private import PRIVATE
 from avow.model.system import System, keeps_private
 from avow.store.disclosures import Disclosures
 from avow.store.driver import Lost, Retryable
@@ -143,7 +143,12 @@ class Engine:
         return self._vault
 
     async def _keyed(self, request: Request) -> Request:
-        """The same request, with a fingerprint from which nobody can find out what it brought."""
+        """The same request, with a fingerprint from which nobody can find out what it brought.
+
+        What has none, as the message of a sender, which is known by its id, gets none.
+        """
+        if not request.fingerprint:
+            return request
         keyed = await self.vault.fingerprint(request.actor.tenant, request.fingerprint)
         return replace(request, fingerprint=keyed)
 
@@ -289,17 +294,6 @@ class Engine:
                 if attempt.request.record is not None:
                     self._remember_contended(attempt.request.record)
                 return None
-
-
-def private_arguments(system: System) -> dict[tuple[str, str], dict[str, PrivateType]]:
-    """The arguments of each command that are private, for those that have any."""
-    found = dict[tuple[str, str], dict[str, PrivateType]]()
-    for entity in system.entities.values():
-        for t in entity.transitions.values():
-            private = {p.name: p.type for p in t.parameters if isinstance(p.type, PrivateType)}
-            if private:
-                found[entity.name, t.command] = private
-    return found
 
 
 def _load_plans(system: System) -> Mapping[tuple[str, str], LoadPlan]:

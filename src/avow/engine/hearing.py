@@ -9,17 +9,16 @@ has changed.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from avow import canonical
 from avow.engine.execute import Engine, Reply, Request
+from avow.engine.parking import Parking
 from avow.errors import Problem
 from avow.model.actor import Actor
 from avow.model.draft import BodyFault
@@ -79,6 +78,7 @@ class Hearing:
 
     def __init__(self, system: System, engine: Engine, reads: Reads, queue: Queue) -> None:
         self._system, self._engine, self._reads, self._queue = system, engine, reads, queue
+        self._parking = Parking(engine, reads)
         self._ears = dict[tuple[str, str], list[_Ear]]()
         for entity, event in listening(system):
             self._ears.setdefault((event.sender, event.event), []).append(_Ear(entity, event))
@@ -109,22 +109,25 @@ class Hearing:
         """Try an event that is parked once more."""
         entity = self._system.entities[work.kind]
         trigger = entity.of_command(work.name)[0].trigger
-        given: dict[str, Any] = json.loads(work.given or "{}")
         if not isinstance(trigger, OnEvent):
             raise ValueError(f"{work.kind} has no event {work.name}")
-        read = trigger.data.parse(given["data"], "#")
-        message = Message(
-            self._system.senders[trigger.sender], work.tenant, given["id"], trigger.event, work.request
-        )
-        record, reply = await self._try(_Ear(entity, trigger), message, read, (work.work, work.fence))
+        said = await self._parking.read(trigger.data, work)
+        if said is None:
+            await self._queue.give_back(work, "erased", "")
+            return Outcome.REFUSED
+        message_id, read = said
+        sender, ear = self._system.senders[trigger.sender], _Ear(entity, trigger)
+        message = Message(sender, work.tenant, message_id, trigger.event, work.request)
+        record, reply = await self._try(ear, message, read, (work.work, work.fence))
         problem = reply.problem
         if problem is None:
             if reply.replayed:  # it has happened by another delivery, or was refused
                 await self._queue.give_back(work, "known", "")
             return Outcome.APPLIED if reply.status < 400 else Outcome.REFUSED
         if problem.code == "event-early" and work.taken_at < work.due:
-            topic = _topic(_Ear(entity, trigger), record, read)
-            await self._queue.park_again(work, topic, PAUSES.pause_s(work.attempt, random.random()))
+            given = await self._written(ear, message, work.id, record, read)
+            pause_s = PAUSES.pause_s(work.attempt, random.random())
+            await self._queue.park_again(work, _topic(ear, record, read), given, pause_s)
         else:
             await self._queue.give_back(work, "stuck", problem.detail, stuck=problem.code)
         return Outcome.PARKED
@@ -137,10 +140,17 @@ class Hearing:
         stuck = None if problem.code == "event-early" else problem.code
         if stuck is not None:
             _log.warning("%s of %s is stuck: %s", ear.command, ear.entity.name, stuck)
-        topic = _topic(ear, record, read)
-        kept = await self._queue.park(_parked(ear, message, read, topic, stuck))
+        given = await self._written(ear, message, _parked_id(ear, message), record, read)
+        kept = await self._queue.park(_parked(ear, message, _topic(ear, record, read), given, stuck))
         self._engine.when_work()
         return Outcome.PARKED, not kept
+
+    async def _written(
+        self, ear: _Ear, message: Message, parked: UUID, record: UUID | None, read: Value
+    ) -> str:
+        """What an event says, for the queue."""
+        place = message.tenant, parked, record
+        return await self._parking.write(ear.entity, ear.event.data, place, message.id, read)
 
     async def _try(
         self, ear: _Ear, message: Message, read: Value, settles: tuple[int, int] | None
@@ -189,15 +199,19 @@ def _request(
     )  # fmt: skip
 
 
-def _parked(ear: _Ear, message: Message, read: Value, topic: str, stuck: str | None) -> Parked:
+def _parked_id(ear: _Ear, message: Message) -> UUID:
     scope = [message.tenant, message.sender.name, message.id, ear.entity.name, ear.command]
+    return UUID(bytes=canonical.digest(canonical.encode_trusted(scope))[:16])
+
+
+def _parked(ear: _Ear, message: Message, topic: str, given: str, stuck: str | None) -> Parked:
     return Parked(
         tenant=message.tenant,
         kind=ear.entity.name,
-        id=UUID(bytes=canonical.digest(canonical.encode_trusted(scope))[:16]),
+        id=_parked_id(ear, message),
         name=ear.command,
         topic=topic,
-        given=json.dumps({"id": message.id, "data": ear.event.data.dump(read)}),
+        given=given,
         request=message.request_id,
         for_s=ear.event.parked_s,
         stuck=stuck,

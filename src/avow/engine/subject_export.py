@@ -10,6 +10,7 @@ from uuid import UUID
 from avow.engine.explain import Operator, history
 from avow.engine.privacy import Vault
 from avow.kernel.view import represent
+from avow.model.entity import Entity
 from avow.model.system import System
 from avow.model.types import instant
 from avow.store.loading import plan_record
@@ -31,7 +32,8 @@ async def export(
     system: System, reads: Reads, subjects: Subjects, vault: Vault, tenant: str, subject: str
 ) -> dict[str, Any]:
     """The document. `private`: every private value in clear, with the entry that brought it; `records`: those
-    that name the person, with their histories, in which private values are the digests of `private`.
+    that name the person, with their histories, in which private values are the digests of `private`, and with
+    the calls that were told any.
     """
     private = await subjects.told("private_of", subject)
     found: dict[str, Any] = {"subject": subject, "tenant": tenant, "at": instant(await reads.now())}
@@ -69,7 +71,29 @@ async def _record(system: System, reads: Reads, tenant: str, kind: str, record: 
         items += page
         after = page[-1]["version"]
     shown = None if held is None else represent(system, held, entity.fields)
-    return {"kind": kind, "id": str(record), "is": shown, "history": items}
+    told = [_told(entity, item) for item in items if item["from"] != item["to"] and _reveals(entity, item)]
+    return {"kind": kind, "id": str(record), "is": shown, "told_to": told, "history": items}
+
+
+def _reveals(entity: Entity, item: dict[str, Any]) -> bool:
+    """Whether an entry led to a state, as it is declared now, whose calls are told private values."""
+    state = entity.states.get(item["to"])
+    return state is not None and bool(state.reveals)
+
+
+def _told(entity: Entity, item: dict[str, Any]) -> dict[str, Any]:
+    """To whom private values were to be told because of an entry, and what for."""
+    state = entity.states[item["to"]]
+    calls = [entity.effects[name] for name in state.invoke]
+    return {
+        "version": item["version"],
+        "at": item["at"],
+        "fields": list(state.reveals),
+        "calls": [
+            {"call": call.name, "destination": call.destination, "purpose": call.doc.partition("\n\n")[0]}
+            for call in calls
+        ],
+    }
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

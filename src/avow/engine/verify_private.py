@@ -44,7 +44,7 @@ async def check_private(
     scan: Scan, boundaries: Boundaries, rows: Sequence[Any], seen: PrivateSeen
 ) -> list[Finding]:
     """The findings about the private values of a batch of entries; `seen` counts them."""
-    named = {place: digest for row in rows if _MARK in row[5] for place, digest in _named(row)}
+    named = {place: digest for row in rows if _MARK in row[5] for place, digest in _named(boundaries, row)}
     if not named:
         return []
     places = sorted({place[:4] for place in named})
@@ -94,12 +94,14 @@ def _erases(boundaries: Boundaries, header: bytes | None) -> bool:
         return False
 
 
-def _named(row: Any) -> Iterator[tuple[_Place, str]]:
-    """The private values that an entry names; none where it is damaged, which is found elsewhere."""
+def _named(boundaries: Boundaries, row: Any) -> Iterator[tuple[_Place, str]]:
+    """The private values that an entry names by a field; none if it is damaged: that is found elsewhere."""
     _, tenant, kind, record, version, header, *_ = row
     try:
         read: Any = json.loads(header)
-        held: dict[str, Any] = {**read["input"], **read["changes"]}
+        fields = boundaries.fields.get((read["boundary"], kind))
+        given = {name: held for name, held in read["input"].items() if fields is None or name in fields}
+        held: dict[str, Any] = {**given, **read["changes"]}
     except (ValueError, KeyError, TypeError):
         return
     for name, value in held.items():

@@ -33,7 +33,7 @@ from avow.model.entity import Entity, State
 from avow.model.private import SHOWN
 from avow.model.system import System, asks, publishes
 from avow.model.trigger import EVENTS, OnOutcome, OnTime
-from avow.model.types import Reference, Value
+from avow.model.types import Misfit, Reference, Value
 from avow.model.values import Subject
 from avow.store import driver
 from avow.store.inbox import advance
@@ -353,7 +353,7 @@ class Worker:
         )  # fmt: skip
         try:
             return await self._engine.execute(request)
-        except BodyFault as fault:
+        except (BodyFault, Misfit) as fault:
             return Reply(500, problem=Problem("internal-error", str(fault)))
 
     async def _stick(self, work: Work, stuck: str, detail: str, *, unclear: bool = False) -> None:

@@ -7,13 +7,16 @@ person is forgotten. The disclosure itself is kept once, encrypted under that pe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
 from avow.canonical import JsonValue
 from avow.model.draft import BodyFault
 from avow.model.flaw import Value, ValueType, misfit
+from avow.model.types import ObjectOf
 
 PRIVATE: Final = "private"
 """The one member of a private value as JSON: its digest is there, it isn't."""
@@ -31,6 +34,12 @@ class Cleartext:
 
     def __init__(self, value: Value) -> None:
         self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cleartext) and self.value == other.value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
 
     def __repr__(self) -> str:
         return SHOWN
@@ -92,3 +101,33 @@ class PrivateType:
         kept = {} if self.keep is None else {"keep_s": round(self.keep.total_seconds())}
         searched = {"searchable": True} if self.searchable else {}
         return {"type": PRIVATE, "of": self.of, "value": self.inner.describe(), **searched, **kept}
+
+
+@dataclass(frozen=True, slots=True)
+class PartlyPrivate(ObjectOf):
+    """A value object from outside of which some members are private, as the fields are that they are for."""
+
+    @property
+    def private(self) -> dict[str, PrivateType]:
+        """Its members that are."""
+        return {m.name: m.type for m in self.members if isinstance(m.type, PrivateType)}
+
+    @property
+    def plain(self) -> ObjectOf:
+        """The same of plain members: what the object checks of itself, it checks on what was given."""
+        private = self.private
+        plain = (replace(m, type=private[m.name].inner) if m.name in private else m for m in self.members)
+        return ObjectOf(self.name, tuple(plain), self.python)
+
+    def parse(self, raw: Any, at: str) -> Value:
+        made = self.plain.parse(raw, at)
+        held = {name: getattr(made, name) for name in self.private}
+        return with_members(made, {n: Cleartext(value) for n, value in held.items() if value is not None})
+
+
+def with_members(held: Value, members: Mapping[str, Value]) -> Value:
+    """A value object with other values in some members, unseen by its own checks."""
+    made = copy.copy(held)
+    for name, value in members.items():
+        object.__setattr__(made, name, value)
+    return made

@@ -17,6 +17,7 @@ from avow.model.system import System
 from avow.model.trigger import DATA, OnEvent, OnOutcome, OnTime
 from avow.model.types import ObjectOf, Value, ValueType
 from avow.model.values import Subject
+from avow.prove.private import dumped, made_of
 
 Kind: TypeAlias = Literal["command", "outcome", "event", "time"]
 """Somebody gives a command; a call ends; a sender tells of an event; a time has come."""
@@ -105,7 +106,7 @@ def bound_input(system: System, act: Act, ids: Ids) -> dict[str, Value]:
     given = {name: _bound(value, ids) for name, value in act.input.items()}
     trigger = transitions_of(system, act)[0].trigger
     if isinstance(trigger, OnEvent) and isinstance(trigger.data, ObjectOf):
-        return {DATA: trigger.data.python(**given)}
+        return {DATA: made_of(trigger.data, given)}
     return given
 
 
@@ -164,7 +165,7 @@ def _dumped(kind: ValueType, value: Any) -> Any:
         return {"record": [value.entity, value.ordinal]}
     if isinstance(value, tuple) and any(isinstance(one, Ref) for one in cast("tuple[Any, ...]", value)):
         return [_dumped(kind, one) for one in cast("tuple[Any, ...]", value)]
-    return kind.dump(value)
+    return dumped(kind, value)
 
 
 def _actor_json(actor: Actor) -> dict[str, Any]:

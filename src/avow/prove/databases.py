@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from avow.model.system import System
+from avow.engine.privacy import Keyring, MemoryKeyring
+from avow.model.system import System, keeps_private
 from avow.prove.explore.situation import START
 from avow.prove.phase import Bench
 from avow.store import trial
@@ -41,12 +42,12 @@ class External:
 class Database:
     """One database, on which executions follow each other.
 
-    admin: a superuser's connection. now: what its clock shows.
+    admin: a superuser's connection. now: what its clock shows. keyring: what encrypts persons' keys in it.
     """
 
-    def __init__(self, system: System, url: str, admin: Connection) -> None:
+    def __init__(self, system: System, url: str, admin: Connection, keyring: Keyring) -> None:
         self.system, self.url, self.admin = system, url, admin
-        self.now = START
+        self.now, self.keyring, self.rows = START, keyring, "{}"
         self._free = list[Connection]()
         self._all = list[Connection]()
         self.empty = ""
@@ -77,7 +78,8 @@ class Database:
             await self.set_clock(self.now + timedelta(seconds=seconds))
 
     async def picture(self) -> Picture:
-        """Everything that there is now, to be judged."""
+        """Everything that there is now, to be judged; `rows`: as text, where anything is private."""
+        self.rows = await self.save() if keeps_private(self.system) else "{}"
         return await take_picture(self.admin, self.system)
 
     async def open(self, gate: Gate) -> Watched:
@@ -104,7 +106,7 @@ class Databases:
     """The databases of one run, on one server. version: the server's, once there is a database."""
 
     def __init__(self, system: System, server: Server, stack: AsyncExitStack) -> None:
-        self._system, self._server, self._stack = system, server, stack
+        self._system, self._server, self._stack, self._keyring = system, server, stack, MemoryKeyring()
         self._template, self.version = "", ""
         self._first: Database | None = None
 
@@ -124,7 +126,7 @@ class Databases:
         await trial.without_delay(self._server, name)
         admin = await connect(self._server.url(name))
         url = with_login(self._server.url(name), trial.login_of(self._system), trial.PASSWORD)
-        made = Database(self._system, url, admin)
+        made = Database(self._system, url, admin, self._keyring)
         self._stack.push_async_callback(made.close)
         await made.prepare()
         self.version = await trial.version(admin)

@@ -25,6 +25,7 @@ from avow.prove.act import TENANT, Act, Ref, act_json, bound_input, is_creation,
 from avow.prove.databases import Database
 from avow.prove.node import Node
 from avow.prove.outside import Exchange, Outside
+from avow.prove.private import dumped
 from avow.store import trial
 
 ATTEMPTS_MAX: Final = 12
@@ -176,7 +177,7 @@ class Execution:
             trigger.event,
             f"act-{done.place}",
         )
-        data = trigger.data.dump(bound_input(self.system, act, self.id_of)[DATA])
+        data = dumped(trigger.data, bound_input(self.system, act, self.id_of)[DATA])
         reads = node.hearing.reads_of(trigger.sender, trigger.event)
         try:
             outcome, known = await node.hearing.hear(message, [one.parse(data, "#") for one in reads])

@@ -23,6 +23,7 @@ from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.oracle import EFFECTS, Break
 from avow.prove.outside import Exchange
 from avow.prove.phase import Bench, Budget
+from avow.prove.private import overhearing
 from avow.prove.rig import Rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.seam import WIRE_FAULTS, Made, Seam, WireFault, simulator
@@ -52,10 +53,10 @@ async def ground(bench: Bench) -> AsyncGenerator[Ground]:
     made, exchange = await bench.shared(databases), Exchange()
     async with simulator() as url:
         seam = Seam(url, exchange)
-        yield Ground(
-            Rig(bench.system, seam.connected(bench.system), await made.first(), exchange, {}, http=seam.open),
-            seam,
-        )
+        with overhearing(bench.system) as heard:
+            system, database = seam.connected(bench.system), await made.first()
+            on = Rig(bench.system, system, database, exchange, {}, http=seam.open, heard=heard)
+            yield Ground(on, seam)
         await seam.aclose()
 
 
@@ -125,6 +126,7 @@ async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
     """
     on, seam = grounds.on, grounds.seam
     seam.start()
+    on.heard.lines.clear()
     await on.execution.start(None, on.usual)
     for fault in schedule.faults:
         kind, _, effect = fault.kind.partition(":")

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from avow.engine.execute import Engine
 from avow.engine.hearing import Hearing
-from avow.engine.privacy import Keyring
 from avow.engine.worker import OpenHttp, Worker
 from avow.errors import Problem
 from avow.model.system import System
@@ -45,18 +44,20 @@ class Node:
 
     system: with its calls connected to the outside of executions. http: what its functions are given.
     locks_first: it locks what a decision may rest on before it loads that, as the engine does where it was
-    overtaken before. keys: where the keys of what is private are; they outlive the process.
+    overtaken before.
     """
 
     def __init__(
         self, system: System, database: Database, gate: Gate = OPEN, *, locks_first: bool = False,
-        http: OpenHttp | None = None, keys: Keyring | None = None,
+        http: OpenHttp | None = None,
     ) -> None:  # fmt: skip
         self.gate = gate
         self.sessions = list[Watched]()
         self._database = database
         self.pool = Pool(database.url, opens=self._open)
-        self.engine = (_LocksFirst if locks_first else Engine)(system, self.pool, _render, keyring=keys)
+        self.engine = (_LocksFirst if locks_first else Engine)(
+            system, self.pool, _render, keyring=database.keyring
+        )
         self.worker = Worker(system, self.engine, self.pool, database.url, http or _no_client)
         self.hearing = Hearing(system, self.engine, Reads(system, self.pool), Queue(system, self.pool))
 

@@ -25,6 +25,7 @@ from avow.model.system import System
 from avow.model.trigger import EVENTS, OnOutcome, OnTime
 from avow.prove.execution import Done
 from avow.prove.outside import Outside
+from avow.prove.private import revived
 from avow.prove.promises import broken
 from avow.prove.replay import Replayed, circle, commands_of, replay
 from avow.prove.world import NOBODY
@@ -116,7 +117,7 @@ def live_records(system: System, picture: Picture, tenant: str) -> dict[Key, Rec
     for kind, record in sorted(mine, key=lambda one: order.get(one, 0)):
         live, entity = picture.rows[tenant, kind, record], system.entities[kind]
         values = {
-            name: None if held is None else entity.fields[name].type.parse(held, "#")
+            name: None if held is None else revived(entity.fields[name].type, held)
             for name, held in live.values.items()
         }
         performers = {

@@ -17,6 +17,7 @@ from avow.model.effect import DONE, FAILED, Effect
 from avow.model.outcome import Declined, NotDone, Unclear
 from avow.model.system import System
 from avow.model.types import Value
+from avow.prove.private import in_clear
 
 CallFault: TypeAlias = Literal[
     "reply-lost", "long-silence", "cut-before-work", "done-late", "declined", "not-reached"
@@ -110,7 +111,7 @@ class Outside:
             raise Unclear("no answer arrived")
         if not outcome and effect.result is not None and effect.name not in self.usual:
             raise NotDone("nothing was said of it")
-        answer = given.get("result") if outcome else self.usual.get(effect.name)
+        answer = in_clear(given.get("result") if outcome else self.usual.get(effect.name))
         carried = Carried(call.key, effect.name, record, state, call.undoes, answer)
         if fault == "done-late":
             self._late.append(carried)

@@ -25,6 +25,7 @@ from avow.model.place import Place
 from avow.model.system import System
 from avow.model.types import Misfit, Value
 from avow.model.values import Subject
+from avow.prove.private import revived
 from avow.store.picture import Picture
 
 Version: TypeAlias = tuple[str, Key, int]
@@ -142,7 +143,7 @@ class _Replay:
         for name, digest in header.get("input_sha256", {}).items():
             held[name] = json.loads(self._picture.payloads[digest])
         types = {parameter.name: parameter.type for parameter in transition.parameters}
-        return {name: types[name].parse(value, "#") for name, value in held.items() if value is not None}
+        return {name: revived(types[name], value) for name, value in held.items() if value is not None}
 
     def _note_performers(self, entries: Iterable[Written]) -> None:
         for entry in entries:

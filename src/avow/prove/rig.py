@@ -13,8 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from avow.engine.worker import OpenHttp
+from avow.model.effect import DONE, Effect
+from avow.model.entity import Entity
 from avow.model.system import System
-from avow.model.types import Value
+from avow.model.trigger import OnOutcome
+from avow.model.types import Value, ValueType
 from avow.prove.act import Act, Path
 from avow.prove.databases import Database, databases
 from avow.prove.defect import NONE, Defect
@@ -22,10 +25,12 @@ from avow.prove.execution import Done, Execution, Saved, Told, work_name
 from avow.prove.explore.situation import START
 from avow.prove.explore.values import values_of
 from avow.prove.gates import Cut, Mode, until_death
+from avow.prove.leaks import leaks
 from avow.prove.node import OPEN, Node
 from avow.prove.oracle import Break, forgotten, hanging, judge
 from avow.prove.outside import Exchange
 from avow.prove.phase import Bench
+from avow.prove.private import Overheard, overhearing
 from avow.prove.schedule import Fault
 from avow.store import trial
 from avow.store.picture import Picture
@@ -50,7 +55,7 @@ class Rig:
 
     declared: as the owner declared it, by which everything is judged. system: the same, connected to the
     outside of executions. usual: what calls are answered that nobody has said anything about. http: makes the
-    client of functions that do their calls themselves.
+    client of functions that do their calls themselves. heard: what is logged meanwhile, if somebody listens.
     """
 
     declared: System
@@ -60,6 +65,7 @@ class Rig:
     usual: Mapping[str, Value]
     defect: Defect = NONE
     http: OpenHttp | None = None
+    heard: Overheard = field(default_factory=Overheard)
     execution: Execution = field(init=False)
     executions: int = 0
     _served: System = field(init=False)
@@ -80,6 +86,7 @@ class Rig:
 
     async def start(self, path: Path) -> None:
         """Go to where a path ends, from the last place on it that is known."""
+        self.heard.lines.clear()
         known = next((place for place in range(len(path), 0, -1) if path[:place] in self._starts), 0)
         await self.execution.start(self._starts.get(path[:known]), self.usual)
         if known == len(path):
@@ -157,7 +164,9 @@ class Rig:
 
     def judge(self, picture: Picture) -> list[Break]:
         """What is broken in what there was at one moment."""
-        return judge(self.declared, picture, self.execution.journal, self.exchange.outside, self.database.now)
+        journal, rows = self.execution.journal, self.database.rows
+        found = judge(self.declared, picture, journal, self.exchange.outside, self.database.now)
+        return [*found, *leaks(journal, self.usual, rows, self.heard.lines)]
 
     async def _asked_again(self) -> list[Break]:
         """Whoever sends the last request again is answered the same."""
@@ -254,10 +263,18 @@ def usual_answers(system: System) -> dict[str, Value]:
     found = dict[str, Value]()
     for entity in system.entities.values():
         for effect in entity.effects.values():
-            values = [None] if effect.result is None else values_of(effect.result, (), START, wide=False)
+            kind = _told_as(entity, effect)
+            values = [None] if kind is None else values_of(kind, (), START, wide=False)
             if values:
                 found[effect.name] = values[0]
     return found
+
+
+def _told_as(entity: Entity, effect: Effect) -> ValueType | None:
+    """The type of an effect's result as its transitions are told it: what is private for them is planted."""
+    done = (t for t in entity.transitions.values() if t.trigger == OnOutcome(effect.name, DONE))
+    told = (p.type for t in done for p in t.parameters if p.name == "result")
+    return next(told, effect.result)
 
 
 @asynccontextmanager
@@ -268,4 +285,5 @@ async def rig(bench: Bench) -> AsyncGenerator[Rig]:
     bench.postgresql = bench.postgresql or made.version
     exchange = Exchange()
     system = exchange.connected(bench.system)
-    yield Rig(bench.system, system, database, exchange, usual_answers(bench.system))
+    with overhearing(bench.system) as heard:
+        yield Rig(bench.system, system, database, exchange, usual_answers(bench.system), heard=heard)

@@ -47,6 +47,12 @@ class Disclosures:
             )
         return WrappedKey(row["key"], row["wrapped"], row["kek"])
 
+    async def key(self, tenant: str, key: UUID) -> WrappedKey | None:
+        """A key that is there still."""
+        async with self._pool.borrow() as connection:
+            row = await connection.fetchrow(text("disclosures.sql", "key"), tenant, key)
+        return None if row is None else WrappedKey(row["key"], row["wrapped"], row["kek"])
+
     async def read(
         self, tenant: str, kind: str, record: UUID, digests: Collection[str]
     ) -> list[StoredDisclosure]:

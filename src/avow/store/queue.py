@@ -109,11 +109,11 @@ class Queue:
                 event.request, round(event.for_s * 1_000), event.stuck,
             )  # fmt: skip
 
-    async def park_again(self, work: Work, topic: str, pause_s: float) -> bool:
+    async def park_again(self, work: Work, topic: str, given: str, pause_s: float) -> bool:
         """Give back an event that still came too early. False: it was the caller's no longer."""
         async with self._pool.borrow() as connection:
             return await connection.fetchval(
-                _PARK_AGAIN, work.work, work.fence, topic, round(pause_s * 1_000)
+                _PARK_AGAIN, work.work, work.fence, topic, given, round(pause_s * 1_000)
             )
 
 

@@ -108,6 +108,12 @@ class Person:
         """Give a command, as `request` makes it; the record's id. Raises Refused where it is refused."""
         return await self._on.send(self.request(command, record, seen, **given))
 
+    async def reveal(self, command: str, record: UUID, purpose: str = "a test") -> dict[str, Any]:
+        """Give a command that reveals: the private values as JSON, in clear. Raises Refused like `do`."""
+        reply = await self._on.give(self.request(command, record, purpose=purpose))
+        record_of(reply)
+        return json.loads(reply.body)["revealed"]
+
     async def look(self, record: UUID) -> Found:
         """A record with no more of it than they may see. Raises LookupError where it isn't there for them."""
         loaded, held = await self._on.load(record, self.actor.tenant)
@@ -146,7 +152,7 @@ class Stage:
         self.system, self.database = system, database
         self.url, self.admin = database.url, database.admin
         self.timeline = Timeline(system)
-        self.keys, self._looking = MemoryKeyring(), asyncio.Lock()
+        self._looking = asyncio.Lock()
         self._http, self._late, self._copies = http, list[Send](), False
         self._plans = {
             e.name: plan_record(system, e, read_loads(e, system.entities)) for e in system.entities.values()
@@ -155,7 +161,7 @@ class Stage:
 
     def node(self, gate: Gate = OPEN) -> Node:
         """A process that remembers nothing, beside the one that serves. Whoever opens it closes it."""
-        return Node(self.system, self.database, gate, http=self._http, keys=self.keys)
+        return Node(self.system, self.database, gate, http=self._http)
 
     def _serve(self, gate: Gate) -> None:
         self._gate = gate
@@ -346,7 +352,9 @@ async def stage(system: System, http: OpenHttp | None = None) -> AsyncGenerator[
 @asynccontextmanager
 async def stage_on(made: Database, http: OpenHttp | None = None) -> AsyncGenerator[Stage]:
     """A stage on a database that is there, with the clock at BEGIN."""
-    database = prove_databases.Database(made.system, made.application_url, await connect(made.admin_url))
+    database = prove_databases.Database(
+        made.system, made.application_url, await connect(made.admin_url), MemoryKeyring()
+    )
     await trial.stop_clock(database.admin, BEGIN)
     database.now = BEGIN
     on = Stage(made.system, database, http or _no_client)

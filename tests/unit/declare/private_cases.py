@@ -2,6 +2,25 @@
 
 from tests.unit.declare.declarations import course
 
+TOLD = """
+@dataclass(frozen=True)
+class Paid:
+    course: UUID
+    iban: str
+
+psp = sender("psp", signature=standard_webhooks())
+came, heard, rung, seen = (psp.event(name, Paid) for name in ("came", "heard", "rung", "seen"))
+
+@effect()
+def ask(course: Course, call: Call) -> Paid:
+    \"""Ask whose it is.\"""
+    return Paid(course.id, "X")
+
+@effect()
+def tell(course: Course, call: Call) -> None:
+    return None
+"""
+
 PRIVATE: dict[str, str] = {
     "private fields": course(
         "iban: str | None = private(of=owner, searchable=True)",
@@ -46,6 +65,32 @@ PRIVATE: dict[str, str] = {
         "idle = State(reveals=[iban])  # <- reveal-unfit state-unreachable",
         "forth = transition(open, to=elsewhere, by=dean)",
         "back = transition(elsewhere, to=open, by=dean)",
+    ),
+    "what private fields are told": TOLD
+    + course(
+        "iban: str | None = private(of=owner, max_length=40)",
+        "bic: str | None = private(of=owner)",
+        "own: str | None = private(of=actor)",
+        "due: int | None = private(of=owner)",
+        "asking = State(invoke=ask)",
+        "begin = transition(open, to=asking, by=dean)",
+        "good = transition(asking, to=open, on=ask.done, sets={iban: ask.result.iban})",
+        "bad = transition(asking, to=open, on=ask.failed)",
+        "put = transition(open, to=open, on=came, match=came.data.course, sets={bic: came.data.iban})",
+        "there = State()",
+        "go = transition(open, to=there, by=dean)",
+        "again = transition(  # <- private-told\n"
+        "        there, to=open, on=came, match=came.data.course, sets={iban: came.data.iban})",
+        "mine = transition(open, to=open, on=heard, match=heard.data.course,  # <- private-told\n"
+        "        sets={own: heard.data.iban})",
+        "mixed = transition(open, to=open, on=rung, match=rung.data.course,  # <- comparison-mixed\n"
+        "        sets={due: rung.data.iban})",
+        "asked = transition(open, to=open, on=seen, match=seen.data.course,  # <- private-compared\n"
+        '        when=seen.data.iban == "X", sets={iban: seen.data.iban})',
+        "telling = State(invoke=tell, reveals=[iban])  # <- reveal-purpose",
+        "further = transition(open, to=telling, by=dean)",
+        "told = transition(telling, to=open, on=tell.done)",
+        "not_told = transition(telling, to=open, on=tell.failed)",
     ),
     "what is erased": course(
         "maybe: Subject | None = field()",

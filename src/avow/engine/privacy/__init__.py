@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from avow.engine.privacy.concealing import Concealing, Given, conceal, concealing_of
+from avow.engine.privacy.concealing import Concealing, Given, conceal, concealing_of, private_arguments
 from avow.engine.privacy.keyring import FileKeyring, Keyring, MemoryKeyring
 from avow.engine.privacy.rotation import rewrap_all
 from avow.engine.privacy.vault import OF_TENANT, KeyMissing, Opened, Vault
@@ -19,5 +19,6 @@ __all__ = [
     "Vault",
     "conceal",
     "concealing_of",
+    "private_arguments",
     "rewrap_all",
 ]

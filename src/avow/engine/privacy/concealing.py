@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
 from avow.canonical import JsonValue
@@ -18,7 +19,8 @@ from avow.evidence.disclosure import SALT_BYTES, digest, disclosure
 from avow.kernel.command import Decision, Step
 from avow.model.actor import Actor
 from avow.model.draft import BodyFault
-from avow.model.private import OF_ACTOR, Cleartext, Private, PrivateType
+from avow.model.entity import Entity
+from avow.model.private import OF_ACTOR, Cleartext, PartlyPrivate, Private, PrivateType, with_members
 from avow.model.system import System
 from avow.model.types import Value
 
@@ -46,21 +48,50 @@ class Concealing:
     keep_until: datetime | None
 
 
+PrivateArgument: TypeAlias = PrivateType | PartlyPrivate
+"""The type of an argument that is private, or has members that are."""
+
+
+def private_arguments(system: System) -> dict[tuple[str, str], dict[str, PrivateArgument]]:
+    """The arguments of each command of which something is private, for those that have any."""
+    found = dict[tuple[str, str], dict[str, PrivateArgument]]()
+    for entity in system.entities.values():
+        for t in entity.transitions.values():
+            private = {p.name: p.type for p in t.parameters if isinstance(p.type, PrivateArgument)}
+            if private:
+                found[entity.name, t.command] = private
+    return found
+
+
 def conceal(
-    private: Mapping[str, PrivateType], values: Mapping[str, Value]
+    private: Mapping[str, PrivateArgument], values: Mapping[str, Value]
 ) -> tuple[dict[str, Value], dict[str, Given]]:
-    """The arguments with digests in place of what is private; and what was given, by digest."""
+    """The arguments with digests in place of what is private; and what was given, by digest.
+
+    Raises Misfit where something that nobody has read yet, as the result of a call, doesn't fit.
+    """
     concealed, given = dict(values), dict[str, Given]()
     for name, kind in private.items():
         held = values.get(name)
         if held is None:
             continue
-        value = kind.inner.fit(held.value if isinstance(held, Cleartext) else held, f"#/{name}")
-        told = kind.inner.dump(value)
-        text = disclosure(secrets.token_bytes(SALT_BYTES), kind.name, told)
-        concealed[name] = Private(digest(text))
-        given[digest(text)] = Given(text, told)
+        if isinstance(kind, PartlyPrivate):
+            own = {member: getattr(held, member) for member in kind.private}
+            concealed[name] = with_members(held, {
+                member: _concealed(kind.private[member], value, f"#/{name}/{member}", given)
+                for member, value in own.items() if value is not None
+            })  # fmt: skip
+        else:
+            concealed[name] = _concealed(kind, held, f"#/{name}", given)
     return concealed, given
+
+
+def _concealed(kind: PrivateType, held: Value, at: str, given: dict[str, Given]) -> Private:
+    value = kind.inner.fit(held.value if isinstance(held, Cleartext) else held, at)
+    told = kind.inner.dump(value)
+    text = disclosure(secrets.token_bytes(SALT_BYTES), kind.name, told)
+    given[digest(text)] = Given(text, told)
+    return Private(digest(text))
 
 
 def concealing_of(
@@ -73,8 +104,8 @@ def concealing_of(
     found = list[Concealing]()
     for step in decision.steps:
         entity = system.entities[step.after.entity]
-        for name, value in _named(step):
-            kind = entity.fields[name].type if name in entity.fields else None
+        for name, value in _named(step, entity):
+            kind = entity.fields[name].type
             if not isinstance(kind, PrivateType):
                 raise BodyFault(f"{entity.name}.{name} isn't private, and was given a private value")
             if (told := given.get(value.digest)) is None:
@@ -87,9 +118,9 @@ def concealing_of(
     return found
 
 
-def _named(step: Step) -> Iterator[tuple[str, Private]]:
-    """The private values of one entry, each once."""
-    held = {**step.input, **step.changes}
+def _named(step: Step, entity: Entity) -> Iterator[tuple[str, Private]]:
+    """The private values of one entry, each once: arguments that have a field's name, and changed fields."""
+    held = {name: value for name, value in step.input.items() if name in entity.fields} | dict(step.changes)
     for name, value in held.items():
         if type(value) is Private:
             given = step.input.get(name)

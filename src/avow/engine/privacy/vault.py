@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -125,6 +125,30 @@ class Vault:
         """The value behind a row of all that is private about a person."""
         return self._opened(tenant, row["kind"], row["id"], stored_of(row)).value
 
+    async def seal(self, tenant: str, subject: str, place: JsonValue, value: JsonValue) -> dict[str, str]:
+        """A private value about which nothing is decided yet, as it may lie in a queue, under a person's key.
+
+        place: where it lies, and nowhere else it can be read. The key is asked for anew: one that was
+        destroyed meanwhile would take what comes after that along.
+        """
+        self.forget(tenant, [subject])
+        key = await self._key(tenant, subject)
+        made = encrypt(key.key, canonical.encode_trusted(value), _context_of_sealed(tenant, place, key.id))
+        sealed = {"nonce": _text(made.nonce), "ciphertext": _text(made.ciphertext)}
+        return {"subject": subject, "key": str(key.id), **sealed}
+
+    async def unseal(self, tenant: str, place: JsonValue, sealed: Mapping[str, str]) -> Opened | None:
+        """What was sealed; None where its key was destroyed."""
+        kept = await self._disclosures.key(tenant, UUID(sealed["key"]))
+        if kept is None:
+            return None
+        key = self._unwrapped(tenant, sealed["subject"], kept)
+        made = Encrypted(b64decode(sealed["nonce"]), b64decode(sealed["ciphertext"]))
+        try:
+            return Opened(canonical.decode(decrypt(key.key, made, _context_of_sealed(tenant, place, key.id))))
+        except Unreadable:
+            raise reject("internal-error", "A private value that waits was edited by hand.") from None
+
     def _opened(self, tenant: str, kind: str, record: UUID, stored: StoredDisclosure) -> Opened:
         if stored.key is None:
             return Opened(erased_at=stored.erased_at)
@@ -192,6 +216,10 @@ def context_of_key(tenant: str, subject: str, key: UUID) -> bytes:
 def context_of_value(tenant: str, kind: str, record: UUID, field: str, subject: str) -> bytes:
     """What a private value belongs to."""
     return canonical.encode_trusted(["avow disclosure 1", tenant, kind, str(record), field, subject])
+
+
+def _context_of_sealed(tenant: str, place: JsonValue, key: UUID) -> bytes:
+    return canonical.encode_trusted(["avow sealed value 1", tenant, place, str(key)])
 
 
 def _text(data: bytes) -> str:

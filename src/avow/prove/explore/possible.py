@@ -233,7 +233,7 @@ def _ended(
         given: Mapping[str, Given] = {"code": outcome, "reason": "the other side said so"}
         yield Act("outcome", entity.name, transition.command, ordinal, given)
         return
-    result = entity.effects[effect].result
+    result = next((p.type for p in transition.parameters if p.name == "result"), None)
     results = [None] if result is None else values_of(result, (), situation.now, scope.wide)[:2]
     for value in results:
         told = {"key": KEY_OF_CALL, **({} if result is None else {"result": value})}

@@ -16,6 +16,7 @@ from avow.model.entity import Transition
 from avow.model.system import System
 from avow.model.values import Subject
 from avow.prove.act import TENANT, Act, Ref, bound_input, transitions_of
+from avow.prove.private import concealed
 from avow.prove.promises import asked_steps, broken_together
 
 START: Final = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -94,7 +95,7 @@ def happen(system: System, situation: Situation, act: Act) -> Outcome:
         act.entity,
         act.command,
         key[1],
-        bound_input(system, act, lambda ref: id_of(system, ref)),
+        concealed(bound_input(system, act, lambda ref: id_of(system, ref))),
         BY_ITSELF if act.actor is None else act.actor,
         _COMMAND,
         _version(system, situation, act, key),

@@ -17,10 +17,12 @@ from avow.model import types as kinds
 from avow.model.entity import Entity
 from avow.model.exact import DecimalType, MoneyType
 from avow.model.expression import Argument, Arithmetic, Compare, Const, Expression, FieldOf, OneOf, walk
+from avow.model.private import PartlyPrivate, PrivateType
 from avow.model.system import System
 from avow.model.times import DateTimeType, DateType, DurationType
 from avow.model.types import Misfit, ValueType
 from avow.model.values import Money
+from avow.prove.private import made_of, planted
 
 OBJECTS_MAX: Final = 4
 """How many value objects of one type are tried."""
@@ -93,11 +95,17 @@ def lengths_of(system: System) -> tuple[timedelta, ...]:
 
 
 def values_of(kind: ValueType, constants: Sequence[Any], now: datetime, wide: bool) -> list[Any]:
-    """The boundary values of a type of plain values, fit for it. wide: more than the nearest."""
+    """The boundary values of a type of plain values, fit for it. wide: more than the nearest.
+
+    Of a private one, values that stand nowhere by chance, in clear.
+    """
+    if isinstance(kind, PrivateType):
+        return list(planted(kind.inner, values_of(kind.inner, (), now, wide)))
     found = list[Any]()
     for value in _candidates(kind, constants, now, wide):
         try:
-            fitted = kind.fit(value, "")
+            # What is private in an object fits already: it was made of values that do.
+            fitted = value if isinstance(kind, PartlyPrivate) else kind.fit(value, "")
         except Misfit:
             continue
         if fitted not in found:
@@ -138,27 +146,27 @@ def _compound(kind: ValueType, now: datetime, wide: bool) -> Iterable[Any]:
         case kinds.ListOf(item):
             items = values_of(item, (), now, wide)
             return [tuple(items[:1]), (), *([tuple(items[:2])] if wide else [])]
-        case kinds.ObjectOf(_, members, python):
-            return _objects(members, python, now, wide)
+        case kinds.ObjectOf():
+            return _objects(kind, now, wide)
         case _:
             return ()
 
 
-def _objects(members: tuple[kinds.Member, ...], python: Any, now: datetime, wide: bool) -> list[Any]:
+def _objects(kind: kinds.ObjectOf, now: datetime, wide: bool) -> list[Any]:
     """Some that the type's own check lets pass: of the nearest values, or where it lets none, of many."""
-    near = [values_of(m.type, (), now, wide) + ([None] if m.optional else []) for m in members]
-    found = _made_of(near, members, python, OBJECTS_MAX)
+    near = [values_of(m.type, (), now, wide) + ([None] if m.optional else []) for m in kind.members]
+    found = _passed(kind, near, OBJECTS_MAX)
     if found:
         return found
-    many = [[*values, *_more(m.type, now)] for values, m in zip(near, members, strict=True)]
-    return _made_of(many, members, python, OBJECTS_ASKED_MAX)
+    many = [[*values, *_more(m.type, now)] for values, m in zip(near, kind.members, strict=True)]
+    return _passed(kind, many, OBJECTS_ASKED_MAX)
 
 
-def _made_of(each: list[list[Any]], members: tuple[kinds.Member, ...], python: Any, most: int) -> list[Any]:
+def _passed(kind: kinds.ObjectOf, each: list[list[Any]], most: int) -> list[Any]:
     found = list[Any]()
     for chosen in islice(product(*each), most):
         try:
-            found.append(python(**dict(zip((m.name for m in members), chosen, strict=True))))
+            found.append(made_of(kind, dict(zip((m.name for m in kind.members), chosen, strict=True))))
         except ValueError:
             continue
         if len(found) == OBJECTS_MAX:

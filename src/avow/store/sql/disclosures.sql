@@ -4,6 +4,12 @@
 -- The key of a person, made if there is none.
 SELECT key, wrapped, kek FROM avow.keep_subject_key($1, $2, $3, $4, $5)
 
+-- name: key
+-- A key that is there still.
+SELECT k.key, k.wrapped, k.kek
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
+CROSS JOIN LATERAL (SELECT * FROM avow.subject_key t WHERE t.tenant = s.tenant AND t.key = $2 OFFSET 0) AS k
+
 -- name: disclosures
 -- What stands behind these digests of one record, with the key that it is encrypted with; or by which entry it was erased.
 SELECT d.field, d.digest, d.nonce, d.ciphertext, k.key, k.subject, k.wrapped, k.kek, a.entry AS erased_at

@@ -25,13 +25,14 @@ $function$;
 
 -- Park an event again that still came too early, waiting for p_topic now. False: it is the caller's no longer, or its
 -- record was touched in the meantime, so that it is tried again anyway.
-CREATE OR REPLACE FUNCTION avow.park_again(p_work bigint, p_fence bigint, p_topic text, p_pause_ms bigint) RETURNS boolean
+CREATE OR REPLACE FUNCTION avow.park_again(p_work bigint, p_fence bigint, p_topic text, p_given jsonb, p_pause_ms bigint)
+    RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $function$
 DECLARE setting text := set_config('avow.scope', 'all', true);
 BEGIN
     -- The first time that it waits for another topic it is tried once more at once, as in avow.park_event.
-    UPDATE avow.work w SET taken = false, topic = p_topic,
+    UPDATE avow.work w SET taken = false, topic = p_topic, given = p_given,
         ready_at = avow.now() + CASE WHEN w.topic = p_topic THEN p_pause_ms ELSE 0 END * interval '1 ms'
     WHERE w.work = p_work AND w.fence = p_fence;
     RETURN FOUND;
@@ -60,9 +61,9 @@ $function$;
 
 REVOKE ALL ON FUNCTION
     avow.park_event(text, text, uuid, text, text, jsonb, text, bigint, text),
-    avow.park_again(bigint, bigint, text, bigint), avow.wake_events(text, jsonb[], timestamptz)
+    avow.park_again(bigint, bigint, text, jsonb, bigint), avow.wake_events(text, jsonb[], timestamptz)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     avow.park_event(text, text, uuid, text, text, jsonb, text, bigint, text),
-    avow.park_again(bigint, bigint, text, bigint)
+    avow.park_again(bigint, bigint, text, jsonb, bigint)
     TO @{application};

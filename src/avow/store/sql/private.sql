@@ -80,7 +80,9 @@ BEGIN
 @{branches}
     UPDATE avow.idempotency i SET fingerprint = '\x00'
     FROM (SELECT DISTINCT d.kind, d.id FROM avow.disclosure d WHERE d.tenant = p_tenant AND d.key = p_key) AS held
-    WHERE i.tenant = p_tenant AND i.kind = held.kind AND i.record = held.id;
+    WHERE i.tenant = p_tenant AND i.kind = held.kind AND i.record = held.id AND i.fingerprint <> '';
+    DELETE FROM avow.work w WHERE w.tenant = p_tenant AND w.topic <> ''
+        AND EXISTS (SELECT FROM jsonb_each(w.given -> 'sealed') AS s WHERE s.value ->> 'key' = p_key::text);
     UPDATE avow.disclosure d
     SET key = NULL, nonce = NULL, ciphertext = NULL, blind = NULL, keep_until = NULL,
         erased_kind = p_kind, erased_id = p_id, erased_version = p_version

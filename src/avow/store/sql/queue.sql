@@ -16,7 +16,7 @@ SELECT avow.park_event($1, $2, $3, $4, $5, $6, $7, $8, $9)
 
 -- name: park_again
 -- Park it again.
-SELECT avow.park_again($1, $2, $3, $4)
+SELECT avow.park_again($1, $2, $3, $4, $5)
 
 -- name: give_back
 -- Give back what wasn't settled.
