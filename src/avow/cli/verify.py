@@ -18,7 +18,7 @@ from avow.cli.target import load_target
 from avow.cli.word import TENANT
 from avow.engine.log_key import log_key
 from avow.engine.outside_log import known_outside
-from avow.engine.verify import Verification, verify
+from avow.engine.verify import Beside, Verification, verify
 from avow.engine.verify_log import Outside
 from avow.evidence.finding import Finding
 from avow.model.system import System
@@ -26,6 +26,9 @@ from avow.store.pool import connect
 
 SHOWN_MAX: Final = 20
 """How many findings are printed; --json gives all that were kept."""
+
+PROCESSES_MAX: Final = 4
+"""How many processes share the work unless somebody says otherwise: the server works beside each of them."""
 
 UNSEALED: Final = (
     "not covered: newest entries that were cut off together with their row's version and head"
@@ -60,10 +63,16 @@ UNSEALED: Final = (
     type=click.Path(path_type=Path),
     help="Go on from where the time was over, and keep in FILE where it is over now.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Share the work of a large log among so many processes; by default one for each core, at most 4.",
+)
 @output.json_option
 def command(
     target: str, tenant: str | None, limit_s: float | None, checkpoints: tuple[Path, ...],
-    keys: tuple[str, ...], resume: Path | None, as_json: bool,
+    keys: tuple[str, ...], resume: Path | None, processes: int | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Check every audit entry of TARGET's database: its hash, its place in its record's chain, its boundary;
     then rebuild each record from its entries and compare it with its row. The log that entries are sealed in
@@ -81,7 +90,10 @@ def command(
         outside = known_outside(
             log_key(os.environ.get("AVOW_LOG_KEY"), home_folder(os.environ), system.name), checkpoints, keys
         )
-        result = asyncio.run(_verify(url, system, tenant, limit_s, outside, earlier))
+        if kept is not None and earlier is not None and (saved := kept.saved(earlier)) is not None:
+            outside = Outside(outside.keys, [*outside.saved, saved])
+        beside = Beside(url, processes or min(os.cpu_count() or 1, PROCESSES_MAX))
+        result = asyncio.run(_verify(url, system, tenant, limit_s, outside, earlier, beside))
     if kept is not None:
         kept.keep(result)
     if as_json:
@@ -95,6 +107,10 @@ def command(
     if tenant is not None and not result.entries:
         output.talk(f"there is nothing of a tenant called {tenant}, so nothing was checked")
     output.talk(_covers(result))
+    if kept is not None and kept.stops:
+        output.talk(
+            f"checked in parts, stopped at {', '.join(kept.stops)}: each part is told as it was at its time"
+        )
     return output.HOLDS
 
 
@@ -114,7 +130,7 @@ def _covers(result: Verification) -> str:
 
 async def _verify(
     url: str, system: System, tenant: str | None, limit_s: float | None, outside: Outside,
-    earlier: Verification | None,
+    earlier: Verification | None, beside: Beside,
 ) -> Verification:  # fmt: skip
     connection = await connect(url)
     try:
@@ -128,6 +144,7 @@ async def _verify(
                 progress=progress.reach,
                 outside=outside,
                 earlier=earlier,
+                beside=beside,
             )
     finally:
         await connection.close()

@@ -1,29 +1,31 @@
 """Does everything that is stored still agree with itself: every chain, every row, every long value?
 
-Streams the log once, rebuilds each record from it and compares with the live row, all in one snapshot.
-It must never write, and never stop at the first difference unless it is told to.
+Reads the log once, in pieces that may be checked side by side, rebuilds each record from it and compares with
+the live row, all in one snapshot. It must never write, and never stop at the first difference unless it is
+told to.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 from avow.engine.verify_log import LogsSeen, Outside, verify_logs
-from avow.engine.verify_private import PrivateSeen, check_blind, check_private
+from avow.engine.verify_private import check_blind
+from avow.engine.verify_records import Against, Piece, check_piece
+from avow.engine.verify_workers import Given, LogsPiece, Workers, workers
 from avow.evidence.boundaries import Boundaries, shape_of
-from avow.evidence.chain import RecordCheck
 from avow.evidence.finding import Finding
 from avow.model.system import System
-from avow.store.audit_scan import Scan, logged, scan
+from avow.store.audit_scan import Scan, Span, row_forms, scan
 from avow.store.canonical_columns import json_fields
 
-FINDINGS_KEPT_MAX = 1_000
-"""How many findings are kept to be shown; further ones are only counted."""
+ENTRIES_A_PROCESS_MIN = 25_000
+"""With fewer entries for each, further processes aren't worth their start."""
 
 NOTHING = Outside()
 """Nothing is known from outside."""
@@ -33,67 +35,90 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(slots=True)
-class Verification:
+class Verification(Piece):
     """What was checked and what was found, in the records and in the logs.
 
     complete: false when the time was over before the end. seconds: how long it took.
     private: the private values that entries name.
-    position: the last record that was checked to its end (tenant, kind, id), to go on from; None: none was.
+    position: the last record that was checked to its end, to go on from; None: none was.
     """
 
-    entries: int = 0
-    records: int = 0
-    rows: int = 0
-    tenants: int = 0
     seconds: float = 0.0
-    found: int = 0
-    findings: list[Finding] = field(default_factory=list[Finding])
-    complete: bool = False
-    position: tuple[str, str, str] | None = None
     logs: LogsSeen = field(default_factory=LogsSeen)
-    private: PrivateSeen = field(default_factory=PrivateSeen)
 
     @property
     def entries_per_s(self) -> float:
         """How fast it went."""
         return self.entries / self.seconds if self.seconds else 0.0
 
-    def add(self, findings: Sequence[Finding]) -> None:
-        """Count findings, and keep them while there is room."""
-        self.found += len(findings)
-        self.findings.extend(findings[: FINDINGS_KEPT_MAX - len(self.findings)])
+    def take(self, piece: Piece) -> None:
+        """Go on with the piece behind the last one."""
+        self.found += piece.found - len(piece.findings)
+        self.add(piece.findings)
+        self.entries += piece.entries
+        self.records += piece.records
+        self.rows_of += piece.rows_of
+        self.private.kept += piece.private.kept
+        self.private.erased += piece.private.erased
+        same = self.position is not None and piece.first is not None and self.position[0] == piece.first[0]
+        self.tenants += piece.tenants - same
+        self.position = piece.position or self.position
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Further processes that may share the work. url: where they connect to, with the same rights."""
+
+    url: str
+    processes: int
 
 
 async def verify(
     connection: Any, system: System, *, tenant: str | None = None, limit_s: float | None = None,
     progress: Progress | None = None, outside: Outside = NOTHING, earlier: Verification | None = None,
+    beside: Beside | None = None,
 ) -> Verification:  # fmt: skip
     """Check one tenant, or all of them (None), and the logs that they are sealed in.
 
     Stops after `limit_s` seconds, and says so. outside: what is known of the logs from elsewhere. earlier:
     what came of a verification that was stopped; this one goes on behind its last record, and has its
-    findings, too. The logs are checked as a whole each time.
+    findings, too: what was checked then isn't checked again, and is told as it was then. The logs are
+    checked as a whole each time. beside: None: in this process alone.
 
-    Raises UsageError where the login may not see what it should check.
+    Raises UsageError where the login may not see what it should check, EnvironmentFault where a process
+    that shared the work has ended.
     """
     started = time.monotonic()
+    until = None if limit_s is None else started + limit_s
     async with scan(connection, system, tenant) as snapshot:
         work = _Work(snapshot, system, await snapshot.boundaries(), earlier)
         await work.check_whole()
-        work.result.logs = await verify_logs(snapshot.logs, outside, work.report)
         total = await snapshot.count()
-        async with aclosing(snapshot.batches(work.result.position)) as batches:
-            async for rows in batches:
-                await work.check(rows)
-                if progress is not None:
-                    progress(work.result.entries, total)
-                if limit_s is not None and time.monotonic() - started > limit_s:
-                    work.leave()
-                    break
-            else:
-                await work.finish()
+        shown = _Shown(progress, work.result.entries, total)
+        spans = await snapshot.spans(work.result.position, total)
+        if beside is not None and (processes := min(beside.processes, total // ENTRIES_A_PROCESS_MIN)) > 1:
+            given = Given(beside.url, await snapshot.export(), row_forms(system), work.against)
+            async with workers(given, processes) as shared:
+                done = await work.share(shared, processes, spans, outside, until, shown)
+        else:
+            done = await work.follow(spans, outside, until, shown)
+        if done:
+            await work.finish()
     work.result.seconds += time.monotonic() - started
     return work.result
+
+
+class _Shown:
+    """How far it is, as it is told."""
+
+    def __init__(self, progress: Progress | None, done: int, total: int) -> None:
+        self._progress, self._done, self._total = progress, done, total
+
+    def step(self, entries: int) -> None:
+        """So many more were read."""
+        self._done += entries
+        if self._progress is not None:
+            self._progress(self._done, self._total)
 
 
 class _Work:
@@ -103,19 +128,50 @@ class _Work:
         self, snapshot: Scan, system: System, boundaries: Boundaries, earlier: Verification | None
     ) -> None:
         self._scan, self._system, self._boundaries = snapshot, system, boundaries
-        self._shapes = {e.name: shape_of(e, json_fields(e), boundaries) for e in system.entities.values()}
-        self._rows_seen = dict.fromkeys(system.entities, 0)
-        self._open: RecordCheck | None = None
-        self._done = list[RecordCheck]()
-        self._open_entries = 0
+        shapes = {e.name: shape_of(e, json_fields(e), boundaries) for e in system.entities.values()}
+        self.against = Against(boundaries, shapes)
         self.result = earlier or Verification()
-        self._tenant = None if self.result.position is None else self.result.position[0]
         self._resumed = earlier is not None
         self._known = frozenset(self.result.findings)
 
     def report(self, findings: Sequence[Finding]) -> None:
         """Take findings about the whole, which an earlier part may have had already."""
         self.result.add([finding for finding in findings if finding not in self._known])
+
+    async def follow(
+        self, spans: Sequence[Span], outside: Outside, until: float | None, shown: _Shown
+    ) -> bool:
+        """Check the logs, then piece after piece; False where the time was over."""
+        self.result.logs = await verify_logs(self._scan.logs, outside, self.report)
+        for span in spans:
+            piece = await check_piece(self._scan, self.against, span, until, shown.step)
+            self.result.take(piece)
+            if not piece.complete:
+                return False
+        return True
+
+    async def share(
+        self, shared: Workers, processes: int, spans: Sequence[Span], outside: Outside, until: float | None,
+        shown: _Shown,
+    ) -> bool:  # fmt: skip
+        """The same with several processes. Pieces are taken in their order, whichever is done first."""
+        logs = asyncio.ensure_future(shared.logs(outside))
+        complete = True
+        try:
+            async with aclosing(_in_order(shared, processes, spans, until, shown)) as pieces:
+                async for piece in pieces:
+                    self.result.take(piece)
+                    if not piece.complete:
+                        complete = False
+                        break
+            self._take_logs(await logs)
+        finally:
+            logs.cancel()
+        return complete
+
+    def _take_logs(self, logs: LogsPiece) -> None:
+        self.result.logs = logs.seen
+        self.report(logs.findings)
 
     async def check_whole(self) -> None:
         """What isn't about one record: boundaries, transitions, tables."""
@@ -135,39 +191,10 @@ class _Work:
         ]
         self.report(found)
 
-    async def check(self, rows: Sequence[Any]) -> None:
-        """Follow a batch of entries; conclude every record that it ends."""
-        check = self._open
-        shapes, boundaries = self._shapes, self._boundaries
-        self._open_entries += len(rows)
-        for place, row in enumerate(rows):
-            _, tenant, kind, record, *_ = row
-            if check is None or record != check.record or kind != check.kind or tenant != check.tenant:
-                if check is not None:
-                    self._done.append(check)
-                check = RecordCheck(boundaries, shapes.get(kind), tenant, kind, record)
-                self._open_entries = len(rows) - place
-                if tenant != self._tenant:
-                    self._tenant = tenant
-                    self.result.tenants += 1
-            check.follow(logged(row))
-        self._open = check
-        self.result.entries += len(rows)
-        await self._check_payloads(rows)
-        self.result.add(await check_private(self._scan, self._boundaries, rows, self.result.private))
-        await self._conclude()
-
-    def leave(self) -> None:
-        """Stop here. A record that isn't at its end will be read again."""
-        self.result.entries -= self._open_entries
-
     async def finish(self) -> None:
-        """Conclude the last record, and look for rows that no entry speaks of."""
-        if self._open is not None:
-            self._done.append(self._open)
-        await self._conclude()
+        """Look for rows that no entry speaks of."""
         for entity in self._system.entities.values():
-            if self._resumed or await self._scan.row_count(entity) != self._rows_seen[entity.name]:
+            if self._resumed or await self._scan.row_count(entity) != self.result.rows_of[entity.name]:
                 said = "there is a row, and no history"
                 self.result.add(
                     [
@@ -178,49 +205,29 @@ class _Work:
         self.result.add(await check_blind(self._scan, self._system))
         self.result.complete = True
 
-    async def _conclude(self) -> None:
-        """Compare the records that are done with their rows."""
-        done, self._done = self._done, []
-        kinds = dict[str, list[RecordCheck]]()
-        for check in done:
-            kinds.setdefault(check.kind, []).append(check)
-        for kind, checks in kinds.items():
-            known = kind in self._shapes
-            live = await self._scan.rows(kind, [(c.tenant, c.record) for c in checks]) if known else {}
-            if known:
-                self._rows_seen[kind] += len(live)
-            for check in checks:
-                check.conclude(live.get((check.tenant, check.record)))
-                if check.findings:
-                    self.result.add(check.findings)
-            self.result.rows += len(live)
-        self.result.records += len(done)
-        if done:
-            self.result.position = (done[-1].tenant, done[-1].kind, done[-1].record)
 
-    async def _check_payloads(self, rows: Sequence[Any]) -> None:
-        """The long values that these entries name must be there, and have their hash."""
-        named = [(row, name, sha) for row in rows if b'_sha256":{' in row[5] for name, sha in _named(row[5])]
-        if not named:
-            return
-        held = await self._scan.payloads({(row[1], sha) for row, _, sha in named})
-        for row, name, sha in named:
-            sound = held.get((row[1], sha))
-            if not sound:
-                code = "payload-missing" if sound is None else "payload-altered"
-                detail = f"the long value {sha.hex()[:16]} " + ("is gone" if sound is None else "was edited")
-                self.result.add([Finding(row[1], row[2], row[3], row[4], name, code, detail)])
+async def _in_order(
+    shared: Workers, processes: int, spans: Sequence[Span], until: float | None, shown: _Shown
+) -> AsyncGenerator[Piece]:
+    """What comes of the spans, in their order; so many more than there are processes are under way."""
+    ahead = list[asyncio.Future[Piece]]()
+    waiting = list(reversed(spans))
+    try:
+        while waiting or ahead:
+            while waiting and len(ahead) < 2 * processes:
+                piece = asyncio.ensure_future(shared.piece(waiting.pop(), until))
+                piece.add_done_callback(lambda done: shown.step(_entries_of(done)))
+                ahead.append(piece)
+            yield await ahead[0]
+            del ahead[0]
+    finally:
+        for piece in ahead:
+            piece.cancel()
+
+
+def _entries_of(piece: asyncio.Future[Piece]) -> int:
+    return 0 if piece.cancelled() or piece.exception() is not None else piece.result().entries
 
 
 def _about_whole(code: str, detail: str) -> Finding:
     return Finding("", "", "", 0, "", code, detail)
-
-
-def _named(header: bytes) -> list[tuple[str, bytes]]:
-    """The long values that a header names, with their fields or arguments; none where it is damaged."""
-    try:
-        read = json.loads(header)
-        held = {**read.get("input_sha256", {}), **read.get("changes_sha256", {})}
-        return [(name, bytes.fromhex(sha)) for name, sha in held.items()]
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return []

@@ -12,7 +12,8 @@ from hashlib import sha256
 
 from avow.evidence.checkpoint import open_checkpoint
 from avow.evidence.finding import Finding
-from avow.evidence.log_check import NODE_LEVELS, Doubt, LogCheck, Saved
+from avow.evidence.log_check import Doubt, LogCheck, Saved
+from avow.evidence.merkle import NODE_LEVELS
 from avow.evidence.verifier import Invalid, VerifierKey, parse_key
 from avow.store.log_scan import LEAVES_AT_ONCE, LeafName, LogRow, LogScan
 
@@ -35,8 +36,11 @@ class Outside:
 
 @dataclass(slots=True)
 class LogsSeen:
-    """What was seen of the logs. leaves: of all logs. unsealed: entries without a leaf. compared: saved
-    checkpoints."""
+    """What was seen of the logs.
+
+    leaves: of all logs. unsealed: entries without a leaf. newest, covered, root: the newest log, how many
+    leaves its checkpoint covers, and the root over them in hexadecimal. compared: saved checkpoints.
+    """
 
     epochs: int = 0
     leaves: int = 0
@@ -44,6 +48,7 @@ class LogsSeen:
     unsealed: int = 0
     newest: str = ""
     covered: int = 0
+    root: str = ""
     compared: list[str] = field(default_factory=list[str])
 
 
@@ -91,6 +96,7 @@ class _Log:
         seen.leaves += check.size
         seen.checkpoints += check.checkpoints
         seen.newest, seen.covered = log.origin, log.covered or 0
+        seen.root = check.root.hex() if check.size == seen.covered else ""
 
     async def _follow(self, check: LogCheck) -> None:
         """Every leaf, in batches."""

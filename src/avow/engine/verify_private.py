@@ -16,7 +16,7 @@ from avow.evidence.boundaries import Boundaries
 from avow.evidence.finding import FINDINGS, Finding
 from avow.model.private import PRIVATE
 from avow.model.system import System
-from avow.store.audit_scan import Scan
+from avow.store.audit_scan import EntryScan, Scan
 from avow.store.columns import blind_columns
 
 _MARK: Final = b'{"private":"'
@@ -41,7 +41,7 @@ class PrivateSeen:
 
 
 async def check_private(
-    scan: Scan, boundaries: Boundaries, rows: Sequence[Any], seen: PrivateSeen
+    scan: EntryScan, boundaries: Boundaries, rows: Sequence[Any], seen: PrivateSeen
 ) -> list[Finding]:
     """The findings about the private values of a batch of entries; `seen` counts them."""
     named = {place: digest for row in rows if _MARK in row[5] for place, digest in _named(boundaries, row)}

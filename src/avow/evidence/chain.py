@@ -7,7 +7,8 @@ and never believe a decoded copy of what it hashes.
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
@@ -20,10 +21,24 @@ from avow.evidence.finding import Finding
 CLOCK_DRIFT_S_MAX: Final = 120.0
 """How far the stored time of an entry may lie from its decision: commit refuses after a minute."""
 
+_DRIFT_MAX: Final = timedelta(seconds=CLOCK_DRIFT_S_MAX)
 _NO_ENTRY: Final = "00" * 32
 _UNKNOWN: Final = "?"
 """Stands for a hash or state that a damaged entry leaves open; no state has this name."""
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+_decode = json.JSONDecoder().raw_decode
+_instant = datetime.fromisoformat
+
+
+def _read(data: bytes) -> Any:
+    """The one JSON value that these bytes are, with nothing around it. Raises ValueError."""
+    text = data.decode()
+    value, end = _decode(text)
+    if end != len(text):
+        raise ValueError("there is something behind it")
+    return value
 
 
 class Logged(NamedTuple):
@@ -85,12 +100,12 @@ class RecordCheck:
         self._damaged = False
         self._misplaced = dict[int, int]()
 
-    def follow(self, entry: Logged) -> None:
-        """Take the next entry."""
-        number, _, _, _, version, data, stored, _ = entry
+    def follow(self, entry: Iterable[Any]) -> None:
+        """Take the next entry: a `Logged`, or a row with the same columns."""
+        number, _, _, _, version, data, stored, at = entry
         header: Any = None
         try:
-            header = json.loads(data.decode())
+            header = _read(data)
             changes, boundary = header["changes"], header["boundary"]
             sound = (
                 sha256(b"\x00" + data).digest() == stored
@@ -107,15 +122,17 @@ class RecordCheck:
                 and header["kind"] == self.kind
                 and header["tenant"] == self.tenant
                 and number > self._number
-                and _drift_s(entry.at, header["at"]) <= CLOCK_DRIFT_S_MAX
+                and -_DRIFT_MAX <= at - _instant(header["at"]) <= _DRIFT_MAX
             )
         except _MALFORMED:
             sound = False
-        if not sound:
-            header = self._examine(entry, header)
-            self._damaged = True
-        else:
+        if sound:
             self._head, self._state = stored.hex(), header["to"]
+            self._number, self.version = number, version
+            self._take(header)
+            return
+        self._damaged = True
+        header = self._examine(Logged(*entry), header)
         self._number = max(self._number, number)
         self.version = max(self.version, version)
         if header is not None:

@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from avow.evidence.checkpoint import open_checkpoint
-from avow.evidence.merkle import Stack
+from avow.evidence.merkle import NODE_LEVELS, Stack
 from avow.evidence.verifier import Checkpoint, Invalid, VerifierKey
-
-NODE_LEVELS: Final = 8
-"""Every so many levels of the tree the complete subtrees are kept; one between is made from 256 at most."""
 
 
 class Kept(NamedTuple):
@@ -71,6 +68,11 @@ class LogCheck:
         """The complete subtrees of what it has seen, largest first."""
         return self._stack.hashes
 
+    @property
+    def root(self) -> bytes:
+        """The root over what it has seen."""
+        return self._stack.root
+
     def take(
         self, leaves: Sequence[bytes], nodes: Mapping[tuple[int, int], bytes], checkpoints: Iterable[Kept]
     ) -> None:
@@ -92,13 +94,11 @@ class LogCheck:
                 detail = f"it has {self.size:,} leaves, and had {saved.size:,} by {saved.where}"
                 self.doubts.append(Doubt("log-cut", detail))
 
-    def _append(self, leaves: Iterable[bytes], nodes: Mapping[tuple[int, int], bytes]) -> None:
-        append = self._stack.append
-        for leaf in leaves:
-            for (level, place), value in append(leaf):
-                if not level % NODE_LEVELS and nodes.get((level // NODE_LEVELS, place)) != value:
-                    covers = f"leaves {place << level:,} to {(place + 1 << level) - 1:,}"
-                    self.doubts.append(Doubt("node-altered", f"the node over {covers} isn't theirs"))
+    def _append(self, leaves: Sequence[bytes], nodes: Mapping[tuple[int, int], bytes]) -> None:
+        for (level, place), value in self._stack.extend(leaves):
+            if nodes.get((level // NODE_LEVELS, place)) != value:
+                covers = f"leaves {place << level:,} to {(place + 1 << level) - 1:,}"
+                self.doubts.append(Doubt("node-altered", f"the node over {covers} isn't theirs"))
 
     def _compare_kept(self, kept: Kept) -> None:
         """The row's own columns, its note's text and both signatures say the same, and it is this tree's

@@ -12,6 +12,10 @@ from typing import Final, NamedTuple
 
 from avow.evidence.verifier import node_hash
 
+_sha256 = hashlib.sha256
+
+NODE_LEVELS: Final = 8
+"""Every so many levels of the tree the complete subtrees are kept; one between is made from 256 at most."""
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 """The root of the tree without leaves."""
 
@@ -45,6 +49,26 @@ class Stack:
             done.append((Node(level, last), node))
         self.hashes.append(node)
         self.size += 1
+        return done
+
+    def extend(self, leaves: Sequence[bytes]) -> list[tuple[Node, bytes]]:
+        """Append leaf hashes, level by level; gives back those nodes above them that are complete now and
+        are of a level that is kept (NODE_LEVELS), lowest first."""
+        done: list[tuple[Node, bytes]] = []
+        left: list[bytes] = []
+        row, place, level = [*leaves], self.size, 0
+        while row:
+            if place & 1:
+                row.insert(0, self.hashes.pop())
+            if len(row) & 1:
+                left.append(row.pop())
+            each = iter(row)
+            row = [_sha256(b"\x01" + one + other).digest() for one, other in zip(each, each, strict=True)]
+            place, level = place >> 1, level + 1
+            if not level % NODE_LEVELS:
+                done += [(Node(level, at), node) for at, node in enumerate(row, place)]
+        self.hashes += reversed(left)
+        self.size += len(leaves)
         return done
 
     @property
@@ -110,8 +134,7 @@ def proof(ranges: Iterable[range], hashes: Mapping[Node, bytes]) -> list[bytes]:
 def root_of(leaves: Iterable[bytes]) -> bytes:
     """The root over these leaf hashes."""
     stack = Stack()
-    for leaf in leaves:
-        stack.append(leaf)
+    stack.extend([*leaves])
     return stack.root
 
 

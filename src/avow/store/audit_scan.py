@@ -7,27 +7,81 @@ is read-only and is never committed.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeAlias
 
 from avow.errors import EnvironmentFault, UsageError
 from avow.evidence.boundaries import Boundaries, Edge, read_boundaries
-from avow.evidence.chain import Live, Logged
+from avow.evidence.chain import Live
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.store.canonical_columns import canonical_fields, canonical_instant, json_fields, performer_columns
 from avow.store.log_scan import LogScan
-from avow.store.statements import literal, named, quote
+from avow.store.statements import literal, named, quote, text
 from avow.store.tables import Roles, table_of
 
 BATCH_ENTRIES = 2_000
 ROWS_NAMED_MAX = 1_000
 """How many rows without a history are named one by one, per entity."""
+SPAN_ENTRIES = 10_000
+"""About how many entries are checked in one piece, by one process."""
+CUTS_SAMPLED = 50
+"""How many entries are looked at for each place where the log is cut into pieces."""
 STATEMENT_S_MAX = 3_600.0
 
 _VERSION_MAX = 2**63 - 1
-_NO_ID = "00000000-0000-0000-0000-000000000000"
+_FIRST = ("", "", "00000000-0000-0000-0000-000000000000")
+
+
+Position: TypeAlias = tuple[str, str, str]
+"""A record in the order that entries are read in: tenant, kind, id."""
+
+
+class Span(NamedTuple):
+    """The records behind one, up to another; `after` None: from the first on."""
+
+    after: Position | None
+    until: Position
+
+
+class RowForm(NamedTuple):
+    """How the live rows of one kind are read. json: the fields that come as JSON text."""
+
+    sql: str
+    fields: tuple[str, ...]
+    json: tuple[str, ...]
+
+    def read(self, row: Any) -> Live:
+        """What a chain is compared with."""
+        end = _FIELDS_AT + len(self.fields)
+        values = dict(zip(self.fields, row[_FIELDS_AT:end], strict=True))
+        for name in self.json:
+            if values[name] is not None:
+                values[name] = json.loads(values[name])
+        return Live(row[2], row[3], row[4], row[5], row[6], values, tuple(row[end:]))
+
+
+_FIELDS_AT = 7
+
+
+def row_forms(system: System) -> dict[str, RowForm]:
+    """How the rows of each entity are read; plain data, which another process can be given."""
+    return {
+        e.name: RowForm(_rows_statement(system, e), tuple(e.fields), json_fields(e))
+        for e in system.entities.values()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a snapshot shows. tenant: None for all. role: whom to act as, to see it. snapshot: the name of one
+    that another connection holds open; None: one of its own."""
+
+    tenant: str | None
+    role: str | None
+    snapshot: str | None = None
 
 
 @asynccontextmanager
@@ -37,8 +91,7 @@ async def scan(connection: Any, system: System, tenant: str | None) -> AsyncGene
     Raises UsageError where the login may not see all tenants, EnvironmentFault where there are no tables.
     """
     roles = Roles.of(system)
-    statements = {name: text.template for name, text in named("verify.sql").items()}
-    rights = await connection.fetchrow(statements["verify_rights"], roles.owner)
+    rights = await connection.fetchrow(text("verify.sql", "verify_rights"), roles.owner)
     if not rights["installed"]:
         raise EnvironmentFault(
             "tables-missing",
@@ -50,64 +103,46 @@ async def scan(connection: Any, system: System, tenant: str | None) -> AsyncGene
             "this login may not see the records of all tenants",
             "Name one with --tenant, or use a URL of the database's owner.",
         )
-    await connection.execute(statements["verify_begin"])
+    view = View(tenant, roles.owner if tenant is None and not rights["sees_all"] else None)
+    async with opened(connection, view):
+        yield Scan(connection, system, view)
+
+
+@asynccontextmanager
+async def opened(connection: Any, view: View) -> AsyncGenerator[None]:
+    """A snapshot on this connection, while the context lasts."""
+    await connection.execute(text("verify.sql", "verify_begin"))
     try:
-        if tenant is None and not rights["sees_all"]:
-            await connection.execute(f"SET LOCAL ROLE {quote(roles.owner)}")
-        await connection.fetchrow(statements["verify_settings"])
-        await connection.fetchrow(statements["verify_scope"], tenant)
-        yield Scan(connection, system, tenant, statements)
+        if view.snapshot is not None:
+            await connection.execute(f"SET TRANSACTION SNAPSHOT {literal(view.snapshot)}")
+        if view.role is not None:
+            await connection.execute(f"SET LOCAL ROLE {quote(view.role)}")
+        await connection.fetchrow(text("verify.sql", "verify_settings"))
+        await connection.fetchrow(text("verify.sql", "verify_scope"), view.tenant)
+        yield
     finally:
         if not connection.is_closed():
-            await connection.execute(statements["verify_end"])
+            await connection.execute(text("verify.sql", "verify_end"))
 
 
-class Scan:
-    """One open snapshot."""
+class EntryScan:
+    """Entries with their rows, long values and disclosures, in one open snapshot."""
 
-    def __init__(
-        self, connection: Any, system: System, tenant: str | None, statements: dict[str, str]
-    ) -> None:
-        self._connection, self._system, self._tenant = connection, system, tenant
-        self.logs = LogScan(connection, tenant)
-        self._statements = statements
-        self._rows = {e.name: _rows_statement(system, e) for e in system.entities.values()}
-        self._readers = {e.name: _RowReader(e) for e in system.entities.values()}
+    def __init__(self, connection: Any, forms: Mapping[str, RowForm], view: View) -> None:
+        self._connection, self._forms, self.view = connection, forms, view
+        self.logs = LogScan(connection, view.tenant)
 
     async def _fetch(self, sql: str, *parameters: Any) -> list[Any]:
         return await self._connection.fetch(sql, *parameters, timeout=STATEMENT_S_MAX)
 
-    async def count(self) -> int:
-        """How many entries there are."""
-        return (await self._fetch(self._statements["verify_count"], self._tenant))[0][0]
+    async def _ask(self, name: str, *parameters: Any) -> list[Any]:
+        return await self._fetch(text("verify.sql", name), *parameters)
 
-    async def boundaries(self) -> Boundaries:
-        """Every boundary that was ever in force."""
-        rows = await self._fetch(self._statements["verify_boundaries"])
-        return read_boundaries((row[0], row[1]) for row in rows)
-
-    async def edges(self) -> frozenset[Edge]:
-        """The transitions that commits are checked against."""
-        rows = await self._fetch(self._statements["verify_edges"])
-        return frozenset((row[0], row[1], row[2], row[3], row[4]) for row in rows)
-
-    async def unknown_tables(self) -> list[str]:
-        """Tables among the entities' that no entity has."""
-        rows = await self._fetch(self._statements["verify_tables"], self._system.name)
-        return sorted({row[0] for row in rows} - {e.plural for e in self._system.entities.values()})
-
-    async def batches(self, after: tuple[str, str, str] | None = None) -> AsyncGenerator[Sequence[Any]]:
-        """All entries, each a row in the shape of `Logged`, by tenant, kind, record and version.
-
-        after: those of the records behind this one: tenant, kind, id.
-        """
-        at: tuple[Any, ...] = (self._tenant or "", "", _NO_ID, 0)
-        if after is not None:
-            at = (*after, _VERSION_MAX)
-        every = self._tenant is None
-        sql = self._statements["verify_entries" if every else "verify_entries_of_tenant"]
+    async def batches(self, span: Span) -> AsyncGenerator[Sequence[Any]]:
+        """All entries of some records, each a row in the shape of `Logged`, by record and version."""
+        at = (*_FIRST, 0) if span.after is None else (*span.after, _VERSION_MAX)
         while True:
-            rows = await self._fetch(sql, *at, BATCH_ENTRIES)
+            rows = await self._ask("verify_entries", *at, *span.until, BATCH_ENTRIES)
             if rows:
                 yield rows
             if len(rows) < BATCH_ENTRIES:
@@ -117,9 +152,68 @@ class Scan:
 
     async def rows(self, kind: str, records: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Live]:
         """The live rows of these records of one kind, by tenant and id."""
-        read = self._readers[kind].read
+        form = self._forms[kind]
         tenants, ids = [tenant for tenant, _ in records], [record for _, record in records]
-        return {(row[0], row[1]): read(row) for row in await self._fetch(self._rows[kind], tenants, ids)}
+        return {(row[0], row[1]): form.read(row) for row in await self._fetch(form.sql, tenants, ids)}
+
+    async def payloads(self, wanted: Collection[tuple[str, bytes]]) -> dict[tuple[str, bytes], bool]:
+        """Which of these long values (tenant, SHA-256) are there, and whether each has its hash."""
+        listed = list(wanted)
+        tenants, hashes = [tenant for tenant, _ in listed], [sha for _, sha in listed]
+        rows = await self._ask("verify_payloads", tenants, hashes)
+        return {(row[0], row[1]): row[2] for row in rows}
+
+    async def disclosures(self, entries: Sequence[tuple[str, str, str, int]]) -> list[Any]:
+        """What is kept behind the private values of these entries (tenant, kind, id, version)."""
+        columns = map(list, zip(*entries, strict=True))
+        return await self._ask("verify_disclosures", *columns)
+
+
+class Scan(EntryScan):
+    """One open snapshot of everything that a declaration is about."""
+
+    def __init__(self, connection: Any, system: System, view: View) -> None:
+        super().__init__(connection, row_forms(system), view)
+        self._system, self._tenant = system, view.tenant
+
+    async def export(self) -> View:
+        """The same snapshot, for another connection while this one holds it open."""
+        return replace(self.view, snapshot=(await self._ask("verify_export"))[0][0])
+
+    async def count(self) -> int:
+        """How many entries there are."""
+        return (await self._ask("verify_count", self._tenant))[0][0]
+
+    async def spans(self, after: Position | None, total: int) -> list[Span]:
+        """Everything behind a record, in spans of about SPAN_ENTRIES of `total` entries, in order."""
+        last = await self._ask("verify_last", self._tenant)
+        if not last or tuple(last[0]) == after:
+            return []
+        if after is None and self._tenant is not None:
+            after = (self._tenant, *_FIRST[1:])
+        ends = list[Position]()
+        if total > SPAN_ENTRIES:
+            wanted = total // SPAN_ENTRIES
+            percent = min(100.0, 100.0 * CUTS_SAMPLED * wanted / total)
+            rows = await self._ask("verify_cuts", self._tenant, *(after or _FIRST), percent, wanted)
+            ends = [(row[0], row[1], row[2]) for row in rows]
+        end: Position = (last[0][0], last[0][1], last[0][2])
+        ends = [one for one in ends if one != end] + [end]
+        return [Span(first, until) for first, until in zip([after, *ends], ends, strict=False)]
+
+    async def boundaries(self) -> Boundaries:
+        """Every boundary that was ever in force."""
+        return read_boundaries((row[0], row[1]) for row in await self._ask("verify_boundaries"))
+
+    async def edges(self) -> frozenset[Edge]:
+        """The transitions that commits are checked against."""
+        rows = await self._ask("verify_edges")
+        return frozenset((row[0], row[1], row[2], row[3], row[4]) for row in rows)
+
+    async def unknown_tables(self) -> list[str]:
+        """Tables among the entities' that no entity has."""
+        rows = await self._ask("verify_tables", self._system.name)
+        return sorted({row[0] for row in rows} - {e.plural for e in self._system.entities.values()})
 
     async def row_count(self, entity: Entity) -> int:
         """How many rows an entity has."""
@@ -133,13 +227,6 @@ class Scan:
         rows = await self._fetch(sql, self._tenant, entity.name, ROWS_NAMED_MAX)
         return [(row[0], row[1], row[2]) for row in rows]
 
-    async def payloads(self, wanted: Collection[tuple[str, bytes]]) -> dict[tuple[str, bytes], bool]:
-        """Which of these long values (tenant, SHA-256) are there, and whether each has its hash."""
-        listed = list(wanted)
-        tenants, hashes = [tenant for tenant, _ in listed], [sha for _, sha in listed]
-        rows = await self._fetch(self._statements["verify_payloads"], tenants, hashes)
-        return {(row[0], row[1]): row[2] for row in rows}
-
     async def blind_edited(self, entity: Entity, field: str, blind: str) -> list[tuple[str, str, int]]:
         """Tenant, id and version of rows whose keyed hash isn't that of their private value."""
         sql = named("verify.sql")["verify_blind"].substitute(
@@ -148,11 +235,6 @@ class Scan:
         )  # fmt: skip
         rows = await self._fetch(sql, self._tenant, ROWS_NAMED_MAX)
         return [(row[0], row[1], row[2]) for row in rows]
-
-    async def disclosures(self, entries: Sequence[tuple[str, str, str, int]]) -> list[Any]:
-        """What is kept behind the private values of these entries (tenant, kind, id, version)."""
-        columns = map(list, zip(*entries, strict=True))
-        return await self._fetch(self._statements["verify_disclosures"], *columns)
 
 
 def _rows_statement(system: System, entity: Entity) -> str:
@@ -166,27 +248,3 @@ def _rows_statement(system: System, entity: Entity) -> str:
 
 def _listed(columns: Iterable[str]) -> str:
     return "".join(f", {column}" for column in columns)
-
-
-class _RowReader:
-    """Turns a row of `verify_rows` into what a chain is compared with."""
-
-    def __init__(self, entity: Entity) -> None:
-        self._names = tuple(entity.fields)
-        self._json = json_fields(entity)
-        self._end = _FIELDS_AT + len(self._names)
-
-    def read(self, row: Any) -> Live:
-        values = dict(zip(self._names, row[_FIELDS_AT : self._end], strict=True))
-        for name in self._json:
-            if values[name] is not None:
-                values[name] = json.loads(values[name])
-        return Live(row[2], row[3], row[4], row[5], row[6], values, tuple(row[self._end :]))
-
-
-_FIELDS_AT = 7
-
-
-def logged(row: Any) -> Logged:
-    """A row of `batches` with its names."""
-    return Logged(*row)

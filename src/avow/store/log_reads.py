@@ -15,8 +15,16 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from avow.canonical import HASH_BYTES
-from avow.evidence.log_check import NODE_LEVELS
-from avow.evidence.merkle import EMPTY_ROOT, Node, consistency_ranges, inclusion_ranges, nodes, proof, root_of
+from avow.evidence.merkle import (
+    EMPTY_ROOT,
+    NODE_LEVELS,
+    Node,
+    consistency_ranges,
+    inclusion_ranges,
+    nodes,
+    proof,
+    root_of,
+)
 from avow.store.driver import Connection
 from avow.store.statements import text
 

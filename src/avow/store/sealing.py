@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from avow.evidence.log_check import NODE_LEVELS
-from avow.evidence.merkle import Stack
+from avow.evidence.merkle import NODE_LEVELS, Stack
 from avow.store.driver import Connection
 from avow.store.log_reads import split
 from avow.store.statements import text
@@ -82,9 +81,7 @@ class Sealing:
             stack = Stack(before.size, row["stack"])
             done = [
                 (node.level // NODE_LEVELS, node.place, value)
-                for leaf in split(row["hashes"])
-                for node, value in stack.append(leaf)
-                if not node.level % NODE_LEVELS
+                for node, value in stack.extend(split(row["hashes"]))
             ]
             after = Place(before.epoch, stack.size)
             note = sign(before, after, stack.root, row["at"])

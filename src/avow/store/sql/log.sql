@@ -102,10 +102,12 @@ BEGIN
     horizon := pg_snapshot_xmin(pg_current_snapshot());
     WITH found AS (
         SELECT * FROM (
-            SELECT a.* FROM unnest(state.settling + state.unseen) AS u (span)
+            SELECT a.entry, a.tenant, a.kind, a.id, a.version, a.hash FROM unnest(state.settling + state.unseen) AS u (span)
             JOIN avow.audit a ON a.entry >= lower(u.span) AND a.entry < upper(u.span)
             UNION ALL
-            SELECT a.* FROM avow.audit a WHERE a.entry > state.reached
+            -- No more than can be taken: where much is behind, each step costs what it seals.
+            (SELECT a.entry, a.tenant, a.kind, a.id, a.version, a.hash FROM avow.audit a
+             WHERE a.entry > state.reached ORDER BY a.entry LIMIT p_most)
         ) AS a ORDER BY entry LIMIT p_most
     ), put AS (
         INSERT INTO avow.leaf (epoch, index, entry, tenant, kind, id, version, hash)

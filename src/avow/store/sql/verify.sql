@@ -31,19 +31,31 @@ FROM pg_roles r WHERE r.rolname = session_user
 -- How many entries there are to check.
 SELECT count(*) FROM avow.audit WHERE $1::text IS NULL OR tenant = $1
 
+-- name: verify_export
+-- The name of this snapshot, for other connections that are to read what this one reads.
+SELECT pg_export_snapshot()
+
+-- name: verify_last
+-- The last record that there are entries of, in the order of the index on (tenant, kind, id, version).
+SELECT a.tenant, a.kind, a.id::text FROM avow.audit a WHERE $1::text IS NULL OR a.tenant = $1
+ORDER BY a.tenant DESC, a.kind DESC, a.id DESC, a.version DESC LIMIT 1
+
+-- name: verify_cuts
+-- Records at about equal distances in that order, behind a given one: of a sample of pages, every so many.
+SELECT c.tenant, c.kind, c.id::text FROM (
+    SELECT a.tenant, a.kind, a.id, row_number() OVER (ORDER BY a.tenant, a.kind, a.id) AS place, count(*) OVER () AS found
+    FROM avow.audit a TABLESAMPLE SYSTEM ($5) REPEATABLE (1)
+    WHERE ($1::text IS NULL OR a.tenant = $1) AND (a.tenant, a.kind, a.id) > ($2::text, $3::text, $4::uuid)
+) AS c WHERE c.place % greatest(c.found / $6::bigint, 1) = 0
+GROUP BY c.tenant, c.kind, c.id ORDER BY c.tenant, c.kind, c.id
+
 -- name: verify_entries
--- The next entries of all tenants, in the order of the index on (tenant, kind, id, version).
+-- The next entries up to a record, in the order of that index.
 SELECT a.entry, a.tenant, a.kind, a.id::text, a.version, a.header, a.hash, a.at
 FROM avow.audit a
 WHERE (a.tenant, a.kind, a.id, a.version) > ($1::text, $2::text, $3::uuid, $4::bigint)
-ORDER BY a.tenant, a.kind, a.id, a.version LIMIT $5
-
--- name: verify_entries_of_tenant
--- The next entries of one tenant, in the order of the same index.
-SELECT a.entry, a.tenant, a.kind, a.id::text, a.version, a.header, a.hash, a.at
-FROM avow.audit a
-WHERE a.tenant = $1::text AND (a.kind, a.id, a.version) > ($2::text, $3::uuid, $4::bigint)
-ORDER BY a.kind, a.id, a.version LIMIT $5
+  AND (a.tenant, a.kind, a.id) <= ($5::text, $6::text, $7::uuid)
+ORDER BY a.tenant, a.kind, a.id, a.version LIMIT $8
 
 -- name: verify_rows
 -- The live rows of these records, every field in the form that entries have it in.

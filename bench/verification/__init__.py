@@ -1,0 +1,1 @@
+"""How fast a large log is verified, and in how much memory."""
