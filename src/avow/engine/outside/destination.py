@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -46,7 +45,7 @@ class Destination:
     @property
     def origin(self) -> Origin | None:
         """What the headers belong to; None without a base URL."""
-        return None if self.base_url is None else _origin_of_text(self.base_url)
+        return None if self.base_url is None else origin_of(httpx2.URL(self.base_url))
 
     def url(self, url: str) -> httpx2.URL:
         """Where this leads. Raises AddressRefused for what must not be called."""
@@ -56,11 +55,6 @@ class Destination:
 def origin_of(url: httpx2.URL) -> Origin:
     """The scheme, the host and the port of a URL that was checked."""
     return url.scheme, url.raw_host.decode(), url.port or _PORTS[url.scheme]
-
-
-@functools.lru_cache(1_024)
-def _origin_of_text(url: str) -> Origin:
-    return origin_of(httpx2.URL(url))
 
 
 def checked(text: str) -> httpx2.URL:
@@ -80,8 +74,6 @@ def checked(text: str) -> httpx2.URL:
 
 def _is_absolute(url: str) -> bool:
     """Has a scheme or a host of its own. What `//host` means depends on the reader, so it isn't joined."""
-    if url.startswith("/") and not url.startswith("//"):
-        return False
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL:

@@ -16,19 +16,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+import httpcore2
 import httpx2
 
 from avow.engine.outside.addresses import Resolve, resolve
-from avow.engine.outside.connection import Broken, Reading
-from avow.engine.outside.connections import Connections, Sent, default_tls
+from avow.engine.outside.connections import CONNECT_S_MAX, connection_pool, default_tls
 from avow.engine.outside.destination import Destination, Origin, origin_of
-from avow.engine.outside.response import (
-    RESPONSE_BYTES_MAX,
-    Response,
-    content_of,
-    demand_outcome,
-    says_all,
-)
+from avow.engine.outside.response import Response, body_of, demand_outcome, headers_of
 from avow.engine.outside.trace import traceparent_below
 from avow.model.outcome import NotDone, Unclear
 
@@ -42,10 +36,12 @@ _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"})
+_SENDING = "http11.send_request_headers.started"
 
 _ANYWHERE = Destination("anywhere")
-_READ_WHOLE = Reading(lambda status: not says_all(status), RESPONSE_BYTES_MAX)
-_READ_HEAD = Reading(lambda _: False, RESPONSE_BYTES_MAX)
+
+Sent = list[bool]
+"""Not empty as soon as a byte of the request may have left."""
 
 
 class _Pool:
@@ -54,7 +50,7 @@ class _Pool:
     def __init__(self, destination: Destination, resolver: Resolve, ssl_context: ssl.SSLContext) -> None:
         self._private: Origin | None = destination.origin
         self._is_private = destination.allow_private
-        self.connections = Connections(resolver, self._may_be_private, ssl_context)
+        self.connections = connection_pool(resolver, self._may_be_private, ssl_context)
         self.in_use = 0
 
     def _may_be_private(self, host: str, port: int) -> bool:
@@ -119,11 +115,9 @@ class Outside:
         try:
             async with asyncio.timeout(left_s):
                 return await self._exchange(pool, request, content, left_s, sent, at, idempotent)
-        except TimeoutError:
+        except (TimeoutError, httpcore2.TimeoutException):
             raise what_it_means(f"{at} wasn't answered in time", sent, idempotent) from None
-        except Broken as failure:
-            raise what_it_means(f"{at} failed: {failure}", sent, idempotent) from None
-        except OSError as failure:
+        except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as failure:
             said = f"{at} failed: {type(failure).__name__}"
             raise what_it_means(said, sent, idempotent) from None
         finally:
@@ -139,16 +133,27 @@ class Outside:
         at: str,
         idempotent: bool,
     ) -> Response:
-        reading = _READ_HEAD if request.method == "HEAD" else _READ_WHOLE
-        answer = await pool.connections.exchange(
-            origin_of(request.url), bytes_of(request, content), reading, sent, left_s
+        async def watch(event: str, _: Mapping[str, Any]) -> None:
+            if event == _SENDING:
+                sent.append(True)
+
+        limits = {"connect": min(left_s, CONNECT_S_MAX), "pool": left_s, "read": left_s, "write": left_s}
+        url = httpcore2.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
         )
-        headers = httpx2.Headers(answer.headers)
-        demand_outcome(answer.status, headers, idempotent=idempotent, now=self._now(), at=at)
-        content = content_of(answer, headers, at)
-        if not answer.whole:
-            raise Broken("cut")
-        return Response(answer.status, headers, content)
+        async with pool.connections.stream(
+            request.method,
+            url,
+            headers=request.headers.raw,
+            content=content,
+            extensions={"timeout": limits, "trace": watch},
+        ) as answer:
+            headers = headers_of(answer)
+            demand_outcome(answer.status, headers, idempotent=idempotent, now=self._now(), at=at)
+            return Response(answer.status, headers, await body_of(answer, headers, at))
 
     async def _pool(self, destination: Destination) -> _Pool:
         key = (destination, tuple(sorted(destination.headers.items())))
@@ -252,16 +257,6 @@ class Http:
             headers.update(self._destination.headers)
         headers.update(given)
         return headers
-
-
-def bytes_of(request: httpx2.Request, content: bytes) -> bytes:
-    """A request as it goes out. Raises ValueError, without a value, where a header would be several."""
-    lines = [request.method.encode() + b" " + request.url.raw_path + b" HTTP/1.1"]
-    lines += [name + b": " + value for name, value in request.headers.raw]
-    head = b"\r\n".join(lines)
-    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
-        raise ValueError("a header of the request has characters that no header can have")
-    return head + b"\r\n\r\n" + content
 
 
 def what_it_means(said: str, sent: Sent, idempotent: bool) -> NotDone | Unclear:

@@ -13,7 +13,9 @@ from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
-from avow.engine.outside.connection import Answer
+import httpcore2
+import httpx2
+
 from avow.model.outcome import NotDone, Unclear
 
 RESPONSE_BYTES_MAX = 1_048_576
@@ -74,18 +76,21 @@ def demand_outcome(
         raise Unclear(f"{at} was answered with {status}", answered=True)
 
 
-def says_all(status: int) -> bool:
-    """Whether a status says by itself how the call ended, so that no body has to be waited for."""
-    return status == _TOO_MANY_REQUESTS or status in _SERVER_FAULT
-
-
-def content_of(answer: Answer, headers: Mapping[str, str], at: str) -> bytes:
-    """The body as it came. Raises Unclear where it is too long, or coded although that wasn't asked for."""
+async def body_of(response: httpcore2.Response, headers: Mapping[str, str], at: str) -> bytes:
+    """The whole body. Raises Unclear where it is too long, or coded although that wasn't asked for."""
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise Unclear(f"{at} was answered in a coding that wasn't asked for", answered=True)
-    if answer.too_long:
-        raise Unclear(f"{at} was answered with more than {RESPONSE_BYTES_MAX} bytes", answered=True)
-    return bytes(answer.content)
+    content = bytearray()
+    async for part in response.aiter_stream():
+        content += part
+        if len(content) > RESPONSE_BYTES_MAX:
+            raise Unclear(f"{at} was answered with more than {RESPONSE_BYTES_MAX} bytes", answered=True)
+    return bytes(content)
+
+
+def headers_of(response: httpcore2.Response) -> Mapping[str, str]:
+    """The headers, found under their names in any case."""
+    return httpx2.Headers(response.headers)
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
