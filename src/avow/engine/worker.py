@@ -367,7 +367,12 @@ class Worker:
 
 def call_key(work: Work) -> str:
     """The idempotency key of all attempts of a call, until what was answered under it uses it up."""
-    return str(work.key if work.generation == 0 else uuid5(work.key, str(work.generation)))
+    return provider_key(work.key, work.generation)
+
+
+def provider_key(key: UUID, generation: int) -> str:
+    """The same, of a call by its first key and how many were used up."""
+    return str(key if generation == 0 else uuid5(key, str(generation)))
 
 
 def _attempts_left(work: Work, effect: Effect) -> bool:
