@@ -52,11 +52,15 @@ def _listed(item: Schema, **more: Any) -> Schema:
     return {"type": "array", "items": item, **more}
 
 
+_CHOICES: Final[dict[str, Schema]] = {
+    "state": {"type": "string", "enum": list(STATES)},
+    "outcome": {"type": "string", "enum": ["done", "failed"]},
+}
 _RESULT: Final = {"description": "Of a call that was done: what it returned, of the type that it declares."}
 
 
 def _closed(members: tuple[Member, ...], **free: Schema) -> Schema:
-    properties = {member.name: nullable(schema_of(member.type), member.optional) for member in members}
+    properties = {m.name: nullable(_CHOICES.get(m.name) or schema_of(m.type), m.optional) for m in members}
     return closed_object({**properties, **free}, [member.name for member in members if not member.optional])
 
 

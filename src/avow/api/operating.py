@@ -27,7 +27,7 @@ from avow.model.types import Member, Misfit, Value
 from avow.store.operate import STATES, Filter
 
 NAME_LENGTH_MAX: Final = 255
-SET: Final = kinds.Text(64, 64, "[0-9a-f]*")
+SET: Final = kinds.Text(64, 64, "[0-9a-f]{64}")
 """What names a set that was previewed."""
 _NAME: Final = kinds.Text(NAME_LENGTH_MAX, 1)
 _REASON: Final = Member("reason", kinds.Text(1_000, 1))

@@ -99,6 +99,7 @@ CREATE TABLE avow.refusal (
 -- ready_at: when it may be taken next; a taken one comes back then, if it wasn't settled (its lease). Infinity:
 -- it waits for a person. fence: counts takings; whoever settles it has to name the one in force.
 -- topic, given: of an event that came too early, a hash of the record that it waits for, and what it says.
+-- progress: the last checkpoint of a call's function, for its next attempt.
 CREATE TABLE avow.work (
     work        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant      text NOT NULL,
@@ -122,6 +123,7 @@ CREATE TABLE avow.work (
     since       timestamptz NOT NULL,
     topic       text NOT NULL DEFAULT '',
     given       jsonb,
+    progress    jsonb,
     -- The record first: plans made while the table is empty would use any index that begins with the tenant.
     UNIQUE (id, name, kind, tenant)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
