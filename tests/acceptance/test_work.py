@@ -31,11 +31,13 @@ from avow import Call, Declined, Entity, State, create, effect, everybody, field
 
 @effect(timeout=20)
 async def authorize(order: "Order", call: Call) -> str:
+    before = call.progress
+    await call.checkpoint({"attempt": call.attempt})
     wanted = {"amount": order.amount, "currency": "EUR", "card": order.card, "reference": str(order.id)}
     answer = await call.http.post("/payments/authorize", json=wanted)
     if answer.status == 402:
         raise Declined("The card was declined.", code=answer.json()["code"])
-    return answer.json()["id"]
+    return answer.json()["id"] if before is None else f"resumed after {before['attempt']}"
 
 
 class Order(Entity):
@@ -132,12 +134,17 @@ async def test_a_worker_that_is_killed_in_the_middle_of_a_call_is_taken_over_fro
     first.wait()
     outside.release()
     admin = await connect(works.made.admin_url)
+    begun = await admin.fetch("SELECT id FROM avow.work WHERE progress IS NOT NULL")
+    assert len(begun) >= 4
     await admin.execute("UPDATE avow.work SET ready_at = now() WHERE taken")  # its leases have ended
     works.start("work", ".")
     works.start("work", ".")
     try:
         await until(lambda: _holds(admin, {"paid": 16, "failed": 4}), "every order is paid or declined")
         assert await admin.fetchval("SELECT count(*) FROM avow.work") == 0
+        resumed = "SELECT id FROM orders.orders WHERE state = 'paid' AND payment = 'resumed after 1'"
+        declined = "SELECT id FROM orders.orders WHERE state = 'failed'"
+        assert {*await admin.fetch(resumed)} == {*begun} - {*await admin.fetch(declined)}
         amount = await admin.fetchval("SELECT sum(amount) FROM orders.orders WHERE state = 'paid'")
     finally:
         await admin.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.contract.fix_clinic import _clinic, clinic, registry  # noqa: F401
+from tests.contract.fix_depot import depot, depot_server  # noqa: F401
 from tests.contract.fix_office import _office, office  # noqa: F401
 from tests.contract.fix_server import (  # noqa: F401  pytest finds fixtures by their names here
     _enrollment,

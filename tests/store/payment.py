@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from inspect import isawaitable
 from typing import Any
 
 from avow import Call, Entity, State, backoff, create, effect, everybody, field, read, system, transition
@@ -29,7 +30,8 @@ class Outside:
     def answer(self, call: Call) -> Any:
         self.asked.append(call.key)
         self.clients.append(call.http)
-        return _given(self.answers)
+        answer = _given(self.answers)
+        return answer(call) if callable(answer) else answer
 
     def look_up(self, call: Call) -> Any:
         self.looked_up.append(call.key)
@@ -50,9 +52,19 @@ def payments(outside: Outside, **options: Any) -> System:
         options["lookup"] = lambda payment, call: outside.look_up(call)  # type: ignore[reportUnknownLambdaType]
     unknown = options.pop("unknown", False)
 
-    @effect(**{"retry": backoff(3, first_s=0.001, most_s=0.001), **options})
-    async def capture(payment: "Payment", call: Call) -> Receipt:
+    plain = options.pop("plain", False)
+    declared = effect(**{"retry": backoff(3, first_s=0.001, most_s=0.001), **options})
+
+    async def awaited(payment: "Payment", call: Call) -> Receipt:
+        answer = outside.answer(call)
+        return await answer if isawaitable(answer) else answer
+
+    def waited(payment: "Payment", call: Call) -> Receipt:
         return outside.answer(call)
+
+    function: Any = waited if plain else awaited
+    function.__name__ = "capture"
+    capture = declared(function)
 
     class Payment(Entity):
         """A payment."""

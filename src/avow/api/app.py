@@ -20,6 +20,7 @@ from avow.api.deadline import TimeLimit, running_task
 from avow.api.events import Door, Secrets
 from avow.api.exchange import JSON_LINE, Exchange, Response, body_limit
 from avow.api.openapi import document_bytes
+from avow.api.operating import OperatingDesk
 from avow.api.queries import Queries
 from avow.api.receipts import Receipts
 from avow.api.routes import METHODS, TASK_ACTS, Match, Operation, Resource, Route, Routes
@@ -29,6 +30,7 @@ from avow.engine.execute import Engine
 from avow.engine.hearing import Hearing
 from avow.engine.identifier import new_id_text
 from avow.engine.inbox import Inbox
+from avow.engine.operating import Operating
 from avow.engine.outside import Destination
 from avow.engine.privacy import Keyring
 from avow.engine.publishing import telling_of
@@ -53,6 +55,9 @@ KNOWN_METHODS = METHODS | {"DELETE", "PATCH", "PUT", "QUERY", "TRACE"}
 
 BODIES: Final = (Operation.FIND, *TASK_ACTS)
 """What has a body that is no command's."""
+OPERATING: Final = (Operation.OPERATE, Operation.DESTINATION)
+POSTED: Final = (Operation.SUBSCRIPTION, *OPERATING)
+"""What has one where it is a POST."""
 NO_SENDERS: Final[Mapping[str, Secrets]] = {}
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -161,6 +166,8 @@ class Application:
             tasks = TaskDesk(Inbox(self.system, self._pool), cursor_key)
             made.update((r, tasks.page) for r in self._routes if r.operation is Operation.TASKS)
             made.update((r, tasks.acting(r.operation)) for r in self._routes if r.operation in TASK_ACTS)
+        desk = OperatingDesk(Operating(self.system, self._pool, self._engine), self.system, cursor_key)
+        made.update((r, desk.handler(r)) for r in self._routes if r.operation in OPERATING)
         return made
 
     async def _start(self) -> None:
@@ -216,10 +223,10 @@ class Application:
         handler = self._handlers.get(route)
         if handler is None:
             return await self._page(exchange, match, route)
-        exchange.record = match.id
+        exchange.record, exchange.number = match.id, match.number
         exchange.demand_framing()
-        subscribes = route.operation is Operation.SUBSCRIPTION and route.method == "POST"
-        if route.transitions or subscribes or route.operation in BODIES:
+        posts = route.method == "POST" and route.operation in POSTED
+        if route.transitions or posts or route.operation in BODIES:
             exchange.demand_media_type()
         if not self._started:
             await self.start()

@@ -37,12 +37,12 @@ class Exchange:
     path:     as it was sent, below the mount. root_path: the prefix of the mount, as it is sent.
     has_body: whether a body was announced (RFC 9112, section 6.3); one of no bytes is none.
     task:     the one that answers it.
-    actor:    who asks, once that is known. record: the one that the path names, where it names one.
+    actor:    who asks, once that is known. record: the one that the path names; number: the work.
     """
 
     __slots__ = (
-        "_body_limit", "_receive", "actor", "has_body", "headers", "method", "path", "query", "record",
-        "request_id", "root_path", "task",
+        "_body_limit", "_receive", "actor", "has_body", "headers", "method", "number", "path", "query",
+        "record", "request_id", "root_path", "task",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +57,7 @@ class Exchange:
         self.has_body = False
         self.actor = nobody
         self.record: UUID | None = None
+        self.number: int | None = None
         self.task = task
         self._receive, self._body_limit = receive, body_limit
 

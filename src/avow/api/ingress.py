@@ -40,6 +40,9 @@ _PLAIN: Final = (
     kinds.DateType, kinds.DateTimeType, kinds.DecimalType,
 )  # fmt: skip
 _PAGING: Final = ("limit", "cursor")
+WORK_FILTERS: Final = ("entity", "destination", "state", "stuck")
+"""What narrows down what happens by itself."""
+_WORK_FILTER: Final = kinds.Text(255, 1)
 _LIST_WORDS: Final = frozenset({*_PAGING, "state", "as_of"})
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,15})", re.ASCII)
 _COUNT: Final = re.compile(r"[1-9][0-9]*", re.ASCII)
@@ -98,6 +101,14 @@ class TaskQuery:
     entity: str | None
     mine: bool
     overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkQuery:
+    """Which work is asked for: to a destination, of an entity, in a state, stuck for a reason; None: any."""
+
+    page: Page
+    given: Mapping[str, str]
 
 
 class InputReader:
@@ -189,6 +200,22 @@ def read_task_query(entities: Collection[str], raw: bytes) -> TaskQuery:
         wanted[name] = _BOOLEANS.get(text, False)
     _demand_flawless(flaws)
     return TaskQuery(page, values.get("role"), entity, wanted["mine"], wanted["overdue"])
+
+
+def read_work_query(entities: Collection[str], states: Collection[str], raw: bytes) -> WorkQuery:
+    """Read the query of what happens by itself: page and filter."""
+    values, flaws = _read_query(raw, (*_PAGING, *WORK_FILTERS))
+    page = _read_page(values, flaws)
+    for name, options in (("entity", entities), ("state", states)):
+        if name in values and values[name] not in options:
+            flaws.append(Flaw(name, "not-an-option", f"must be one of {', '.join(options)}"))
+    for name in ("destination", "stuck"):
+        try:
+            _WORK_FILTER.parse(values.get(name, "any"), name)
+        except Misfit as misfit:
+            flaws.extend(misfit.flaws)
+    _demand_flawless(flaws)
+    return WorkQuery(page, {name: values[name] for name in WORK_FILTERS if name in values})
 
 
 def read_members(members: tuple[Member, ...], body: Any) -> dict[str, Value]:

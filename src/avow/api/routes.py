@@ -41,6 +41,8 @@ class Operation(StrEnum):
     OPENAPI = "openapi"
     EVENT = "event"
     SUBSCRIPTION = "subscription"
+    OPERATE = "operate"
+    DESTINATION = "destination"
     PROBLEM = "problem"
     HEALTH = "health"
     READY = "ready"
@@ -78,11 +80,12 @@ class Resource:
 
 
 class Match(NamedTuple):
-    """A path that exists in the table. `name` is the code of a problem page."""
+    """A path that exists in the table. `name` is the code of a problem page, `number` that of a work."""
 
     resource: Resource
     id: UUID | None = None
     name: str | None = None
+    number: int | None = None
 
     def route(self, method: str) -> Route | None:
         """What the method does here (HEAD does what GET does); None where the answer is 405 or OPTIONS."""
@@ -109,6 +112,21 @@ _SUBSCRIPTIONS: Final = (
     Route("GET", "/subscriptions/{id}", Operation.SUBSCRIPTION),
     *(Route("POST", f"/subscriptions/{{id}}/{verb}", Operation.SUBSCRIPTION) for verb in VERBS),
 )
+_EFFECTS: Final = "/effects"
+OPERATED: Final = ("retry", "skip", "compensate")
+"""What operators do about one work, or about all of a set."""
+_OPERATED: Final = (
+    Route("GET", _EFFECTS, Operation.OPERATE),
+    Route("GET", f"{_EFFECTS}/preview", Operation.OPERATE),
+    *(Route("POST", f"{_EFFECTS}/{verb}", Operation.OPERATE) for verb in OPERATED),
+    Route("GET", f"{_EFFECTS}/{{work}}", Operation.OPERATE),
+    *(Route("POST", f"{_EFFECTS}/{{work}}/{verb}", Operation.OPERATE) for verb in (*OPERATED, "settle")),
+)
+_PAUSED: Final = (
+    Route("GET", "/destinations", Operation.DESTINATION),
+    *(Route("POST", f"/destinations/{verb}", Operation.DESTINATION) for verb in ("pause", "resume")),
+)
+_WORK: Final = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
@@ -120,6 +138,7 @@ class Routes:
         self._fixed: dict[str, Resource] = {}
         self._records: dict[str, Resource] = {}
         self._below: dict[tuple[str, str], Resource] = {}
+        self._work: dict[str, Resource] = {}
         found: dict[str, list[Route]] = {}
         for route in _routes(system):
             found.setdefault(route.template, []).append(route)
@@ -161,6 +180,9 @@ class Routes:
             else:
                 resource = self._below.get((segments[1], segments[3]))
             return None if resource is None else Match(resource, Id(segments[2]))
+        if count >= 3 and segments[1] == _EFFECTS[1:] and _WORK.fullmatch(segments[2]):
+            resource = self._work.get(segments[3] if count == 4 else "")
+            return None if resource is None else Match(resource, number=int(segments[2]))
         if count == 3 and segments[1] == "problems" and segments[2] in PROBLEMS:
             return Match(self._problem, None, segments[2])
         # A fixed path gets here only if it was percent-encoded; templates were written by quote() too.
@@ -168,6 +190,10 @@ class Routes:
         return None if resource is None else Match(resource)
 
     def _place(self, resource: Resource) -> None:
+        _, work, after = resource.template.partition("{work}")
+        if work:
+            self._work[after[1:]] = resource
+            return
         if "{id}" not in resource.template:
             self._fixed[resource.template] = resource
             return
@@ -203,6 +229,10 @@ def _routes(system: System) -> Iterator[Route]:
         yield Route("POST", f"/events/{sender.name}", Operation.EVENT, sender=sender)
     if publishes(system):
         yield from _SUBSCRIPTIONS
+    if system.operators is not None:
+        yield from _OPERATED
+    if system.pausers is not None:
+        yield from _PAUSED
     for template, operation in _PAGES:
         yield Route("GET", template, operation)
 

@@ -6,26 +6,39 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
+from uuid import uuid4
 
 import click
 
+from avow.api.app import problem_body
 from avow.cli import output
 from avow.cli.connection import database_url
-from avow.cli.record import moment
+from avow.cli.record import DEFAULT_TENANT, moment
+from avow.cli.settings import private_keyring
 from avow.cli.target import load_target
 from avow.cli.word import SUBJECT, TENANT, Word
-from avow.engine.by_hand import settle_done, settle_failed
-from avow.engine.execute import Engine, Outrun, Reply
+from avow.engine.execute import Engine, Reply
+from avow.engine.operating import (
+    COMPENSATE,
+    RETRY,
+    SETTLE,
+    SKIP,
+    Intent,
+    Operating,
+    Preview,
+    Settlement,
+    shown,
+)
 from avow.errors import UsageError
-from avow.model.effect import Effect
+from avow.model.actor import Actor
 from avow.model.system import System
 from avow.model.types import Misfit
-from avow.store.operate import LISTED_MAX, STATES, By, Filter, Operations
-from avow.store.pool import Pool, connect
+from avow.model.values import Subject
+from avow.store.operate import LISTED_MAX, STATES, STUCK, Filter
+from avow.store.pool import Pool
 from avow.store.rights import demand_own_tables
 
 REASON: Final = Word(1_000)
-SKIPPED: Final = "skipped"
 
 Answer = TypeVar("Answer")
 Command = Callable[..., Any]
@@ -33,7 +46,6 @@ Command = Callable[..., Any]
 _target: Final = click.option(
     "--target", default=".", show_default=True, help="The application: folder, file or module."
 )
-_MOVED: Final = "It is under way, or was touched since. See `avow effects list`."
 
 
 def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -58,6 +70,13 @@ _which: Final = _options(
     click.option("--state", type=click.Choice(STATES), help="Only what is in this state."),
     click.option("--stuck", metavar="CODE", type=SUBJECT, help="Only what is stuck for this reason."),
 )
+_one_or_set: Final = _options(
+    click.argument("work", type=int, required=False),
+    _which,
+    click.option("--preview", is_flag=True, help="Show what fits the filter, and the name of that set."),
+    click.option("--set", "named", metavar="SET", type=Word(64), help="Do it about the set of this name."),
+    _who,
+)
 
 
 @click.group(name="effects")
@@ -74,14 +93,19 @@ def command() -> None:
 @output.json_option
 def list_work(target: str, as_json: bool, **wanted: str | None) -> int:
     """List what is to be done, oldest first: what is waiting, under way, unclear, stuck or paused."""
-    items = _work(load_target(target), lambda operations: operations.list(Filter(**wanted)))  # type: ignore[arg-type]
+
+    async def ask(operating: Operating) -> list[dict[str, Any]]:
+        found = await operating.page(Filter(**wanted), 0, LISTED_MAX)  # type: ignore[arg-type]
+        return [shown(item) for item in found]
+
+    items = _at_work(load_target(target), ask)
     if as_json:
-        output.document({"items": [_document(item) for item in items]})
+        output.document({"items": items[:LISTED_MAX]})
         return output.HOLDS
-    for item in items:
+    for item in items[:LISTED_MAX]:
         output.data(_line(item))
-    if len(items) == LISTED_MAX:
-        output.talk(f"there may be more than these {LISTED_MAX}; narrow it down")
+    if len(items) > LISTED_MAX:
+        output.talk(f"there is more than these {LISTED_MAX}; narrow it down")
     if not items:
         output.talk("nothing is to be done")
     return output.HOLDS
@@ -93,16 +117,7 @@ def list_work(target: str, as_json: bool, **wanted: str | None) -> int:
 @output.json_option
 def show(work: int, target: str, as_json: bool) -> int:
     """Show one WORK: its key, how its attempts ended, and what operators did about it."""
-
-    async def ask(operations: Operations) -> dict[str, Any]:
-        item = await _one(operations, work)
-        return {
-            **_document(item),
-            "attempts": [_document(a) for a in await operations.attempts(item)],
-            "interventions": [_document(i) for i in await operations.interventions(item)],
-        }
-
-    found = _work(load_target(target), ask)
+    found = _at_work(load_target(target), lambda operating: operating.one(None, work))
     if as_json:
         output.document(found)
         return output.HOLDS
@@ -117,44 +132,30 @@ def show(work: int, target: str, as_json: bool) -> int:
 
 
 @command.command(name="retry")
-@click.argument("work", type=int, required=False)
-@_which
-@click.option("--yes", is_flag=True, help="Do it; without it, what would be touched is shown.")
-@_who
-def retry(
-    work: int | None, yes: bool, subject: str, reason: str, target: str, as_json: bool, **wanted: str | None
-) -> int:
+@_one_or_set
+def retry(**given: Any) -> int:
     """Let a worker try WORK once more, or everything stuck that fits a filter. Under the same key: what may
     have been carried out isn't done twice, and what can't be sent again without doing it twice isn't.
     """
-    narrowed = any(wanted.values())
-    if (work is None) is not narrowed:
-        raise UsageError(
-            "name one WORK, or what it has to fit", "Such as `--destination psp --stuck unknown`."
-        )
-    if narrowed and wanted["state"] is None:
-        wanted["state"] = "stuck"
-    by = By(subject, reason)
+    return _one_or_all(RETRY, **given)
 
-    async def run(operations: Operations) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        items = await operations.list(Filter(work=work, **wanted))  # type: ignore[arg-type]
-        if work is not None and not items:
-            raise _unknown(work)
-        if work is None and not yes:
-            return items, []
-        return items, [item for item in items if await operations.retry(item, by)]
 
-    items, touched = _work(load_target(target), run)
-    if work is not None and not touched:
-        raise UsageError("nothing was done", _MOVED)
-    if as_json:
-        output.document({"items": [_document(item) for item in items], "retried": len(touched)})
-        return output.HOLDS
-    for item in touched or items:
-        output.data(_line(item))
-    output.talk(f"{len(touched)} of {len(items)} will be tried again" if touched or yes else
-                f"{len(items)} would be tried again; add --yes to do it")  # fmt: skip
-    return output.HOLDS
+@command.command(name="skip")
+@_one_or_set
+def skip(**given: Any) -> int:
+    """Give WORK up, or everything stuck that fits a filter: a call is settled as failed, so that its record
+    goes on; a time, a parked event or a delivery passes.
+    """
+    return _one_or_all(SKIP, **given)
+
+
+@command.command(name="compensate")
+@_one_or_set
+def compensate(**given: Any) -> int:
+    """Undo now what a saga owes: WORK is tried at once if it is an undo; a step that certainly wasn't done is
+    given up, and what was done before it is undone. Refused where nobody knows whether WORK was done.
+    """
+    return _one_or_all(COMPENSATE, **given)
 
 
 @command.command(name="settle")
@@ -170,36 +171,9 @@ def settle(
     """Say how the call WORK ended. The outcome's transition follows at once, under your name."""
     if (done is None) is (failed is None):
         raise UsageError("it was either done or it failed", "Give --done JSON or --failed CODE.")
-    by = By(subject, reason, evidence)
-
-    async def end(engine: Engine, item: dict[str, Any], effect: Effect | None) -> Reply:
-        if effect is None:
-            raise UsageError("a time has no outcome", f"See `avow effects skip {work}`.")
-        if failed is not None:
-            return await settle_failed(engine, item, effect, failed, by)
-        return await settle_done(engine, item, effect, _json(str(done)), by)
-
-    return _ended(work, load_target(target), end, as_json)
-
-
-@command.command(name="skip")
-@click.argument("work", type=int)
-@_who
-def skip(work: int, subject: str, reason: str, target: str, as_json: bool) -> int:
-    """Give WORK up: a call is settled as failed, so that its record goes on; a time passes."""
-    by = By(subject, reason)
-    system = load_target(target)
-
-    async def pass_by(operations: Operations) -> bool | None:
-        item = await _one(operations, work)
-        return None if item["destination"] else await operations.skip_time(item, by)
-
-    passed = _work(system, pass_by)
-    if passed is None:
-        return _ended(work, system, lambda engine, item, effect: _give_up(engine, item, effect, by), as_json)
-    if not passed:
-        raise UsageError("nothing was done", _MOVED)
-    return output.said({"work": work, "skipped": True}, f"{work} has passed", as_json)
+    ended = Settlement(failed is None, None if done is None else _json(done), failed or "", evidence)
+    intent = _intent(SETTLE, subject, reason)
+    return _acted(lambda operating: operating.act(intent, None, work, ended), target, as_json)
 
 
 @command.command(name="pause")
@@ -207,7 +181,7 @@ def skip(work: int, subject: str, reason: str, target: str, as_json: bool) -> in
 @_who
 def pause(destination: str, subject: str, reason: str, target: str, as_json: bool) -> int:
     """Let no call to DESTINATION begin. What is under way is ended."""
-    return _pause(destination, True, By(subject, reason), target, as_json)
+    return _pause(destination, True, subject, reason, target, as_json)
 
 
 @command.command(name="resume")
@@ -215,77 +189,86 @@ def pause(destination: str, subject: str, reason: str, target: str, as_json: boo
 @_who
 def resume(destination: str, subject: str, reason: str, target: str, as_json: bool) -> int:
     """Let calls to DESTINATION begin again."""
-    return _pause(destination, False, By(subject, reason), target, as_json)
+    return _pause(destination, False, subject, reason, target, as_json)
 
 
-def _pause(destination: str, paused: bool, by: By, target: str, as_json: bool) -> int:
+def _pause(destination: str, paused: bool, subject: str, reason: str, target: str, as_json: bool) -> int:
     word = "paused" if paused else "resumed"
-    if not _work(load_target(target), lambda operations: operations.pause(destination, paused, by)):
-        raise UsageError(f"{destination} is {word} already, or isn't known", "See `avow effects list`.")
+    intent = _intent(word, subject, reason)
+    _at_work(
+        load_target(target),
+        lambda operating: operating.pause(intent, DEFAULT_TENANT, destination, paused=paused),
+    )
     return output.said({"destination": destination, "paused": paused}, f"{destination} is {word}", as_json)
 
 
-async def _give_up(engine: Engine, item: dict[str, Any], effect: Effect | None, by: By) -> Reply:
-    if effect is None:
-        raise _unknown(item["work"])
-    return await settle_failed(engine, item, effect, SKIPPED, by, "skip")
+def _one_or_all(
+    action: str, *, work: int | None, preview: bool, named: str | None, subject: str, reason: str,
+    target: str, as_json: bool, **wanted: str | None,
+) -> int:  # fmt: skip
+    """Do something about one work, or about a set that was previewed."""
+    narrowed = any(wanted.values())
+    if (work is None) is not narrowed:
+        mend = "Such as `--destination psp --stuck unknown`."
+        raise UsageError("name one WORK, or what it has to fit", mend)
+    intent = _intent(action, subject, reason)
+    if work is not None:
+        return _acted(lambda operating: operating.act(intent, None, work), target, as_json)
+    if preview is (named is not None):
+        raise UsageError(
+            "a set is previewed, or something is done about it", "Give --preview, and then --set SET."
+        )
+    asked = Filter(**{**wanted, "state": wanted["state"] or STUCK})  # type: ignore[arg-type]
+    if named is None:
+        return _previewed(_at_work(load_target(target), lambda o: o.preview(asked)), action, as_json)
+    reply = _at_work(load_target(target), lambda o: o.act_on_all(intent, asked, str(named)))
+    answer = json.loads(reply.body)
+    left = "".join(f"; {one['work']} was left: {one['code']}" for one in answer["left"])
+    return output.said(answer, f"{action}: {answer['done']} done{left}", as_json)
 
 
-End = Callable[[Engine, dict[str, Any], "Effect | None"], Awaitable[Reply]]
+def _previewed(found: Preview, action: str, as_json: bool) -> int:
+    items = [shown(item) for item in found.items]
+    if as_json:
+        output.document({"items": items, "more": found.more, "set": found.fingerprint})
+        return output.HOLDS
+    for item in items:
+        output.data(_line(item))
+    output.talk(f"{len(items)} fit{', and there is more' if found.more else ''}; "
+                f"to {action} them, give --set {found.fingerprint}")  # fmt: skip
+    return output.HOLDS
 
 
-def _ended(work: int, system: System, end: End, as_json: bool) -> int:
-    """Settle a call by hand, and say what became of its record."""
+def _acted(ask: Callable[[Operating], Awaitable[Reply]], target: str, as_json: bool) -> int:
+    """Do something about one work, and say what became of it."""
+    try:
+        answer = json.loads(_at_work(load_target(target), ask).body)
+    except Misfit as misfit:
+        raise UsageError(f"the result doesn't fit: {misfit}", "Give it as the effect declares.") from None
+    state = "has passed" if answer["action"] == SKIP else "will be tried again"
+    record = f"{answer['entity']} {answer['record']}"
+    became = f"{answer['work']} {state}" if answer["state"] is None else f"{record} is {answer['state']}"
+    return output.said(answer, became, as_json)
 
-    async def run(url: str) -> tuple[dict[str, Any], Reply]:
-        connection, pool = await connect(url), Pool(url)
+
+def _intent(action: str, subject: str, reason: str) -> Intent:
+    # Of all tenants: whoever acts here does it as the owner. A key of its own: nobody repeats a command line.
+    return Intent(action, Actor(Subject(subject), DEFAULT_TENANT), reason, str(uuid4()))
+
+
+def _at_work(system: System, ask: Callable[[Operating], Awaitable[Answer]]) -> Answer:
+    async def run(url: str) -> Answer:
+        pool = Pool(url)
         try:
-            await demand_own_tables(connection, system)
-            item = await _one(Operations(connection), work)
-            if item["state"] == "under-way":
-                raise UsageError("a worker is doing it now", _MOVED)
-            engine = Engine(system, pool, lambda problem, command_id: b"")
-            return item, await end(engine, item, system.entities[item["kind"]].effects.get(item["name"]))
-        except Outrun:
-            raise UsageError("nothing was done", _MOVED) from None
-        except Misfit as misfit:
-            raise UsageError(f"the result doesn't fit: {misfit}", "Give it as the effect declares.") from None
+            async with pool.borrow() as connection:
+                await demand_own_tables(connection, system)
+            engine = Engine(system, pool, problem_body, keyring=private_keyring(system))
+            return await ask(Operating(system, pool, engine))
         finally:
             await pool.close()
-            await connection.close()
-
-    with database_url(system) as url:
-        item, reply = asyncio.run(run(url))
-    if reply.problem is not None:
-        output.error(reply.problem.code, reply.problem.detail, "The record's rules refuse it.", as_json)
-        return output.FOUND
-    state = json.loads(reply.body)["state"]
-    shown = {"work": work, "kind": item["kind"], "id": str(item["id"]), "state": state}
-    return output.said(shown, f"{item['kind']} {item['id']} is {state}", as_json)
-
-
-def _work(system: System, ask: Callable[[Operations], Awaitable[Answer]]) -> Answer:
-    async def run(url: str) -> Answer:
-        connection = await connect(url)
-        try:
-            await demand_own_tables(connection, system)
-            return await ask(Operations(connection))
-        finally:
-            await connection.close()
 
     with database_url(system) as url:
         return asyncio.run(run(url))
-
-
-async def _one(operations: Operations, work: int) -> dict[str, Any]:
-    items = await operations.list(Filter(work=work))
-    if not items:
-        raise _unknown(work)
-    return items[0]
-
-
-def _unknown(work: int) -> UsageError:
-    return UsageError(f"there is no work {work}: it was settled, or never was", "See `avow effects list`.")
 
 
 def _json(text: str) -> Any:
@@ -297,17 +280,8 @@ def _json(text: str) -> Any:
 
 def _line(item: dict[str, Any]) -> str:
     why = f": {item['stuck']}, {item['detail']}" if item["stuck"] else ""
-    where = f"to {item['destination']}" if item["destination"] else f"at {moment(item['due'].isoformat())}"
+    where = f"to {item['destination']}" if item["destination"] else f"at {moment(item['due'])}"
     return output.plain(
-        f"{item['work']}  {item['kind']} {item['id']}  {item['name']} {where}, "
+        f"{item['work']}  {item['entity']} {item['record']}  {item['name']} {where}, "
         f"{item['state']}{why}, attempt {item['attempt']}"
     )
-
-
-def _document(row: dict[str, Any]) -> dict[str, Any]:
-    """As plain JSON."""
-    plain = (str, int, bool, type(None))
-    return {
-        k: v if isinstance(v, plain) else v.isoformat() if hasattr(v, "isoformat") else str(v)
-        for k, v in row.items()
-    }

@@ -9,8 +9,10 @@ from dataclasses import replace
 from avow.declare import surface as word
 from avow.declare.check import check_entities
 from avow.declare.entity import EntityBuilder
+from avow.declare.expression import Condition
 from avow.declare.hearing import read_senders
 from avow.declare.loads import loads_of
+from avow.declare.operating import read_operating
 from avow.declare.place import here, take_misuses
 from avow.declare.promise import read_promises
 from avow.errors import DeclarationError, Mistake
@@ -23,18 +25,24 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 _SCHEMAS = frozenset({"avow", "public", "information_schema"})
 
 
-def system(name: str, *entities: type[word.Entity], promises: Iterable[Promise] = ()) -> System:
+def system(
+    name: str, *entities: type[word.Entity], promises: Iterable[Promise] = (),
+    operators: Condition | None = None, pausers: Condition | None = None,
+) -> System:  # fmt: skip
     """Close a declaration: the application's name, and all of its entities.
 
-    promises: what `@always` says of all records together.
+    promises:  what `@always` says of all records together.
+    operators: who may look, over HTTP, at what happens by itself in their tenant, and see to what is stuck.
+    pausers:   who may, over HTTP, hold destinations up: that stops the calls of all tenants.
     Raises DeclarationError with every mistake at once. Warnings alone don't raise; `build` gives them.
     """
-    return build(name, *entities, promises=promises)[0]
+    return build(name, *entities, promises=promises, operators=operators, pausers=pausers)[0]
 
 
 def build(
-    name: str, *entities: type[word.Entity], promises: Iterable[Promise] = ()
-) -> tuple[System, tuple[Mistake, ...]]:
+    name: str, *entities: type[word.Entity], promises: Iterable[Promise] = (),
+    operators: Condition | None = None, pausers: Condition | None = None,
+) -> tuple[System, tuple[Mistake, ...]]:  # fmt: skip
     """As `system`, together with the warnings."""
     place, mistakes = here(), take_misuses()
     mistakes += _name_mistakes(name, entities, place)
@@ -46,11 +54,14 @@ def build(
     senders = read_senders((s for builder in builders for s in builder.senders()), mistakes)
     promised = read_promises(promises, place, mistakes)
     written = {builder.declared.__name__: builder.written for builder in builders}
+    asked = {"operators": operators, "pausers": pausers}
+    operating = [read_operating(name, given, place, mistakes) for name, given in asked.items()]
     mistakes += check_entities(built, unsure, written)
     found = sorted(set(mistakes))
     if any(not mistake.warning for mistake in found):
         raise DeclarationError(found)
-    return System(name, {n: _with_loads(e, built) for n, e in built.items()}, senders, promised), tuple(found)
+    closed = {name: _with_loads(entity, built) for name, entity in built.items()}
+    return System(name, closed, senders, promised, *operating), tuple(found)
 
 
 def _name_mistakes(name: str, entities: tuple[type[word.Entity], ...], place: Place) -> list[Mistake]:

@@ -10,11 +10,13 @@ from typing import Any, Final, Protocol
 from avow.declare.expression import Formula
 from avow.declare.place import here, misuse
 from avow.model import expression as ast
-from avow.model.effect import DONE, FAILED, UNKNOWN, Backoff
+from avow.model.effect import ANSWER_BYTES_MAX, DONE, FAILED, REQUEST_BYTES_MAX, UNKNOWN, Backoff
 
 FOREVER: Final = Backoff(attempts=None)
 TIMEOUT_S_MAX = 3_600.0
 """How long one call may take: effects are calls, not jobs."""
+PAYLOAD_BYTES_MAX = 67_108_864
+"""The longest request or answer that may be declared: each stands in memory once."""
 
 
 def backoff(attempts: int = 8, *, first_s: float = 1.0, most_s: float = 300.0) -> Backoff:
@@ -62,6 +64,19 @@ class Call(Protocol):
     @property
     def private(self) -> Any:
         """The private fields that the state reveals, in clear and by name: `call.private.passport`."""
+        ...
+
+    @property
+    def progress(self) -> Any:
+        """The last checkpoint of the attempts before, as it was given; None: there is none."""
+        ...
+
+    @property
+    def checkpoint(self) -> Callable[[Any], Any]:
+        """Keep how far this call has come, as plain JSON, for its next attempt: `await
+        call.checkpoint({"page": 3})`, without `await` in a plain function. Ends the function where another
+        worker has the call.
+        """
         ...
 
     @property
@@ -131,6 +146,8 @@ def effect(
     concurrency: int | None = None,
     keyed: bool = True,
     keeps_faults: bool = False,
+    request_bytes_max: int = REQUEST_BYTES_MAX,
+    answer_bytes_max: int = ANSWER_BYTES_MAX,
     ordered_by: Any = None,
 ) -> Callable[[Callable[..., Any]], EffectWord]:
     """Declare a call to the outside; a state invokes it, and its outcomes are transitions.
@@ -148,11 +165,16 @@ def effect(
                  unclear call is never sent again by itself.
     keeps_faults: the other side keeps even its own faults under the key (as Stripe does): once it has
                  answered with one, the call is looked up, and goes on under the next key if it wasn't done.
+    request_bytes_max: the longest body that `call.http` sends; a longer one is never sent, and the call
+                 has `failed`.
+    answer_bytes_max: the longest body that it reads, and the longest result that is kept, as JSON. Nothing
+                 is kept of a longer one: the call was perhaps done, so it is unclear, and isn't sent again.
     ordered_by:  a field; calls of records with an equal value in it are made one after the other.
     """
     rest = {
         "timeout": timeout, "retry": retry, "lookup": lookup, "destination": destination,
         "per_second": per_second, "concurrency": concurrency, "keyed": keyed, "keeps_faults": keeps_faults,
-        "ordered_by": ordered_by,
+        "ordered_by": ordered_by, "request_bytes_max": request_bytes_max,
+        "answer_bytes_max": answer_bytes_max,
     }  # fmt: skip
     return lambda function: EffectWord(function, **rest)

@@ -61,7 +61,7 @@ RESERVED = frozenset(
 )
 SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 """What PostgreSQL calls columns of its own, in every table."""
-PAGES = frozenset({"events", "healthz", "readyz", "subscriptions", "tasks"})
+PAGES = frozenset({"destinations", "effects", "events", "healthz", "readyz", "subscriptions", "tasks"})
 """Addresses at which the server itself answers."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 _MADE = re.compile(r"[a-z][a-z0-9_]{0,149}", re.ASCII)

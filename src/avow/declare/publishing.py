@@ -16,7 +16,8 @@ from avow.model.expression import walk
 from avow.model.publication import Publication
 
 RETRIED_DAYS_MAX = 30
-_OF_THE_ACTOR = (ast.Everybody, ast.Authenticated, ast.HasRole, ast.All, ast.AnyOf, ast.Not)
+OF_THE_ACTOR = (ast.Everybody, ast.Authenticated, ast.HasRole, ast.All, ast.AnyOf, ast.Not)
+"""What a policy may say that is settled without a record."""
 
 
 def read_publication(
@@ -52,6 +53,6 @@ def publishing_mistakes(entity: Entity) -> Iterator[Mistake]:
             if published.setdefault(name, publication.name) != publication.name:
                 detail = f"{where}: {name} is published by {published[name]} already"
                 yield at(publication.place, "declared-twice", detail, "Name it once.")
-        if any(not isinstance(node, _OF_THE_ACTOR) for node in walk(publication.by)):
+        if any(not isinstance(node, OF_THE_ACTOR) for node in walk(publication.by)):
             detail = f"{where}: who may subscribe depends on more than who asks"
             yield at(publication.place, "publication-unreadable", detail, 'Write by=role("...").')

@@ -10,7 +10,7 @@ from typing import Any
 from avow.declare import surface as word
 from avow.declare.annotation import Unreadable, annotations_of, read_type
 from avow.declare.body import source_hash
-from avow.declare.effect import TIMEOUT_S_MAX, EffectWord, OutcomeWord
+from avow.declare.effect import PAYLOAD_BYTES_MAX, TIMEOUT_S_MAX, EffectWord, OutcomeWord
 from avow.declare.hearing import read_event
 from avow.declare.notes import Notes
 from avow.declare.sender import EventWord
@@ -119,6 +119,8 @@ def _effect(notes: Notes, w: EffectWord) -> Effect:
         concurrency=rest["concurrency"],
         keyed=rest["keyed"],
         keeps_faults=rest["keeps_faults"],
+        request_bytes_max=rest["request_bytes_max"],
+        answer_bytes_max=rest["answer_bytes_max"],
         ordered_by=None if ordered is None else getattr(notes.named(ordered, w.place), "path", ("?",))[0],
         lookup=lookup,
         lookup_hash="" if lookup is None else source_hash(lookup),
@@ -136,6 +138,10 @@ def _faults(w: EffectWord) -> Iterator[tuple[str, str]]:
         yield "its rate makes no sense", "Write per_second= between 0.001 and 100,000."
     if concurrency is not None and (type(concurrency) is not int or not 1 <= concurrency <= 10_000):
         yield "its concurrency makes no sense", "Write concurrency= between 1 and 10,000."
+    for name in ("request_bytes_max", "answer_bytes_max"):
+        length = w.rest[name]
+        if type(length) is not int or not 1 <= length <= PAYLOAD_BYTES_MAX:
+            yield f"its {name} makes no sense", f"Write {name}= between 1 and {PAYLOAD_BYTES_MAX:,}."
     if len(inspect.signature(w.function).parameters) != 2:
         yield "it doesn't take a record and a call", f"Write def {w.name}(record, call)."
     if w.rest["keeps_faults"] and w.rest["lookup"] is None:

@@ -54,7 +54,7 @@ class Attempt:
         self.system, self.plan, self.request, self.render = system, plan, request, render
         self.given, self.concealing = given, list[Concealing]()
         self.entity: Entity = system.entities[request.entity]
-        self.key = None if request.key is None or request.dry_run else key_of(request)
+        self.key = None if request.dry_run else _kept_under(request)
         self.record_id = request.record or new_id()
         self.command = Command(
             request.entity, request.command, self.record_id, request.input, request.actor, new_id(),
@@ -153,8 +153,11 @@ class Attempt:
         """What a refusal commits: its answer, and that it was refused. Raises Answered if it isn't kept."""
         problem = Problem(rejection.code, rejection.detail, rejection.extra)
         self.successor = None
-        # Without a key nothing keeps the answer: what is to be done stays, and says why.
-        unkept = self.request.settles is not None and self.key is None
+        # Without a key nothing keeps the answer: what is to be done stays, and says why. So it does where an
+        # operator's word is refused.
+        unkept = self.request.settles is not None and (
+            self.key is None or self.request.intervention is not None
+        )
         if not rejection.recorded or self.request.dry_run or unkept:
             raise Answered(Reply(problem.status, problem=problem))
         body = self.render(problem, self.command.command_id)
@@ -251,6 +254,12 @@ def refusal_of(request: Request, code: str, extra: Mapping[str, Any]) -> dict[st
         "rule": str(extra.get("rule", "")),
         "request": request.request_id,
     }
+
+
+def _kept_under(request: Request) -> IdempotencyKey | None:
+    if request.kept_under is not None:
+        return IdempotencyKey(Id(request.kept_under.bytes), request.fingerprint)
+    return None if request.key is None else key_of(request)
 
 
 def key_of(request: Request) -> IdempotencyKey:

@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from avow import canonical
 from avow.model.effect import Effect
-from avow.model.outcome import Declined, NotDone, Unclear
+from avow.model.outcome import AnswerTooLarge, Declined, NotDone, Unclear
 from avow.model.types import Misfit, Value
 
 THREADS_MAX = 64
@@ -46,13 +47,22 @@ class NotYet:
 
 @dataclass(frozen=True, slots=True)
 class DontKnow:
-    """It may have been done. answered: the other side answered, with a fault of its own."""
+    """It may have been done.
+
+    answered: the other side answered, with a fault of its own. final: it would do the same again, so that it
+    isn't sent once more.
+    """
 
     reason: str
     answered: bool = False
+    final: bool = False
 
 
 Ending: TypeAlias = Result | No | NotYet | DontKnow
+
+
+class Superseded(Exception):
+    """Another worker has taken the call: what this one would record, or conclude, counts no more."""
 
 
 @dataclass(slots=True)
@@ -63,6 +73,7 @@ class Call:
     tenant:  whose record it is. undoes: the key of the earlier call that this one undoes, where it does.
     private: the private values that its state reveals, in clear.
     http:    a client for this call's destination, which sends the key along.
+    progress, checkpoint: how far an earlier attempt has come; and to keep how far this one has.
     """
 
     key: str
@@ -71,6 +82,8 @@ class Call:
     undoes: str | None
     http: Any = field(repr=False)
     private: Any = field(default=None, repr=False)
+    progress: Any = field(default=None, repr=False)
+    checkpoint: Any = field(default=None, repr=False)
 
 
 class Caller:
@@ -107,12 +120,14 @@ class Caller:
                 loop = asyncio.get_running_loop()
                 # A thread can't be ended: one that is late runs on, and nobody hears it any more.
                 return Result(await loop.run_in_executor(self._threads, function, record, call))
+        except Superseded:
+            raise
         except Declined as declined:
             return No(declined.code, str(declined))
         except NotDone as fault:
             return NotYet(str(fault), fault.retry_after_s)
         except Unclear as fault:
-            return DontKnow(str(fault), fault.answered)
+            return DontKnow(str(fault), fault.answered, isinstance(fault, AnswerTooLarge))
         except TimeoutError:
             return DontKnow(f"no answer within {timeout_s:g} s")
         except Exception as error:  # noqa: BLE001 - the owner's function; whatever it raises, we can't know
@@ -128,6 +143,11 @@ def _fitted(effect: Effect, ending: Result) -> Ending:
     if effect.result is None:
         return Result(None)
     try:
-        return Result(effect.result.fit(ending.value, "#"))
+        value = effect.result.fit(ending.value, "#")
+        length = len(canonical.encode(effect.result.dump(value)))
     except Misfit as misfit:
         return DontKnow(f"its result doesn't fit the declaration: {misfit}", answered=True)
+    if length > effect.answer_bytes_max:
+        # All of it or nothing is kept; it would be as long if it was asked for again.
+        return DontKnow(f"its result has {length} bytes, more than {effect.answer_bytes_max}", True, True)
+    return Result(value)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from avow.engine.outside import BlockingHttp, Destination, Http, Outside
+from avow.engine.outside import BlockingHttp, Destination, Http, Limits, Outside
 from avow.model.effect import Effect
 from avow.store.queue import Work
 
@@ -27,6 +27,7 @@ class Clients:
         http = self._outside.http(
             self._destinations.get(effect.destination), key=key,
             deadline=time.monotonic() + effect.timeout_s, traceparent=_traceparent(work),
+            limits=Limits(effect.request_bytes_max, effect.answer_bytes_max),
         )  # fmt: skip
         if inspect.iscoroutinefunction(function):
             return http

@@ -26,6 +26,7 @@ class Request:
                      but the outcome of a call, an event or a time has come.
     internal:        no actor asks for it, also where it settles nothing: a sender told of an event.
     intervention:    what an operator says who settles it by hand.
+    kept_under:      the id of the key under which its answer is kept, where that doesn't follow from `key`.
     """
 
     entity: str
@@ -41,6 +42,7 @@ class Request:
     settles: tuple[int, int] | None = None
     internal: bool = False
     intervention: Mapping[str, str] | None = None
+    kept_under: UUID | None = None
 
     def with_input(self, values: Mapping[str, Value], *, dry_run: bool = False) -> Request:
         """The same request with its typed arguments."""

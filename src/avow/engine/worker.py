@@ -8,6 +8,7 @@ worker that was thought dead changes nothing. Any worker does any other's work o
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import random
 from collections import Counter
@@ -18,7 +19,8 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from avow.engine.breaker import Breaker
-from avow.engine.calls import Call, Caller, DontKnow, Ending, No, NotYet, Result
+from avow.engine.calls import Call, Caller, DontKnow, Ending, No, NotYet, Result, Superseded
+from avow.engine.checkpoints import Checkpoints
 from avow.engine.execute import Engine, Outrun, Reply, Request
 from avow.engine.hearing import Hearing
 from avow.engine.leases import LEASE_S, Leases
@@ -30,6 +32,7 @@ from avow.model.actor import Actor
 from avow.model.draft import BodyFault
 from avow.model.effect import DONE, FAILED, UNKNOWN, Effect
 from avow.model.entity import Entity, State
+from avow.model.outcome import REQUEST_TOO_LARGE
 from avow.model.private import SHOWN
 from avow.model.system import System, asks, publishes
 from avow.model.trigger import EVENTS, OnOutcome, OnTime
@@ -189,7 +192,7 @@ class Worker:
                 await self._let_time_come(work)
             else:
                 await self._stick(work, "unknown-work", f"The declaration has no {work.name}.")
-        except Outrun:
+        except (Outrun, Superseded):
             self.counts["stale"] += 1
         except (ProblemError, TimeoutError, driver.DatabaseError, *driver.Lost) as error:
             self.counts["interrupted"] += 1
@@ -227,7 +230,7 @@ class Worker:
         if record is None or effect.name not in (state := entity.states[record.state]).invoke:
             self.counts["stale"] += 1  # the record has gone on, and with it this work
             return
-        if state.withdraw and not work.unclear:
+        if state.withdraw and not work.unclear and work.progress is None:
             await self._conclude(work, effect, state, No("withdrawn", "It was withdrawn before it was made."))
             return
         actor = Actor(ENGINE, work.tenant)
@@ -265,14 +268,20 @@ class Worker:
         """One attempt, and what a lookup says of it where it ended unclear and isn't sent again."""
         key = call_key(work)
         http = self._http(effect, effect.function, work, key)
-        call = Call(key, work.attempt, work.tenant, undoes, http, private)
+        kept = Checkpoints(self._queue, work, private)
+        keep = (
+            kept.keep
+            if inspect.iscoroutinefunction(effect.function)
+            else kept.blocking(asyncio.get_running_loop())
+        )
+        call = Call(key, work.attempt, work.tenant, undoes, http, private, kept.progress, keep)
         if work.unclear and not effect.keyed:
             ending: Ending = DontKnow("an earlier attempt ended without an answer")
         else:
             self.counts["called"] += 1
             ending = await self._caller.attempt(effect, handle, call)
             self._breaker.note(effect.destination, failed=isinstance(ending, NotYet | DontKnow))
-            if isinstance(ending, NotYet) and work.unclear:
+            if work.unclear and (isinstance(ending, NotYet) or _wont_be_sent(ending)):
                 ending = DontKnow(f"{ending.reason}, and an earlier attempt ended without an answer")
         if (
             isinstance(ending, DontKnow)
@@ -288,7 +297,8 @@ class Worker:
     def _sent_again(self, work: Work, effect: Effect, ending: Ending) -> bool:
         """Whether an unclear call goes out once more, under the same key."""
         kept = effect.keeps_faults and isinstance(ending, DontKnow) and ending.answered
-        return effect.keyed and not kept and _attempts_left(work, effect)
+        final = isinstance(ending, DontKnow) and ending.final
+        return effect.keyed and not kept and not final and _attempts_left(work, effect)
 
     async def _conclude(self, work: Work, effect: Effect, state: State, ending: Ending) -> None:
         """What is done about how an attempt ended."""
@@ -355,6 +365,10 @@ class Worker:
             return await self._engine.execute(request)
         except (BodyFault, Misfit) as fault:
             return Reply(500, problem=Problem("internal-error", str(fault)))
+        except ProblemError as error:
+            if error.problem.status >= 500:
+                raise
+            return Reply(error.problem.status, problem=error.problem)  # it would be refused again and again
 
     async def _stick(self, work: Work, stuck: str, detail: str, *, unclear: bool = False) -> None:
         """Let it wait for a person."""
@@ -367,7 +381,16 @@ class Worker:
 
 def call_key(work: Work) -> str:
     """The idempotency key of all attempts of a call, until what was answered under it uses it up."""
-    return str(work.key if work.generation == 0 else uuid5(work.key, str(work.generation)))
+    return provider_key(work.key, work.generation)
+
+
+def provider_key(key: UUID, generation: int) -> str:
+    """The same, of a call by its first key and how many were used up."""
+    return str(key if generation == 0 else uuid5(key, str(generation)))
+
+
+def _wont_be_sent(ending: Ending) -> bool:
+    return isinstance(ending, No) and ending.code == REQUEST_TOO_LARGE
 
 
 def _attempts_left(work: Work, effect: Effect) -> bool:

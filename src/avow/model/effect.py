@@ -41,6 +41,10 @@ class Backoff:
         }
 
 
+REQUEST_BYTES_MAX = ANSWER_BYTES_MAX = 1_048_576
+"""The longest request that a call sends, and the longest answer that is read or kept, unless declared."""
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """One kind of call to the outside, made while a record is in a state that invokes it.
@@ -54,6 +58,8 @@ class Effect:
     rate_per_s, concurrency: how many calls may begin each second, and be under way at once, in all workers.
     keyed:       the other side carries out one request for one key, however often it arrives.
     keeps_faults: it also keeps its own faults (5xx) under the key, and would give the same answer again.
+    request_bytes_max: the longest body that is sent. answer_bytes_max: the longest that is read, and the
+                 longest result that is kept, as JSON.
     ordered_by:  calls of records with an equal value in this field are made one after the other.
     """
 
@@ -69,6 +75,8 @@ class Effect:
     keyed: bool = True
     keeps_faults: bool = False
     ordered_by: str | None = None
+    request_bytes_max: int = REQUEST_BYTES_MAX
+    answer_bytes_max: int = ANSWER_BYTES_MAX
     lookup: Callable[..., Any] | None = field(default=None, compare=False)
     lookup_hash: str = ""
     doc: str = ""
@@ -76,6 +84,7 @@ class Effect:
 
     def describe(self) -> dict[str, Any]:
         """As canonical plain data, for the fingerprint."""
+        limits = (self.request_bytes_max, self.answer_bytes_max)
         return {
             "source": self.source_hash,
             "lookup": self.lookup_hash,
@@ -88,4 +97,8 @@ class Effect:
             "keyed": self.keyed,
             "keeps_faults": self.keeps_faults,
             "ordered_by": self.ordered_by,
+            **({} if limits == _LIMITS else {"request_bytes_max": limits[0], "answer_bytes_max": limits[1]}),
         }
+
+
+_LIMITS = (REQUEST_BYTES_MAX, ANSWER_BYTES_MAX)

@@ -6,6 +6,9 @@ nothing about whether the call was carried out, and is taken as `Unclear`.
 
 from __future__ import annotations
 
+REQUEST_TOO_LARGE = "request-too-large"
+"""The code of a call that failed because its request would have been too long."""
+
 
 class Declined(Exception):
     """A definite no: the other side has answered, and won't do it. The call's outcome is `failed`.
@@ -16,6 +19,13 @@ class Declined(Exception):
     def __init__(self, message: str = "", *, code: str = "declined") -> None:
         super().__init__(message or code)
         self.code = code
+
+
+class RequestTooLarge(Declined):
+    """The request is longer than the effect may send; nothing of it left, and it would be as long again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=REQUEST_TOO_LARGE)
 
 
 class NotDone(Exception):
@@ -39,3 +49,10 @@ class Unclear(Exception):
     def __init__(self, message: str = "", *, answered: bool = False) -> None:
         super().__init__(message)
         self.answered = answered
+
+
+class AnswerTooLarge(Unclear):
+    """The other side answered with more than the effect may read. It would again: it isn't sent once more."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, answered=True)

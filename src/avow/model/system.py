@@ -23,12 +23,16 @@ class System:
     """All entities of an application, by name, and who sends them events. `name` is the application's own.
 
     promises: what is true of all records together, as far as it is tried.
+    operators: who may look, over HTTP, at what happens by itself in their tenant, and see to what is stuck;
+    pausers: who may hold destinations up, for all tenants. None: nobody.
     """
 
     name: str
     entities: Mapping[str, Entity]
     senders: Mapping[str, Sender] = field(default_factory=dict[str, Sender])
     promises: tuple[Promise, ...] = ()
+    operators: Expression | None = None
+    pausers: Expression | None = None
     description: bytes = field(init=False, repr=False)
     fingerprint: bytes = field(init=False)
     _derived: dict[Any, Any] = field(default_factory=dict[Any, Any], init=False, repr=False, compare=False)
@@ -57,7 +61,9 @@ class System:
     @property
     def roles(self) -> tuple[str, ...]:
         """Every role that a policy names, sorted."""
-        nodes = (n for e in self.entities.values() for p in policies(e) for n in walk(p))
+        own = [policy for policy in (self.operators, self.pausers) if policy is not None]
+        asked = [*own, *(policy for e in self.entities.values() for policy in policies(e))]
+        nodes = (node for policy in asked for node in walk(policy))
         return tuple(sorted({node.role for node in nodes if isinstance(node, HasRole)}))
 
 
@@ -96,6 +102,8 @@ def describe_system(system: System) -> dict[str, Any]:
         "entities": {name: _describe_entity(entity) for name, entity in system.entities.items()},
         **({"senders": {s.name: s.describe() for s in system.senders.values()}} if system.senders else {}),
         **({"promises": {p.name: p.source_hash for p in system.promises}} if system.promises else {}),
+        **({} if system.operators is None else {"operators": describe(system.operators)}),
+        **({} if system.pausers is None else {"pausers": describe(system.pausers)}),
     }
 
 

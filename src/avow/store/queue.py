@@ -25,8 +25,8 @@ DELIVERIES_AT_ONCE = 8
 """How many deliveries of one subscription are under way, in all workers."""
 DETAIL_LENGTH_MAX = 1_000
 
-_TAKE, _KEEP, _GIVE_BACK, _PARK, _PARK_AGAIN = (
-    text("queue.sql", name) for name in ("take", "keep", "give_back", "park", "park_again")
+_TAKE, _KEEP, _CHECKPOINT, _GIVE_BACK, _PARK, _PARK_AGAIN = (
+    text("queue.sql", name) for name in ("take", "keep", "checkpoint", "give_back", "park", "park_again")
 )
 
 
@@ -39,7 +39,8 @@ class Work:
     fence:   the number of this taking; whoever settles or gives back has to name it.
     attempt: how often it has been taken. unclear: whether an earlier attempt may have been carried out.
     request: the id of the request that asked for it.
-    topic, given: of an event that came too early, what it waits for, and what it says. taken_at: now.
+    topic, given: of an event that came too early, what it waits for, and what it says.
+    progress: the last checkpoint of an earlier attempt, as JSON. taken_at: now.
     """
 
     work: int
@@ -58,6 +59,7 @@ class Work:
     destination: str
     topic: str
     given: str | None
+    progress: str | None
     taken_at: datetime
 
 
@@ -100,6 +102,11 @@ class Queue:
                 _GIVE_BACK, work.work, work.fence, outcome, detail[:DETAIL_LENGTH_MAX], pause_ms, stuck,
                 unclear, again,
             )  # fmt: skip
+
+    async def checkpoint(self, work: Work, progress: str) -> bool:
+        """Keep how far a call has come, as JSON. False: it was the caller's no longer."""
+        async with self._pool.borrow() as connection:
+            return await connection.fetchval(_CHECKPOINT, work.work, work.fence, progress)
 
     async def park(self, event: Parked) -> bool:
         """Keep an event that came too early, or that a person has to look at. False: it is kept already."""

@@ -25,6 +25,7 @@ from avow.store.columns import (
     sql_type,
 )
 from avow.store.conditions import Compiler, sql_literal
+from avow.store.queue import DELIVERIES
 from avow.store.retention import KEY_RETENTION_DAYS
 from avow.store.statements import literal, named, quote, whole
 
@@ -319,7 +320,13 @@ def functions(system: System) -> list[str]:
         whole("subscriptions.sql").substitute(
             Roles.of(system).quoted(), published=", ".join(map(literal, published_types(system)))
         ),
-        whole("operate.sql").template,
+        whole("operate.sql").substitute(
+            Roles.of(system).quoted(),
+            events=literal(EVENTS),
+            deliveries=literal(DELIVERIES),
+            operators=str(system.operators is not None),
+            pausers=str(system.pausers is not None),
+        ),
         _private_functions(system, entities),
         whole("commit.sql").substitute(
             Roles.of(system).quoted(),

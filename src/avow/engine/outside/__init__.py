@@ -9,16 +9,16 @@ from __future__ import annotations
 from avow.engine.outside.addresses import AddressRefused
 from avow.engine.outside.blocking import BlockingHttp
 from avow.engine.outside.destination import Destination
-from avow.engine.outside.http import READING, Http, Outside, what_it_means
-from avow.engine.outside.response import RESPONSE_BYTES_MAX, Response, demand_outcome
+from avow.engine.outside.http import READING, Http, Limits, Outside, what_it_means
+from avow.engine.outside.response import Response, demand_outcome
 
 __all__ = [
     "READING",
-    "RESPONSE_BYTES_MAX",
     "AddressRefused",
     "BlockingHttp",
     "Destination",
     "Http",
+    "Limits",
     "Outside",
     "Response",
     "demand_outcome",

@@ -12,6 +12,7 @@ import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -24,7 +25,8 @@ from avow.engine.outside.connections import CONNECT_S_MAX, connection_pool, defa
 from avow.engine.outside.destination import Destination, Origin, origin_of
 from avow.engine.outside.response import Response, body_of, demand_outcome, headers_of
 from avow.engine.outside.trace import traceparent_below
-from avow.model.outcome import NotDone, Unclear
+from avow.model.effect import ANSWER_BYTES_MAX, REQUEST_BYTES_MAX
+from avow.model.outcome import NotDone, RequestTooLarge, Unclear
 
 POOLS_MAX = 256
 """How many destinations keep connections at once; the one that was used longest ago gives way."""
@@ -39,6 +41,17 @@ _FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection
 _SENDING = "http11.send_request_headers.started"
 
 _ANYWHERE = Destination("anywhere")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a request's body may be, and an answer's."""
+
+    request_bytes_max: int = REQUEST_BYTES_MAX
+    answer_bytes_max: int = ANSWER_BYTES_MAX
+
+
+LIMITS = Limits()
 
 Sent = list[bool]
 """Not empty as soon as a byte of the request may have left."""
@@ -80,6 +93,7 @@ class Outside:
         key: str,
         deadline: float,
         traceparent: str | None = None,
+        limits: Limits = LIMITS,
     ) -> Http:
         """The client of one call.
 
@@ -87,8 +101,9 @@ class Outside:
         key:         the call's Idempotency-Key, the same on each attempt.
         deadline:    when the call must have ended, on the clock of `time.monotonic()`.
         traceparent: the trace that the call belongs to (W3C).
+        limits:      how long requests and answers may be.
         """
-        return Http(self, destination or _ANYWHERE, key, deadline, traceparent)
+        return Http(self, destination or _ANYWHERE, key, deadline, traceparent, limits)
 
     async def aclose(self) -> None:
         """Close every connection. What is still under way ends as if it were cut."""
@@ -103,6 +118,7 @@ class Outside:
         deadline: float,
         *,
         idempotent: bool,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
     ) -> Response:
         """One request and its answer. Raises NotDone, Unclear or AddressRefused, without what was sent."""
         at = f"{request.method} to {destination.name}"
@@ -114,7 +130,9 @@ class Outside:
         pool.in_use += 1
         try:
             async with asyncio.timeout(left_s):
-                return await self._exchange(pool, request, content, left_s, sent, at, idempotent)
+                return await self._exchange(
+                    pool, request, content, left_s, sent, at, idempotent, answer_bytes_max
+                )
         except (TimeoutError, httpcore2.TimeoutException):
             raise what_it_means(f"{at} wasn't answered in time", sent, idempotent) from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as failure:
@@ -132,6 +150,7 @@ class Outside:
         sent: Sent,
         at: str,
         idempotent: bool,
+        most: int,
     ) -> Response:
         async def watch(event: str, _: Mapping[str, Any]) -> None:
             if event == _SENDING:
@@ -153,7 +172,7 @@ class Outside:
         ) as answer:
             headers = headers_of(answer)
             demand_outcome(answer.status, headers, idempotent=idempotent, now=self._now(), at=at)
-            return Response(answer.status, headers, await body_of(answer, headers, at))
+            return Response(answer.status, headers, await body_of(answer, headers, at, most))
 
     async def _pool(self, destination: Destination) -> _Pool:
         key = (destination, tuple(sorted(destination.headers.items())))
@@ -181,10 +200,12 @@ class Http:
     """
 
     def __init__(
-        self, outside: Outside, destination: Destination, key: str, deadline: float, traceparent: str | None
-    ) -> None:
+        self, outside: Outside, destination: Destination, key: str, deadline: float,
+        traceparent: str | None, limits: Limits = LIMITS,
+    ) -> None:  # fmt: skip
         self._outside, self._destination = outside, destination
         self._key, self._traceparent = key, traceparent
+        self._limits, self._wrote = limits, False
         self.deadline = deadline
 
     async def request(
@@ -202,7 +223,8 @@ class Http:
 
         idempotent: whether the request may be repeated whatever became of it; by default GET and HEAD are.
         Raises NotDone where it certainly wasn't done or may be repeated, Unclear where nobody can know,
-        AddressRefused where the URL leads to where it must not, and ValueError for a request that can't be.
+        RequestTooLarge where it is longer than may be sent, AddressRefused where the URL leads to where it
+        must not, and ValueError for a request that can't be.
         """
         if not _METHOD.fullmatch(method) or method == "CONNECT":
             raise ValueError("the method of a request is a word in capitals, and not CONNECT")
@@ -217,9 +239,20 @@ class Http:
             json=json,
         )
         repeats = method in READING if idempotent is None else idempotent
+        body = request.read()
+        self._demand_room(len(body), f"{method} to {self._destination.name}")
+        self._wrote = self._wrote or method not in READING
         return await self._outside.send(
-            self._destination, request, request.read(), self.deadline, idempotent=repeats
-        )
+            self._destination, request, body, self.deadline, idempotent=repeats,
+            answer_bytes_max=self._limits.answer_bytes_max,
+        )  # fmt: skip
+
+    def _demand_room(self, length: int, at: str) -> None:
+        """Refuse what is too long to be sent; a definite no unless a part of the call was sent before."""
+        if length <= self._limits.request_bytes_max:
+            return
+        said = f"{at} would be {length} bytes long, more than {self._limits.request_bytes_max}"
+        raise Unclear(said, answered=True) if self._wrote else RequestTooLarge(said)
 
     async def get(self, url: str, **options: Any) -> Response:
         """`request("GET", ...)`."""

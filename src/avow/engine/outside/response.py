@@ -16,10 +16,7 @@ from typing import Any, NoReturn
 import httpcore2
 import httpx2
 
-from avow.model.outcome import NotDone, Unclear
-
-RESPONSE_BYTES_MAX = 1_048_576
-"""The longest answer that is read; what an effect returns is kept with the record."""
+from avow.model.outcome import AnswerTooLarge, NotDone, Unclear
 
 RETRY_AFTER_S_MAX = 86_400.0
 """The longest wait that another side may ask for."""
@@ -33,7 +30,7 @@ _SERVER_FAULT = range(500, 600)
 class Response:
     """An answer: every status that leaves no doubt, redirects too, which are not followed.
 
-    headers: names in any case; `content`: the body's bytes, at most RESPONSE_BYTES_MAX.
+    headers: names in any case; `content`: the body's bytes.
     """
 
     status: int
@@ -76,15 +73,17 @@ def demand_outcome(
         raise Unclear(f"{at} was answered with {status}", answered=True)
 
 
-async def body_of(response: httpcore2.Response, headers: Mapping[str, str], at: str) -> bytes:
-    """The whole body. Raises Unclear where it is too long, or coded although that wasn't asked for."""
+async def body_of(response: httpcore2.Response, headers: Mapping[str, str], at: str, most: int) -> bytes:
+    """The whole body. Raises AnswerTooLarge where it is longer than `most` bytes, and Unclear where it is
+    coded although that wasn't asked for.
+    """
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise Unclear(f"{at} was answered in a coding that wasn't asked for", answered=True)
     content = bytearray()
     async for part in response.aiter_stream():
         content += part
-        if len(content) > RESPONSE_BYTES_MAX:
-            raise Unclear(f"{at} was answered with more than {RESPONSE_BYTES_MAX} bytes", answered=True)
+        if len(content) > most:
+            raise AnswerTooLarge(f"{at} was answered with more than {most} bytes")
     return bytes(content)
 
 

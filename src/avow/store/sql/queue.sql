@@ -3,12 +3,16 @@
 -- name: take
 -- Take what is ready.
 SELECT work, tenant, kind, id, name, version, key, generation, due, fence, attempt, unclear, request, destination, topic,
-    given, avow.now()
+    given, progress, avow.now()
 FROM avow.take_work($1, $2, $3, $4, $5)
 
 -- name: keep
 -- Keep what is being done for longer.
 SELECT avow.keep_work($1, $2, $3)
+
+-- name: checkpoint
+-- Keep how far a call has come.
+SELECT avow.checkpoint_work($1, $2, $3)
 
 -- name: park
 -- Park an event that came too early.

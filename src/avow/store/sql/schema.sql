@@ -99,6 +99,7 @@ CREATE TABLE avow.refusal (
 -- ready_at: when it may be taken next; a taken one comes back then, if it wasn't settled (its lease). Infinity:
 -- it waits for a person. fence: counts takings; whoever settles it has to name the one in force.
 -- topic, given: of an event that came too early, a hash of the record that it waits for, and what it says.
+-- progress: the last checkpoint of a call's function, for its next attempt.
 CREATE TABLE avow.work (
     work        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant      text NOT NULL,
@@ -122,6 +123,7 @@ CREATE TABLE avow.work (
     since       timestamptz NOT NULL,
     topic       text NOT NULL DEFAULT '',
     given       jsonb,
+    progress    jsonb,
     -- The record first: plans made while the table is empty would use any index that begins with the tenant.
     UNIQUE (id, name, kind, tenant)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
@@ -246,6 +248,21 @@ CREATE POLICY tenant ON avow.intervention FOR SELECT USING (tenant = avow.tenant
 CREATE POLICY owner_reads_all ON avow.intervention FOR SELECT TO @{owner} USING (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_intervenes ON avow.intervention FOR INSERT TO @{owner}
     WITH CHECK (tenant = avow.tenant() OR current_setting('avow.scope', true) = 'all');
+
+-- Sets of work that an operator does something about, with what they consist of: written before the first of it is
+-- touched, so that who repeats the request goes on with the same set. What was done about each is an intervention.
+CREATE TABLE avow.bulk (
+    tenant      text NOT NULL,
+    bulk        uuid NOT NULL,
+    fingerprint bytea NOT NULL,
+    at          timestamptz NOT NULL DEFAULT avow.now(),
+    action      text NOT NULL,
+    subject     text NOT NULL CHECK (subject <> ''),
+    reason      text NOT NULL CHECK (reason <> ''),
+    works       bigint[] NOT NULL,
+    fences      bigint[] NOT NULL,
+    PRIMARY KEY (tenant, bulk)
+);
 
 -- The keys of persons, each encrypted with the key of keys, which is in no database (`kek`: which one). Without its row
 -- nothing that is private about the person can ever be read again. The subject '' has the key of a tenant's keyed hashes.
@@ -382,7 +399,7 @@ DO $$
 DECLARE relation text;
 BEGIN
     FOREACH relation IN ARRAY ARRAY['audit', 'payload', 'idempotency', 'refusal', 'work', 'attempt', 'task', 'task_act', 'subscription',
-        'leaf', 'subject_key', 'disclosure', 'legal_hold'] LOOP
+        'bulk', 'leaf', 'subject_key', 'disclosure', 'legal_hold'] LOOP
         EXECUTE format('ALTER TABLE avow.%I ENABLE ROW LEVEL SECURITY', relation);
         EXECUTE format('ALTER TABLE avow.%I FORCE ROW LEVEL SECURITY', relation);
         EXECUTE format('CREATE POLICY tenant ON avow.%I USING (tenant = avow.tenant())', relation);
@@ -433,8 +450,8 @@ CREATE POLICY owner_notes ON avow.task_act FOR INSERT TO @{owner} WITH CHECK (cu
 
 GRANT SELECT ON avow.log, avow.log_state, avow.leaf, avow.node, avow.checkpoint, avow.cosignature TO @{application}, @{reader};
 GRANT SELECT ON avow.task, avow.task_act TO @{application}, @{reader};
-GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription, avow.subject_key, avow.disclosure TO @{application};
-GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.destination, avow.subscription TO @{reader};
+GRANT SELECT ON avow.audit, avow.payload, avow.idempotency, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.bulk, avow.destination, avow.subscription, avow.subject_key, avow.disclosure TO @{application};
+GRANT SELECT ON avow.audit, avow.payload, avow.refusal, avow.boundary, avow.edge, avow.clock, avow.work, avow.attempt, avow.intervention, avow.bulk, avow.destination, avow.subscription TO @{reader};
 
 -- An API key by its public id; the application never sees the table.
 CREATE FUNCTION avow.find_api_key(p_id text)

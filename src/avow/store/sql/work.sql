@@ -89,6 +89,18 @@ BEGIN
 END
 $function$;
 
+-- Keep how far a call has come, for its next attempt. Returns whether it was still the caller's: a stale worker's
+-- checkpoint is none.
+CREATE OR REPLACE FUNCTION avow.checkpoint_work(p_work bigint, p_fence bigint, p_progress jsonb) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE setting text := set_config('avow.scope', 'all', true);
+BEGIN
+    UPDATE avow.work w SET progress = p_progress WHERE w.work = p_work AND w.fence = p_fence AND w.taken;
+    RETURN FOUND;
+END
+$function$;
+
 -- Give back what wasn't settled by a command, and remember why. It is tried again after p_pause_ms; or, where p_stuck
 -- says why, once a person has looked at it; or, with neither, never again. p_unclear: nobody knows whether it was
 -- done. p_again: the next attempt goes under another key. Returns whether it was still the caller's: a stale worker
@@ -191,7 +203,7 @@ BEGIN
     ON CONFLICT (id, name, kind, tenant) DO UPDATE SET
         version = excluded.version, destination = excluded.destination, line = excluded.line, key = excluded.key,
         generation = 0, due = excluded.due, ready_at = excluded.ready_at, taken = false, fence = w.fence + 1,
-        attempt = 0, unclear = false, stuck = NULL, detail = '', request = excluded.request, since = excluded.since;
+        attempt = 0, unclear = false, stuck = NULL, detail = '', progress = NULL, request = excluded.request, since = excluded.since;
     GET DIAGNOSTICS begun = ROW_COUNT;
     RETURN begun;
 END
@@ -200,12 +212,12 @@ $function$;
 REVOKE ALL ON FUNCTION
     avow.take_work(text[], float8[], integer[], integer, integer),
     avow.room_at(avow.destination, float8, integer, timestamptz, integer),
-    avow.keep_work(bigint[], bigint[], integer),
+    avow.keep_work(bigint[], bigint[], integer), avow.checkpoint_work(bigint, bigint, jsonb),
     avow.give_back_work(bigint, bigint, text, text, bigint, text, boolean, boolean),
     avow.settle_work(text, integer[], integer[], bigint[], bigint[], jsonb[]), avow.put_work(text, jsonb[], timestamptz)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     avow.take_work(text[], float8[], integer[], integer, integer),
-    avow.keep_work(bigint[], bigint[], integer),
+    avow.keep_work(bigint[], bigint[], integer), avow.checkpoint_work(bigint, bigint, jsonb),
     avow.give_back_work(bigint, bigint, text, text, bigint, text, boolean, boolean)
     TO @{application};

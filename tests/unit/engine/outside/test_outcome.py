@@ -13,9 +13,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from avow.engine.outside import RESPONSE_BYTES_MAX, Destination, Http, Outside, Response, connections
+from avow.engine.outside import Destination, Http, Limits, Outside, Response, connections
 from avow.engine.outside.response import RETRY_AFTER_S_MAX, retry_after_s
-from avow.model.outcome import NotDone, Unclear
+from avow.model.effect import ANSWER_BYTES_MAX
+from avow.model.outcome import AnswerTooLarge, NotDone, RequestTooLarge, Unclear
 from tests.unit.engine.outside.server import Behave, answering, babbling, cutting, serving
 
 SECRET = "sk_live_never_shown"
@@ -210,11 +211,27 @@ async def test_every_other_status_is_an_answer(status: int) -> None:
 
 
 async def test_too_long_an_answer_is_unclear_and_one_that_just_fits_is_read() -> None:
-    ended = await outcome(answering(200, b"x" * (RESPONSE_BYTES_MAX + 1)), "POST")
+    ended = await outcome(answering(200, b"x" * (ANSWER_BYTES_MAX + 1)), "POST")
     assert isinstance(ended, Unclear)
     assert ended.answered
-    fits = await outcome(answering(200, b"x" * RESPONSE_BYTES_MAX), "POST")
+    fits = await outcome(answering(200, b"x" * ANSWER_BYTES_MAX), "POST")
     assert isinstance(fits, Response)
+
+
+async def test_an_effect_may_declare_how_long_requests_and_answers_are() -> None:
+    limits = Limits(request_bytes_max=10, answer_bytes_max=10)
+    async with serving(answering(200, b"x" * 11)) as heard, outside() as made:
+        to = Destination("psp", heard.url(), allow_private=True)
+        http = made.http(to, key="call-1", deadline=time.monotonic() + 20.0, limits=limits)
+        with pytest.raises(RequestTooLarge):
+            await http.post("/charges", content=b"x" * 11)
+        assert heard.requests == []
+        with pytest.raises(AnswerTooLarge):
+            await http.post("/charges", content=b"x" * 10)
+        with pytest.raises(Unclear) as unclear:  # a part of the call was sent
+            await http.post("/charges", content=b"x" * 11)
+        assert unclear.value.answered
+        assert len(heard.requests) == 1
 
 
 async def test_a_coding_that_was_not_asked_for_is_unclear() -> None:
