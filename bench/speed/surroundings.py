@@ -23,6 +23,7 @@ PACKAGES = (
     "dbos",
     "restate-sdk",
     "hypercorn",
+    "procrastinate",
 )
 
 

@@ -1,4 +1,4 @@
-"""The contenders as running services: their processes, how a saga or a timer is started, how many have ended."""
+"""The contenders as running services: how a saga or a timer is started, and how many have ended."""
 
 from __future__ import annotations
 
@@ -71,23 +71,27 @@ async def rival(around: Surroundings, name: str) -> AsyncGenerator[Rival]:
             await running.clients.close()
 
 
-@asynccontextmanager
-async def _avow(around: Surroundings) -> AsyncGenerator[Rival]:
-    """`avow serve` as in production: it does its work itself, and seals its log."""
-    made, port = around.stage, free_port()
+def avow_environment(around: Surroundings) -> dict[str, str]:
+    """What a server and a worker need, as in production: it seals its log, too."""
+    made = around.stage
     destinations = made.home / "destinations.json"
     destinations.write_text(json.dumps({"provider": {"url": around.provider.url, "allow_private": True}}))
-    environment = {
+    return {
         "AVOW_DATABASE_URL": made.application_url(declared.name),
         "AVOW_SECRET": SECRET,
         "AVOW_DESTINATIONS": str(destinations),
         "AVOW_LOG_KEY": str(made.home / "log.key"),
         **around.issuer.environment(),
     }
+
+
+@asynccontextmanager
+async def _avow(around: Surroundings) -> AsyncGenerator[Rival]:
+    """`avow serve`, which does its work itself."""
+    port = free_port()
     command = python("-m", "avow.cli", "serve", str(TARGET), "--port", str(port))
-    async with _running(around, "avow", command, port, environment) as one:
-        url = made.admin_url(declared.name)
-        yield _over_postgresql(around, "avow", one, url)
+    async with _running(around, "avow", command, port, avow_environment(around)) as one:
+        yield _over_postgresql(around, "avow", one, around.stage.admin_url(declared.name))
 
 
 @asynccontextmanager
@@ -184,7 +188,7 @@ async def _ready(admin: int) -> None:
 def _restate_ended(admin: int, service_name: str) -> Ended:
     """What its own introspection says."""
     query = (
-        "SELECT count(*) AS ended, max(completed_at) AS last FROM sys_invocation"
+        "SELECT count(*) AS ended, max(completed_at) AS last FROM sys_invocation"  # noqa: S608 - a name of ours
         f" WHERE target_service_name = '{service_name}' AND status = 'completed'"
     )
     asked = urllib.request.Request(

@@ -13,13 +13,16 @@ from typing import Any
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
-_came_at = dict[bytes, float]()
-"""When each call came first, by what was asked for and its key."""
+_keys = set[bytes]()
+"""What was asked for, each with its key."""
+_whose = dict[str, float]()
+"""When the first call came for whoever said so in X-For, in seconds since 1970."""
 _calls = 0
 
 
 async def app(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-    """POST: one call. GET: how many there were, under how many keys. DELETE: begin anew."""
+    """POST: one call. GET: how many there were, under how many keys; of /came: when whose first call came.
+    DELETE: begin anew."""
     if scope["type"] != "http":
         return
     method = scope["method"]
@@ -27,8 +30,10 @@ async def app(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         pass
     if method == "POST":
         told: Any = {"id": _note(scope)}
+    elif scope["path"] == "/came":
+        told = _whose
     elif method == "GET":
-        told = {"calls": _calls, "keys": len(_came_at), "first": min(_came_at.values(), default=None)}
+        told = {"calls": _calls, "keys": len(_keys)}
     else:
         _forget()
         told = {}
@@ -41,12 +46,16 @@ async def app(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
 def _note(scope: Mapping[str, Any]) -> str:
     global _calls
     _calls += 1
-    key: bytes = next(value for name, value in scope["headers"] if name == b"idempotency-key")
-    _came_at.setdefault(scope["raw_path"] + b" " + key, time.time())
+    headers = dict(scope["headers"])
+    key: bytes = headers[b"idempotency-key"]
+    _keys.add(scope["raw_path"] + b" " + key)
+    if whose := headers.get(b"x-for"):
+        _whose.setdefault(whose.decode(), time.time())
     return f"did-{key.decode()[:48]}"
 
 
 def _forget() -> None:
     global _calls
     _calls = 0
-    _came_at.clear()
+    _keys.clear()
+    _whose.clear()

@@ -1,4 +1,4 @@
-"""One round of one contender: so many sagas from the first request to the last record, or timers from their time."""
+"""One round of one contender: sagas from the first request to the last record, or timers from their time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count

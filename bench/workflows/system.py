@@ -32,42 +32,42 @@ class Told:
     id: str
 
 
-async def post(call: Call, path: str) -> Told:
+async def post(one: "Saga", call: Call, path: str) -> Told:
     """Ask for something under the call's key."""
-    answer = await call.http.post(path)
+    answer = await call.http.post(path, headers={"X-For": str(one.id)})
     if answer.status != 200:
         raise Declined(f"answered with {answer.status}", code="declined")
     return Told(answer.json()["id"])
 
 
 @effect(destination="provider")
-async def reserve(_: "Saga", call: Call) -> Told:
+async def reserve(one: "Saga", call: Call) -> Told:
     """The first call."""
-    return await post(call, "/reserve")
+    return await post(one, call, "/reserve")
 
 
 @effect(destination="provider")
-async def release(_: "Saga", call: Call) -> None:
+async def release(one: "Saga", call: Call) -> None:
     """Takes the first one back."""
-    await post(call, "/release")
+    await post(one, call, "/release")
 
 
 @effect(destination="provider")
-async def charge(_: "Saga", call: Call) -> Told:
+async def charge(one: "Saga", call: Call) -> Told:
     """The second call."""
-    return await post(call, "/charge")
+    return await post(one, call, "/charge")
 
 
 @effect(destination="provider")
-async def refund(_: "Saga", call: Call) -> None:
+async def refund(one: "Saga", call: Call) -> None:
     """Takes the second one back."""
-    await post(call, "/refund")
+    await post(one, call, "/refund")
 
 
 @effect(destination="provider")
-async def ship(_: "Saga", call: Call) -> Told:
+async def ship(one: "Saga", call: Call) -> Told:
     """The third call, after which nothing is taken back."""
-    return await post(call, "/ship")
+    return await post(one, call, "/ship")
 
 
 class Saga(Entity):

@@ -22,6 +22,7 @@ from avow.kernel.view import represent, seen_by
 from avow.model.draft import BodyFault
 from avow.model.entity import Entity
 from avow.model.system import System
+from avow.model.trigger import OnOutcome
 from avow.model.types import Reference
 from avow.store.driver import Id
 from avow.store.loading import KnownAnswer, Loaded, LoadPlan
@@ -202,6 +203,12 @@ class Attempt:
             found.update(dict.fromkeys(self._anchors(self.decision), True))
             found.update({key: True for key in self.decision.final if key in found})
         return found
+
+    @property
+    def hears(self) -> bool:
+        """Whether a call has ended, which is true whatever the time is, and no operator says so."""
+        heard = all(isinstance(t.trigger, OnOutcome) for t in self.entity.of_command(self.request.command))
+        return heard and self.request.settles is not None and self.request.intervention is None
 
     def begins_work(self) -> bool:
         """Whether calls are to be made from now on, or others may have to be told."""

@@ -248,7 +248,8 @@ class Engine:
     def _recalled(self, attempt: Attempt) -> Loaded | None:
         """What a load would bring, as far as is known here; None where it has to be loaded."""
         request = attempt.request
-        if not attempt.plan.alone or request.dry_run or attempt.command.internal:
+        asked = not attempt.command.internal or attempt.hears
+        if not attempt.plan.alone or request.dry_run or not asked:
             return None
         now = self._transactions.clock.now(time.monotonic())
         if now is None:

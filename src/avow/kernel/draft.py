@@ -87,6 +87,11 @@ class Pool:
         self.timed = True
         return self._now
 
+    @property
+    def at_once(self) -> datetime:
+        """The time of the decision, for what begins with it at whatever time that is."""
+        return self._now
+
     def find(self, key: Key) -> Record | None:
         """The record as it is now in this decision; remembers that the decision rests on it."""
         if (held := self.loaded.get(key)) is not None:

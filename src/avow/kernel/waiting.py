@@ -67,4 +67,4 @@ def _due(pool: Pool, alarm: Alarm, record: Record) -> datetime | None:
 
 def _call(pool: Pool, effect: Effect, record: Record) -> Wait:
     line = "" if effect.ordered_by is None else record.values.get(effect.ordered_by)
-    return Wait(pool.now, effect.destination, "" if line is None else str(line))
+    return Wait(pool.at_once, effect.destination, "" if line is None else str(line))

@@ -1,4 +1,4 @@
-"""DBOS Transact behind FastAPI: a workflow named by the idempotency key, a step for each call, a durable sleep.
+"""DBOS Transact behind FastAPI: a workflow named by the key, a step for each call, a durable sleep.
 
 As in its documentation: the workflow's id is the key, a step's output is recorded when it ends, and a time is
 waited for with `DBOS.sleep`. Pools and everything else are as DBOS sets them.

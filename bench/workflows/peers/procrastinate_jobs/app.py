@@ -28,6 +28,10 @@ POLLED_EVERY_S = 0.2
 """As Avow polls: its default of 5 s would let timers wait."""
 STEPS = ("reserve", "charge", "ship")
 THERE = "SELECT to_regclass('saga') IS NOT NULL AS there"
+TABLE = (
+    "CREATE TABLE saga (id text PRIMARY KEY, told text[] NOT NULL,"
+    " at timestamptz NOT NULL DEFAULT clock_timestamp())"
+)
 DONE = "INSERT INTO saga (id, told) VALUES (%(id)s, %(told)s) ON CONFLICT DO NOTHING"
 Key = Annotated[str, Header(alias="Idempotency-Key", max_length=255)]
 
@@ -48,9 +52,7 @@ async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
     async with jobs.open_async():
         if not (await _connector.execute_query_one_async(THERE))["there"]:
             await jobs.schema_manager.apply_schema_async()
-            await _connector.execute_query_async(
-                "CREATE TABLE saga (id text PRIMARY KEY, told text[] NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())"
-            )
+            await _connector.execute_query_async(TABLE)
         working = asyncio.create_task(
             jobs.run_worker_async(
                 concurrency=AT_ONCE, fetch_job_polling_interval=POLLED_EVERY_S, install_signal_handlers=False

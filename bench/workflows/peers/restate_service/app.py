@@ -1,6 +1,6 @@
 """Restate: a service whose handler journals each call, and one that is sent with a delay.
 
-The server keeps keys, journals and times; this process is its handler, served as the SDK's documentation shows.
+The server keeps keys, journals and times; this process is its handler, as the SDK's documentation has it.
 There is no token to verify and no audit log here: it does less than the others.
 """
 
