@@ -87,17 +87,17 @@ def _show(
     system: System, target: str, bench: Bench, report: Report, html: Path | None, as_json: bool
 ) -> None:
     """Print the report, whatever can't be written to files beside it."""
-    files, faults = list[Path](), list[str]()
+    files, faults, again = list[Path](), list[str](), dict[int, str]()
     try:
         files += [keep(FOLDER, target, system, finding, report.postgresql) for finding in report.findings]
+        again = {at: f"avow prove {target} --replay {file}" for at, file in enumerate(files)}
         if html is not None:
-            html.write_text(as_page(system, report, bench.coverage), "utf-8")
+            html.write_text(as_page(system, report, bench.coverage, again), "utf-8")
     except OSError as error:
         faults.append(f"{error.filename} can't be written: {error.strerror}")
     if as_json:
         output.document({**as_document(system, report), "kept": [str(file) for file in files]})
     else:
-        again = {at: f"avow prove {target} --replay {file}" for at, file in enumerate(files)}
         output.data(as_text(report, again))
     for fault in faults:
         output.talk(fault)
