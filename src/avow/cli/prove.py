@@ -31,6 +31,8 @@ from avow.prove.report.text import as_text, broke
 from avow.prove.run import DEEP_S, DEFAULT_S, QUICK_S, Report, run
 
 BUDGET_S_MAX: Final = 86_400.0
+ATTACKED: Final = ("avow.engine", "avow.store")
+"""Who logs while it is attacked."""
 SEED_MAX: Final = 2**31
 
 
@@ -138,14 +140,16 @@ def _again(system: System, kept: Kept, as_json: bool) -> int:
 @contextmanager
 def _quiet() -> Generator[None]:
     """Keep what the engine logs out of the progress: it is attacked, and says so all the time."""
-    log, kept = logging.getLogger("avow"), _Counting()
-    log.addHandler(kept)
-    log.propagate = False
+    logs, kept = [logging.getLogger(name) for name in ATTACKED], _Counting()
+    for log in logs:
+        log.addHandler(kept)
+        log.propagate = False
     try:
         yield
     finally:
-        log.removeHandler(kept)
-        log.propagate = True
+        for log in logs:
+            log.removeHandler(kept)
+            log.propagate = True
         if kept.count:
             output.talk(f"the engine logged {kept.count:,} messages under attack; --verbose shows them")
 
