@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, World, actor, always, create, days
-from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, World, actor, always, create, days
 from avow import effect, field, forever, given, in_state, internal, missing, not_, now, publish, read, ref
 from avow import role, seconds, sometimes, system, task, transition
 
