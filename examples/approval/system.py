@@ -3,10 +3,12 @@
 Amounts are whole cents.
 """
 
+from collections import Counter
 from datetime import datetime
 
-from avow import Entity, State, Subject, actor, authenticated, create, days, field, in_state, internal
-from avow import invariant, now, performed, private, quota, read, ref, reveal, role, system, task, transition
+from avow import Entity, State, Subject, World, actor, always, authenticated, create, days, field, in_state
+from avow import internal, invariant, now, performed, private, quota, read, ref, reveal, role, sometimes
+from avow import system, task, transition
 
 manager, director, board, cashier = role("manager"), role("director"), role("board"), role("cashier")
 privacy = role("privacy")
@@ -59,6 +61,8 @@ class Request(Entity):
         department, among=[approved, paid], limit=department.budget, weight=amount,
         message="The department hasn't so much left.",
     )  # fmt: skip
+
+    can_be_paid = sometimes(in_state(paid), "A request can be paid.")
 
     judge = ((manager & one_of_three) | (director & (now >= due))) & (actor != requester)
 
@@ -121,4 +125,29 @@ class Erasure(Entity):
     agree = transition(asked, to=erased, by=privacy & ~performed(ask), erases=person)
 
 
-app = system("approval", Department, Request, Erasure)
+@always("Nobody agrees to, or pays, what they have asked for themselves.")
+def not_ones_own(world: World) -> bool:
+    steps = (Request.approve, Request.sanction, Request.pay)
+    return not any(
+        one.requester in world.performers(one, step) for one in world.all(Request) for step in steps
+    )
+
+
+@always("As many have agreed as the amount demands, and from 10,000 euros on also the board.")
+def enough_agree(world: World) -> bool:
+    def enough(one: Request) -> bool:
+        agreed = len(world.performers(one, Request.approve)) >= (1 if one.amount < SMALL else 2)
+        return agreed and (one.amount < LARGE or bool(world.performers(one, Request.sanction)))
+
+    return all(enough(one) for one in world.all(Request) if one.state in ("approved", "paid"))
+
+
+@always("No department spends more than it has.")
+def within_means(world: World) -> bool:
+    spent = Counter[Department]()
+    for one in world.all(Request):
+        spent[one.department] += one.amount if one.state in ("approved", "paid") else 0
+    return all(spent[department] <= department.budget for department in world.all(Department))
+
+
+app = system("approval", Department, Request, Erasure, promises=[not_ones_own, enough_agree, within_means])

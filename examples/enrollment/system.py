@@ -72,10 +72,11 @@ class Enrollment(Entity):
     archive = transition([approved, rejected, withdrawn, left], to=archived, by=registrar)
 
 
-@always("Who was approved and hasn't left has a place, and a course has no other place taken.")
+@always("Who was approved and is still coming has a place, and a course has no other place taken.")
 def places_add_up(world: World) -> bool:
     def has_place(one: Enrollment) -> bool:
-        return bool(world.performers(one, Enrollment.approve)) and not world.performers(one, Enrollment.leave)
+        gone = world.performers(one, Enrollment.leave) | world.performers(one, Enrollment.withdraw)
+        return bool(world.performers(one, Enrollment.approve)) and not gone
 
     places = Counter(one.course for one in world.all(Enrollment) if has_place(one))
     return all(course.taken == places[course] <= course.seats for course in world.all(Course))
@@ -97,9 +98,12 @@ def four_eyes(world: World) -> bool:
     return all(seen_by_two(one) for one in world.all(Enrollment) if one.state == "approved")
 
 
-@always("Nobody but the applicant hands an application in.")
+@always("Nobody but the applicant hands an application in, takes it back or gives up the place.")
 def by_own_hand(world: World) -> bool:
-    return all(world.performers(one, Enrollment.submit) <= {one.applicant} for one in world.all(Enrollment))
+    own = (Enrollment.submit, Enrollment.withdraw, Enrollment.leave)
+    return all(
+        world.performers(one, step) <= {one.applicant} for one in world.all(Enrollment) for step in own
+    )
 
 
 app = system(

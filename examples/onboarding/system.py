@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, actor, create, days, effect, field
-from avow import forever, given, in_state, internal, missing, not_, now, performed, private, publish, read
-from avow import ref, reveal, role, seconds, system, task, transition
+from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, World, actor, always, create
+from avow import days, effect, field, forever, given, in_state, internal, missing, not_, now, performed
+from avow import private, publish, read, ref, reveal, role, seconds, sometimes, system, task, transition
 
 hr, it, facilities, manager, lead = role("hr"), role("it"), role("facilities"), role("manager"), role("lead")
 mailer, privacy = role("mailer"), role("privacy")
@@ -146,6 +146,9 @@ class Onboarding(Entity):
     calling_off, undoing = State(), State()
     deleting = State(invoke=delete_account, owed=True)
     started, cancelled = State(final=True), State(final=True)
+
+    can_start = sometimes(in_state(started), "Somebody can begin.")
+    can_be_cancelled = sometimes(in_state(cancelled), "It can be called off, with nothing left over.")
 
     to_come = given.first_day > now
     announce = create(collecting, by=hr, sets=[person, name, email, login, boss, first_day], when=to_come)
@@ -313,4 +316,31 @@ def give_up(job: Job) -> None:
         job.drop()
 
 
-app = system("onboarding", Job, Onboarding, Paper, Erasure)
+@always("Nobody begins without an account, a laptop, a desk and a plan.")
+def all_is_there(world: World) -> bool:
+    def prepared(one: Onboarding) -> bool:
+        jobs = {"" if job is None else job.state for job in (one.laptop, one.desk, one.plan)}
+        return one.account is not None and jobs == {"laptop_ready", "desk_ready", "plan_ready"}
+
+    return all(prepared(one) for one in world.all(Onboarding) if one.state in ("ready", "started"))
+
+
+@always("Of somebody who doesn't come, no account, laptop or desk is left.")
+def nothing_is_left(world: World) -> bool:
+    def cleared(one: Onboarding) -> bool:
+        gone = (job is None or job.state in ("dropped", "undone") for job in (one.laptop, one.desk))
+        return one.account is None and all(gone)
+
+    return all(cleared(one) for one in world.all(Onboarding) if one.state == "cancelled")
+
+
+@always("As many papers are missing as are counted, and nobody is prepared for before.")
+def papers_add_up(world: World) -> bool:
+    missing_ = ("wanted", "overdue", "handed_in")
+    left = [one.onboarding for one in world.all(Paper) if one.state in missing_]
+    return all(one.papers == left.count(one) for one in world.all(Onboarding) if one.state == "collecting")
+
+
+app = system(
+    "onboarding", Job, Onboarding, Paper, Erasure, promises=[all_is_there, nothing_is_left, papers_add_up]
+)

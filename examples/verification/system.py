@@ -6,10 +6,10 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, actor, authenticated, create, days
-from avow import effect, field, forever, given, in_state, internal, missing, not_, parallel, performed
-from avow import private, publish, read, ref, refuse, reveal, role, saga, seconds, sender, standard_webhooks
-from avow import step, system, task, transition, unique
+from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, World, actor, always
+from avow import authenticated, create, days, effect, field, forever, given, in_state, internal, missing
+from avow import not_, parallel, performed, private, publish, read, ref, refuse, reveal, role, saga, seconds
+from avow import sender, sometimes, standard_webhooks, step, system, task, transition, unique
 
 analyst, officer, mailer, privacy = role("analyst"), role("officer"), role("mailer"), role("privacy")
 staff = analyst | officer
@@ -161,6 +161,8 @@ class Verification(Entity):
     withdrawn, renewed = State(final=True), State(final=True)
     expired, closed = State(final=True), State(final=True)
 
+    can_be_verified = sometimes(in_state(verified), "Somebody can show who they are.")
+
     @create(submitted, by=authenticated, sets=[passport, born, selfie])
     def apply(self) -> None:
         """Show who you are."""
@@ -291,4 +293,32 @@ class Erasure(Entity):
     agree = transition(asked, to=erased, by=privacy & ~performed(ask), erases=person)
 
 
-app = system("verification", Verification, Erasure)
+IN_FORCE = ("verified", "expiring")
+
+
+@always("Who is verified was passed by both providers without a risk, or by two of us.")
+def by_two(world: World) -> bool:
+    def passed(one: Verification) -> bool:
+        both = one.scan == one.screening == Finding.PASSED and max(one.scan_risk, one.screening_risk) < HIGH
+        confirmed = world.performers(one, Verification.confirm_accept)
+        return both or (bool(confirmed) and len(confirmed | world.performers(one, Verification.assess)) > 1)
+
+    return all(passed(one) for one in world.all(Verification) if one.state in IN_FORCE)
+
+
+@always("Nobody judges who they are themselves.")
+def not_oneself(world: World) -> bool:
+    cls = Verification
+    steps = (cls.assess, cls.confirm_accept, cls.confirm_reject, cls.dispute)
+    return not any(one.person in world.performers(one, step) for one in world.all(cls) for step in steps)
+
+
+@always("What is valid says until when, and that is told before.")
+def ends_in_time(world: World) -> bool:
+    def known(one: Verification) -> bool:
+        return one.until is not None and one.notice_at is not None and one.notice_at < one.until
+
+    return all(known(one) for one in world.all(Verification) if one.state in IN_FORCE)
+
+
+app = system("verification", Verification, Erasure, promises=[by_two, not_oneself, ends_in_time])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -28,12 +31,18 @@ from avow.prove.report.text import as_text, broke
 from avow.prove.run import DEEP_S, DEFAULT_S, QUICK_S, Report, run
 
 BUDGET_S_MAX: Final = 86_400.0
+ATTACKED: Final = ("avow.engine", "avow.store")
+"""Who logs while it is attacked."""
 SEED_MAX: Final = 2**31
 
 
 @click.command(name="prove")
 @click.argument("target", default=".")
-@click.option("--quick", is_flag=True, help=f"Take {QUICK_S:.0f} seconds, for what finds most.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help=f"Take {QUICK_S:.0f} seconds at most, for what finds most; end where something broke.",
+)
 @click.option("--deep", is_flag=True, help=f"Take {DEEP_S / 60:.0f} minutes.")
 @click.option("--budget", type=click.FloatRange(1, BUDGET_S_MAX), metavar="S", help="Take so many seconds.")
 @click.option("--seed", type=click.IntRange(0, SEED_MAX), help="Draw again what a run with this seed drew.")
@@ -44,10 +53,11 @@ SEED_MAX: Final = 2**31
 )  # fmt: skip
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report as a page.")
 @click.option("--changed-since", metavar="REV", help="Attack first what has moved since this Git revision.")
+@click.option("--verbose", is_flag=True, help="Show on stderr what the engine logs while it is attacked.")
 @output.json_option
 def command(
     target: str, quick: bool, deep: bool, budget: float | None, seed: int | None, replay: Path | None,
-    named: tuple[str, ...], html: Path | None, changed_since: str | None, as_json: bool,
+    named: tuple[str, ...], html: Path | None, changed_since: str | None, verbose: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Try to break what TARGET declares, on its model and on a real PostgreSQL, for two minutes.
 
@@ -66,10 +76,12 @@ def command(
     if changed_since is not None:
         bench.touched = moved_since(system, target, changed_since)
     told = _Told(seconds)
-    try:
-        report = asyncio.run(run(bench, _chosen(named, quick), seconds, progress=told.tell))
-    finally:
-        told.end()
+    attack = run(bench, _chosen(named, quick), seconds, until_broken=quick, progress=told.tell)
+    with nullcontext() if verbose else _quiet():
+        try:
+            report = asyncio.run(attack)
+        finally:
+            told.end()
     _show(system, target, bench, report, html, as_json)
     return {True: output.HOLDS, False: output.FOUND, None: output.NO_VERDICT}[report.held]
 
@@ -87,17 +99,17 @@ def _show(
     system: System, target: str, bench: Bench, report: Report, html: Path | None, as_json: bool
 ) -> None:
     """Print the report, whatever can't be written to files beside it."""
-    files, faults = list[Path](), list[str]()
+    files, faults, again = list[Path](), list[str](), dict[int, str]()
     try:
         files += [keep(FOLDER, target, system, finding, report.postgresql) for finding in report.findings]
+        again = {at: f"avow prove {target} --replay {file}" for at, file in enumerate(files)}
         if html is not None:
-            html.write_text(as_page(system, report, bench.coverage), "utf-8")
+            html.write_text(as_page(system, report, bench.coverage, again), "utf-8")
     except OSError as error:
         faults.append(f"{error.filename} can't be written: {error.strerror}")
     if as_json:
         output.document({**as_document(system, report), "kept": [str(file) for file in files]})
     else:
-        again = {at: f"avow prove {target} --replay {file}" for at, file in enumerate(files)}
         output.data(as_text(report, again))
     for fault in faults:
         output.talk(fault)
@@ -123,6 +135,35 @@ def _again(system: System, kept: Kept, as_json: bool) -> int:
     else:
         output.data("it holds now: this schedule breaks nothing" if finding is None else broke(finding, ""))
     return output.HOLDS if finding is None else output.FOUND
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep what the engine logs out of the progress: it is attacked, and says so all the time."""
+    logs, kept = [logging.getLogger(name) for name in ATTACKED], _Counting()
+    for log in logs:
+        log.addHandler(kept)
+        log.propagate = False
+    try:
+        yield
+    finally:
+        for log in logs:
+            log.removeHandler(kept)
+            log.propagate = True
+        if kept.count:
+            output.talk(f"the engine logged {kept.count:,} messages under attack; --verbose shows them")
+
+
+class _Counting(logging.Handler):
+    """Counts warnings, and what is worse."""
+
+    count = 0
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.count += 1
 
 
 class _Told:

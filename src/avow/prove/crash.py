@@ -6,6 +6,7 @@ another one, whose process may end as well. Each time it must come to the same a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -16,7 +17,7 @@ from avow.model.trigger import OnTime
 from avow.prove.act import Act, Path, transitions_of
 from avow.prove.campaign import Campaign
 from avow.prove.execution import Told
-from avow.prove.finding import Finding, PhaseReport
+from avow.prove.finding import Finding, PhaseReport, Point
 from avow.prove.gates import MODES, Noting
 from avow.prove.oracle import ATOMIC, Break
 from avow.prove.phase import Bench, Budget
@@ -77,6 +78,7 @@ class Crashes:
         self._on, self._budget = on, budget
         self._campaign = Campaign(budget, self._broken, self._tell)
         self._subjects = dict[Path, Subject]()
+        self._tried, self._broke = Counter[tuple[str, int, str]](), Counter[tuple[str, int, str]]()
 
     async def run(self, bench: Bench) -> PhaseReport:
         paths = [path for path in bench.coverage.transitions.values() if path]
@@ -97,7 +99,21 @@ class Crashes:
             await self._all_of(subject, RETRIED_BY_NOBODY, _left_alone(subject))
         for subject in subjects:
             await self._all_of(subject, TWICE, _twice(subject))
-        return PhaseReport(self._campaign.tallies(FAULTS), tuple(self._campaign.findings), _NOT_TRIED)
+        return PhaseReport(
+            self._campaign.tallies(FAULTS), tuple(self._campaign.findings), _NOT_TRIED, self._points()
+        )
+
+    def _points(self) -> tuple[Point, ...]:
+        return tuple(Point(*key, tried, self._broke[key]) for key, tried in self._tried.items())
+
+    def _count(self, subject: Subject, faults: tuple[Fault, ...], broke: bool) -> None:
+        """Count the statements at which processes ended."""
+        where = f"{subject.act.entity}.{subject.act.command}"
+        for fault in faults:
+            if fault.kind in MODES and fault.at < len(subject.names):
+                key = where, fault.at, subject.names[fault.at]
+                self._tried[key] += 1
+                self._broke[key] += broke
 
     async def _all_of(self, subject: Subject, fault: str, faults: Iterator[tuple[Fault, ...]]) -> None:
         acts = (*subject.path, subject.act)
@@ -107,6 +123,7 @@ class Crashes:
                 self._campaign.cut_short(fault)
                 return
             found = await crash(self._on, subject, one)
+            self._count(subject, one, bool(found))
             await self._campaign.note(fault, Schedule(acts, faults=one), found)
 
     async def _broken(self, schedule: Schedule) -> list[Break]:

@@ -70,9 +70,27 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """A statement of a command at which its process was ended.
+
+    where: the command, `Order.place`. at: which of its statements, from 0. tried, broke: executions.
+    """
+
+    where: str
+    at: int
+    statement: str
+    tried: int
+    broke: int
+
+
+@dataclass(frozen=True, slots=True)
 class PhaseReport:
-    """What one phase did. not_tried: what it left out, and why, one sentence each."""
+    """What one phase did. not_tried: what it left out, and why, one sentence each.
+
+    points: where processes were ended.
+    """
 
     tallies: tuple[Tally, ...] = ()
     findings: tuple[Finding, ...] = ()
     not_tried: tuple[str, ...] = field(default=())
+    points: tuple[Point, ...] = ()

@@ -24,8 +24,12 @@ from avow.prove.phase import Bench, Budget
 from avow.prove.promises import Broken, broken_promises
 from avow.prove.schedule import Schedule
 from avow.prove.story import line_of, permitted_by
+from avow.prove.unpromised import unpromised
 
 NAME: Final = "model"
+ALONE_S_MAX: Final = 2.0
+"""How long it takes at most to look for guards that nothing promises."""
+ALONE_MAX: Final = 6
 REASONS_MAX: Final = 3
 """How many refusals are told of a record that can't end."""
 
@@ -44,7 +48,7 @@ class Model:
         return PhaseReport(
             tuple(_tallies(bench.system, searches, findings)),
             tuple(findings),
-            tuple(_not_tried(bench, searches)),
+            (*_not_tried(bench, searches), *_alone(bench)),
         )
 
     async def replay(self, bench: Bench, schedule: Schedule) -> Finding | None:
@@ -398,3 +402,15 @@ def _not_tried(bench: Bench, searches: list[Found]) -> Iterator[str]:
         )
     yield "more than two records of an entity, and inputs between the boundary values"
     yield "claims and delegations of tasks, and what a body makes of a record's version"
+
+
+def _alone(bench: Bench) -> Iterator[str]:
+    """The guards of which no promise would tell that they are gone."""
+    until = Budget(ALONE_S_MAX)
+    alone = unpromised(bench.system, bench.coverage, lambda: not until.spent)
+    if alone:
+        more = f"; and {len(alone) - ALONE_MAX} more" if len(alone) > ALONE_MAX else ""
+        yield (
+            "whether the guards say what is meant, where no promise says it in other words. One that is "
+            f"dropped or widened goes unnoticed: {'; '.join(alone[:ALONE_MAX])}{more}"
+        )

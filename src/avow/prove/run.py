@@ -63,12 +63,14 @@ async def run(
     chosen: Sequence[Phase],
     seconds: float,
     *,
+    until_broken: bool = False,
     progress: Progress = silent,
     clock: Callable[[], float] = time.monotonic,
 ) -> Report:
     """Go through the phases; each gets its share of what is left of the budget.
 
-    A phase that finds that the run can't be trusted says so in `bench.unfit`.
+    A phase that finds that the run can't be trusted says so in `bench.unfit`. until_broken: the first phase
+    in which something broke is the last.
     """
     started = clock()
     reports = list[tuple[str, PhaseReport]]()
@@ -79,7 +81,13 @@ async def run(
             budget = Budget(left * phase.share / shares if shares else left, phase.name, progress, clock)
             report = await _tried(phase, bench, budget)
             known = {finding.promise for _, one in reports for finding in one.findings}
+            if until_broken and report.findings and place + 1 < len(chosen):
+                left_out = ", ".join(other.name for other in chosen[place + 1 :])
+                said = f"{left_out}: a quick run ends where something broke"
+                report = replace(report, not_tried=(*report.not_tried, said))
             reports.append((phase.name, _told_once(report, bench, known)))
+            if until_broken and report.findings:
+                break
     system, took_s = bench.system, clock() - started
     return Report(
         system.name, system.fingerprint.hex(), bench.seed, seconds, took_s, tuple(reports), bench.postgresql,

@@ -34,7 +34,7 @@ async def test_what_held_is_said_to_have_held_within_bounds_and_nothing_more() -
     assert report.held is True
     assert text.splitlines()[-1].endswith("held within these bounds")
     assert "NOT TRIED" in text
-    told = f"{text}{as_page(SOUND, report, bench.coverage)}{json.dumps(as_document(SOUND, report))}"
+    told = f"{text}{as_page(SOUND, report, bench.coverage, {})}{json.dumps(as_document(SOUND, report))}"
     assert not re.search(r"\bprove[nd]\b|\bcorrect\b|\bsafe\b", told)
 
 
@@ -58,7 +58,7 @@ async def test_what_broke_is_told_in_words_of_the_declaration_with_its_line() ->
 
 async def test_the_page_needs_nothing_but_itself() -> None:
     bench = Bench(UNSOUND, 7)
-    page = as_page(UNSOUND, await report_of(bench), bench.coverage)
+    page = as_page(UNSOUND, await report_of(bench), bench.coverage, {})
     assert "<svg" in page
     assert not re.search(r"(src|href)=|url\(|@import|<script|http", page)
     assert "Book: " in page

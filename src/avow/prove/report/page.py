@@ -2,116 +2,178 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from html import escape
-from typing import Final
+from importlib.resources import files
+from itertools import groupby
 
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.prove.coverage import Coverage
-from avow.prove.finding import Finding, Tally
+from avow.prove.finding import ALL, EXHAUSTED, Finding, Line, Point, Tally
 from avow.prove.report.sequence import sequence_svg
 from avow.prove.report.text import not_tried, verdict
 from avow.prove.run import Report
 
-STYLE: Final = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
-body { color: #1b1f24; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } h3 { font-size: 1rem; }
-table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .3rem .6rem; }
-tr { border-bottom: 1px solid #d8dee4; } td.number, th.number { text-align: right; }
-.held { color: #116329; } .broke, .missed { color: #a40e26; } .none { color: #7d4e00; }
-code { background: #f3f5f7; padding: 0 .2rem; } .scroll { overflow-x: auto; }
-.sequence text { font: 12px system-ui, sans-serif; text-anchor: middle; fill: #1b1f24; }
-.sequence text.name { font-weight: 600; } .sequence text.matters { font-weight: 600; fill: #a40e26; }
-.sequence text.answer { fill: #59636e; font-style: italic; }
-.sequence line { stroke: #59636e; } .sequence line.life { stroke: #b7bfc8; stroke-dasharray: 3 4; }
-.sequence line.matters { stroke: #a40e26; stroke-width: 2; }
-.sequence path, .sequence circle { fill: #59636e; } .sequence .matters { fill: #a40e26; }
-@media (prefers-color-scheme: dark) {
-  body { background: #14171b; color: #e6e9ec; } code { background: #23282e; } tr { border-color: #363d45; }
-  .sequence text { fill: #e6e9ec; } .held { color: #57ab5a; } .broke, .missed { color: #f47067; }
-}
-"""
 
-
-def as_page(system: System, report: Report, coverage: Coverage) -> str:
-    """The whole report as HTML."""
-    kind = {True: "held", False: "broke", None: "none"}[report.held]
-    server = f", PostgreSQL {escape(report.postgresql)}" if report.postgresql else ""
-    took = f"{report.took_s:.0f} of {report.budget_s:.0f} s"
+def as_page(system: System, report: Report, coverage: Coverage, replays: Mapping[int, str]) -> str:
+    """The whole report as HTML. replays: how to see a finding again, by its place among the findings."""
+    findings = (_finding(one, replays.get(at, "")) for at, one in enumerate(report.findings))
+    points = [point for _, one in report.phases for point in one.points]
+    entities = system.entities.values()
     parts = [
-        f"<h1>prove {escape(report.system)}</h1>",
-        f'<p class="{kind}"><strong>{escape(verdict(report))}</strong></p>',
-        f"<p>Boundary <code>{report.fingerprint[:12]}</code>{server}, seed {report.seed}, {took}.</p>",
-        "<h2>What was tried</h2>",
-        _table(report),
-        *(["<h2>What broke</h2>"] if report.findings else []),
-        *map(_finding, report.findings),
-        "<h2>States and transitions</h2>",
-        *(_coverage(entity, coverage) for entity in system.entities.values()),
-        "<h2>Not tried</h2>",
-        _listed(f"{phase}: {what}" for phase, what in not_tried(report)),
+        _verdict(report),
+        _figures(system, report, coverage),
+        *_part("What broke", findings),
+        *_part("What was tried", [_table(report)]),
+        *_part("Not tried", [_not_tried(report)]),
+        *_part("States and transitions", (_coverage(entity, coverage) for entity in entities)),
+        *_part("Crash points", [_points(points)] if points else []),
     ]
     return _whole(f"prove {report.system}", "\n".join(parts))
+
+
+@cache
+def _style() -> str:
+    return files("avow.prove.report").joinpath("page.css").read_text(encoding="utf-8")
 
 
 def _whole(title: str, body: str) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+        f"<style>{_style()}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
 
 
+def _part(title: str, content: Iterable[str]) -> list[str]:
+    """A heading and what stands below it; nothing where that is nothing."""
+    held = [*content]
+    return [f"<h2>{title}</h2>", *held] if held else []
+
+
+def _verdict(report: Report) -> str:
+    kind = {True: "held", False: "broke", None: "none"}[report.held]
+    server = f" · PostgreSQL {escape(report.postgresql)}" if report.postgresql else ""
+    took = f"{report.took_s:.0f} of {report.budget_s:.0f} s"
+    return (
+        f'<header class="verdict {kind}"><h1>prove {escape(report.system)}</h1>'
+        f"<strong>{escape(verdict(report))}</strong>"
+        f'<p class="meta">boundary <code>{report.fingerprint[:12]}</code>{server} · seed {report.seed} · '
+        f"{took}</p></header>"
+    )
+
+
+def _figures(system: System, report: Report, coverage: Coverage) -> str:
+    states = sum(len(entity.states) for entity in system.entities.values())
+    transitions = sum(len(entity.transitions) for entity in system.entities.values())
+    points = sum(len(one.points) for _, one in report.phases)
+    figures = [
+        (f"{report.tried:,}", "attempts"),
+        (f"{len(dict.fromkeys(one.promise for one in report.findings))}", "promises broke"),
+        (f"{_among(coverage.states, system)} of {states}", "states reached"),
+        (f"{_among(coverage.transitions, system)} of {transitions}", "transitions taken"),
+        *([(f"{points}", "crash points")] if points else []),
+    ]
+    told = "".join(f"<div><b>{number}</b><span>{what}</span></div>" for number, what in figures)
+    return f'<div class="figures">{told}</div>'
+
+
+def _among(reached: Mapping[tuple[str, str], object], system: System) -> int:
+    return sum(entity in system.entities for entity, _ in reached)
+
+
 def _table(report: Report) -> str:
-    head = "".join(f'<th class="number">{name}</th>' for name in ("Tried", "Held", "Broke"))
-    rows = "\n".join(_row(tally) for _, one in report.phases for tally in one.tallies)
-    return f"<table><tr><th>Fault</th>{head}<th>Reach</th></tr>\n{rows}</table>"
+    head = "".join(f'<th class="number">{name}</th>' for name in ("tried", "held", "broke"))
+    rows = "\n".join(
+        f'<tr class="phase"><th colspan="5">{escape(phase)}</th></tr>{"".join(map(_row, tallies))}'
+        for phase, one in report.phases
+        if (tallies := [tally for tally in one.tallies if tally.tried])
+    )
+    return (
+        f'<table class="tried"><thead><tr><th>fault</th>{head}<th>reach</th></tr></thead>\n'
+        f"<tbody>{rows}</tbody></table>"
+    )
 
 
 def _row(tally: Tally) -> str:
     kind = ' class="broke"' if tally.broke else ""
-    numbers = "".join(f'<td class="number">{n:,}</td>' for n in (tally.tried, tally.held, tally.broke))
-    return f"<tr{kind}><td>{escape(tally.fault)}</td>{numbers}<td>{escape(tally.reach)}</td></tr>"
-
-
-def _finding(finding: Finding) -> str:
-    lines = "\n".join(_line(line.who, line.what, line.answer, line.matters) for line in finding.story)
+    numbers = "".join(
+        f'<td class="number" data-is="{name}">{count:,}</td>'
+        for name, count in (("tried", tally.tried), ("held", tally.held), ("broke", tally.broke))
+    )
+    whole = " all" if tally.reach in (ALL, EXHAUSTED) else ""
     return (
-        f'<h3 class="broke">{escape(finding.promise)}: {escape(finding.sentence)}</h3>'
-        f"<p><code>{escape(str(finding.place))}</code></p>\n"
-        f'<div class="scroll">{sequence_svg(finding.story)}</div>\n<ol>{lines}</ol>\n'
-        f"<p>{escape(finding.why)}</p>"
+        f"<tr{kind}><td>{escape(tally.fault)}</td>{numbers}"
+        f'<td class="reach{whole}">{escape(tally.reach)}</td></tr>'
     )
 
 
-def _line(who: str, what: str, answer: str, matters: bool) -> str:
-    told = f"{escape(who)}: {escape(what)}" + (f" <em>{escape(answer)}</em>" if answer else "")
-    return f"<li>{f'<strong>{told}</strong>' if matters else told}</li>"
+def _finding(finding: Finding, replay: str) -> str:
+    lines = "\n".join(map(_line, finding.story))
+    again = f'<p class="again">Again: <code>{escape(replay)}</code></p>' if replay else ""
+    why = f'<p class="why">{escape(finding.why)}</p>' if finding.why else ""
+    return (
+        f'<article class="finding"><h3>{escape(finding.sentence)}</h3>'
+        f'<p class="promise">{escape(finding.promise)} · <code>{escape(str(finding.place))}</code> · '
+        f"found by {escape(finding.phase)}</p>{why}\n"
+        f'<div class="scroll" tabindex="0">{sequence_svg(finding.story)}</div>\n<ol>{lines}</ol>\n'
+        f"{again}</article>"
+    )
+
+
+def _line(line: Line) -> str:
+    told = f"{escape(line.who)}: {escape(line.what)}"
+    told += f" <em>{escape(line.answer)}</em>" if line.answer else ""
+    return f'<li class="matters">{told}</li>' if line.matters else f"<li>{told}</li>"
 
 
 def _coverage(entity: Entity, coverage: Coverage) -> str:
     """What was reached of one entity, and after how many acts."""
     states = [(name, coverage.states.get((entity.name, name))) for name in entity.states]
     steps = [(name, coverage.transitions.get((entity.name, name))) for name in entity.transitions]
-    met = sum(path is not None for _, path in (*states, *steps))
     refused = sum(len(all_) for (name, _), all_ in coverage.refused.items() if name == entity.name)
-    rows = "".join(_reached(kind, found) for kind, found in (("state", states), ("transition", steps)))
+    missed = sum(path is None for _, path in (*states, *steps))
+    said = f'<span class="missed">{missed} not reached</span>' if missed else ""
     return (
-        f"<details><summary>{escape(entity.name)}: {met} of {len(states) + len(steps)} reached, "
-        f"{refused} refusals</summary><table>{rows}</table></details>"
+        f"<details open><summary><b>{escape(entity.name)}</b>: {len(states)} states, "
+        f"{len(steps)} transitions, {refused} refusals{said}</summary>"
+        f'<p class="key">states, and after how many acts</p>{_reached(states)}'
+        f'<p class="key">transitions</p>{_reached(steps)}</details>'
     )
 
 
-def _reached(kind: str, found: Iterable[tuple[str, tuple[object, ...] | None]]) -> str:
-    return "".join(
-        f"<tr><td>{kind}</td><td>{escape(name)}</td>"
-        + ('<td class="missed">not reached</td>' if path is None else f"<td>{len(path)} acts</td>")
-        + "</tr>"
+def _reached(found: Sequence[tuple[str, tuple[object, ...] | None]]) -> str:
+    return '<ul class="chips">' + "".join(
+        f'<li class="missed">{escape(name)} <small>not reached</small></li>' if path is None
+        else f"<li>{escape(name)} <small>{len(path)}</small></li>"
         for name, path in found
+    ) + "</ul>"  # fmt: skip
+
+
+def _points(points: Sequence[Point]) -> str:
+    """Each command and its statements, with how many processes ended there."""
+    rows = "\n".join(
+        f"<tr><td>{escape(where)}</td><td><ul class='chips'>{''.join(map(_point, all_))}</ul></td></tr>"
+        for where, all_ in groupby(sorted(points, key=lambda p: (p.where, p.at)), key=lambda p: p.where)
+    )
+    return (
+        f"<table><thead><tr><th>command</th><th>its statements, and how many processes ended at each</th>"
+        f"</tr></thead><tbody>{rows}</tbody></table>"
     )
 
 
-def _listed(said: Iterable[str]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(one)}</li>" for one in said) + "</ul>"
+def _point(point: Point) -> str:
+    broke = f", {point.broke} broke" if point.broke else ""
+    kind = ' class="broke"' if point.broke else ""
+    return f"<li{kind}>{escape(point.statement or '?')} <small>{point.tried}{broke}</small></li>"
+
+
+def _not_tried(report: Report) -> str:
+    return f"<dl>{''.join(_by_phase(not_tried(report)))}</dl>"
+
+
+def _by_phase(said: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for phase, all_ in groupby(said, key=lambda one: one[0]):
+        yield f"<dt>{escape(phase)}</dt><dd>{''.join(f'<p>{escape(what)}</p>' for _, what in all_)}</dd>"
