@@ -160,7 +160,7 @@ BEGIN
             AND entry ?& ARRAY['actor', 'cause', 'command', 'from', 'input', 'reads', 'request']
             AND jsonb_typeof(entry -> 'ver') = 'number' AND jsonb_typeof(entry -> 'changes') = 'object'
             AND entry ->> 'id' = ((entry ->> 'id')::uuid)::text
-            AND entry ->> 'at' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$'
+            AND translate(entry ->> 'at', '0123456789', '9999999999') = '9999-99-99T99:99:99.999999Z'
             AND encode(e.boundary, 'hex') = entry ->> 'boundary' AND e.target = entry ->> 'to' AS sound
         FROM given g LEFT JOIN avow.edge e
             ON e.boundary = decode(entry ->> 'boundary', 'hex') AND e.kind = entry ->> 'kind'
@@ -174,7 +174,7 @@ BEGIN
            bool_and(sound IS TRUE),
            bool_and(abs(extract(epoch FROM p_now - (entry ->> 'at')::timestamptz)) <= 60),
            bool_or(entry ?| ARRAY['changes_sha256', 'input_sha256']),
-           count(DISTINCT (entry ->> 'kind', entry ->> 'id')) < count(*), bool_or(entry ? 'waits'), bool_or(entry ? 'tasks')
+           count(DISTINCT entry ->> 'id') < count(*), bool_or(entry ? 'waits'), bool_or(entry ? 'tasks')
     INTO entries, leaves, kinds, sound, recent, by_hash, again, waiting, asking
     FROM judged;
     IF entries IS NULL THEN
