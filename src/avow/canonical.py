@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from json import encoder as standard
 from json.encoder import encode_basestring as quoted
 from typing import Any, TypeAlias, cast
 
 __all__ = [
-    "HASH_BYTES", "INTEGER_MAX", "JsonValue", "decode", "digest", "encode", "encode_trusted", "leaf_hash",
-    "quoted", "written",
+    "HASH_BYTES", "INTEGER_MAX", "JsonValue", "compact", "decode", "digest", "encode", "encode_trusted",
+    "leaf_hash", "quoted", "written",
 ]  # fmt: skip
 
 JsonValue: TypeAlias = "None | bool | int | str | Sequence[JsonValue] | Mapping[str, JsonValue]"
@@ -24,16 +25,35 @@ JsonValue: TypeAlias = "None | bool | int | str | Sequence[JsonValue] | Mapping[
 INTEGER_MAX = 2**53 - 1
 HASH_BYTES = 32
 
-_encoder = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-)
+
+def compact(
+    *, ensure_ascii: bool = False, sort_keys: bool = False, default: Callable[[Any], Any] | None = None
+) -> Callable[[Any], str]:
+    """A function that writes JSON without spaces, and no NaN.
+
+    `json.JSONEncoder` makes its encoder in C anew for each value; here it is made once, which takes half
+    of the time for the small values that commands bring. Where there is none in C, the standard one does it.
+    """
+    encoder = json.JSONEncoder(
+        ensure_ascii=ensure_ascii, check_circular=False, allow_nan=False, sort_keys=sort_keys,
+        separators=(",", ":"), default=default,
+    )  # fmt: skip
+    make: Any = getattr(standard, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    quote = standard.encode_basestring_ascii if ensure_ascii else standard.encode_basestring
+    chunks = make(None, encoder.default, quote, None, ":", ",", sort_keys, False, False)
+    return lambda value: "".join(chunks(value, 0))
+
+
+_write = compact(sort_keys=True)
 _SCALARS: Mapping[type, Callable[[Any], str]] = {
     str: quoted,
     int: int.__repr__,
     bool: {False: "false", True: "true"}.__getitem__,
     type(None): {None: "null"}.__getitem__,
 }
-"""How the encoder writes what holds nothing else, without making an encoder for it."""
+"""How the encoder writes what holds nothing else, without its list of pieces."""
 
 
 def encode(value: JsonValue) -> bytes:
@@ -43,18 +63,18 @@ def encode(value: JsonValue) -> bytes:
     53 bits, member names that are not ASCII strings, strings with lone surrogates.
     """
     _demand_profile(value)
-    return _encoder.encode(value).encode("utf-8")
+    return _write(value).encode("utf-8")
 
 
 def encode_trusted(value: JsonValue) -> bytes:
     """Encode a value that our own code built within the profile; skips the walk over it."""
-    return _encoder.encode(value).encode("utf-8")
+    return _write(value).encode("utf-8")
 
 
 def written(value: JsonValue) -> str:
     """The text that `encode_trusted` encodes: for who joins an object from pieces, members sorted."""
     scalar = _SCALARS.get(type(value))
-    return _encoder.encode(value) if scalar is None else scalar(value)
+    return _write(value) if scalar is None else scalar(value)
 
 
 def decode(data: bytes) -> Any:

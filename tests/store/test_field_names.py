@@ -29,6 +29,8 @@ class Concert(Entity):
     p_writes: str = field(default="p_writes")
     p_entries: str = field(default="p_entries")
     p_leaves: str = field(default="p_leaves")
+    p_changing: str = field(default="p_changing")
+    p_creating: str = field(default="p_creating")
     written: str = field(default="written")
     fresh: str = field(default="fresh")
     following: str = field(default="following")

@@ -100,7 +100,7 @@ FORBIDDEN = [
     "CREATE TABLE theatre.mine (a int)", "CREATE TABLE avow.mine (a int)",
     f"ALTER ROLE {ROLES.application} BYPASSRLS", f"GRANT {ROLES.owner} TO {ROLES.application}",
     "ALTER FUNCTION avow.commit SECURITY INVOKER", "DROP FUNCTION avow.tenant() CASCADE",
-    "SELECT avow.apply_entries('main', '{}', '{}', '{}')",
+    "SELECT avow.apply_entries('main', '{}', '{}', '{}', true, true)",
     "SELECT avow.append_entries('main', '{}', '{}', '{}', '{}', '{}', now(), NULL)",
     "SELECT avow.keep_answers('main', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', now())",
     "SELECT avow.demand_quotas('main', null)",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 from uuid import UUID
 
@@ -119,7 +118,7 @@ def _expected_version(exchange: Exchange) -> int | None:
 
 def fingerprint(record: UUID | None, body: JsonValue) -> bytes:
     """What makes a request the same again: its record and its body, however that is spelled."""
-    return canonical.digest(_SAME.encode([str(record), body]).encode())
+    return canonical.digest(_same([str(record), body]).encode())
 
 
 def _exact(number: object) -> dict[str, str]:
@@ -127,5 +126,5 @@ def _exact(number: object) -> dict[str, str]:
     return {"number": str(number)}
 
 
-_SAME: Final = json.JSONEncoder(sort_keys=True, check_circular=False, separators=(",", ":"), default=_exact)
+_same: Final = canonical.compact(ensure_ascii=True, sort_keys=True, default=_exact)
 """Kept keys hold digests of what this writes: what it writes never changes."""

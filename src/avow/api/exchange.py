@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 from uuid import UUID
 
+from avow import canonical
 from avow.api import json_text, problems
 from avow.api.deadline import TimeLimit
 from avow.api.headers import Headers, content_length, demand_json_body, negotiate
@@ -28,7 +28,7 @@ JSON_LINE: Final[Line] = (b"content-type", b"application/json")
 PROBLEM_LINE: Final[Line] = (b"content-type", problems.MEDIA_TYPE.encode("ascii"))
 NO_STORE: Final[Line] = (b"cache-control", b"no-store")
 
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
+_written: Final = canonical.compact()
 
 
 class Exchange:
@@ -147,7 +147,7 @@ class Response:
     @classmethod
     def json(cls, value: Any, lines: Sequence[Line] = (), caching: Line = NO_STORE) -> Response:
         """A JSON document."""
-        return cls(200, _ENCODER.encode(value).encode(), (JSON_LINE, *lines), caching)
+        return cls(200, _written(value).encode(), (JSON_LINE, *lines), caching)
 
     @classmethod
     def of_problem(cls, exchange: Exchange, error: ProblemError) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from avow import canonical
@@ -12,7 +12,7 @@ from avow.engine.identifier import new_id
 from avow.engine.privacy import OF_TENANT, Concealing, Given, concealing_of
 from avow.engine.request import RenderProblem, Reply, Request
 from avow.errors import Problem, ProblemError, reject
-from avow.evidence.entry import HEADER_BYTES_MAX, HeaderTooLong
+from avow.evidence.entry import HEADER_BYTES_MAX, Entry, HeaderTooLong
 from avow.kernel.command import Command, Decision, Key, Record, Rejection
 from avow.kernel.decide import decide
 from avow.kernel.draft import Pool
@@ -113,9 +113,7 @@ class Attempt:
             detail = f"changes more than one audit entry holds: {HEADER_BYTES_MAX} bytes"
             errors = [{"pointer": "#", "code": "too-large", "detail": detail}]
             raise reject("input-invalid", "The command changes too much at once.", errors=errors) from None
-        heads = {step.after.key: entry for step, entry in zip(decided.steps, entries, strict=True)}
-        result = decided.result
-        self.successor = result._replace(head=heads[result.key].hash)
+        self.successor = _linked(decided, entries)
         anchors = self._anchors(decided)
         return Write(
             answer=self.answer,
@@ -269,14 +267,22 @@ def _kept_under(request: Request) -> IdempotencyKey | None:
     return None if request.key is None else key_of(request)
 
 
+def _linked(decided: Decision, entries: Sequence[Entry]) -> Record:
+    """The command's own record, with the hash of the last of the entries that is about it."""
+    key = decided.steps[0].after.key
+    last = max(place for place, step in enumerate(decided.steps) if step.after.key == key)
+    return decided.result.with_head(entries[last].hash)
+
+
 def key_of(request: Request) -> IdempotencyKey:
     """A key belongs to one tenant, one subject and one operation: nobody meets another's."""
     scope = [request.actor.tenant, str(request.actor.subject), request.entity, request.command, request.key]
     return IdempotencyKey(Id(canonical.digest(canonical.encode_trusted(scope))[:16]), request.fingerprint)
 
 
-_encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
+_written = canonical.compact()
 
 
 def json_bytes(value: dict[str, Any]) -> bytes:
-    return _encoder.encode(value).encode()
+    """What is told, as it is kept and answered."""
+    return _written(value).encode()

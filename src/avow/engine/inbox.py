@@ -9,7 +9,6 @@ the record's command.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -259,8 +258,8 @@ def _replay(found: Found, intent: Intent) -> Reply:
     return Reply(known.status, known.body, replayed=True)
 
 
-_encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
+_written = canonical.compact()
 
 
 def _json(value: dict[str, Any]) -> bytes:
-    return _encoder.encode(value).encode()
+    return _written(value).encode()

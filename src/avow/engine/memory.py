@@ -11,7 +11,7 @@ from avow.model import types as kinds
 from avow.model.entity import Entity
 from avow.model.system import System
 
-RECORDS_MAX = 4_096
+RECORDS_MAX = 16_384
 """How many records are remembered; beyond that the one written longest ago is forgotten."""
 TEXT_LENGTH_MAX = 1_000
 """How many characters a record's texts may have together: whoever may have more isn't remembered."""

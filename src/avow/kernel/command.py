@@ -75,6 +75,11 @@ class Record(NamedTuple):
         """Where the record is found."""
         return self.entity, self.id
 
+    def with_head(self, head: bytes) -> Record:
+        """The same, with the hash of the entry that wrote it."""
+        entity, record_id, state, version, values, performers, _, tasks = self
+        return Record(entity, record_id, state, version, values, performers, head, tasks)
+
 
 class Command(NamedTuple):
     """What an actor asks for.

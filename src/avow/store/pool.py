@@ -119,6 +119,9 @@ class Pool:
             raise reject("busy", "This server is ending.")
         if self._waiting >= WAITING_MAX:
             raise reject("busy", "Too many requests are waiting for the database.")
+        if not self._places.locked():
+            await self._places.acquire()  # there is room: nobody has to wait, so nothing has to be timed
+            return
         self._waiting += 1
         try:
             async with asyncio.timeout(WAIT_S_MAX):

@@ -408,14 +408,18 @@ def _apply_branch(system: System, entity: Entity) -> str:
         updated.append(
             f"{quote(column)} = CASE WHEN g.changes ? {key} THEN {value} ELSE r.{quote(column)} END"
         )
-    return named("entity.sql")["apply_branch"].substitute(
+    parts, kind = named("entity.sql"), literal(entity.name)
+    return parts["apply_branch"].substitute(
         table=table_of(system, entity),
-        kind=literal(entity.name),
-        known=", ".join(map(literal, entity.fields)),
-        tracked=", ".join(map(literal, entity.tracked)),
+        kind=kind,
+        changes=parts["given"].substitute(kind=kind, source="<>"),
+        creations=parts["given"].substitute(kind=kind, source="="),
+        declared=parts["declared"].substitute(
+            known=", ".join(map(literal, entity.fields)), tracked=", ".join(map(literal, entity.tracked))
+        ),
         names="".join(f", {name}" for name in names),
-        inserted="".join(f",\n                   {value}" for value in inserted),
-        updated="".join(f",\n                {value}" for value in updated),
+        inserted="".join(f",\n                       {value}" for value in inserted),
+        updated="".join(f",\n                    {value}" for value in updated),
         same=" AND ".join(same) or "true",
     )
 

@@ -126,6 +126,7 @@ class WriteRefused(Exception):
 
 Outcome: TypeAlias = Done | Stale | Replay | Settled | Broken
 Decide: TypeAlias = Callable[[Loaded], Write]
+_Row: TypeAlias = tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -282,33 +283,22 @@ _OUTCOMES: Mapping[str, Outcome] = {
 }
 
 
-def _columns(commits: Sequence[Commit]) -> list[list[Any]]:
+def _columns(commits: Sequence[Commit]) -> list[Sequence[Any]]:
     """Several commits as the arrays that avow.commit takes."""
-    answers = [c.write.answer for c in commits]
-    keys = [c.key for c in commits]
-    placed = list(enumerate((c.write for c in commits), 1))
-    locks = [(place, lock) for place, write in placed for lock in write.reads.items()]
-    settling = [(place, write.settles) for place, write in placed if write.settles is not None]
-    writing = {key[0] for _, write in placed for key in write.written}
-    return [
-        [None if key is None else key.id for key in keys],
-        [None if key is None else key.fingerprint for key in keys],
-        [answer.status for answer in answers],
-        [answer.body for answer in answers],
-        [answer.kind for answer in answers],
-        [answer.record for answer in answers],
-        [answer.version for answer in answers],
-        [None if write.refusal is None else json.dumps(write.refusal) for _, write in placed],
-        [place for place, _ in locks],
-        [kind for _, ((kind, _), _) in locks],
-        [record for _, ((_, record), _) in locks],
-        [version for _, (_, version) in locks],
-        [kind in writing for _, ((kind, _), _) in locks],
-        [place for place, write in placed for _ in write.headers],
-        [header for _, write in placed for header in write.headers],
-        [place for place, write in placed for _ in write.payloads],
-        [payload for _, write in placed for payload in write.payloads],
-        [place for place, _ in settling],
-        [work for _, (work, _) in settling],
-        [fence for _, (_, fence) in settling],
-    ]
+    answers, locks, settling = list[_Row](), list[_Row](), list[_Row]()
+    headers, payloads = list[_Row](), list[_Row]()
+    writing = {kind for commit in commits for kind, _ in commit.write.written}
+    for place, commit in enumerate(commits, 1):
+        key, write = commit.key, commit.write
+        kept = (None, None) if key is None else (key.id, key.fingerprint)
+        answer, refusal = write.answer, None if write.refusal is None else json.dumps(write.refusal)
+        told = (answer.status, answer.body, answer.kind, answer.record, answer.version)
+        answers.append((*kept, *told, refusal))
+        for (kind, record), version in write.reads.items():
+            locks.append((place, kind, record, version, kind in writing))
+        headers += [(place, header) for header in write.headers]
+        payloads += [(place, payload) for payload in write.payloads]
+        if write.settles is not None:
+            settling.append((place, *write.settles))
+    tables = ((answers, 8), (locks, 5), (headers, 2), (payloads, 2), (settling, 3))
+    return [c for rows, width in tables for c in (zip(*rows, strict=True) if rows else [()] * width)]

@@ -134,17 +134,19 @@ CREATE OR REPLACE FUNCTION avow.append_entries(
     AS $function$
 #variable_conflict use_column
 DECLARE
-    entries jsonb[];
-    leaves  bytea[];
-    kinds   text[];
-    sound   boolean;
-    recent  boolean;
-    by_hash boolean;
-    again   boolean;
-    waiting boolean;
-    asking  boolean;
-    written integer;
-    own     xid8;
+    entries  jsonb[];
+    leaves   bytea[];
+    kinds    text[];
+    sound    boolean;
+    recent   boolean;
+    by_hash  boolean;
+    again    boolean;
+    changing boolean;
+    creating boolean;
+    waiting  boolean;
+    asking   boolean;
+    written  integer;
+    own      xid8;
 BEGIN
     -- A transaction has its id before it draws numbers: seal_leaves rests on it.
     own := pg_current_xact_id();
@@ -160,7 +162,7 @@ BEGIN
             AND entry ?& ARRAY['actor', 'cause', 'command', 'from', 'input', 'reads', 'request']
             AND jsonb_typeof(entry -> 'ver') = 'number' AND jsonb_typeof(entry -> 'changes') = 'object'
             AND entry ->> 'id' = ((entry ->> 'id')::uuid)::text
-            AND entry ->> 'at' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$'
+            AND translate(entry ->> 'at', '0123456789', '9999999999') = '9999-99-99T99:99:99.999999Z'
             AND encode(e.boundary, 'hex') = entry ->> 'boundary' AND e.target = entry ->> 'to' AS sound
         FROM given g LEFT JOIN avow.edge e
             ON e.boundary = decode(entry ->> 'boundary', 'hex') AND e.kind = entry ->> 'kind'
@@ -174,8 +176,9 @@ BEGIN
            bool_and(sound IS TRUE),
            bool_and(abs(extract(epoch FROM p_now - (entry ->> 'at')::timestamptz)) <= 60),
            bool_or(entry ?| ARRAY['changes_sha256', 'input_sha256']),
-           count(DISTINCT (entry ->> 'kind', entry ->> 'id')) < count(*), bool_or(entry ? 'waits'), bool_or(entry ? 'tasks')
-    INTO entries, leaves, kinds, sound, recent, by_hash, again, waiting, asking
+           count(DISTINCT entry ->> 'id') < count(*), bool_or(entry ? 'waits'), bool_or(entry ? 'tasks'),
+           bool_or(entry -> 'from' <> 'null'), bool_or(entry -> 'from' = 'null')
+    INTO entries, leaves, kinds, sound, recent, by_hash, again, waiting, asking, changing, creating
     FROM judged;
     IF entries IS NULL THEN
         RETURN p_now;
@@ -187,12 +190,13 @@ BEGIN
         RAISE EXCEPTION 'the decision is more than a minute old' USING ERRCODE = 'AV003';
     END IF;
     IF NOT again THEN
-        written := avow.apply_entries(p_tenant, kinds, entries, leaves);
+        written := avow.apply_entries(p_tenant, kinds, entries, leaves, changing, creating);
     ELSE
         -- A record takes one step at a time.
         FOR place IN 1 .. cardinality(entries) LOOP
             written := avow.apply_entries(
-                p_tenant, ARRAY[entries[place] ->> 'kind'], entries[place:place], leaves[place:place]);
+                p_tenant, ARRAY[entries[place] ->> 'kind'], entries[place:place], leaves[place:place],
+                entries[place] -> 'from' <> 'null', entries[place] -> 'from' = 'null');
         END LOOP;
     END IF;
     -- Only now, when every row is as the commands leave it.

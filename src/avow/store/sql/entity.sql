@@ -65,65 +65,82 @@ BEGIN
 END
 $function$
 
+-- name: given
+-- The entries of one entity that change records, or those that create them, as they are applied.
+                SELECT (g.entry ->> 'id')::uuid AS id, g.entry ->> 'from' AS source, g.entry ->> 'to' AS target,
+                       (g.entry ->> 'ver')::bigint AS version, g.entry ->> 'prev' AS prev,
+                       decode(g.entry ->> 'boundary', 'hex') AS boundary, (g.entry ->> 'at')::timestamptz AS at,
+                       coalesce(g.entry -> 'performers', '{}') AS performers, g.leaf,
+                       CASE WHEN g.entry ? 'changes_sha256' THEN avow.values_of(p_tenant, g.entry)
+                            ELSE g.entry -> 'changes' END AS changes
+                FROM unnest(p_entries, p_leaves) WITH ORDINALITY AS g (entry, leaf, place)
+                WHERE g.entry ->> 'kind' = @{kind} AND g.entry -> 'from' @{source} 'null' ORDER BY place
+
 -- name: apply_branch
 -- Write the rows of entries, of each record one: only on its predecessor, only values in the form that the
--- entry states them in.
+-- entry states them in. Changes come first: what one of them frees, a creation may take.
     IF @{kind} = ANY (p_kinds) THEN
-        WITH given AS MATERIALIZED (
-            SELECT (g.entry ->> 'id')::uuid AS id, g.entry ->> 'from' AS source, g.entry ->> 'to' AS target,
-                   (g.entry ->> 'ver')::bigint AS version, g.entry ->> 'prev' AS prev,
-                   decode(g.entry ->> 'boundary', 'hex') AS boundary, (g.entry ->> 'at')::timestamptz AS at,
-                   coalesce(g.entry -> 'performers', '{}') AS performers, g.leaf,
-                   CASE WHEN g.entry ? 'changes_sha256' THEN avow.values_of(p_tenant, g.entry)
-                        ELSE g.entry -> 'changes' END AS changes
-            FROM unnest(p_entries, p_leaves) WITH ORDINALITY AS g (entry, leaf, place)
-            WHERE g.entry ->> 'kind' = @{kind} ORDER BY place
-        ), created AS (
-            INSERT INTO @{table} AS r (tenant, id, state, version, head, boundary, changed_at@{names})
-            SELECT apply_entries.p_tenant, g.id, g.target, 1, g.leaf, g.boundary, g.at@{inserted}
-            FROM given g WHERE g.source IS NULL
-            RETURNING r.*
-        ), changed AS (
-            UPDATE @{table} AS r SET
-                state = g.target, version = r.version + 1, head = g.leaf, boundary = g.boundary,
-                changed_at = g.at@{updated}
-            FROM given g
-            WHERE r.tenant = apply_entries.p_tenant AND r.id = g.id AND r.version + 1 = g.version AND r.state = g.source
-              AND encode(r.head, 'hex') = g.prev
-            RETURNING @{same} AS same
-        ), written AS (
-            SELECT same FROM changed
-            UNION ALL SELECT @{same} FROM created r JOIN given g USING (id)
-        )
-        SELECT bool_and(g.changes - ARRAY[@{known}]::text[] = '{}' AND g.performers - ARRAY[@{tracked}]::text[] = '{}'
-                        AND (g.source IS NOT NULL OR (g.version = 1 AND g.prev = repeat('0', 64)))),
-               count(*) = (SELECT count(*) FROM written), (SELECT bool_and(w.same) FROM written w)
-        INTO declared, following, same FROM given g;
-        IF declared IS NOT TRUE THEN
-            RAISE EXCEPTION 'the entry changes what is not declared' USING ERRCODE = 'AV002';
-        ELSIF following IS NOT TRUE THEN
-            RAISE EXCEPTION 'the entry does not follow the last one of its record' USING ERRCODE = 'AV003';
-        ELSIF same IS NOT TRUE THEN
-            RAISE EXCEPTION 'the row would differ from its entry' USING ERRCODE = 'AV002';
+        IF p_changing THEN
+            WITH given AS MATERIALIZED (
+@{changes}
+            ), applied AS (
+                UPDATE @{table} AS r SET
+                    state = g.target, version = r.version + 1, head = g.leaf, boundary = g.boundary,
+                    changed_at = g.at@{updated}
+                FROM given g
+                WHERE r.tenant = apply_entries.p_tenant AND r.id = g.id AND r.version + 1 = g.version AND r.state = g.source
+                  AND encode(r.head, 'hex') = g.prev
+                RETURNING @{same} AS same
+            )
+            SELECT declared AND count(*) FILTER (WHERE (@{declared}) IS NOT TRUE) = 0,
+                   following AND count(*) = (SELECT count(*) FROM applied),
+                   same AND (SELECT count(*) FILTER (WHERE a.same IS NOT TRUE) = 0 FROM applied a)
+            INTO declared, following, same FROM given g;
+        END IF;
+        IF p_creating THEN
+            WITH given AS MATERIALIZED (
+@{creations}
+            ), applied AS (
+                INSERT INTO @{table} AS r (tenant, id, state, version, head, boundary, changed_at@{names})
+                SELECT apply_entries.p_tenant, g.id, g.target, 1, g.leaf, g.boundary, g.at@{inserted}
+                FROM given g
+                RETURNING r.*
+            )
+            SELECT declared AND count(*) FILTER (WHERE (@{declared} AND g.version = 1 AND g.prev = repeat('0', 64)) IS NOT TRUE) = 0,
+                   following AND count(*) = (SELECT count(*) FROM applied),
+                   same AND (SELECT count(*) FILTER (WHERE (@{same}) IS NOT TRUE) = 0 FROM applied r JOIN given g USING (id))
+            INTO declared, following, same FROM given g;
         END IF;
         done := done + 1;
     END IF;
 
+-- name: declared
+-- Whether an entry changes nothing but what is declared.
+g.changes - ARRAY[@{known}]::text[] = '{}' AND g.performers - ARRAY[@{tracked}]::text[] = '{}'
+
 -- name: apply_entries
 -- Make the changes of entries in their rows, of one record one entry at most; gives back of how many kinds.
-CREATE OR REPLACE FUNCTION avow.apply_entries(p_tenant text, p_kinds text[], p_entries jsonb[], p_leaves bytea[])
+-- p_changing, p_creating: whether there are such that change a record, and such that create one.
+CREATE OR REPLACE FUNCTION avow.apply_entries(
+    p_tenant text, p_kinds text[], p_entries jsonb[], p_leaves bytea[], p_changing boolean, p_creating boolean)
     RETURNS integer
     LANGUAGE plpgsql
     AS $function$
 #variable_conflict use_column
 DECLARE
-    following boolean;
-    declared  boolean;
-    same      boolean;
+    following boolean := true;
+    declared  boolean := true;
+    same      boolean := true;
     done      integer := 0;
 BEGIN
 @{branches}
-    IF done < cardinality(p_kinds) THEN
+    IF declared IS NOT TRUE THEN
+        RAISE EXCEPTION 'the entry changes what is not declared' USING ERRCODE = 'AV002';
+    ELSIF following IS NOT TRUE THEN
+        RAISE EXCEPTION 'the entry does not follow the last one of its record' USING ERRCODE = 'AV003';
+    ELSIF same IS NOT TRUE THEN
+        RAISE EXCEPTION 'the row would differ from its entry' USING ERRCODE = 'AV002';
+    ELSIF done < cardinality(p_kinds) THEN
         RAISE EXCEPTION 'unknown entity' USING ERRCODE = 'AV002';
     END IF;
     RETURN done;
