@@ -45,7 +45,8 @@ def table(result: Mapping[str, Any]) -> str:
     lines = [
         "# Speed", "",
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_mb']:,} MB, {machine['system']}; PostgreSQL"
-        f" {versions['postgresql']}, Python {versions['python']}, revision {versions['commit']}."
+        f" {versions['postgresql']}, Python {versions['python']} ({machine['interpreter_us']:.0f} us for a thousand"
+        f" additions), revision {versions['commit']}."
         f" {result['settings']['rounds']} rounds of {result['settings']['round_s']} s for each half of a pair,"
         " measured alternately. fsync, synchronous_commit and full_page_writes are on, checked before anything.", "",
         "| Ratio | Median | Lowest to highest | Ours | Theirs | What |", "|---|---|---|---|---|---|",

@@ -11,7 +11,13 @@ from bench.speed.sample import Sample
 
 def result(pairs: dict[str, Any]) -> dict[str, Any]:
     return {
-        "machine": {"cores": 2, "processor": "x", "memory_mb": 1000, "system": "Linux"},
+        "machine": {
+            "cores": 2,
+            "processor": "x",
+            "memory_mb": 1000,
+            "system": "Linux",
+            "interpreter_us": 40.0,
+        },
         "settings": {"rounds": 1, "round_s": 4},
         "versions": {"postgresql": "18.6", "python": "3.11", "commit": "abc"},
         "ratios": {name: pairs[name]["ratio"]["median"] if name in pairs else None for name in RATIOS},
