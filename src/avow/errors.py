@@ -93,6 +93,7 @@ PROBLEMS: Mapping[str, ProblemType] = _table(
     ProblemType("task-claimed", 409, "Somebody else has claimed the task", "Wait until it is released or the claim ends, or ask whoever holds it to delegate it to you."),
     ProblemType("task-not-held", 409, "The task isn't yours to give up", "Claim it first; only who holds a task releases it."),
     ProblemType("claim-unproved", 409, "No entry makes the claim true", "Look at the record's history; a claim is about what one entry has set."),
+    ProblemType("history-dropped", 410, "That part of the history was dropped", "Look into the export: its folder is told by `avow history`, to an operator."),
     ProblemType("precondition-failed", 412, "The record has changed", "Read the record again and decide on its current version."),
     ProblemType("body-too-large", 413, "The body is too large", "Send a smaller body; the limit is in `limit_bytes`."),
     ProblemType("uri-too-long", 414, "The address is too long", "Send a shorter address."),
