@@ -127,7 +127,7 @@ EDITS = {
 async def test_what_is_edited_afterwards_is_found(old: Old) -> None:
     await exported(old.log.made, old.folder)
     await old.drop()
-    await old.log.admin.execute(f"{UNLOCK}; ALTER TABLE avow.dropped DISABLE TRIGGER USER")
+    await old.log.admin.execute(UNLOCK)
     for name, (edit, code) in EDITS.items():
         async with Undone(old.log.admin):
             await old.log.admin.execute(edit)
