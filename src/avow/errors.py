@@ -100,6 +100,7 @@ PROBLEMS: Mapping[str, ProblemType] = _table(
     ProblemType("nothing-owed", 409, "Nothing is to be undone", "Skip the call, if it is to be given up: nothing that was done before it has an undo."),
     ProblemType("destination-unchanged", 409, "The destination is so already", "Nothing; or look for its name: it may not be known."),
     ProblemType("claim-unproved", 409, "No entry makes the claim true", "Look at the record's history; a claim is about what one entry has set."),
+    ProblemType("history-dropped", 410, "That part of the history was dropped", "Look into the export: its folder is told by `avow history`, to an operator."),
     ProblemType("precondition-failed", 412, "The record has changed", "Read the record again and decide on its current version."),
     ProblemType("body-too-large", 413, "The body is too large", "Send a smaller body; the limit is in `limit_bytes`."),
     ProblemType("uri-too-long", 414, "The address is too long", "Send a shorter address."),

@@ -294,7 +294,9 @@ def test_doctor_looks_at_the_surroundings_and_says_what_to_do(place: Place) -> N
     )
     assert "OFF log" in place.avow("doctor", str(TARGET)).stdout
     place.execute("INSERT INTO avow.clock (fixed) VALUES ('2026-11-21T00:00:00Z')")
-    assert "OFF clock" in place.avow("doctor", str(TARGET)).stdout
+    said = place.avow("doctor", str(TARGET)).stdout
+    assert "OFF clock" in said
+    assert "witnessed by: nobody" in said
 
 
 def test_another_applications_database_is_told_from_ones_own(place: Place, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ COLUMNS = {
     "node": "hash",
     "checkpoint": "note",
     "cosignature": "line",
+    "dropped": "upto",
 }
 REFUSED = "AV004"
 TABLES = (*APPEND_ONLY, "cosignature")
@@ -58,6 +59,7 @@ async def filled(made: Database, folder: Path) -> None:
         await log.admin.execute(
             "INSERT INTO avow.cosignature SELECT epoch, size, 'witness', 'a line', now() FROM avow.checkpoint"
         )
+        await log.admin.execute("INSERT INTO avow.dropped VALUES (9, 0, 1, '/export', 'olga', 'old')")
         for table in TABLES:
             assert await log.admin.fetchval(f"SELECT count(*) FROM avow.{table}") > 0
 

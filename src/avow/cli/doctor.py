@@ -19,7 +19,7 @@ from avow.cli.target import load_target
 from avow.errors import EnvironmentFault
 from avow.model.system import System
 from avow.store import binaries, cluster, health
-from avow.store.health import Server, Tables
+from avow.store.health import Server, Tables, Witnessed
 from avow.store.pool import connect
 from avow.store.rights import VERSION_MIN
 
@@ -29,6 +29,7 @@ TRANSACTION_S_MAX: Final = 60.0
 CLOCK_OFF_S_MAX: Final = 5.0
 CONNECTIONS_LEFT_MIN: Final = 10
 UNSEALED_S_MAX: Final = 30.0
+UNWITNESSED_S_MAX: Final = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ async def _database(url: str, system: System) -> list[Line]:
             mend = "Run `avow dev`, or `avow migrate` with the owner's URL."
             return [*lines, Line("tables", "there are none of Avow's", mend)]
         lines += _tables(await health.tables(connection, system))
-        return [*lines, *_log(await health.log(connection))]
+        log = await health.log(connection)
+        return [*lines, *_log(log), *_witnesses(log, await health.witnesses(connection))]
     finally:
         await connection.close()
 
@@ -128,6 +130,20 @@ def _log(found: tuple[int, float] | None) -> Iterator[Line]:
         "See what the sealer says in the log of `avow serve` or `avow work`; one of them needs AVOW_LOG_KEY."
     )
     yield Line("log", said, mend if waits_s > UNSEALED_S_MAX else "")
+
+
+def _witnesses(log: tuple[int, float] | None, found: list[Witnessed]) -> Iterator[Line]:
+    """A witness that has stopped signing is away, or has seen another history."""
+    if log is None:
+        return
+    if not found:
+        yield Line("witnesses", "witnessed by: nobody")
+    for one in found:
+        name = one.key.partition("+")[0]
+        said = f"{name} signed {one.ago_s:,.0f} s ago; {one.leaves:,} leaves since"
+        late = one.leaves > 0 and one.ago_s > UNWITNESSED_S_MAX
+        mend = "See what the log of `avow serve` or `avow work` says of it: it is away, or it refuses."
+        yield Line("witnesses", said, mend if late else "")
 
 
 def _durability(server: Server) -> Iterator[Line]:

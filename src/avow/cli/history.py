@@ -11,7 +11,9 @@ import click
 from avow.canonical import INTEGER_MAX
 from avow.cli import output
 from avow.cli.record import answer, asked, instant_of, moment, reader_options, shown, who
-from avow.engine.explain import history
+from avow.engine.explain import Operator, history
+from avow.store.log_reads import Dropped
+from avow.store.reads import Reads
 
 WIDTH: Final = 80
 INDENT: Final = " " * 6
@@ -44,18 +46,24 @@ def command(
     """Show what happened to RECORD (such as enrollments/ID), oldest first: each transition with who, when,
     and what it changed from what to what."""
     question = asked(target, record, tenant, subject, roles)
-    items = answer(
-        question,
-        lambda reads: history(
+
+    async def ask(reads: Reads) -> tuple[list[dict[str, Any]], Dropped | None] | None:
+        found = await history(
             question.system, reads, question.reader, question.entity, question.record, after, limit + 1
-        ),
-        instant_of(as_of, "--as-of"),
-    )
+        )
+        if found is None or not isinstance(question.reader, Operator):
+            return None if found is None else (found, None)
+        return found, await reads.dropped(question.reader.tenant, question.entity.name, question.record)
+
+    items, gone = answer(question, ask, instant_of(as_of, "--as-of"))
     more = len(items) > limit
     items = items[:limit]
     if as_json:
-        output.document({"items": items, "more": more})
+        told = None if gone is None else {"version": gone.upto, "exported_to": gone.exported_to}
+        output.document({"items": items, "more": more, "dropped": told})
         return output.HOLDS
+    if gone is not None and gone.upto > after:
+        output.talk(output.plain(f"versions {after + 1} to {gone.upto} were {gone.text}"))
     for item in items:
         output.data("\n".join(_item(item)))
     if more:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from avow.cli import output
+from avow.cli import log_drop, output
 from avow.cli.connection import ask_database
 from avow.cli.settings import home_folder
 from avow.cli.target import load_target
@@ -29,6 +29,9 @@ _target = click.option("--target", default=".", show_default=True, help="The app
 def command() -> None:
     """The log that audit entries are sealed in: a Merkle tree whose checkpoints are signed with a key that
     lies outside of the database."""
+
+
+command.add_command(log_drop.command)
 
 
 @command.command(name="list")

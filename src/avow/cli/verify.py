@@ -123,6 +123,10 @@ def _covers(result: Verification) -> str:
     said = f"sealed: {leaves} of {logs.newest}, {_many(logs.checkpoints, 'checkpoint')}"
     if logs.unsealed:
         said += f"; {_many(logs.unsealed, 'entry', 'entries')} not sealed yet"
+    if logs.dropped is not None:
+        leaves, at, where = logs.dropped
+        said += f"; entries of {leaves:,} leaves not here, but for newest ones: dropped, last at"
+        said += f" {at:%Y-%m-%d %H:%M:%SZ}, and exported to {where}"
     if logs.compared:
         return f"{said}; compared with {', '.join(logs.compared)}"
     return f"{said}; compared with no checkpoint from outside of the database"
@@ -205,6 +209,13 @@ def _finding(system: System, finding: Finding) -> str:
     )
 
 
+def _dropped(result: Verification) -> dict[str, Any] | None:
+    if result.logs.dropped is None:
+        return None
+    leaves, at, where = result.logs.dropped
+    return {"leaves": leaves, "at": at.isoformat(), "exported_to": where}
+
+
 def _document(result: Verification) -> dict[str, Any]:
     return {
         "holds": False if result.found else True if result.complete else None,
@@ -224,6 +235,7 @@ def _document(result: Verification) -> dict[str, Any]:
             "covered": result.logs.covered,
             "checkpoints": result.logs.checkpoints,
             "unsealed": result.logs.unsealed,
+            "dropped": _dropped(result),
             "compared": result.logs.compared,
         },
         "found": result.found,

@@ -59,6 +59,9 @@ def _text(system: System, found: dict[str, Any]) -> Iterator[str]:
     if found.get("hidden"):
         yield f"{name} is hidden from this reader"
         return
+    if found["because"] is None and (gone := found.get("dropped")):
+        yield from _line(name, f"set by an entry that isn't here: {_gone(gone)}")
+        return
     if found["because"] is None:
         yield f"{name}: there was no such record yet"
         return
@@ -70,6 +73,13 @@ def _text(system: System, found: dict[str, Any]) -> Iterator[str]:
     else:
         yield f"{name} = {_known(found)}  because"
     yield from _because(found["because"], "  ")
+
+
+def _gone(dropped: dict[str, Any]) -> str:
+    return (
+        f"versions up to {dropped['version']} were dropped at {dropped['at']}, exported to"
+        f" {dropped['exported_to']}"
+    )
 
 
 def _known(held: dict[str, Any]) -> str:

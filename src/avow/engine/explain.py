@@ -101,6 +101,8 @@ async def why(
     if field is not None and not sight.sees(field):
         return {**shown, **HIDDEN}
     last, entries, place = await view.search(key, field, at)
+    if isinstance(actor, Operator) and (gone := await reads.dropped(actor.tenant, *key)) is not None:
+        shown["dropped"] = {"version": gone.upto, "at": instant(gone.at), "exported_to": gone.exported_to}
     if place is None or last is None:
         return {**shown, "because": None}
     known = rebuild(entries, last.version)
@@ -126,13 +128,25 @@ async def as_it_was(
     key = (entity.name, record_id)
     sight = await view.sight(key)
     entries = [] if sight is None else await view.all_entries(key)
-    if sight is None or not entries:
+    if sight is None:
+        return None
+    if not entries or entries[0].version > 1:
+        await _demand_kept(reads, actor.tenant, key)
+    if not entries:
         return None
     last = entries[-1]
     known = rebuild(entries, last.version)
     shown: dict[str, Any] = {"id": str(record_id), "version": last.version, "state": last.header["to"]}
     shown |= {name: known.value(name)["value"] for name in entity.fields if sight.sees(name)}
     return await view.filled(shown)
+
+
+async def _demand_kept(reads: Reads, tenant: str, key: Key) -> None:
+    """Raises ProblemError where the beginning of a record's history was dropped, and so can't be told."""
+    gone = await reads.dropped(tenant, *key)
+    if gone is not None:
+        said = f"The entries of its versions up to {gone.upto} were dropped from the database."
+        raise reject("history-dropped", said)
 
 
 class View:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from avow.canonical import leaf_hash
 from avow.engine.tiles import WIDTH, Damaged, Folder, Tiles, bundle_of
+from avow.errors import UsageError
 from avow.evidence.checkpoint import open_checkpoint
 from avow.evidence.verifier import Checkpoint, Invalid, parse_key
 from avow.store.driver import Connection
@@ -62,6 +63,10 @@ class _Export:
         except Invalid as error:
             raise Damaged(f"{self._epoch.origin}: the newest checkpoint: {error}") from None
         kept = self._resume(checkpoint)
+        dropped = await self._reads.dropped_upto(self._epoch.epoch)
+        if dropped is not None and kept < dropped.upto:
+            said = f"the entries of its first {dropped.upto:,} leaves were {dropped.text}"
+            raise UsageError(f"{self._epoch.origin}: {said}", "Go on in that folder, or in a copy of it.")
         async for entries in self._bundles(checkpoint.size):
             self._put(entries)
             progress(self._tiles.stack.size, checkpoint.size)

@@ -91,7 +91,8 @@ async def verify(
     started = time.monotonic()
     until = None if limit_s is None else started + limit_s
     async with scan(connection, system, tenant) as snapshot:
-        work = _Work(snapshot, system, await snapshot.boundaries(), earlier)
+        dropped = await snapshot.logs.dropped() is not None
+        work = _Work(snapshot, system, await snapshot.boundaries(), earlier, dropped)
         await work.check_whole()
         total = await snapshot.count()
         shown = _Shown(progress, work.result.entries, total)
@@ -125,11 +126,16 @@ class _Work:
     """One verification on its way through the log."""
 
     def __init__(
-        self, snapshot: Scan, system: System, boundaries: Boundaries, earlier: Verification | None
+        self,
+        snapshot: Scan,
+        system: System,
+        boundaries: Boundaries,
+        earlier: Verification | None,
+        dropped: bool,
     ) -> None:
         self._scan, self._system, self._boundaries = snapshot, system, boundaries
         shapes = {e.name: shape_of(e, json_fields(e), boundaries) for e in system.entities.values()}
-        self.against = Against(boundaries, shapes)
+        self.against = Against(boundaries, shapes, dropped)
         self.result = earlier or Verification()
         self._resumed = earlier is not None
         self._known = frozenset(self.result.findings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 
 from avow.evidence.checkpoint import open_checkpoint
@@ -40,6 +41,7 @@ class LogsSeen:
 
     leaves: of all logs. unsealed: entries without a leaf. newest, covered, root: the newest log, how many
     leaves its checkpoint covers, and the root over them in hexadecimal. compared: saved checkpoints.
+    dropped: of how many leaves the entries were, when last, and where they were exported to; None: of none.
     """
 
     epochs: int = 0
@@ -49,6 +51,7 @@ class LogsSeen:
     newest: str = ""
     covered: int = 0
     root: str = ""
+    dropped: tuple[int, datetime, str] | None = None
     compared: list[str] = field(default_factory=list[str])
 
 
@@ -65,6 +68,7 @@ async def verify_logs(scan: LogScan, outside: Outside, report: Report) -> LogsSe
                 [_about("log-cut", f"there is no log {saved.checkpoint.origin}, which {saved.where} is of")]
             )
     seen.unsealed = await scan.unsealed()
+    seen.dropped = await scan.dropped()
     if logs:
         said = "its number was passed without it: it was added by hand"
         report([_named(name, "leaf-missing", said) for name in await scan.passed_over()])

@@ -28,10 +28,11 @@ Step = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """What records are checked against. shapes: of the rows of each kind."""
+    """What records are checked against. shapes: of the rows of each kind. dropped: entries were."""
 
     boundaries: Boundaries
     shapes: Mapping[str, Shape]
+    dropped: bool = False
 
 
 @dataclass(slots=True)
@@ -100,12 +101,15 @@ class _Work:
             (None, None, None) if check is None else (check.tenant, check.kind, check.record)
         )
         self._open_entries += len(rows)
+        stubs = await self._stubs(rows)
         for place, row in enumerate(rows):
             if check is None or row[3] != record or row[2] != kind or row[1] != tenant:
                 if check is not None:
                     self._done.append(check)
                 _, tenant, kind, record, *_ = row
                 check = self._begin(tenant, kind, record)
+                if stubs and (stub := stubs.get((tenant, kind, record))) is not None:
+                    check.go_on_from(*stub)
                 self._open_entries = len(rows) - place
             check.follow(row)
         self._open = check
@@ -114,6 +118,16 @@ class _Work:
         found = await check_private(self._scan, self._against.boundaries, rows, self.piece.private)
         self.piece.add(found)
         await self._conclude()
+
+    async def _stubs(self, rows: Sequence[Any]) -> Mapping[Position, tuple[int, int, bytes]]:
+        """What the first entries of those records go on from that don't begin at version 1."""
+        if not self._against.dropped:
+            return {}
+        begun = None if self._open is None else _position(self._open)
+        later = {(row[1], row[2], row[3]) for row in rows if row[4] > 1}
+        later -= {(row[1], row[2], row[3]) for row in rows if row[4] == 1}
+        later.discard(begun or ("", "", ""))
+        return await self._scan.stubs(sorted(later)) if later else {}
 
     def _begin(self, tenant: str, kind: str, record: str) -> RecordCheck:
         if tenant != self._tenant:

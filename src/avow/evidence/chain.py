@@ -81,8 +81,8 @@ class RecordCheck:
 
     __slots__ = (
         "_at", "_boundaries", "_boundary", "_damaged", "_first_boundary", "_head", "_misplaced",
-        "_number", "_performers", "_shape", "_state", "_values", "findings", "kind", "record", "tenant",
-        "version",
+        "_number", "_partial", "_performers", "_shape", "_state", "_values", "findings", "kind", "record",
+        "tenant", "version",
     )  # fmt: skip
 
     def __init__(
@@ -97,8 +97,14 @@ class RecordCheck:
         self._boundary, self._first_boundary, self._at = "", "", ""
         self._values = dict[str, Any]()
         self._performers = dict[str, Any]()
-        self._damaged = False
+        self._damaged = self._partial = False
         self._misplaced = dict[int, int]()
+
+    def go_on_from(self, version: int, number: int, digest: bytes) -> None:
+        """Begin behind a version whose entry was dropped, as the log names it: what it and those before it
+        have set isn't known."""
+        self.version, self._number, self._head = version, number, digest.hex()
+        self._state, self._partial = _UNKNOWN, True
 
     def follow(self, entry: Iterable[Any]) -> None:
         """Take the next entry: a `Logged`, or a row with the same columns."""
@@ -202,12 +208,15 @@ class RecordCheck:
                     )
                     self._report(self.version, name, "value-edited", detail)
         for transition, held in zip(shape.tracked, live.performers, strict=True):
-            if (held or None) != (self._performers.get(transition) or None):
+            unknown = self._partial and transition not in self._performers
+            if not unknown and (held or None) != (self._performers.get(transition) or None):
                 detail = f"who performed {transition} isn't what its history gives"
                 self._report(self.version, f"by_{transition}", "performers-edited", detail)
 
     def _holds(self, shape: Shape, name: str, held: Any) -> bool:
         if name not in self._values:
+            if self._partial:
+                return True
             declared = self._boundaries.fields.get((self._first_boundary, self.kind), frozenset())
             return held is None or (name not in declared and held in shape.backfills[name])
         expected = self._values[name]

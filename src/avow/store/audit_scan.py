@@ -163,6 +163,11 @@ class EntryScan:
         rows = await self._ask("verify_payloads", tenants, hashes)
         return {(row[0], row[1]): row[2] for row in rows}
 
+    async def stubs(self, records: Sequence[Position]) -> dict[Position, tuple[int, int, bytes]]:
+        """Of records whose first entries were dropped the last of those: its version, number and hash."""
+        rows = await self._ask("verify_stubs", *map(list, zip(*records, strict=True)))
+        return {(row[0], row[1], row[2]): (row[3], row[4], row[5]) for row in rows}
+
     async def disclosures(self, entries: Sequence[tuple[str, str, str, int]]) -> list[Any]:
         """What is kept behind the private values of these entries (tenant, kind, id, version)."""
         columns = map(list, zip(*entries, strict=True))

@@ -66,6 +66,21 @@ async def log(connection: Connection) -> tuple[int, float] | None:
     return None if row is None else (row["size"], row["waits_s"])
 
 
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """A witness of the newest log: its key, how long ago it signed last, and how many leaves came since."""
+
+    key: str
+    ago_s: float
+    leaves: int
+
+
+async def witnesses(connection: Connection) -> list[Witnessed]:
+    """Who has signed checkpoints of the newest log."""
+    rows = await connection.fetch(named("health.sql")["health_witnesses"].template)
+    return [Witnessed(*row) for row in rows]
+
+
 async def tables(connection: Connection, system: System) -> Tables:
     """Ask how the tables are; they must be there."""
     sql = {name: text.template for name, text in named("health.sql").items()}

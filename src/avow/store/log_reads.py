@@ -80,6 +80,20 @@ class Epoch:
     at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What isn't in the database any more. upto: the last version of a record, or the number of leaves."""
+
+    upto: int
+    at: datetime
+    exported_to: str
+
+    @property
+    def text(self) -> str:
+        """When, and where it is now, in words."""
+        return f"dropped at {self.at:%Y-%m-%d %H:%M:%SZ}, exported to {self.exported_to}"
+
+
 Borrow: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
@@ -132,6 +146,16 @@ class LogReads:
         """The last entry of a record that is among the first `size` leaves of a log, or in an earlier log."""
         row = await self._row("head_at", tenant, kind, record, epoch, size)
         return None if row is None else SealedEntry(*row)
+
+    async def dropped(self, tenant: str, kind: str, record: UUID) -> Dropped | None:
+        """What of a record's history was dropped from the database; None where nothing was."""
+        row = await self._row("dropped_of", tenant, kind, record)
+        return None if row is None else Dropped(*row)
+
+    async def dropped_upto(self, epoch: int) -> Dropped | None:
+        """Up to which leaf of a log the entries were dropped; None where none were."""
+        row = await self._row("dropped_upto", epoch)
+        return None if row is None else Dropped(*row)
 
     async def see_all(self) -> None:
         """See the entries of all tenants from here on, where the login may: on the one connection."""

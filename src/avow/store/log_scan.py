@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from avow.evidence.log_check import Kept
@@ -83,6 +84,11 @@ class LogScan:
     async def checkpoints(self, epoch: int, first: int, end: int) -> list[Kept]:
         """The checkpoints that end among these leaves."""
         return [Kept(*row) for row in await self._fetch("verify_checkpoints", epoch, first, end)]
+
+    async def dropped(self) -> tuple[int, datetime, str] | None:
+        """How many leaves are of dropped entries, when last, and where they were exported to."""
+        rows = await self._fetch("verify_dropped")
+        return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
 
     async def unsealed(self) -> int:
         """How many entries have no leaf."""

@@ -17,7 +17,7 @@ from avow.model.types import DateType, EnumType, MoneyType, Value
 from avow.store.columns import blind_column, reader, select_list
 from avow.store.conditions import TRUE, Compiler, settle
 from avow.store.loading import Loaded, LoadPlan, Loads
-from avow.store.log_reads import LogReads
+from avow.store.log_reads import Dropped, LogReads
 from avow.store.pool import Pool
 from avow.store.statements import named, quote, text
 from avow.store.tables import table_of
@@ -123,6 +123,10 @@ class Reads:
                 text("reads.sql", name), tenant, kind, record, after, ENTRIES_MAX, *(self._horizon or ())
             )
         return [StoredEntry(*row) for row in rows]
+
+    async def dropped(self, tenant: str, kind: str, record: UUID) -> Dropped | None:
+        """Up to which version a record's entries were dropped, when, and where they are; None: none were."""
+        return await LogReads(self._pool.borrow).dropped(tenant, kind, record)
 
     async def payloads(self, tenant: str, wanted: Collection[bytes]) -> dict[str, bytes]:
         """Those of these long values that still exist, by their SHA-256 in hexadecimal."""

@@ -340,6 +340,7 @@ def functions(system: System) -> list[str]:
         ),
         whole("retention.sql").substitute(Roles.of(system).quoted(), days=KEY_RETENTION_DAYS),
         whole("log.sql").substitute(Roles.of(system).quoted()),
+        whole("drop.sql").substitute(Roles.of(system).quoted()),
     ]
 
 

@@ -18,9 +18,21 @@ SELECT current_setting('server_version') AS version,
        to_regclass('avow.audit') IS NOT NULL AS installed
 
 -- name: health_oldest_transaction
--- The longest-running transaction of this database in seconds, as far as this login may see.
-SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8
-FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+-- The longest-running transaction of this database in seconds, as far as this login may see; also of those that nobody
+-- is connected to any more: prepared ones. It holds back which numbers the sealer gives up.
+SELECT coalesce(max(extract(epoch FROM clock_timestamp() - t.since)), 0)::float8
+FROM (
+    SELECT xact_start AS since FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+    UNION ALL
+    SELECT prepared FROM pg_prepared_xacts WHERE database = current_database()
+) AS t
+
+-- name: health_witnesses
+-- Who has signed checkpoints of the newest log beside it: when last, in seconds, and how many leaves came since.
+SELECT c.key, extract(epoch FROM avow.now() - c.at)::float8 AS ago_s, s.size - c.size AS leaves
+FROM avow.log_state s CROSS JOIN LATERAL (
+    SELECT DISTINCT ON (w.key) w.key, w.at, w.size FROM avow.cosignature w WHERE w.epoch = s.epoch ORDER BY w.key, w.size DESC
+) AS c ORDER BY c.key
 
 -- name: health_clock
 -- How far the clock of this database is from the server's, in seconds; more than none where a test has fixed it.

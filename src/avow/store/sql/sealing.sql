@@ -85,3 +85,26 @@ SELECT set_config('avow.scope', 'all', false)
 SELECT l.hash, coalesce(a.header, CASE WHEN l.entry IS NULL THEN convert_to(g.previous, 'UTF8') END) AS data
 FROM avow.leaf l JOIN avow.log g ON g.epoch = l.epoch LEFT JOIN avow.audit a ON a.entry = l.entry
 WHERE l.epoch = $1 AND l.index >= $2 AND l.index < $3 ORDER BY l.index
+
+-- name: drop_preview
+-- How many leaves of a log would be dropped up to one, how many were before, and of which time the first and last are.
+SELECT d.upto AS done, greatest($2::bigint - d.upto, 0) AS leaves,
+       (SELECT count(*) FROM avow.leaf l JOIN avow.audit a ON a.entry = l.entry
+        WHERE l.epoch = $1 AND l.index < $2::bigint) AS entries
+FROM (SELECT coalesce(max(upto), 0) AS upto FROM avow.dropped WHERE epoch = $1) AS d
+
+-- name: drop_entries
+-- Drop the entries of the next leaves.
+SELECT avow.drop_entries($1, $2, $3, $4, $5, $6)
+
+-- name: dropped_of
+-- Up to which version the entries of a record were dropped, when, and where they were exported to.
+SELECT t.version, d.at, d.exported_to
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
+CROSS JOIN LATERAL (SELECT * FROM avow.stub b WHERE b.tenant = s.tenant AND b.kind = $2 AND b.id = $3 LIMIT 1) AS t
+JOIN avow.leaf l ON l.entry = t.entry
+JOIN avow.dropped d ON d.epoch = l.epoch AND d.first <= l.index AND l.index < d.upto
+
+-- name: dropped_upto
+-- Up to which leaf the entries of a log were dropped, when last, and where they were exported to; no row: none were.
+SELECT d.upto, d.at, d.exported_to FROM avow.dropped d WHERE d.epoch = $1 ORDER BY d.first DESC LIMIT 1

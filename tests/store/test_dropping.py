@@ -1,0 +1,181 @@
+"""What is sealed and exported may leave the database, and nothing else; what is left is checked as before."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from avow.engine.explain import Operator, as_it_was, history, why
+from avow.engine.export import export
+from avow.engine.retention import carry_out, plan
+from avow.engine.tiles import WIDTH, Folder, read
+from avow.engine.verify import Verification, verify
+from avow.errors import EnvironmentFault, ProblemError, UsageError
+from avow.evidence.verifier import parse_key
+from avow.store import driver
+from avow.store.pool import Pool, connect
+from avow.store.reads import Reads
+from bench.corruptions.hand import UNLOCK
+from tests.acting import Acting, acting
+from tests.fix_database import Database, MakeDatabase
+from tests.store.sealed import Log, sealing
+from tests.store.theatre import theatre
+
+HALL = theatre.entities["Hall"]
+SALES = 140
+
+
+@dataclass
+class Old:
+    """A log of two halls that is longer than a bundle, with what it was exported to."""
+
+    log: Log
+    people: Acting
+    halls: list[UUID]
+    folder: Path
+
+    async def drop(self, folder: Path | None = None) -> int:
+        """Drop what is sealed by now."""
+        admin = await connect(self.log.made.admin_url)
+        try:
+            until = datetime.now(UTC) + timedelta(minutes=1)
+            planned = await plan(admin, until, folder or self.folder, "olga", "older than ten years")
+            return await carry_out(admin, planned, lambda *_: None)
+        finally:
+            await admin.close()
+
+    async def verify(self) -> Verification:
+        """What verification says."""
+        return await verify(self.log.admin, theatre)
+
+
+async def exported(made: Database, folder: Path) -> int:
+    """Export into a folder; gives back how many entries it has."""
+    admin = await connect(made.admin_url)
+    try:
+        return (await export(admin, folder, lambda *_: None))[0].size
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+async def old(database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Old]:
+    made = database(theatre)
+    async with sealing(made, tmp_path) as log, acting(made) as people:
+        given = {"name": "a", "places": 900}
+        halls = [await people.do("Hall", "found", None, {**given, "name": n}, "ann") for n in ("a", "b")]
+        for _ in range(SALES):
+            for hall in halls:
+                await people.do("Hall", "sell_one", hall, {}, "ann")
+        await log.seal()
+        yield Old(log, people, halls, tmp_path / "export")
+
+
+async def test_what_is_sealed_and_exported_goes_and_the_rest_is_checked_as_before(old: Old) -> None:
+    size = await exported(old.log.made, old.folder)
+    assert await old.drop() == size // WIDTH * WIDTH == WIDTH
+    assert await old.drop() == 0
+    left = 2 * (SALES + 1) - WIDTH
+    count = await old.log.admin.fetchval("SELECT count(*) FROM avow.audit")
+    assert count == left
+    held = await old.verify()
+    assert (held.findings, held.entries, held.complete) == ([], left, True)
+    assert held.logs.dropped is not None
+    assert (held.logs.dropped[0], held.logs.dropped[2]) == (WIDTH, str(old.folder))
+    key = parse_key(old.log.signer.verifier.text)
+    assert read(Folder(old.folder / "epoch-1"), key).size == size
+    # Commands go on, and so does the export, in that folder alone.
+    await old.people.do("Hall", "sell_one", old.halls[0], {}, "ann")
+    await old.log.seal()
+    assert await exported(old.log.made, old.folder) == size + 1
+    with pytest.raises(UsageError, match="exported to"):
+        await exported(old.log.made, old.folder.with_name("another"))
+    assert (await old.verify()).findings == []
+
+
+async def test_nothing_goes_that_is_not_in_the_export(old: Old) -> None:
+    with pytest.raises(EnvironmentFault, match="doesn't hold what would be dropped"):
+        await old.drop()
+    await exported(old.log.made, old.folder)
+    bundle = next((old.folder / "epoch-1" / "tile" / "entries").glob("*"))
+    data = bundle.read_bytes()
+    bundle.write_bytes(bytes([*data[:40], data[40] ^ 1, *data[41:]]))
+    with pytest.raises(EnvironmentFault, match="doesn't hold what would be dropped"):
+        await old.drop()
+    with pytest.raises(driver.DatabaseError, match="append-only"):
+        await old.log.admin.execute("DELETE FROM avow.audit")
+    assert (await old.verify()).entries == 2 * (SALES + 1)
+
+
+EDITS = {
+    "what a kept entry has set": ("UPDATE theatre.halls SET sold = 7", "value-edited"),
+    "the first entry that is left": (
+        "DELETE FROM avow.audit WHERE entry IN (SELECT min(entry) FROM avow.audit GROUP BY id)",
+        "entry-missing",
+    ),
+    "what it goes on from": ("UPDATE avow.stub SET version = version - 1", "entry-missing"),
+    "that there was anything": ("DELETE FROM avow.dropped", "entry-removed"),
+}
+
+
+async def test_what_is_edited_afterwards_is_found(old: Old) -> None:
+    await exported(old.log.made, old.folder)
+    await old.drop()
+    await old.log.admin.execute(UNLOCK)
+    for name, (edit, code) in EDITS.items():
+        async with Undone(old.log.admin):
+            await old.log.admin.execute(edit)
+            found = {finding.code for finding in (await verify(Joined(old.log.admin), theatre)).findings}
+        assert code in found, name
+
+
+async def test_what_is_gone_is_told_as_dropped(old: Old) -> None:
+    """History and why say so to an operator, and nothing is told as of a time that can't be told."""
+    first = await old.log.reads.newest_checkpoint(1)
+    await exported(old.log.made, old.folder)
+    await old.drop()
+    pool = Pool(old.log.made.application_url)
+    reads, who = Reads(theatre, pool), Operator("main")
+    found = await history(theatre, reads, who, HALL, old.halls[0], 0, 50)
+    assert found is not None
+    assert found[0]["version"] > 1
+    told = await why(theatre, reads, who, HALL, old.halls[0], "name", None)
+    assert told is not None
+    assert (told["because"], told["dropped"]["version"]) == (None, found[0]["version"] - 1)
+    assert first is not None
+    with pytest.raises(ProblemError, match="were dropped"):
+        await as_it_was(theatre, await reads.as_of(first.at), who, HALL, old.halls[0])
+    await pool.close()
+
+
+class Undone:
+    """Whatever is done on a connection meanwhile is undone."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def __aenter__(self) -> None:
+        await self._connection.execute("BEGIN")
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connection.execute("ROLLBACK")
+
+
+class Joined:
+    """A connection on which a verification reads in the transaction that is open."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def execute(self, sql: str) -> Any:
+        """Do it, but for beginning and ending."""
+        return None if sql.startswith(("BEGIN", "ROLLBACK")) else await self._connection.execute(sql)
