@@ -32,10 +32,13 @@ LANES = 2
 # Quick questions first; a folder that is not named here runs after these.
 FOLDER_ORDER = ("unit", "house", "docs", "store", "contract", "upgrade", "canaries", "acceptance")
 
-# These wait for processes and databases much of their time; each worker brings its own. Files are begun in
-# the order of their names: by the number of their tests, as is usual, long ones with few would come last.
+# These wait for processes and databases much of their time; each worker brings its own.
 PARALLEL_FOLDERS = ("store", "contract", "acceptance")
-PARALLEL = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+PARALLEL = ("-n", "2", "--dist", "loadfile")
+
+# Files with many tests are begun first. Where few tests may take long, those would come last, and one worker
+# would wait for the other: there the order is that of their names.
+BY_NAME = "--no-loadscope-reorder"
 
 USAGE = """usage: ./test [PART ...] [pytest arguments]
        ./test --list
@@ -87,7 +90,7 @@ def parts() -> Mapping[str, Part]:
         ),
     ]
     for folder in sorted(test_folders(), key=place_of):
-        how = PARALLEL if folder in PARALLEL_FOLDERS else ()
+        how = (*PARALLEL, BY_NAME) if folder in PARALLEL_FOLDERS else ()
         command = (sys.executable, "-m", "pytest", "-q", *how, f"tests/{folder}")
         found.append(Part(folder, (command,), is_pytest=True))
     if any((ROOT / "examples").rglob("test_*.py")):
