@@ -167,7 +167,8 @@ def install(group: str, held: int) -> None:
         print(f"Making .venv with Python {platform.python_version()} ({sys.executable})", flush=True)
         make_venv(uv, held)
     pip = [uv, "pip"] if uv else pip_command()
-    where = ["--python", str(PYTHON)] if uv else ["--retries", "2"]
+    # Nothing is compiled ahead, as with uv: most modules are never imported, the rest at its first import.
+    where = ["--python", str(PYTHON)] if uv else ["--retries", "2", "--no-compile"]
     lock = ROOT / f"requirements-{group}.lock"
     count = len(re.findall(r"^[a-z0-9].*==", lock.read_text(), re.MULTILINE))
     locked = ["--require-hashes", "--only-binary", ":all:", "-r", str(lock)]

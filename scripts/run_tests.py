@@ -27,14 +27,18 @@ PART_TIMEOUT_S = 600
 LOG_LINES_SHOWN_MAX = 40
 SUMMARY_CHARS_MAX = 70
 LANES = 2
-"""How many parts run side by side, of those that keep one core busy each."""
+"""How many parts run side by side."""
 
 # Quick questions first; a folder that is not named here runs after these.
 FOLDER_ORDER = ("unit", "house", "docs", "store", "contract", "upgrade", "canaries", "acceptance")
 
-# These wait for processes and databases most of their time; each worker brings its own.
+# These wait for processes and databases much of their time; each worker brings its own.
 PARALLEL_FOLDERS = ("store", "contract", "acceptance")
 PARALLEL = ("-n", "2", "--dist", "loadfile")
+
+# Files with many tests are begun first. Where few tests may take long, those would come last, and one worker
+# would wait for the other: there the order is that of their names.
+BY_NAME = "--no-loadscope-reorder"
 
 USAGE = """usage: ./test [PART ...] [pytest arguments]
        ./test --list
@@ -86,7 +90,7 @@ def parts() -> Mapping[str, Part]:
         ),
     ]
     for folder in sorted(test_folders(), key=place_of):
-        how = PARALLEL if folder in PARALLEL_FOLDERS else ()
+        how = (*PARALLEL, BY_NAME) if folder in PARALLEL_FOLDERS else ()
         command = (sys.executable, "-m", "pytest", "-q", *how, f"tests/{folder}")
         found.append(Part(folder, (command,), is_pytest=True))
     if any((ROOT / "examples").rglob("test_*.py")):
@@ -185,20 +189,25 @@ def duration(seconds: float) -> str:
 
 
 def results(chosen: Sequence[Part], for_pytest: Sequence[str]) -> Iterator[Result]:
-    """Run the parts, those of one core side by side and first; what came of each as soon as it ends."""
-    together = [part for part in chosen if not part.is_parallel]
-    with ThreadPoolExecutor(LANES) as lanes:
+    """Run the parts; what came of each as soon as it ends.
+
+    Those with workers of their own run one after the other, and beside them the rest: what one waits for is
+    time for the other, until the end of the longer lane. Without the first sort the rest has all lanes.
+    """
+    several = any(part.is_parallel for part in chosen)
+    with ThreadPoolExecutor(1) as wide, ThreadPoolExecutor(LANES - several) as narrow:
         try:
-            for done in as_completed([lanes.submit(run, part, for_pytest) for part in together]):
+            running = [
+                (wide if part.is_parallel else narrow).submit(run, part, for_pytest) for part in chosen
+            ]
+            for done in as_completed(running):
                 yield done.result()
         except BaseException:
-            lanes.shutdown(wait=False, cancel_futures=True)
+            for lane in (wide, narrow):
+                lane.shutdown(wait=False, cancel_futures=True)
             for process in tuple(_running):
                 stop(process)
             raise
-    for part in chosen:
-        if part.is_parallel:
-            yield run(part, for_pytest)
 
 
 def run_all(chosen: Sequence[Part], for_pytest: Sequence[str]) -> int:

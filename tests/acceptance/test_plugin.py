@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 import pytest
 
+pytest_plugins = ["pytester"]
+
 SYSTEM = '''
 from typing import Any
 

@@ -15,3 +15,10 @@ from tests.contract.fix_server import (  # noqa: F401  pytest finds fixtures by 
     start_server,
     venue,
 )
+from tests.contract.fix_wire import (  # noqa: F401
+    fixture_application,
+    fixture_client,
+    fixture_hasty,
+    fixture_hasty_port,
+    wire_server,
+)

@@ -35,7 +35,7 @@ def test_each_broad_except_has_a_reason() -> None:
     found = Counter(
         module.place
         for module in modules("src")
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.ExceptHandler) and is_broad(node)
     )
     assert {place: count for place, count in found.items() if place not in REASONS or count > 1} == {}

@@ -21,7 +21,7 @@ def test_no_import_stands_in_a_function_outside_the_command_line() -> None:
     for module in modules("src"):
         if module.place.startswith(MAY_IMPORT_INSIDE):
             continue
-        functions = [node for node in ast.walk(module.tree) if isinstance(node, FUNCTIONS)]
+        functions = [node for node in module.nodes if isinstance(node, FUNCTIONS)]
         inside = {id(node) for function in functions for node in ast.walk(function)}
         found += [f"{module.place}:{node.lineno}" for node in module.imports() if id(node) in inside]
     assert found == []

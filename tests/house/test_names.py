@@ -23,7 +23,7 @@ def test_no_class_is_called_new_or_manager() -> None:
     found = [
         f"{module.place}:{node.lineno} {node.name}"
         for module in modules("src")
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.ClassDef)
         and (node.name.endswith(("Manager", "Helper", "Util", "Utils")) or node.name.startswith("New"))
     ]

@@ -31,7 +31,7 @@ def docstrings(module: Module) -> set[int]:
     """The nodes that are documentation, where SQL may be spoken of."""
     scopes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     found: set[int] = set()
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, scopes) and node.body and isinstance(node.body[0], ast.Expr):
             found.add(id(node.body[0].value))
     return found
@@ -45,7 +45,7 @@ def test_no_sql_stands_outside_the_store() -> None:
         spoken = docstrings(module)
         found += [
             f"{module.place}:{node.lineno} {node.value[:40]!r}"
-            for node in ast.walk(module.tree)
+            for node in module.nodes
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
             if id(node) not in spoken and SQL.search(node.value)
         ]

@@ -16,7 +16,7 @@ def test_the_verifier_imports_itself_the_standard_library_and_cryptography() -> 
     found: set[str] = set()
     for module in modules("src"):
         if module.place.startswith(FOLDER):
-            for node in ast.walk(module.tree):
+            for node in module.nodes:
                 if isinstance(node, ast.ImportFrom) and node.module:
                     found.add(node.module)
                 elif isinstance(node, ast.Import):

@@ -6,7 +6,7 @@ import ast
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,18 +22,38 @@ class Module:
     place: str
     room: str | None
     text: str
-    tree: ast.Module
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text, self.place)
+
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of its tree; many tests look at them all."""
+        return tuple(ast.walk(self.tree))
 
     def calls(self) -> Iterator[tuple[int, str]]:
         """Each call's line and dotted name, as it is written."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Call):
-                yield node.lineno, ast.unparse(node.func)
+                yield node.lineno, name_of(node.func)
 
     def imports(self) -> Iterator[ast.Import | ast.ImportFrom]:
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 yield node
+
+
+def name_of(called: ast.expr) -> str:
+    """What is called, as it is written. Most are names and dots, which needn't be written out again."""
+    parts = list[str]()
+    inner = called
+    while isinstance(inner, ast.Attribute):
+        parts.append(inner.attr)
+        inner = inner.value
+    if not isinstance(inner, ast.Name):
+        return ast.unparse(called)
+    return ".".join((inner.id, *reversed(parts)))
 
 
 @cache
@@ -61,16 +81,16 @@ def files() -> tuple[Path, ...]:
 @cache
 def modules(*under: str) -> tuple[Module, ...]:
     """The Python files under these folders (paths from the top); all of them without any."""
-    found: list[Module] = []
-    for path in files():
-        place = path.relative_to(ROOT).as_posix()
-        if path.suffix != ".py" or (under and not place.startswith(tuple(f"{folder}/" for folder in under))):
-            continue
-        inside = path.relative_to(SOURCE).parts if path.is_relative_to(SOURCE) else ()
-        room = inside[0].removesuffix(".py") if inside and inside != ("__init__.py",) else None
-        text = path.read_text(encoding="utf-8")
-        found.append(Module(place, room, text, ast.parse(text, place)))
-    return tuple(found)
+    if under:
+        wanted = tuple(f"{folder}/" for folder in under)
+        return tuple(module for module in modules() if module.place.startswith(wanted))
+    return tuple(module_of(path) for path in files() if path.suffix == ".py")
+
+
+def module_of(path: Path) -> Module:
+    inside = path.relative_to(SOURCE).parts if path.is_relative_to(SOURCE) else ()
+    room = inside[0].removesuffix(".py") if inside and inside != ("__init__.py",) else None
+    return Module(path.relative_to(ROOT).as_posix(), room, path.read_text(encoding="utf-8"))
 
 
 def rooms() -> set[str]:
