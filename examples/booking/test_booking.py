@@ -129,5 +129,19 @@ async def test_a_tour_is_never_overbooked_by_a_group(s: Stage) -> None:
     assert states == ["held", "waiting", "waiting"], "who stands behind doesn't overtake"
 
 
+async def test_who_leaves_once_the_tour_is_over_just_leaves(s: Stage) -> None:
+    """A hold lapses and a party is cancelled as ever; nobody waits any more for their places."""
+    tour = await _tour(s, 4)
+    parties = {"ann": await _ask(s, tour, "ann", 2)}
+    await s.as_("ann").do("Party.confirm", parties["ann"])
+    await s.advance(days=31, minutes=-10)
+    parties["bob"] = await _ask(s, tour, "bob", 2)
+    await s.advance(minutes=10)
+    assert await _state(s, tour) == "over"
+    await s.as_("ann").do("Party.cancel", parties["ann"])
+    await s.advance(minutes=20)
+    assert await _states(s, parties) == ["gone", "gone"]
+
+
 async def _states(s: Stage, parties: dict[str, UUID]) -> list[str]:
     return [await _state(s, party) for party in parties.values()]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from avow.store.driver import Connection
-from avow.store.pool import connect
+from avow.store.pool import Pool, connect
 from tests.fix_database import Database, MakeDatabase
 from tests.store.payment import Outside, payments
 from tests.store.shop import MakeShop, Shop
@@ -45,11 +45,12 @@ def shop(database: MakeDatabase, outside: Outside) -> MakeShop:
         system = payments(outside, **options)
         made = database(system)
         admin = await connect(made.admin_url)
-        shop = Shop(system, made.application_url, admin)
+        shop = Shop(system, made.application_url, admin, Pool(made.admin_url, 4))
         try:
             yield shop
         finally:
             await shop.pool.close()
+            await shop.owners.close()
             await admin.close()
 
     return make

@@ -6,6 +6,7 @@ from inspect import isawaitable
 from typing import Any
 
 from avow import Call, Entity, State, backoff, create, effect, everybody, field, read, system, transition
+from avow.declare.effect import EffectWord
 from avow.model.system import System
 
 
@@ -46,25 +47,30 @@ def _given(answers: list[Any]) -> Any:
     return answer
 
 
+def _capturing(outside: Outside, options: dict[str, Any]) -> EffectWord:
+    """The effect, with its options; plain: as a plain function."""
+    plain = options.pop("plain", False)
+    declared = effect(**{"retry": backoff(3, first_s=0.001, most_s=0.001), **options})
+
+    async def awaited(payment: Any, call: Call) -> Receipt:
+        answer = outside.answer(call)
+        return await answer if isawaitable(answer) else answer
+
+    def waited(payment: Any, call: Call) -> Receipt:
+        return outside.answer(call)
+
+    function: Any = waited if plain else awaited
+    function.__name__ = "capture"
+    return declared(function)
+
+
 def payments(outside: Outside, **options: Any) -> System:
     """The declaration, with the options of its effect."""
     if options.pop("lookup", False):
         options["lookup"] = lambda payment, call: outside.look_up(call)  # type: ignore[reportUnknownLambdaType]
     unknown = options.pop("unknown", False)
 
-    plain = options.pop("plain", False)
-    declared = effect(**{"retry": backoff(3, first_s=0.001, most_s=0.001), **options})
-
-    async def awaited(payment: "Payment", call: Call) -> Receipt:
-        answer = outside.answer(call)
-        return await answer if isawaitable(answer) else answer
-
-    def waited(payment: "Payment", call: Call) -> Receipt:
-        return outside.answer(call)
-
-    function: Any = waited if plain else awaited
-    function.__name__ = "capture"
-    capture = declared(function)
+    capture = _capturing(outside, options)
 
     class Payment(Entity):
         """A payment."""

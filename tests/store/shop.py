@@ -22,8 +22,8 @@ ACTOR = Actor(Subject("alice"), "main")
 class Shop:
     """A database of payments, with an engine, and workers that are stepped by hand."""
 
-    def __init__(self, system: System, url: str, admin: Connection) -> None:
-        self.system, self.url, self.admin = system, url, admin
+    def __init__(self, system: System, url: str, admin: Connection, owners: Pool) -> None:
+        self.system, self.url, self.admin, self.owners = system, url, admin, owners
         self.pool = Pool(url)
         self.engine = Engine(system, self.pool, lambda problem, command_id: b"{}")
         self.worker = self.another()

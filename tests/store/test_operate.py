@@ -2,30 +2,56 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from avow.engine.by_hand import settle_done, settle_failed
 from avow.engine.execute import Outrun
+from avow.engine.operating import SKIP, Intent, Operating
+from avow.errors import ProblemError
+from avow.model.actor import Actor
 from avow.model.outcome import Unclear
 from avow.model.types import Misfit
+from avow.model.values import Subject
 from avow.store import driver
 from avow.store.operate import By, Filter, Operations
 from avow.store.pool import connect
+from avow.store.transaction import IdempotencyKey
 from tests.store.payment import Outside, Receipt
 from tests.store.shop import NOON, MakeShop, Shop
 
 BY = By("olga", "the provider says so", "ticket 12")
 
 
-async def stuck(s: Shop, outside: Outside) -> tuple[Operations, dict[str, Any]]:
+class Desk(Operations):
+    """Operations at which everything is asked for once."""
+
+    async def do(self, action: str, item: dict[str, Any]) -> bool:
+        return await self.operate(item, action, BY, _key(), b"{}") == "done"
+
+    async def turn(self, destination: str, paused: bool) -> bool:
+        return await self.pause("main", destination, paused, BY, _key(), b"{}") == "done"
+
+
+def _key() -> IdempotencyKey:
+    return IdempotencyKey(uuid4(), b"")
+
+
+def desk_of(s: Shop) -> Desk:
+    return Desk(s.owners)
+
+
+async def stuck(s: Shop, outside: Outside) -> tuple[Desk, dict[str, Any]]:
     """A payment whose capture nobody can tell the outcome of."""
     outside.answers = [Unclear("cut")]
     await s.capturing()
     await s.worker.step()
-    operations = Operations(s.admin)
+    operations = desk_of(s)
     (item,) = await operations.list(Filter(state="stuck", stuck="unknown"))
     return operations, item
 
@@ -60,9 +86,9 @@ async def test_a_call_is_settled_as_done_under_the_operators_name(shop: MakeShop
 async def test_a_taking_that_has_moved_on_is_not_touched(shop: MakeShop, outside: Outside) -> None:
     async with shop(keyed=False) as s:
         operations, item = await stuck(s, outside)
-        assert await operations.retry(item, BY)
+        assert await operations.do("retry", item)
         effect = s.system.entities["Payment"].effects["capture"]
-        assert not await operations.retry(item, BY)
+        assert not await operations.do("retry", item)
         with pytest.raises(Outrun):
             await settle_failed(s.engine, item, effect, "no", BY)
         assert [row[0] for row in await kept(s)] == ["retry"]
@@ -75,7 +101,7 @@ async def test_a_retry_never_sends_twice_what_has_no_key(shop: MakeShop, outside
     async with shop(keyed=False) as s:
         operations, item = await stuck(s, outside)
         outside.answers = [Receipt("ch_2", 5)]
-        assert await operations.retry(item, BY)
+        assert await operations.do("retry", item)
         await s.worker.step()
         assert len(outside.asked) == 1
         assert (await operations.list(Filter(work=item["work"])))[0]["stuck"] == "unknown"
@@ -84,11 +110,11 @@ async def test_a_retry_never_sends_twice_what_has_no_key(shop: MakeShop, outside
 async def test_a_call_cannot_pass_and_a_time_can(shop: MakeShop, outside: Outside) -> None:
     async with shop(keyed=False) as s:
         operations, item = await stuck(s, outside)
-        assert not await operations.skip_time(item, BY)
+        assert not await operations.do("skip", item)
         await s.do("authorize", amount=5)
         times = await operations.list(Filter(destination=""))
         assert times
-        assert await operations.skip_time(times[0], BY)
+        assert await operations.do("skip", times[0])
         assert times[0]["work"] not in [i["work"] for i in await operations.list(Filter())]
         assert [row[0] for row in await kept(s)] == ["skip"]
 
@@ -97,9 +123,9 @@ async def test_a_retried_time_does_not_come_early(shop: MakeShop) -> None:
     async with shop() as s:
         await s.at(NOON)
         await s.do("authorize", amount=5)
-        operations = Operations(s.admin)
+        operations = desk_of(s)
         for item in await operations.list(Filter(destination="")):
-            assert await operations.retry(item, BY)
+            assert await operations.do("retry", item)
         assert await s.worker.step() == 0
         await s.at(NOON + timedelta(days=8))
         assert await s.worker.step() > 0
@@ -111,29 +137,52 @@ async def test_a_paused_destination_is_left_alone_until_it_is_resumed(
     async with shop() as s:
         outside.answers = [Receipt("ch_1", 5)]
         await s.capturing()
-        operations = Operations(s.admin)
+        operations = desk_of(s)
         (item,) = [i for i in await operations.list(Filter()) if i["destination"]]
-        assert await operations.pause(item["destination"], True, BY)
-        assert not await operations.pause(item["destination"], True, BY)
-        assert not await operations.pause("", True, BY)
+        assert await operations.turn(item["destination"], True)
+        assert not await operations.turn(item["destination"], True)
+        assert not await operations.turn("", True)
         assert await s.worker.step() == 0
         assert [i["work"] for i in await operations.list(Filter(state="paused"))] == [item["work"]]
-        assert await operations.pause(item["destination"], False, BY)
+        assert await operations.turn(item["destination"], False)
         assert await s.worker.step() == 1
         assert [row[0] for row in await kept(s)] == ["pause", "resume"]
 
 
-async def test_the_application_can_do_none_of_it(shop: MakeShop) -> None:
+async def test_the_application_can_do_none_of_it_unless_operators_are_declared(shop: MakeShop) -> None:
     async with shop() as s:
         connection = await connect(s.url)
         try:
             for call in (
-                "SELECT avow.retry_work(1, 1, 'a', 'b')",
-                "SELECT avow.skip_time(1, 1, 'a', 'b')",
-                "SELECT avow.pause_destination('psp', true, 'a', 'b')",
+                "SELECT avow.operate('main', 'retry', 1, 1, 'a', 'b', gen_random_uuid(), '', '')",
+                "SELECT avow.operate('main', 'skip', 1, 1, 'a', 'b', gen_random_uuid(), '', '')",
+                "SELECT avow.begin_bulk('main', gen_random_uuid(), '', 'skip', 'a', 'b', '{}', '{}')",
+                "SELECT avow.end_bulk('main', gen_random_uuid(), '', '')",
+                "SELECT avow.pause_destination('main', 'psp', true, 'a', 'b', gen_random_uuid(), '', '')",
                 "INSERT INTO avow.intervention (destination) VALUES ('psp')",
             ):
                 with pytest.raises(driver.InsufficientPrivilege):
                     await connection.execute(call)
         finally:
             await connection.close()
+
+
+async def test_a_set_that_was_begun_is_gone_on_with_under_its_key(shop: MakeShop, outside: Outside) -> None:
+    """A process that dies in the middle of a set leaves its plan: whoever repeats the request ends it."""
+    async with shop(keyed=False) as s:
+        outside.answers = [Unclear("cut")] * 3
+        for _ in range(3):
+            await s.capturing()
+        await s.worker.step()
+        operating, wanted = Operating(s.system, s.owners, s.engine), Filter("main", state="stuck")
+        intent = Intent(SKIP, Actor(Subject("olga"), "main"), "so", "k", b"same")
+        found = await operating.preview(wanted)
+        begun = await desk_of(s).begin_bulk("main", SKIP, intent.by, intent.kept("main"), found.items)
+        first = replace(intent, key=f"{intent.key}\n{begun.works[0]}")
+        assert (await operating.act(first, "main", begun.works[0])).status == 200  # and here it died
+        reply = await operating.act_on_all(intent, wanted, found.fingerprint)
+        assert json.loads(reply.body) == {"action": SKIP, "set": found.fingerprint, "done": 3, "left": []}
+        assert (await operating.act_on_all(intent, wanted, found.fingerprint)).body == reply.body
+        assert [row[0] for row in await kept(s)] == [SKIP] * 3
+        with pytest.raises(ProblemError, match="idempotency-key-reused"):
+            await operating.act_on_all(replace(intent, fingerprint=b"other"), wanted, found.fingerprint)

@@ -11,13 +11,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from avow.api import (
-    openapi_events,
-    openapi_operating,
-    openapi_private,
-    openapi_receipts,
-    openapi_subscriptions,
-)
+from avow.api import openapi_events, openapi_operating, openapi_private, openapi_receipts
+from avow.api import openapi_subscriptions as subscribing
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
 from avow.api.json_schema import Schema, argument_schema, closed_object, described, nullable, schema_of
@@ -65,7 +60,7 @@ def document(system: System, root_path: str = "") -> dict[str, Any]:
             *(_tag(entity) for entity in system.entities.values()),
             *([TASK_TAG] if asks(system) else []),
             *([openapi_events.TAG] if system.senders else []),
-            *([openapi_subscriptions.TAG] if publishes(system) else []),
+            *([subscribing.TAG] if publishes(system) else []),
             *([openapi_operating.TAG] if openapi_operating.shown(system) else []),
             _SERVER_TAG,
         ],
@@ -98,7 +93,7 @@ class _Writer:
         if route.sender is not None:
             return openapi_events.operation(self._system, route.sender, self._answers)
         if route.operation is Operation.SUBSCRIPTION:
-            return openapi_subscriptions.operation(self._system, route, self._answers)
+            return subscribing.operation(self._system, route, self._answers)
         if route.operation in (Operation.OPERATE, Operation.DESTINATION):
             return openapi_operating.operation(self._system, route, self._answers)
         if route.entity is None:
@@ -132,8 +127,7 @@ class _Writer:
             schemas |= {"avow.inbox": _page_of(_ref("schemas", "avow.task"))}
         if self._system.senders:
             schemas[openapi_events.OUTCOME_NAME] = openapi_events.OUTCOME
-        if publishes(self._system):
-            schemas |= openapi_subscriptions.SCHEMAS
+        schemas |= subscribing.SCHEMAS if publishes(self._system) else {}
         schemas |= openapi_operating.schemas_of(self._system)
         collected = self._answers.components()
         return {

@@ -7,7 +7,7 @@ from typing import Any, Final
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_MAX
 from avow.api.json_schema import Schema, closed_object, nullable, schema_of
-from avow.api.operating import OF_A_DESTINATION, OF_A_SET, OF_ONE, SET, SETTLED
+from avow.api.operating import OF_A_DESTINATION, OF_A_SET, OF_ONE, SETTLED
 from avow.api.routes import OPERATED, Operation, Route
 from avow.engine.operating import BULK_MAX
 from avow.model.expression import Expression, render
@@ -52,9 +52,11 @@ def _listed(item: Schema, **more: Any) -> Schema:
     return {"type": "array", "items": item, **more}
 
 
+_SET: Final[Schema] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _CHOICES: Final[dict[str, Schema]] = {
     "state": {"type": "string", "enum": list(STATES)},
     "outcome": {"type": "string", "enum": ["done", "failed"]},
+    "set": _SET,
 }
 _RESULT: Final = {"description": "Of a call that was done: what it returned, of the type that it declares."}
 
@@ -99,12 +101,12 @@ SCHEMAS: Final[dict[str, Schema]] = {
         ["items"],
     ),
     "avow.works.preview": closed_object(
-        {"count": _COUNT, "more": {"type": "boolean"}, "set": schema_of(SET)}, ["count", "more", "set"]
+        {"count": _COUNT, "more": {"type": "boolean"}, "set": _SET}, ["count", "more", "set"]
     ),
     "avow.works.acted": closed_object(
         {
             "action": _TEXT,
-            "set": schema_of(SET),
+            "set": _SET,
             "done": _COUNT,
             "left": _listed(closed_object({"work": {"type": "integer"}, "code": _TEXT}, ["work", "code"])),
         },
@@ -188,8 +190,11 @@ def _codes(route: Route, verb: str, one: bool) -> list[str]:
         return ["destination-unchanged"]
     if not one:
         return ["set-changed"]
-    moves = [] if verb == "retry" else _OF_A_RECORD
-    return [*_OF_A_WORK, *moves, *(["call-unclear", "nothing-owed"] if verb == "compensate" else [])]
+    return [
+        *_OF_A_WORK,
+        *(() if verb == "retry" else _OF_A_RECORD),
+        *(["call-unclear", "nothing-owed"] if verb == "compensate" else []),
+    ]
 
 
 def _read(
@@ -205,7 +210,7 @@ def _read(
     paging = [{"$ref": f"#/components/parameters/{name}"} for name in ("limit", "cursor")]
     whole = "One work, with its attempts and what operators did"
     counted = f"How much fits, and the name of the set: the oldest {BULK_MAX}"
-    told = {
+    told: dict[str, tuple[str, str, list[Any], list[str]]] = {
         "effects": ("What is to be done", "avow.works", [*paging, *filters], ["cursor-invalid"]),
         "preview": (counted, "avow.works.preview", filters, []),
         "{work}": (whole, "avow.work.whole", [_PATH], ["not-found"]),

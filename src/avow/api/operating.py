@@ -21,6 +21,7 @@ from avow.engine.execute import Reply
 from avow.engine.operating import SETTLE, Intent, Operating, Settlement, shown
 from avow.errors import reject
 from avow.model import types as kinds
+from avow.model.actor import Actor
 from avow.model.expression import Expression
 from avow.model.system import System
 from avow.model.types import Member, Misfit, Value
@@ -86,7 +87,7 @@ class OperatingDesk:
         held = {"work": 0}
         if query.page.cursor is not None:
             held |= cursor.decode(query.page.cursor, [self._cursor_key], bound)
-        wanted = Filter(exchange.actor.tenant, **query.given)
+        wanted = _filter(exchange.actor, query.given)
         found = await self._operating.page(wanted, int(str(held["work"])), query.page.limit)
         items = found[: query.page.limit]
         page: dict[str, Any] = {"items": [shown(item) for item in items]}
@@ -97,7 +98,7 @@ class OperatingDesk:
     async def _preview(self, exchange: Exchange) -> Response:
         self._operators.demand(exchange.actor)
         query = read_work_query(self._entities, STATES, exchange.query)
-        found = await self._operating.preview(Filter(exchange.actor.tenant, **query.given))
+        found = await self._operating.preview(_filter(exchange.actor, query.given))
         return Response.json({"count": len(found.items), "more": found.more, "set": found.fingerprint})
 
     async def _one(self, exchange: Exchange) -> Response:
@@ -125,7 +126,7 @@ class OperatingDesk:
             intent, given = await self._asked(exchange, self._operators, action, OF_A_SET)
             wanted = {name: str(given[name]) for name in WORK_FILTERS if name in given}
             reply = await self._operating.act_on_all(
-                intent, Filter(exchange.actor.tenant, **wanted), str(given["set"])
+                intent, _filter(exchange.actor, wanted), str(given["set"])
             )
             return _answered(reply)
 
@@ -166,6 +167,11 @@ class OperatingDesk:
             given[free] = body[free]  # type: ignore[assignment]
         same = fingerprint(None, [exchange.path, body])
         return Intent(action, exchange.actor, str(given["reason"]), key, same), given
+
+
+def _filter(actor: Actor, given: Mapping[str, str]) -> Filter:
+    destination, entity, state, stuck = map(given.get, ("destination", "entity", "state", "stuck"))
+    return Filter(actor.tenant, destination, entity, state, stuck)
 
 
 def _right(policy: Expression | None, rule: str) -> RightToCall:

@@ -281,8 +281,7 @@ class Worker:
             self.counts["called"] += 1
             ending = await self._caller.attempt(effect, handle, call)
             self._breaker.note(effect.destination, failed=isinstance(ending, NotYet | DontKnow))
-            if work.unclear and (isinstance(ending, NotYet) or _wont_be_sent(ending)):
-                ending = DontKnow(f"{ending.reason}, and an earlier attempt ended without an answer")
+            ending = _doubted(work, ending)
         if (
             isinstance(ending, DontKnow)
             and effect.lookup is not None
@@ -389,8 +388,14 @@ def provider_key(key: UUID, generation: int) -> str:
     return str(key if generation == 0 else uuid5(key, str(generation)))
 
 
-def _wont_be_sent(ending: Ending) -> bool:
-    return isinstance(ending, No) and ending.code == REQUEST_TOO_LARGE
+def _doubted(work: Work, ending: Ending) -> Ending:
+    """What this attempt says of itself, where an earlier one may have done more."""
+    if isinstance(ending, NotYet) and work.unclear:
+        return DontKnow(f"{ending.reason}, and an earlier attempt ended without an answer")
+    begun = work.unclear or work.progress is not None
+    if isinstance(ending, No) and ending.code == REQUEST_TOO_LARGE and begun:
+        return DontKnow(f"{ending.reason}, and an earlier attempt may have done a part of it", final=True)
+    return ending
 
 
 def _attempts_left(work: Work, effect: Effect) -> bool:
