@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, product
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 from uuid import UUID
 
 from avow.kernel.command import Key, Record
@@ -16,14 +16,15 @@ from avow.kernel.policy import never_may
 from avow.model.actor import Actor
 from avow.model.effect import DONE
 from avow.model.entity import Entity, Parameter, Transition
-from avow.model.expression import Now, Opaque, walk
+from avow.model.expression import Argument, Expression, FieldOf, Now, Opaque, walk
+from avow.model.private import PrivateType
 from avow.model.system import System
 from avow.model.trigger import OnEvent, OnOutcome
 from avow.model.types import ObjectOf, Reference, SubjectType
 from avow.prove.act import Act, Given, Ref
 from avow.prove.explore.people import people_of, tells_people_apart
 from avow.prove.explore.situation import Situation, ref_of
-from avow.prove.explore.values import constants_of, lengths_of, values_of
+from avow.prove.explore.values import conditions_of, constants_of, lengths_of, values_of
 from avow.prove.world import names_in
 
 INPUTS_MAX: Final = {False: 40, True: 160}
@@ -305,7 +306,21 @@ def _values(scope: Scope, at: _Here, entity: Entity, parameter: Parameter, peopl
             constants = constants_of(scope.system).get((entity.name, parameter.name), ())
             several = scope.wide or is_compared(entity, parameter.name)
             found = values_of(kind, constants, at.situation.now, several)
+            if isinstance(kind, PrivateType) and found and not is_looked_at(entity, parameter.name):
+                return found[:1]
     return [*found, None] if parameter.optional or not found else found
+
+
+def is_looked_at(entity: Entity, name: str) -> bool:
+    """Whether it may matter whether there is a private value: nobody can tell more of one than that."""
+    nodes = (node for condition in conditions_of(entity) for node in walk(condition))
+    asked = {node.name if isinstance(node, Argument) else node.path[0] for node in nodes if _names(node)}
+    bodies = [t.body for t in entity.transitions.values() if t.body is not None]
+    return name in asked or is_compared(entity, name) or any(name in names_in(body) for body in bodies)
+
+
+def _names(node: Expression) -> TypeGuard[Argument | FieldOf]:
+    return isinstance(node, Argument | FieldOf)
 
 
 def is_compared(entity: Entity, field: str) -> bool:
