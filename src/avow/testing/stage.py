@@ -140,7 +140,8 @@ class Stage:
     def __init__(self, system: System, pool: Pool, url: str, admin: Connection, http: OpenHttp) -> None:
         self.system, self.url, self.admin = system, url, admin
         self.inbox = Inbox(system, pool)
-        self.engine = Engine(system, pool, _render, keyring=MemoryKeyring())
+        self.keyring = MemoryKeyring()
+        self.engine = Engine(system, pool, _render, keyring=self.keyring)
         self.worker = Worker(system, self.engine, pool, url, http)
         self.now = BEGIN
         self._loads, self._hearing = (
