@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 
 TABLES = """
@@ -19,12 +19,15 @@ def rows_of(table: str) -> str:
 
 
 def forms(text: str) -> Iterator[bytes]:
-    """A text as it is, in hexadecimal, and in base64 at each of the three places that it can have there."""
+    """A text as it is and in base64, at each of its three places there; all of it in hexadecimal, too."""
     plain = text.encode()
-    yield from (plain, plain.hex().encode())
+    found = {plain}
     for skipped in range(3):
-        encoded = b64encode(bytes(skipped) + plain)
-        yield encoded[4 if skipped else 0 : -4]
+        for encode in (b64encode, urlsafe_b64encode):
+            encoded = encode(bytes(skipped) + plain)
+            found.add(encoded[4 if skipped else 0 : -4])
+    yield from found
+    yield from (form.hex().encode() for form in found)
 
 
 def places(haystacks: Iterable[tuple[str, bytes]], planted: Iterable[str]) -> list[str]:

@@ -15,15 +15,17 @@ import pytest
 
 from avow.engine.execute import Engine, Reply, Request
 from avow.engine.hearing import Outcome
-from avow.engine.privacy import FileKeyring
+from avow.engine.privacy import FileKeyring, rewrap_all
 from avow.engine.verify import Verification, verify
-from avow.errors import ProblemError
+from avow.errors import EnvironmentFault, ProblemError
 from avow.model.actor import Actor
 from avow.model.types import Misfit
 from avow.model.values import Subject
 from avow.store.driver import DatabaseError
 from avow.store.pool import Pool, connect
+from avow.store.subjects import SubjectKeys
 from avow.testing import Stage, stage
+from tests.acceptance.polling import until
 from tests.contract.systems.clinic import app
 from tests.fix_database import Database, MakeDatabase
 from tests.planted import TABLES, rows_of
@@ -40,13 +42,16 @@ class Clinic:
     made: Database
     engine: Engine
     admin: Any
+    tenant: str = "main"
 
-    async def give(self, command: str, record: UUID | None, who: str, **given: Any) -> Reply:
+    async def give(
+        self, command: str, record: UUID | None, who: str, key: str | None = None, **given: Any
+    ) -> Reply:
         """A command of somebody who is everything."""
         kind, word = command.split(".")
-        actor = Actor(Subject(who), "main", frozenset({"desk", "doctor", "officer"}), "key")
+        actor = Actor(Subject(who), self.tenant, frozenset({"desk", "doctor", "officer"}), "key")
         return await self.engine.execute(
-            Request(kind, word, record, given, actor, str(uuid4()), b"print", "request")
+            Request(kind, word, record, given, actor, key or str(uuid4()), b"print", "request")
         )
 
     async def admit(self, who: str = "dora", **given: Any) -> UUID:
@@ -195,6 +200,117 @@ async def test_a_key_that_was_destroyed_elsewhere_is_not_used_any_more(
     assert await clinic.passport(patient) == "Y-12345"
 
 
+async def test_an_erasure_may_come_again_and_for_whoever_was_never_there(clinic: Clinic) -> None:
+    patient = await clinic.admit()
+    for person in ("pat", "pat", "nobody-knows"):
+        assert (await clinic.forget(person)).status == 200
+    assert {*await clinic.passport(patient)} == {"erased_at"}
+    first = await clinic.admin.fetchval(
+        "SELECT min(entry) FROM avow.audit WHERE kind = 'Erasure' AND version = 2"
+    )
+    assert (await clinic.passport(patient))["erased_at"] == first, "the first erasure is the one that did it"
+    assert await clinic.admin.fetchval("SELECT count(*) FROM avow.subject_key WHERE subject = 'pat'") == 0
+    result = await check(clinic)
+    assert (result.findings, [*result.private.erased.values()]) == ([], [1])
+
+
+async def test_whoever_is_forgotten_by_one_tenant_is_known_to_the_other(clinic: Clinic) -> None:
+    patient = await clinic.admit()
+    clinic.tenant = "other"
+    other = await clinic.admit()
+    assert (await clinic.forget("pat")).status == 200
+    assert {*await clinic.passport(other)} == {"erased_at"}
+    clinic.tenant = "main"
+    assert await clinic.passport(patient) == "X-12345"
+    assert (await check(clinic)).findings == []
+
+
+async def test_an_erasure_that_was_cut_off_is_done_whole_or_not_at_all_and_may_be_sent_again(
+    clinic: Clinic,
+) -> None:
+    """Its session ends before its transaction does; the same is sent again, and again when it is done."""
+    patient = await clinic.admit()
+    asked = await clinic.give("Erasure.ask", None, "olga", person=Subject("pat"), reason="asked for it")
+    blocked = await connect(clinic.made.admin_url)
+    await blocked.execute("BEGIN")
+    await blocked.execute("SELECT FROM avow.disclosure WHERE kind = 'Patient' FOR UPDATE")
+    erasing = asyncio.create_task(clinic.give("Erasure.approve", asked.record, "otto", key="once"))
+    waits = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    async def waiting() -> int | None:
+        return await clinic.admin.fetchval(waits)
+
+    pid = await until(waiting, "the erasure waits in the middle")
+    await clinic.admin.execute(f"SELECT pg_terminate_backend({pid})")  # as where its process is killed
+    await blocked.execute("ROLLBACK")
+    await blocked.close()
+    assert (await erasing).status == 200  # sent again under its key, it was done once
+    again = await clinic.give("Erasure.approve", asked.record, "otto", key="once")
+    assert (again.status, again.replayed) == (200, True)
+    assert {*await clinic.passport(patient)} == {"erased_at"}
+    result = await check(clinic)
+    assert (result.findings, [*result.private.erased.values()]) == ([], [1])
+
+
+async def test_without_its_key_of_keys_nothing_private_is_read_or_written_and_nothing_is_lost(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    patient = await clinic.admit()
+    keys, away = tmp_path / "keys", tmp_path / "away"
+    keys.rename(away)
+    async with opened(clinic.made, tmp_path / "wrong") as elsewhere:  # another key of keys
+        for give in (elsewhere.passport(patient), elsewhere.admit(person=Subject("pat"), passport="Y-12345")):
+            with pytest.raises(EnvironmentFault, match="has no key"):
+                await give
+        assert (await elsewhere.forget("pia")).status == 200  # forgetting needs no key
+    for give in (clinic.admit(person=Subject("new"), passport="N-12345"),):
+        with pytest.raises(EnvironmentFault, match="keys"):
+            await give
+    away.rename(keys)
+    assert await clinic.passport(patient) == "X-12345"
+    assert (await check(clinic)).findings == []
+
+
+async def test_keys_are_put_under_another_key_of_keys_while_commands_go_on_and_persons_are_forgotten(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    patients = [await clinic.admit(person=Subject(f"p{n}"), passport=f"X-{n:05}") for n in range(6)]
+    ring, admin = FileKeyring(tmp_path / "keys"), await connect(clinic.made.admin_url)
+    keys, old = SubjectKeys(admin, app), ring.current
+    await keys.act_as_owner()
+    ended = asyncio.Event()
+
+    async def load(number: int) -> int:
+        done = 0
+        while not ended.is_set():
+            reply = await clinic.give(
+                "Patient.correct", patients[number], "dora", passport=f"Y-{number}-{done:05}"
+            )
+            fresh = await clinic.admit(person=Subject(f"q{number}-{done}"), passport=f"Z-{number}-{done:05}")
+            assert (reply.status, await clinic.passport(fresh)) == (200, f"Z-{number}-{done:05}")
+            done += 1
+        return done
+
+    under_way = [asyncio.create_task(load(number)) for number in range(1, 4)]
+    for _ in range(3):
+        ring.add()
+        await rewrap_all(keys, ring)
+        await clinic.forget("p0")
+    ended.set()
+    assert all(await asyncio.gather(*under_way))
+    await rewrap_all(keys, ring)
+    assert {*await keys.counts()} == {ring.current}
+    for name in ring.names[1:]:
+        ring.drop(name)
+    assert old not in ring.names
+    async with opened(clinic.made, tmp_path / "keys") as elsewhere:  # remembers no key
+        assert [{*await elsewhere.passport(patients[0])}, await elsewhere.passport(patients[5])] == [
+            {"erased_at"}, "X-00005",
+        ]  # fmt: skip
+    await admin.close()
+    assert (await check(clinic)).findings == []
+
+
 async def test_a_body_can_not_move_a_private_value(clinic: Clinic) -> None:
     patient = await clinic.admit()
     with pytest.raises(Exception, match="takes only what its own command is given"):
@@ -270,16 +386,6 @@ async def registered(on: Stage) -> UUID:
     return patient
 
 
-async def revealed(on: Stage, command: str, record: UUID, role: str) -> Any:
-    """What a command reveals."""
-    kind, word = command.split(".")
-    actor = Actor(Subject("dora"), "main", frozenset({role}))
-    reply = await on.give(
-        Request(kind, word, record, {"purpose": "to look"}, actor, str(uuid4()), b"", "request")
-    )
-    return json.loads(reply.body)["revealed"]
-
-
 async def forgotten(on: Stage, person: str = "pat") -> None:
     """Have somebody forgotten."""
     asked = await on.as_("olga", "officer").do("Erasure.ask", person=person, reason="asked for it")
@@ -326,9 +432,10 @@ async def test_what_a_call_brings_for_a_private_field_is_private_from_there_on()
         assert await places(on, INSURANCE) == []
         assert {"avow.audit", "clinic.patients"} <= {*await places(on, "R-1")}  # the search can find
         assert (await verify(on.admin, app)).findings == []
-        assert (await revealed(on, "Patient.see_findings", patient, "doctor"))["insurance"] == INSURANCE
+        revealed = await on.as_("dora", "doctor").reveal("Patient.see_findings", patient)
+        assert revealed["insurance"] == INSURANCE
         await forgotten(on)
-        shown = await revealed(on, "Patient.see_findings", patient, "doctor")
+        shown = await on.as_("dora", "doctor").reveal("Patient.see_findings", patient)
         assert {*shown["insurance"]} == {"erased_at"}
         assert (await verify(on.admin, app)).findings == []
 
@@ -353,7 +460,7 @@ async def test_what_an_event_brings_for_a_private_field_is_private_also_while_it
         await desk.do("Patient.register", patient)
         await on.work()
         assert await places(on, FINDING) == []
-        assert (await revealed(on, "Patient.see_findings", patient, "doctor"))["finding"] == FINDING
+        assert (await on.as_("dora", "doctor").reveal("Patient.see_findings", patient))["finding"] == FINDING
         assert await on.hear("lab", "sample.measured", told, "m1") == Outcome.APPLIED
         assert (await verify(on.admin, app)).findings == []
         await forgotten(on)
@@ -397,3 +504,22 @@ async def test_an_event_whose_key_was_destroyed_while_it_was_tried_is_let_go() -
         await on.work()
         assert await on.admin.fetchval("SELECT count(*) FROM avow.work") == 0
         assert (await on.look(contract)).holder is None
+
+
+async def test_what_a_call_brings_after_its_person_was_forgotten_is_under_another_key() -> None:
+    """The call was told before; what it brings is new, is shown as such, and goes with the next erasure."""
+
+    class Slow(Registry):
+        async def post(self, _: str, json: Any) -> Registry:
+            await forgotten(on)
+            return await super().post(_, json)
+
+    async with stage(app, http=lambda *_: Slow()) as on:
+        patient = await registered(on)
+        assert (await on.look(patient)).state == "registered"
+        desk, doctor = on.as_("dora", "desk"), on.as_("dan", "doctor")
+        assert {*(await desk.reveal("Patient.see_passport", patient))["passport"]} == {"erased_at"}
+        assert (await doctor.reveal("Patient.see_findings", patient))["insurance"] == INSURANCE
+        await forgotten(on)
+        assert {*(await doctor.reveal("Patient.see_findings", patient))["insurance"]} == {"erased_at"}
+        assert (await verify(on.admin, app)).findings == []

@@ -150,7 +150,7 @@ class Stage:
 
     def __init__(self, system: System, database: prove_databases.Database, http: OpenHttp) -> None:
         self.system, self.database = system, database
-        self.url, self.admin = database.url, database.admin
+        self.url, self.admin, self.keyring = database.url, database.admin, database.keyring
         self.timeline = Timeline(system)
         self._looking = asyncio.Lock()
         self._http, self._late, self._copies = http, list[Send](), False
