@@ -53,7 +53,7 @@ def of_others(world: World) -> bool:
 app = system("post", Parcel, promises=[of_others])
 '''
 
-TESTS = '''
+TESTS = """
 import pytest
 
 from avow.testing import Crashed, Refused
@@ -166,9 +166,9 @@ def test_somebody_at_the_moment_at_which_it_lapses(as_, backend, clock, race, pr
 async def test_a_coroutine_may_use_them_too(as_, backend, parcel):
     as_("dan", "clerk").do("Parcel.send", parcel)
     assert backend.look(parcel).state == "paying"
-'''
+"""
 
-BREAK = '''
+BREAK = """
 def test_it_breaks(as_, clock, race):
     ann = as_("ann", "clerk")
     parcel = ann.do("Parcel.post", cents=100)
@@ -176,7 +176,7 @@ def test_it_breaks(as_, clock, race):
     clock.advance(minutes=1)
     for order in race(ann.request("Parcel.lose", parcel), ann.request("Parcel.send", parcel)):
         pass
-'''
+"""
 
 Inner: TypeAlias = Callable[..., pytest.RunResult]
 
@@ -184,7 +184,9 @@ Inner: TypeAlias = Callable[..., pytest.RunResult]
 @pytest.fixture
 def inner(pytester: pytest.Pytester) -> Inner:
     """Runs tests of an application in a folder of its own, on the server of this process."""
-    pytester.makepyfile(conftest="import pytest\n\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'")
+    pytester.makepyfile(
+        conftest="import pytest\n\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
+    )
 
     def run(tests: str, *options: str) -> pytest.RunResult:
         pytester.makepyfile(system=SYSTEM, test_post=tests)
