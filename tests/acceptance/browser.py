@@ -24,10 +24,11 @@ def found() -> str | None:
 
 
 class Browser:
-    """One browser with one page."""
+    """One browser with one page. events: what it has told by itself, of the domains that were enabled."""
 
     def __init__(self, to: int, back: int) -> None:
         self._to, self._back, self._rest, self._number = to, back, b"", 0
+        self.events = list[dict[str, Any]]()
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
@@ -44,7 +45,7 @@ class Browser:
         return answer["result"].get("value")
 
     def call(self, method: str, *, page: bool = False, **parameters: Any) -> dict[str, Any]:
-        """Send one command and wait for its answer; events are passed over."""
+        """Send one command and wait for its answer; events are kept."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if page:
@@ -55,6 +56,7 @@ class Browser:
             if answer.get("id") == self._number:
                 assert "error" not in answer, answer
                 return answer["result"]
+            self.events.append(answer)
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:

@@ -187,7 +187,7 @@ Inner: TypeAlias = Callable[..., pytest.RunResult]
 def inner(pytester: pytest.Pytester) -> Inner:
     """Runs tests of an application in a folder of its own, on the server of this process."""
     pytester.makepyfile(
-        conftest="import pytest\n\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'"
+        conftest="import pytest\n\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
     )
 
     def run(tests: str, *options: str) -> pytest.RunResult:

@@ -120,3 +120,14 @@ async def test_a_phase_that_fails_leaves_no_verdict_and_the_others_their_words()
     assert "failing failed with OSError: no such server" in as_text(report, {})
     assert report.tried == 1
     assert (await run(Bench(SOUND, 0), [_Held()], 1)).held is True
+
+
+async def test_a_quick_run_ends_where_something_broke_and_says_what_it_left_out() -> None:
+    class Short(Model):
+        async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
+            return await Model().run(bench, counted(2_000))
+
+    report = await run(Bench(UNSOUND, 3), [Short(), _Held()], 1, until_broken=True)
+    assert [phase for phase, _ in report.phases] == ["model"]
+    assert "model: held: a quick run ends where something broke" in as_text(report, {})
+    assert len((await run(Bench(SOUND, 3), [Short(), _Held()], 1, until_broken=True)).phases) == 2

@@ -137,7 +137,7 @@ def _coverage(entity: Entity, coverage: Coverage) -> str:
     missed = sum(path is None for _, path in (*states, *steps))
     said = f'<span class="missed">{missed} not reached</span>' if missed else ""
     return (
-        f"<details open><summary><b>{escape(entity.name)}</b>: {len(states)} states, "
+        f"<details open><summary>{escape(entity.name)}: {len(states)} states, "
         f"{len(steps)} transitions, {refused} refusals{said}</summary>"
         f'<p class="key">states, and after how many acts</p>{_reached(states)}'
         f'<p class="key">transitions</p>{_reached(steps)}</details>'
