@@ -146,3 +146,11 @@ ALTER POLICY tenant ON @{table} USING (true)
 -- A call that was made by a worker which is gone, where its record is in a state that would withdraw one that wasn't.
 UPDATE avow.work w SET taken = true FROM @{table} r
 WHERE w.kind = $1 AND w.id = $2 AND w.name = $3 AND r.tenant = w.tenant AND r.id = w.id AND r.state = ANY ($4::text[])
+
+-- name: settle
+-- What was committed is on the disk.
+CHECKPOINT
+
+-- name: end_process
+-- One session of the server ends in the middle of whatever it does.
+SELECT pg_terminate_backend($1)
