@@ -72,7 +72,7 @@ def command(
     if replay is not None:
         return _again(system, read_kept(replay, system), as_json)
     seconds = QUICK_S if quick else DEEP_S if deep else budget or DEFAULT_S
-    bench = Bench(system, secrets.randbelow(SEED_MAX) if seed is None else seed)
+    bench = Bench(system, secrets.randbelow(SEED_MAX) if seed is None else seed, alone=True)
     if changed_since is not None:
         bench.touched = moved_since(system, target, changed_since)
     told = _Told(seconds)

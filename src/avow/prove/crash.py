@@ -21,9 +21,10 @@ from avow.prove.finding import Finding, PhaseReport, Point
 from avow.prove.gates import MODES, Noting
 from avow.prove.oracle import ATOMIC, Break
 from avow.prove.phase import Bench, Budget
-from avow.prove.rig import ALONE, UNANSWERED, Rig, Shape, rig
+from avow.prove.rig import ALONE, DISTURBANCES, SERVER_CRASHED, SESSION_ENDED, UNANSWERED, Rig, Shape, rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.story import who
+from avow.prove.tape import Tape
 from avow.prove.telling import ACCEPTED, line_of_end, line_told, told_as
 
 ATTEMPTS_TAKEN_MAX: Final = 3
@@ -34,7 +35,15 @@ ONCE, RETRIED_BY_NOBODY, TWICE = (
     "process ends at a statement, nobody asks again",
     "process ends, and the next one as well",
 )
-FAULTS: Final = (ONCE, RETRIED_BY_NOBODY, TWICE)
+ON_THE_WIRE, SESSION, SERVER = (
+    "connection fails on the wire, process lives on",
+    "session of the server ends within a statement",
+    "server crashes within a statement, and recovers",
+)
+FAULTS: Final = (ONCE, RETRIED_BY_NOBODY, TWICE, ON_THE_WIRE, SESSION, SERVER)
+WIRE_KINDS: Final = ("wire-reply-lost", "cut-within", "cut-on-the-way", "stalled")
+SERVER_CRASHES_MAX: Final = 4
+"""How often a run lets its server crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,16 @@ class Subject:
         """Whether nobody has to ask again: a worker does."""
         return self.act.kind in ("outcome", "time")
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The statements that are our own: those that count on the wire."""
+        return tuple(filter(None, self.names))
+
+    def statement_of(self, fault: Fault) -> str:
+        """The name of the statement at which something goes wrong."""
+        names = self.named if fault.kind in DISTURBANCES else self.names
+        return names[fault.at] if fault.at < len(names) else ""
+
 
 class Crash:
     """The phase."""
@@ -61,7 +80,7 @@ class Crash:
 
     async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
         """End every process everywhere, as far as the budget goes: first once, then twice."""
-        return await Crashes(await bench.shared(rig), budget).run(bench)
+        return await Crashes(await bench.shared(rig), budget, bench.tape("crash")).run(bench)
 
     async def replay(self, bench: Bench, schedule: Schedule) -> Finding | None:
         """Do one schedule again."""
@@ -74,19 +93,41 @@ class Crash:
 class Crashes:
     """One run of the phase."""
 
-    def __init__(self, on: Rig, budget: Budget) -> None:
+    def __init__(self, on: Rig, budget: Budget, tape: Tape) -> None:
         self._on, self._budget = on, budget
         self._campaign = Campaign(budget, self._broken, self._tell)
         self._subjects = dict[Path, Subject]()
         self._tried, self._broke = Counter[tuple[str, int, str]](), Counter[tuple[str, int, str]]()
+        self._tape = tape
 
     async def run(self, bench: Bench) -> PhaseReport:
+        with self._budget.only(0.6):
+            subjects = await self._subjects_of(bench)
+        with self._budget.only(0.5):
+            for place in self._tape.shuffled(len(subjects)):
+                await self._disturb(subjects[place], ON_THE_WIRE, WIRE_KINDS, 2)
+                await self._disturb(subjects[place], SESSION, (SESSION_ENDED,), 1)
+        if bench.alone:
+            for place in self._tape.shuffled(len(subjects))[:SERVER_CRASHES_MAX]:
+                await self._disturb(subjects[place], SERVER, (SERVER_CRASHED,), 1)
+        with self._budget.only(0.5):
+            for subject in subjects:
+                await self._all_of(subject, RETRIED_BY_NOBODY, _left_alone(subject))
+        for subject in subjects:
+            await self._all_of(subject, TWICE, _twice(subject))
+        said = _NOT_TRIED if bench.alone else (*_NOT_TRIED, _SERVER_NOT_CRASHED)
+        return PhaseReport(
+            self._campaign.tallies(FAULTS), tuple(self._campaign.findings), said, self._points()
+        )
+
+    async def _subjects_of(self, bench: Bench) -> list[Subject]:
+        """The acts that there are; the process of each ends once, everywhere."""
         paths = [path for path in bench.coverage.transitions.values() if path]
         paths.sort(key=lambda path: not bench.touches(path[-1:]))
         subjects = list[Subject]()
         for path in paths:
             if self._budget.spent:
-                for fault in FAULTS:
+                for fault in FAULTS[:3]:
                     self._campaign.cut_short(fault)
                 break
             if _comes_again(self._on.declared, path[-1]):
@@ -95,13 +136,7 @@ class Crashes:
             if subject is not None:
                 subjects.append(subject)
                 await self._all_of(subject, ONCE, once(subject))
-        for subject in subjects:
-            await self._all_of(subject, RETRIED_BY_NOBODY, _left_alone(subject))
-        for subject in subjects:
-            await self._all_of(subject, TWICE, _twice(subject))
-        return PhaseReport(
-            self._campaign.tallies(FAULTS), tuple(self._campaign.findings), _NOT_TRIED, self._points()
-        )
+        return subjects
 
     def _points(self) -> tuple[Point, ...]:
         return tuple(Point(*key, tried, self._broke[key]) for key, tried in self._tried.items())
@@ -114,6 +149,13 @@ class Crashes:
                 key = where, fault.at, subject.names[fault.at]
                 self._tried[key] += 1
                 self._broke[key] += broke
+
+    async def _disturb(self, subject: Subject, fault: str, kinds: tuple[str, ...], count: int) -> None:
+        """Try some of these faults at some of an act's statements, drawn; and at the last, which writes."""
+        statements = len(subject.named)
+        places = [statements - 1, *(self._tape.draw(statements) for _ in range(count - 1))]
+        at = [Fault(kinds[self._tape.draw(len(kinds))], len(subject.path), place) for place in places]
+        await self._all_of(subject, fault, iter([(one,) for one in at]))
 
     async def _all_of(self, subject: Subject, fault: str, faults: Iterator[tuple[Fault, ...]]) -> None:
         acts = (*subject.path, subject.act)
@@ -199,11 +241,11 @@ async def subject_of(on: Rig, schedule: Schedule) -> Subject | None:
 
 def finding_of(on: Rig, schedule: Schedule, broke: Break, subject: Subject) -> Finding:
     """What broke, as a story."""
-    names, act = subject.names, subject.act
+    act = subject.act
     lines = [line_told(on.declared, one, ACCEPTED) for one in subject.path]
     lines.append(line_told(on.declared, act, None, matters=True))
     lines += [
-        line_of_end(act, fault.kind, names[fault.at] if fault.at < len(names) else "")
+        line_of_end(act, fault.kind, subject.statement_of(fault))
         for fault in schedule.faults
         if fault.kind != ALONE
     ]
@@ -239,7 +281,7 @@ def _twice(subject: Subject) -> Iterator[tuple[Fault, ...]]:
 
 
 _NOT_TRIED = (
-    "Crashes within a statement of the server, and of the server itself: it is carried out or it isn't.",
+    "Ends of a process within a statement of the server: it is carried out or it isn't.",
     "Crashes in times that come again and again: the next one looks like the one that was cut off.",
-    "Connections are cut between the engine and its driver, not on the wire.",
 )
+_SERVER_NOT_CRASHED = "A crash of the server: it isn't of this run alone."

@@ -6,14 +6,16 @@ with is written there again, in one round trip: that is several times as quick a
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from avow.engine.privacy import Keyring, MemoryKeyring
+from avow.errors import EnvironmentFault
 from avow.model.system import System, keeps_private
 from avow.prove.explore.situation import START
 from avow.prove.phase import Bench
@@ -39,14 +41,22 @@ class External:
         return urlunsplit(self._parts._replace(path="/" + quote(database, safe="")))
 
 
+class Way(NamedTuple):
+    """Another way to a database. answer_s: how long an answer is waited for."""
+
+    url: str
+    answer_s: float = STATEMENT_S_MAX
+
+
 class Database:
     """One database, on which executions follow each other.
 
     admin: a superuser's connection. now: what its clock shows. keyring: what encrypts persons' keys in it.
     """
 
-    def __init__(self, system: System, url: str, admin: Connection, keyring: Keyring) -> None:
+    def __init__(self, system: System, url: str, admin_url: str, admin: Connection, keyring: Keyring) -> None:
         self.system, self.url, self.admin = system, url, admin
+        self._admin_url = admin_url
         self.now, self.keyring, self.rows = START, keyring, "{}"
         self._free = list[Connection]()
         self._all = list[Connection]()
@@ -95,10 +105,24 @@ class Database:
         self._all.append(connection)
         return Watched(connection, gate, self._free.append)
 
-    async def close(self) -> None:
-        """Close every connection."""
+    async def open_on(self, way: Way, gate: Gate) -> Watched:
+        """A connection of its own, gone when it isn't used any more."""
+        return Watched(await connect(way.url, answer_s=way.answer_s), gate, _end)
+
+    async def reopen(self) -> None:
+        """Go on when the server has been away."""
+        self._end_all()
+        self.admin.terminate()
+        self.admin = await connect(self._admin_url)
+
+    def _end_all(self) -> None:
         for connection in self._all:
             connection.terminate()
+        self._all, self._free = [], []
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._end_all()
         await self.admin.close()
 
 
@@ -109,6 +133,7 @@ class Databases:
         self._system, self._server, self._stack, self._keyring = system, server, stack, MemoryKeyring()
         self._template, self.version = "", ""
         self._first: Database | None = None
+        self._made = list[Database]()
 
     async def first(self) -> Database:
         """The database that phases use one after the other."""
@@ -126,11 +151,20 @@ class Databases:
         await trial.without_delay(self._server, name)
         admin = await connect(self._server.url(name))
         url = with_login(self._server.url(name), trial.login_of(self._system), trial.PASSWORD)
-        made = Database(self._system, url, admin, self._keyring)
+        made = Database(self._system, url, self._server.url(name), admin, self._keyring)
+        self._made.append(made)
         self._stack.push_async_callback(made.close)
         await made.prepare()
         self.version = await trial.version(admin)
         return made
+
+    async def crash(self) -> None:
+        """End the server as a crash does, and start it again; only one of this process alone can be."""
+        if not isinstance(self._server, Cluster):
+            raise EnvironmentFault("server-not-ours", "this server isn't this run's", "Use an embedded one.")
+        await asyncio.to_thread(trial.crash_own_server)
+        for database in self._made:
+            await database.reopen()
 
     async def _make_template(self) -> str:
         """The template; on a server of this process it stays for the next run."""
@@ -146,6 +180,10 @@ class Databases:
         else:
             self._stack.push_async_callback(trial.drop, self._server, made)
         return made
+
+
+def _end(connection: Connection) -> None:
+    connection.terminate()
 
 
 _TEMPLATES: Final = dict[bytes, str]()

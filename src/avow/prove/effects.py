@@ -89,17 +89,20 @@ class _Run:
     async def run(self, bench: Bench) -> PhaseReport:
         roots = await self._roots(bench)
         acts, attempt = list(_interferences(self._on, bench)), self._campaign.attempt
-        for root, usual in roots:
-            for fault in _single(root, usual.asked):
-                await attempt(ONE, Schedule(root, faults=(fault,)))
-        for root, usual in roots:
-            for moment, (effect, number) in product(MOMENTS, usual.asked):
-                fault = Fault(f"overtaken-{moment}:{effect}", len(root) - 1, number)
-                await attempt(OVERTAKEN, Schedule(root, faults=(fault,)))
-        for root, usual in roots:
-            for (effect, number), act, moment in product(usual.asked, acts, MOMENTS):
-                fault = Fault(f"meanwhile-{moment}:{effect}", len(root), number)
-                await attempt(MEANWHILE, Schedule((*root, act), faults=(fault,)))
+        with self._budget.only(0.5):
+            for root, usual in roots:
+                for fault in _single(root, usual.asked):
+                    await attempt(ONE, Schedule(root, faults=(fault,)))
+        with self._budget.only(0.4):
+            for root, usual in roots:
+                for moment, (effect, number) in product(MOMENTS, usual.asked):
+                    fault = Fault(f"overtaken-{moment}:{effect}", len(root) - 1, number)
+                    await attempt(OVERTAKEN, Schedule(root, faults=(fault,)))
+        with self._budget.only(0.6):
+            for root, usual in roots:
+                for (effect, number), act, moment in product(usual.asked, acts, MOMENTS):
+                    fault = Fault(f"meanwhile-{moment}:{effect}", len(root), number)
+                    await attempt(MEANWHILE, Schedule((*root, act), faults=(fault,)))
         for root, usual in roots:
             for first in _single(root, usual.asked):
                 await self._second(root, first)

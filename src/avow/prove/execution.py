@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -26,10 +27,14 @@ from avow.prove.databases import Database
 from avow.prove.node import Node
 from avow.prove.outside import Exchange, Outside
 from avow.prove.private import dumped
-from avow.store import trial
+from avow.store import driver, trial
+from avow.store.faults import fault_of
 
 ATTEMPTS_MAX: Final = 12
 """How often an outcome that nobody can tell is asked for, until the engine leaves it at that."""
+
+CUT_OFF: Final = (TimeoutError, *driver.Lost)
+"""What a statement ends with whose connection did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,8 @@ class Execution:
             outcome, known = await node.hearing.hear(message, [one.parse(data, "#") for one in reads])
         except ProblemError as error:
             return Told(False, error.problem.code)
+        except CUT_OFF as error:
+            return _cut_off(error)
         return Told(outcome == Outcome.APPLIED, "" if outcome == Outcome.APPLIED else outcome, replayed=known)
 
     async def _work(self, node: Node, act: Act) -> Told:
@@ -194,7 +201,9 @@ class Execution:
         await trial.hold_but(admin, [(act.entity, record, name)])
         after, waiting = before, None
         for _ in range(ATTEMPTS_MAX):
-            await node.worker.step()
+            with suppress(ProblemError, *CUT_OFF):  # then it is looked for again, as by a worker that serves
+                await node.worker.step()
+            admin = self.database.admin  # another one, where the server was away meanwhile
             after = await trial.version_of(admin, self.system, entity, TENANT, record)
             waiting = await trial.work_of(admin, act.entity, record, name)
             if after != before or waiting is None or waiting.stuck or waiting.never:
@@ -233,7 +242,17 @@ async def give(node: Node, request: Request) -> Told:
         return Told(False, error.problem.code)
     except BodyFault as fault:
         return Told(False, "internal-error", body=str(fault).encode())
+    except CUT_OFF as error:
+        return _cut_off(error)
     return told(reply)
+
+
+def _cut_off(error: Exception) -> Told:
+    """What whoever asked is answered where the database couldn't be."""
+    known = fault_of(error)
+    if known is None:
+        raise error
+    return Told(False, known.problem.code)
 
 
 def told(reply: Reply) -> Told:

@@ -37,7 +37,7 @@ REASONS_MAX: Final = 3
 class Model:
     """Explores the pure model, and leaves its paths to the other phases."""
 
-    name, share, quick = NAME, 1.0, True
+    name, share, quick = NAME, 3.0, True
 
     async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
         """Search one scope after the other, the smallest first, as far as the budget goes."""

@@ -14,7 +14,7 @@ from avow.engine.hearing import Hearing
 from avow.engine.worker import OpenHttp, Worker
 from avow.errors import Problem
 from avow.model.system import System
-from avow.prove.databases import Database
+from avow.prove.databases import Database, Way
 from avow.store.driver import Connection
 from avow.store.pool import Pool
 from avow.store.queue import Queue
@@ -44,14 +44,15 @@ class Node:
 
     system: with its calls connected to the outside of executions. http: what its functions are given.
     locks_first: it locks what a decision may rest on before it loads that, as the engine does where it was
-    overtaken before.
+    overtaken before. way: by which its commands reach the database, where it isn't the usual one.
     """
 
     def __init__(
         self, system: System, database: Database, gate: Gate = OPEN, *, locks_first: bool = False,
-        http: OpenHttp | None = None,
+        http: OpenHttp | None = None, way: Way | None = None,
     ) -> None:  # fmt: skip
         self.gate = gate
+        self._way = way
         self.sessions = list[Watched]()
         self._database = database
         self.pool = Pool(database.url, opens=self._open)
@@ -62,7 +63,10 @@ class Node:
         self.hearing = Hearing(system, self.engine, Reads(system, self.pool), Queue(system, self.pool))
 
     async def _open(self) -> Connection:
-        session = await self._database.open(self.gate)
+        if self._way is None:
+            session = await self._database.open(self.gate)
+        else:
+            session = await self._database.open_on(self._way, self.gate)
         self.sessions.append(session)
         return session
 

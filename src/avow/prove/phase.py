@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Callable, Generator, Hashable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -52,6 +52,16 @@ class Budget:
         """Whether nothing is left of it."""
         return self.left_s == 0.0
 
+    @contextmanager
+    def only(self, share: float) -> Generator[None]:
+        """Within, so much of what is left now is all that there is: the rest is kept for what follows."""
+        whole, left = self.seconds, self.left_s
+        self.seconds -= left * (1.0 - share)
+        try:
+            yield
+        finally:
+            self.seconds = whole
+
     def advance(self, steps: int = 1, left: int | None = None) -> None:
         """Count what was tried, and tell it. left: how much is still to be tried, where that is known."""
         self.tried += steps
@@ -65,6 +75,7 @@ class Bench:
     url:      the cluster to work on, under whose server databases may be made; None: an embedded one.
     coverage: the paths through the model; empty until the model phase has run.
     touched:  the boundaries that a change has moved, `Entity` or `Entity.transition`; None: not asked for.
+    alone:    nobody but this run uses the cluster, so that it may be crashed.
     postgresql: the server's version, once a phase knows it. unfit: why the run can't be trusted.
     """
 
@@ -73,6 +84,7 @@ class Bench:
     url: str | None = None
     coverage: Coverage = field(default_factory=Coverage)
     touched: frozenset[str] | None = None
+    alone: bool = False
     postgresql: str = ""
     unfit: list[str] = field(default_factory=list[str])
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)

@@ -150,16 +150,21 @@ class Races:
         pairs = list(pairs_of(self.on.declared, self.bench.coverage))
         pairs.sort(key=lambda pair: not self.bench.touches(pair.acts))
         left = list[Pair]()
-        for place, pair in enumerate(pairs):
-            if self.budget.spent:
-                left = pairs[place:]
-                break
-            await self._exhaust(pair, len(pairs) - place - 1)
+        with self.budget.only(0.7):
+            for place, pair in enumerate(pairs):
+                if self.budget.spent:
+                    left = pairs[place:]
+                    break
+                await self._exhaust(pair, len(pairs) - place - 1)
         different = [pair for pair in pairs if not pair.copies]
-        for pair in different:
-            if all(act.kind == "command" for act in pair.acts) and not self.budget.spent:
-                await self._orders(LOCKED, replace(pair, locks_first=True), 0)
-        await self._triples(different)
+        with self.budget.only(0.5):
+            for pair in different:
+                if all(act.kind == "command" for act in pair.acts) and not self.budget.spent:
+                    await self._orders(LOCKED, replace(pair, locks_first=True), 0)
+        with self.budget.only(0.7 if left else 1.0):
+            await self._triples(different)
+        while left and not self.budget.spent:
+            await self._exhaust(left.pop(0), len(left))
         return PhaseReport(
             self._tallies(left), tuple(self._campaign.findings), (*_NOT_TRIED, *self._not_tried(left))
         )

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from avow.engine.worker import OpenHttp
+from avow.errors import EnvironmentFault
 from avow.model.effect import DONE, Effect
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.model.trigger import OnOutcome
 from avow.model.types import Value, ValueType
 from avow.prove.act import Act, Path
-from avow.prove.databases import Database, databases
+from avow.prove.databases import STATEMENT_S_MAX, Database, Way, databases
 from avow.prove.defect import NONE, Defect
 from avow.prove.execution import Done, Execution, Saved, Told, work_name
 from avow.prove.explore.situation import START
@@ -32,6 +33,7 @@ from avow.prove.outside import Exchange
 from avow.prove.phase import Bench
 from avow.prove.private import Overheard, overhearing
 from avow.prove.schedule import Fault
+from avow.prove.wire import Strike, WireFault, proxied
 from avow.store import trial
 from avow.store.picture import Picture
 from avow.store.watched import Gate
@@ -44,9 +46,28 @@ ALONE: Final = "left-alone"
 UNANSWERED: Final = "unanswered"
 """The fault of which a call is carried out and its answer never arrives."""
 
+SESSION_ENDED: Final = "session-ended"
+"""The fault of which the server's session ends within a statement."""
+SERVER_CRASHED: Final = "server-crashed"
+"""The fault of which all of the server ends within a statement, and recovers."""
+DISTURBANCES: Final[Mapping[str, WireFault]] = {
+    "cut-on-the-way": "cut-on-the-way", "wire-reply-lost": "wire-reply-lost", "cut-within": "cut-within",
+    "stalled": "stalled", SESSION_ENDED: "struck", SERVER_CRASHED: "struck",
+}  # fmt: skip
+"""Faults between a process that lives on and its server, and what happens on the wire."""
+
+WIRE_ANSWER_S: Final = 0.25
+"""How long an answer is waited for that never comes."""
+
 T = TypeVar("T")
 Shape = tuple[Any, ...]
 """What two executions that came to the same have in common."""
+
+
+async def _not_ours() -> None:
+    raise EnvironmentFault(
+        "server-not-ours", "this server isn't of this run alone", "Replay it on an embedded server."
+    )
 
 
 @dataclass(slots=True)
@@ -56,6 +77,7 @@ class Rig:
     declared: as the owner declared it, by which everything is judged. system: the same, connected to the
     outside of executions. usual: what calls are answered that nobody has said anything about. http: makes the
     client of functions that do their calls themselves. heard: what is logged meanwhile, if somebody listens.
+    crash_server: lets the server crash, and recover.
     """
 
     declared: System
@@ -66,6 +88,7 @@ class Rig:
     defect: Defect = NONE
     http: OpenHttp | None = None
     heard: Overheard = field(default_factory=Overheard)
+    crash_server: Callable[[], Awaitable[None]] = _not_ours
     execution: Execution = field(init=False)
     executions: int = 0
     _served: System = field(init=False)
@@ -76,11 +99,12 @@ class Rig:
         self.execution = Execution(self.system, self.database, self.exchange)
         self._served = self.defect.of_system(self.system)
 
-    def node(self, gate: Gate = OPEN, *, locks_first: bool = False) -> Node:
-        """A process that remembers nothing."""
+    def node(self, gate: Gate = OPEN, *, locks_first: bool = False, way: Way | None = None) -> Node:
+        """A process that remembers nothing. way: to the database, where it isn't the usual one."""
         made = Node(
-            self._served, self.database, self.defect.at(gate), locks_first=locks_first, http=self.http
-        )
+            self._served, self.database, self.defect.at(gate), locks_first=locks_first, http=self.http,
+            way=way,
+        )  # fmt: skip
         self.defect.enter(made)
         return made
 
@@ -124,7 +148,9 @@ class Rig:
         late = list[Any]()
         alone = any(fault.kind == ALONE for fault in faults)
         for fault in faults:
-            if fault.kind == UNANSWERED:
+            if (disturbance := DISTURBANCES.get(fault.kind)) is not None:
+                await self._disturb(done, fault, disturbance)
+            elif fault.kind == UNANSWERED:
                 self.exchange.outside.lost.add((self.execution.id_of(act.ref), work_name(act)))
             elif fault.kind != ALONE:
                 await self._cut_off(done, fault, late)
@@ -145,6 +171,29 @@ class Rig:
             await trial.let_go(self.database.admin)
         if cut.late is not None:
             late.append(cut.late)
+
+    async def _disturb(self, done: Done, fault: Fault, disturbance: WireFault) -> None:
+        """Let something go wrong between a process that goes on living and its server."""
+        async with proxied(self.database.url) as (wire, url):
+            wire.fail(disturbance, fault.at, strike=self._strike(fault.kind))
+            patience_s = WIRE_ANSWER_S if disturbance == "stalled" else STATEMENT_S_MAX
+            node = self.node(way=Way(url, patience_s))
+            await self.execution.carry_out(node, done)
+            await node.close()
+        if done.act.kind in ("outcome", "time"):
+            await trial.let_go(self.database.admin)
+
+    def _strike(self, kind: str) -> Strike | None:
+        """What happens to the server."""
+
+        async def end_session(process: int) -> None:
+            await trial.end_process(self.database.admin, process)
+
+        async def crash_server(_: int) -> None:
+            await trial.settle(self.database.admin)
+            await self.crash_server()
+
+        return {SESSION_ENDED: end_session, SERVER_CRASHED: crash_server}.get(kind)
 
     async def judged(self, *, drained: bool = True) -> tuple[list[Break], Shape]:
         """What is broken now, and what it has come to.
@@ -285,5 +334,6 @@ async def rig(bench: Bench) -> AsyncGenerator[Rig]:
     bench.postgresql = bench.postgresql or made.version
     exchange = Exchange()
     system = exchange.connected(bench.system)
+    usual = usual_answers(bench.system)
     with overhearing(bench.system) as heard:
-        yield Rig(bench.system, system, database, exchange, usual_answers(bench.system), heard=heard)
+        yield Rig(bench.system, system, database, exchange, usual, heard=heard, crash_server=made.crash)

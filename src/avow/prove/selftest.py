@@ -85,7 +85,7 @@ RACES: Final = (
 class SelfTest:
     """The phase."""
 
-    name, share, quick = "self-test", 2.0, False
+    name, share, quick = "self-test", 3.0, False
 
     async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
         """Plant every defect; the first one that isn't found is a finding about the run itself."""
@@ -93,7 +93,7 @@ class SelfTest:
             own = await stack.enter_async_context(databases(Bench(reference, bench.seed, bench.url)))
             tried = caught = 0
             missed = list[Defect]()
-            for defect in DEFECTS:
+            for defect in _from_another(bench.seed):
                 if budget.spent:
                     break
                 found = await hunt(own, defect)
@@ -114,6 +114,12 @@ class SelfTest:
     async def replay(self, bench: Bench, schedule: Schedule) -> Finding | None:
         """There is nothing to replay: it is about the run."""
         return None
+
+
+def _from_another(seed: int) -> tuple[Defect, ...]:
+    """All defects, begun with another one in each run: where the time is short, others are left out."""
+    first = seed % len(DEFECTS)
+    return (*DEFECTS[first:], *DEFECTS[:first])
 
 
 @dataclass(frozen=True, slots=True)

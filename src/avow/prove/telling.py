@@ -17,7 +17,19 @@ _SAID = {
     "sent-without-reply": "ends with {statement} on its way, which the server carries out late",
     "unanswered": "carries out the call, and its answer never arrives",
     "reply-lost": "ends after the server has carried out {statement}, and never hears of it",
+    "cut-on-the-way": "is cut with {statement} on its way",
+    "wire-reply-lost": "is cut when the server has carried out {statement}, before any of its answer arrives",
+    "cut-within": "is cut within the answer to {statement}",
+    "stalled": "brings no answer to {statement}, for longer than anybody waits",
+    "session-ended": "is ended by the server, which has carried out {statement}, before its transaction ends",
+    "server-crashed": "ends with the server, which crashes within {statement} and recovers",
 }
+
+_ENDS = {
+    "unanswered": "the other side",
+    **dict.fromkeys(("cut-before-send", "sent-without-reply", "reply-lost"), "the process"),
+}
+"""What ends; the connection unless it stands here."""
 
 ACCEPTED = Told(True)
 
@@ -37,7 +49,7 @@ def line_told(system: System, act: Act, told: Told | None, *, matters: bool = Fa
 def line_of_end(act: Act, kind: str, statement: str) -> Line:
     """The end of a process during an act."""
     said = _SAID[kind].format(statement=f"`{statement or 'a statement'}`")
-    return Line("the other side" if kind == "unanswered" else "the process", said, "", True, str(act.ref))
+    return Line(_ENDS.get(kind, "the connection"), said, "", True, str(act.ref))
 
 
 def step_told(command: str, statement: str) -> str:

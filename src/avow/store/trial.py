@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
+from avow.errors import EnvironmentFault
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.store import cluster as clusters
-from avow.store.cluster import Cluster
+from avow.store.cluster import Cluster, Lease
 from avow.store.driver import Connection
 from avow.store.install import create_database, install, login
 from avow.store.pool import connect
@@ -49,12 +50,17 @@ class Server(Protocol):
         ...
 
 
-@cache
 def own_server() -> Cluster:
     """A server of this process alone, without fsync, started when it is first needed.
 
     Nothing of it is left when the process ends.
     """
+    return _own()[1].cluster
+
+
+@cache
+def _own() -> tuple[Path, Lease]:
+    """The home of that server, and the lease on it."""
     folder = Path(tempfile.mkdtemp(prefix="avow-trial-", dir=_in_memory()))
     folder.chmod(0o755)  # as root, the server runs under another account
     home = folder / ".avow"
@@ -66,7 +72,32 @@ def own_server() -> Cluster:
         shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(end)
-    return lease.cluster
+    return home, lease
+
+
+def crash_own_server() -> None:
+    """Let the server of this process crash, and recover. Every session on it is gone.
+
+    Raises EnvironmentFault where it doesn't start again under its address.
+    """
+    home, lease = _own()
+    clusters.stop(home, "immediate")
+    again = clusters.start(home, settings=SETTINGS)
+    again.release()  # the first lease goes on
+    if again.cluster.port != lease.cluster.port:
+        raise EnvironmentFault(
+            "port-taken", f"another program took port {lease.cluster.port} meanwhile", "Run it again."
+        )
+
+
+async def settle(connection: Connection) -> None:
+    """Let what was committed so far survive a crash, as it does where commits wait for the disk."""
+    await connection.execute(text("trial.sql", "settle"))
+
+
+async def end_process(connection: Connection, process: int) -> None:
+    """End a session of the server, whatever it is doing."""
+    await connection.execute(text("trial.sql", "end_process"), process)
 
 
 def _in_memory() -> Path | None:

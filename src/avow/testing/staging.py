@@ -353,7 +353,11 @@ async def stage(system: System, http: OpenHttp | None = None) -> AsyncGenerator[
 async def stage_on(made: Database, http: OpenHttp | None = None) -> AsyncGenerator[Stage]:
     """A stage on a database that is there, with the clock at BEGIN."""
     database = prove_databases.Database(
-        made.system, made.application_url, await connect(made.admin_url), MemoryKeyring()
+        made.system,
+        made.application_url,
+        made.admin_url,
+        await connect(made.admin_url),
+        MemoryKeyring(),
     )
     await trial.stop_clock(database.admin, BEGIN)
     database.now = BEGIN

@@ -150,3 +150,11 @@ WHERE w.kind = $1 AND w.id = $2 AND w.name = $3 AND r.tenant = w.tenant AND r.id
 -- name: last_entry
 -- The number of the newest entry.
 SELECT coalesce(max(entry), 0) FROM avow.audit
+
+-- name: settle
+-- What was committed is on the disk.
+CHECKPOINT
+
+-- name: end_process
+-- One session of the server ends in the middle of whatever it does.
+SELECT pg_terminate_backend($1)
