@@ -15,13 +15,14 @@ import uvloop
 from avow.errors import AvowError, EnvironmentFault
 from avow.store.pool import connect
 from bench.speed import surroundings as machine
-from bench.speed.run import FULL, QUICK, Pace, say
+from bench.speed.run import QUICK, Pace, say
 from bench.speed.stage import ROOT
 from bench.workflows.parts import PARTS
 from bench.workflows.report import table
 from bench.workflows.rounds import RoundFailed
 from bench.workflows.stage import surroundings
 
+FULL = Pace(rounds=5, seconds=3, warm_up_s=1)
 RESULTS = ROOT / "bench" / "results" / "workflows.json"
 SERVER = ROOT / "bench" / "speed" / "peers" / "restate" / "package.json"
 

@@ -1,0 +1,118 @@
+"""The twins that are written with DBOS do what they are counted for."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import jwt
+
+from avow.store.cluster import Cluster
+from avow.store.install import create_database
+from avow.store.pool import connect
+from bench.speed.service import free_port, service
+
+SECRET = "of a twin, thirty-two characters long"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Door:
+    """What is asked of one twin, by whom."""
+
+    def __init__(self, url: str) -> None:
+        self.client = httpx2.AsyncClient(base_url=url, timeout=30)
+
+    async def send(
+        self,
+        who: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        version: int | None = None,
+        key: str = "",
+    ) -> httpx2.Response:
+        """who: the subject, and after a slash a role."""
+        subject, _, role = who.partition("/")
+        claims = {"sub": subject, "roles": [role], "exp": time.time() + 600}
+        headers = {"Authorization": f"Bearer {jwt.encode(claims, SECRET, 'HS256')}"}
+        if body is None:
+            return await self.client.get(path, headers=headers)
+        headers |= {"Idempotency-Key": key or str(uuid4())}
+        if version is not None:
+            headers["If-Match"] = f'"{version}"'
+        return await self.client.post(path, json=body, headers=headers)
+
+    async def do(
+        self, who: str, path: str, body: dict[str, Any] | None = None, version: int | None = None
+    ) -> Any:
+        answer = await self.send(who, path, body, version)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    async def refused(self, who: str, path: str, body: dict[str, Any], version: int | None = None) -> str:
+        answer = await self.send(who, path, body, version)
+        assert answer.status_code >= 400, answer.text
+        return answer.json()["code"]
+
+
+@asynccontextmanager
+async def twin(name: str, cluster: Cluster, log: Path) -> AsyncIterator[Door]:
+    """One that runs, on a database of its own."""
+    database, port = f"twin_{name}", free_port()
+    server = await connect(cluster.url())
+    await create_database(server, database)
+    await server.close()
+    url = cluster.url(database).replace("postgresql://", "postgresql+psycopg://")
+    environment = {
+        f"{name.upper()}_DATABASE_URL": url,
+        f"{name.upper()}_SECRET": SECRET,
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "uvicorn", f"examples.twins.{name}.app:app", "--port", str(port)]
+    async with service(name, command, port, log, {**os.environ, **environment}) as running:
+        door = Door(running.url)
+        async with door.client:
+            yield door
+
+
+async def test_the_approval(cluster: Cluster, tmp_path: Path) -> None:
+    """Two of three, the board and the cashier; a revision voids votes; a budget holds; a key counts once."""
+    async with twin("approval", cluster, tmp_path / "log") as door:
+        founding = {"name": "Research", "budget": 1_500_000, "seats": ["ann", "bea", "cid"]}
+        department = (await door.do("dan/director", "/departments", founding))["id"]
+        wanted = {"department": department, "amount": 1_000_000, "purpose": "a desk", "account": "DE02"}
+        first, again = [(await door.send("rex", "/requests", wanted, key="k")).json() for _ in range(2)]
+        assert first == again
+        request = f"/requests/{first['id']}"
+
+        await door.do("ann/manager", f"{request}/approve", {}, 1)
+        assert await door.refused("ann/manager", f"{request}/approve", {}, 2) == "four-eyes"
+        assert await door.refused("bea/manager", f"{request}/approve", {}, 1) == "precondition-failed"
+        assert await door.refused("rex/manager", f"{request}/approve", {}, 2) == "forbidden"
+        edited = {"amount": 1_000_000, "purpose": "two desks", "account": "DE03"}
+        assert (await door.do("rex", f"{request}/revise", edited))["state"] == "pending"
+        await door.do("ann/manager", f"{request}/approve", {}, 3)
+        seen = await door.do("bea/manager", f"{request}/approve", {}, 4)
+        assert (seen["state"], "account" in seen) == ("endorsed", False)
+        assert [task["command"] for task in (await door.do("mia/board", "/tasks"))["items"]] == ["sanction"]
+        assert (await door.do("mia/board", f"{request}/sanction", {}, 5))["state"] == "approved"
+        assert await door.refused("mia/cashier", f"{request}/pay", {}) == "four-eyes"
+        (task,) = (await door.do("cas/cashier", "/tasks"))["items"]
+        await door.do("cas/cashier", f"/tasks/{task['id']}/claim", {})
+        assert await door.refused("cat/cashier", f"{request}/pay", {}) == "task-claimed"
+        assert (await door.do("cas/cashier", f"{request}/pay", {}))["account"] == "DE03"
+
+        more = await door.do("rex", "/requests", wanted | {"amount": 600_000})
+        path = f"/requests/{more['id']}/approve"
+        await door.do("ann/manager", path, {}, 1)
+        assert await door.refused("bea/manager", path, {}, 2) == "invariant-violated"
+        told = (await door.do("rex", f"/requests/{more['id']}/history"))["items"]
+        assert [(one["word"], one["refused"]) for one in told] == [
+            ("ask", None), ("approve", None), ("approve", "invariant-violated"),
+        ]  # fmt: skip
