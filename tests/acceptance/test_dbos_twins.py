@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -116,3 +117,34 @@ async def test_the_approval(cluster: Cluster, tmp_path: Path) -> None:
         assert [(one["word"], one["refused"]) for one in told] == [
             ("ask", None), ("approve", None), ("approve", "invariant-violated"),
         ]  # fmt: skip
+
+
+async def test_the_booking(cluster: Cluster, tmp_path: Path) -> None:
+    """A room is let once, whoever asks at once; places that are given back go to the next in line."""
+    async with twin("booking", cluster, tmp_path / "log") as door:
+        room = (await door.do("dan/desk", "/rooms", {"number": "12", "beds": 2}))["id"]
+        stay = {"room": room, "arrives": "2030-05-01T14:00Z", "leaves": "2030-05-03T10:00Z", "people": 2}
+        answers = await asyncio.gather(*(door.send(who, "/bookings", stay) for who in ("amy", "bob", "cat")))
+        assert sorted(one.status_code for one in answers) == [201, 409, 409]
+        held = next(one.json() for one in answers if one.status_code == 201)
+        path = f"/bookings/{held['id']}"
+        assert (await door.send("zoe", path)).status_code == 404
+        assert await door.refused("zoe", f"{path}/confirm", {}) == "not-found"
+        for word in ("confirm", "check_in", "check_out"):
+            who = held["owner"] if word == "confirm" else "dan/desk"
+            state = (await door.do(who, f"{path}/{word}", {}))["state"]
+        assert state == "departed"
+        assert await door.refused("dan/desk", f"{path}/check_out", {}) == "state-conflict"
+        assert await door.refused("amy", "/bookings", stay | {"people": 3}) == "guard-failed"
+
+        tour = {"title": "Lake", "places": 4, "starts": "2030-05-02T09:00Z"}
+        lake = (await door.do("dan/desk", "/tours", tour))["id"]
+        parties = [
+            (await door.do(who, "/parties", {"tour": lake, "people": count}))["id"]
+            for who, count in (("amy", 3), ("bob", 2), ("cat", 1))
+        ]
+        states = [(await door.do("dan/desk", f"/parties/{one}"))["state"] for one in parties]
+        assert states == ["held", "waiting", "waiting"]
+        await door.do("amy", f"/parties/{parties[0]}/cancel", {})
+        states = [(await door.do("dan/desk", f"/parties/{one}"))["state"] for one in parties]
+        assert states == ["gone", "held", "held"]
