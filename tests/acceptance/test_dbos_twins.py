@@ -148,3 +148,35 @@ async def test_the_booking(cluster: Cluster, tmp_path: Path) -> None:
         await door.do("amy", f"/parties/{parties[0]}/cancel", {})
         states = [(await door.do("dan/desk", f"/parties/{one}"))["state"] for one in parties]
         assert states == ["gone", "held", "held"]
+
+
+async def test_the_admission(cluster: Cluster, tmp_path: Path) -> None:
+    """Papers, four eyes and a place; who comes next waits in line, and moves up when it is declined."""
+    async with twin("admission", cluster, tmp_path / "log") as door:
+        begins = "2100-10-01T08:00Z"
+        announced = {"title": "Algebra", "seats": 1, "begins": begins}
+        course = (await door.do("rita/registrar", "/courses", announced))["id"]
+        past = announced | {"begins": "2001-10-01T08:00Z"}
+        assert await door.refused("rita/registrar", "/courses", past) == "guard-failed"
+
+        async def approved(who: str) -> str:
+            path = f"/enrollments/{(await door.do(who, '/enrollments', {'course': course}))['id']}"
+            assert await door.refused(who, f"{path}/submit", {}) == "guard-failed"
+            await door.do(who, f"{path}/write", {"essay": "Why", "transcript": "s3://papers/1"})
+            await door.do(who, f"{path}/submit", {})
+            await door.do("hal/head", f"{path}/verify", {})
+            assert await door.refused("hal/head", f"{path}/approve", {}) == "forbidden"
+            (task,) = (await door.do("dea/dean", "/tasks"))["items"]
+            assert (task["command"], task["essay"], "transcript" in task) == ("approve", "Why", False)
+            await door.do("dea/dean", f"{path}/approve", {})
+            return path
+
+        first, second = await approved("amy"), await approved("bob")
+        assert await door.refused("amy", "/enrollments", {"course": course}) == "unique-violated"
+        states = [(await door.do("rita/registrar", path))["state"] for path in (first, second)]
+        assert states == ["offered", "waiting"]
+        assert await door.refused("bob", f"{second}/accept", {}) == "state-conflict"
+        assert (await door.do("amy", f"{first}/decline", {}))["state"] == "withdrawn"
+        assert (await door.do("bob", f"{second}/accept", {}))["state"] == "enrolled"
+        assert "essay" not in await door.do("hal/head", second)
+        assert await door.refused("rita/registrar", f"{second}/archive", {}) == "guard-failed"
