@@ -56,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._headers = list[tuple[bytes, bytes]]()
         self._head_bytes, self._until_end = 0, False
         self._is_clean = True  # nothing of an earlier answer is still to come
+        self._is_spoiled = False  # something came that nobody had asked for
         self.expiry: asyncio.TimerHandle | None = None
 
     @property
@@ -65,6 +66,7 @@ class Connection(asyncio.Protocol):
         return (
             transport is not None
             and self._is_clean
+            and not self._is_spoiled
             and not transport.is_closing()
             and not transport.get_write_buffer_size()
         )
@@ -82,7 +84,7 @@ class Connection(asyncio.Protocol):
             return await self._waiting
         finally:
             self._waiting = None
-            if not self._is_clean:
+            if not self.usable:
                 transport.abort()
 
     def close(self) -> None:
@@ -114,8 +116,7 @@ class Connection(asyncio.Protocol):
             self._break("a head without an end")
 
     def on_message_begin(self) -> None:
-        if self._answer is not None:
-            self._break("an answer that nobody asked for")
+        self._is_spoiled = self._is_spoiled or self._answer is not None
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._answer is None:
