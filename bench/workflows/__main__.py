@@ -15,7 +15,7 @@ import uvloop
 from avow.errors import AvowError, EnvironmentFault
 from avow.store.pool import connect
 from bench.speed import surroundings as machine
-from bench.speed.run import FULL, QUICK, Pace, say
+from bench.speed.run import Pace, say
 from bench.speed.stage import ROOT
 from bench.workflows.parts import PARTS
 from bench.workflows.report import table
@@ -32,7 +32,8 @@ def read() -> argparse.Namespace:
         prog="bench/run workflows", description="Sagas and timers beside DBOS, Restate and Procrastinate."
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"only these: {', '.join(PARTS)}")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds; writes nothing")
+    parser.add_argument("--rounds", type=int, default=5, help="of each half of a pair")
+    parser.add_argument("--seconds", type=int, default=3, help="about so long is a round")
     parser.add_argument("--result", type=Path, help="where to write; a whole run writes bench/results")
     parser.add_argument(
         "--add", action="store_true", help="leave what the result already has of other parts of this revision"
@@ -45,7 +46,7 @@ def read() -> argparse.Namespace:
 
 async def measure(options: argparse.Namespace) -> None:
     """Measure the parts that were asked for, print the page, and keep the result of a whole run."""
-    pace, parts = QUICK if options.quick else FULL, dict[str, Any]()
+    pace, parts = Pace(options.rounds, options.seconds, warm_up_s=1), dict[str, Any]()
     async with surroundings() as around:
         for name in options.parts or PARTS:
             say(name)
@@ -59,7 +60,7 @@ async def measure(options: argparse.Namespace) -> None:
             result = await _described(connection, pace, around.stage.cluster.version)
         finally:
             await connection.close()
-    file = options.result or (None if options.parts or options.quick else RESULTS)
+    file = options.result or (None if options.parts else RESULTS)
     _keep(result, parts, file, add=options.add)
 
 

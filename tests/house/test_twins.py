@@ -8,10 +8,14 @@ import re
 import tokenize
 from pathlib import Path
 
+import pytest
+
 from tests.house.tree import ROOT
 
 EXAMPLES = ROOT / "examples"
-TWIN = EXAMPLES / "twins" / "verification"
+COUNTED = ("admission", "approval", "booking", "verification")
+"""The examples that there is a twin of with DBOS."""
+UNTRIED = EXAMPLES / "twins" / "verification"
 ROW = re.compile(r"^\| .*\]\((?P<path>[^)]+)\) \| (?P<lines>\d+) \|$", re.MULTILINE)
 NO_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
@@ -33,16 +37,17 @@ def code_lines(path: Path) -> int:
     return len(held)
 
 
-def test_the_lengths_that_an_example_names_are_counted() -> None:
-    readme = EXAMPLES / "verification" / "README.md"
+@pytest.mark.parametrize("name", COUNTED)
+def test_the_lengths_that_an_example_names_are_counted(name: str) -> None:
+    readme, twin = EXAMPLES / name / "README.md", f"../twins/{name}"
     told = {row["path"]: int(row["lines"]) for row in ROW.finditer(readme.read_text())}
     assert told == {path: code_lines((readme.parent / path).resolve()) for path in told}
-    assert [*told] == ["system.py", "../twins/verification"]
-    assert told["system.py"] < told["../twins/verification"]
+    assert [*told] == ["system.py", twin]
+    assert told["system.py"] < told[twin]
 
 
 def test_a_twin_that_the_tests_cannot_run_is_a_program() -> None:
-    files = [*TWIN.glob("*.py")]
+    files = [*UNTRIED.glob("*.py")]
     assert files
     for path in files:
         compile(path.read_text(), path, "exec")

@@ -15,6 +15,7 @@ from avow.kernel.decide import decide
 from avow.kernel.plan import plans_of
 from avow.model.actor import Actor
 from avow.model.values import Subject
+from tests.store.payment import Outside, payments
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ANN = Actor(Subject("ann"), "main", frozenset(), "key:ann")
@@ -90,3 +91,15 @@ def test_a_view_that_may_look_at_the_time_is_known_before() -> None:
     plans = offers.derived(plans_of)
     assert plans["Ephemeral"].shown_timed
     assert not plans["Offer"].shown_timed
+
+
+def test_a_call_that_begins_at_once_does_not_rest_on_the_time() -> None:
+    system_ = payments(Outside())
+    record = Record(
+        "Payment", ID, "authorized", 1, {"amount": 5, "receipt": "", "reason_code": "", "reminded": 0}
+    )
+    record = record._replace(values={**record.values, "expires": None})
+    found = decide(system_, {record.key: record}, Command("Payment", "start", ID, {}, ANN, COMMAND), NOW)
+    assert isinstance(found, Decision)
+    assert found.steps[0].waits["capture"] is not None
+    assert not found.timed

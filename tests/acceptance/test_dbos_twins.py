@@ -1,0 +1,182 @@
+"""The twins that are written with DBOS do what they are counted for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import jwt
+
+from avow.store.cluster import Cluster
+from avow.store.install import create_database
+from avow.store.pool import connect
+from bench.speed.service import free_port, service
+
+SECRET = "of a twin, thirty-two characters long"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Door:
+    """What is asked of one twin, by whom."""
+
+    def __init__(self, url: str) -> None:
+        self.client = httpx2.AsyncClient(base_url=url, timeout=30)
+
+    async def send(
+        self,
+        who: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        version: int | None = None,
+        key: str = "",
+    ) -> httpx2.Response:
+        """who: the subject, and after a slash a role."""
+        subject, _, role = who.partition("/")
+        claims = {"sub": subject, "roles": [role], "exp": time.time() + 600}
+        headers = {"Authorization": f"Bearer {jwt.encode(claims, SECRET, 'HS256')}"}
+        if body is None:
+            return await self.client.get(path, headers=headers)
+        headers |= {"Idempotency-Key": key or str(uuid4())}
+        if version is not None:
+            headers["If-Match"] = f'"{version}"'
+        return await self.client.post(path, json=body, headers=headers)
+
+    async def do(
+        self, who: str, path: str, body: dict[str, Any] | None = None, version: int | None = None
+    ) -> Any:
+        answer = await self.send(who, path, body, version)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    async def refused(self, who: str, path: str, body: dict[str, Any], version: int | None = None) -> str:
+        answer = await self.send(who, path, body, version)
+        assert answer.status_code >= 400, answer.text
+        return answer.json()["code"]
+
+
+@asynccontextmanager
+async def twin(name: str, cluster: Cluster, log: Path) -> AsyncIterator[Door]:
+    """One that runs, on a database of its own."""
+    database, port = f"twin_{name}", free_port()
+    server = await connect(cluster.url())
+    await create_database(server, database)
+    await server.close()
+    url = cluster.url(database).replace("postgresql://", "postgresql+psycopg://")
+    environment = {
+        f"{name.upper()}_DATABASE_URL": url,
+        f"{name.upper()}_SECRET": SECRET,
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "uvicorn", f"examples.twins.{name}.app:app", "--port", str(port)]
+    async with service(name, command, port, log, {**os.environ, **environment}) as running:
+        door = Door(running.url)
+        async with door.client:
+            yield door
+
+
+async def test_the_approval(cluster: Cluster, tmp_path: Path) -> None:
+    """Two of three, the board and the cashier; a revision voids votes; a budget holds; a key counts once."""
+    async with twin("approval", cluster, tmp_path / "log") as door:
+        founding = {"name": "Research", "budget": 1_500_000, "seats": ["ann", "bea", "cid"]}
+        department = (await door.do("dan/director", "/departments", founding))["id"]
+        wanted = {"department": department, "amount": 1_000_000, "purpose": "a desk", "account": "DE02"}
+        first, again = [(await door.send("rex", "/requests", wanted, key="k")).json() for _ in range(2)]
+        assert first == again
+        request = f"/requests/{first['id']}"
+
+        await door.do("ann/manager", f"{request}/approve", {}, 1)
+        assert await door.refused("ann/manager", f"{request}/approve", {}, 2) == "four-eyes"
+        assert await door.refused("bea/manager", f"{request}/approve", {}, 1) == "precondition-failed"
+        assert await door.refused("rex/manager", f"{request}/approve", {}, 2) == "forbidden"
+        edited = {"amount": 1_000_000, "purpose": "two desks", "account": "DE03"}
+        assert (await door.do("rex", f"{request}/revise", edited))["state"] == "pending"
+        await door.do("ann/manager", f"{request}/approve", {}, 3)
+        seen = await door.do("bea/manager", f"{request}/approve", {}, 4)
+        assert (seen["state"], "account" in seen) == ("endorsed", False)
+        assert [task["command"] for task in (await door.do("mia/board", "/tasks"))["items"]] == ["sanction"]
+        assert (await door.do("mia/board", f"{request}/sanction", {}, 5))["state"] == "approved"
+        assert await door.refused("mia/cashier", f"{request}/pay", {}) == "four-eyes"
+        (task,) = (await door.do("cas/cashier", "/tasks"))["items"]
+        await door.do("cas/cashier", f"/tasks/{task['id']}/claim", {})
+        assert await door.refused("cat/cashier", f"{request}/pay", {}) == "task-claimed"
+        assert (await door.do("cas/cashier", f"{request}/pay", {}))["account"] == "DE03"
+
+        more = await door.do("rex", "/requests", wanted | {"amount": 600_000})
+        path = f"/requests/{more['id']}/approve"
+        await door.do("ann/manager", path, {}, 1)
+        assert await door.refused("bea/manager", path, {}, 2) == "invariant-violated"
+        told = (await door.do("rex", f"/requests/{more['id']}/history"))["items"]
+        assert [(one["word"], one["refused"]) for one in told] == [
+            ("ask", None), ("approve", None), ("approve", "invariant-violated"),
+        ]  # fmt: skip
+
+
+async def test_the_booking(cluster: Cluster, tmp_path: Path) -> None:
+    """A room is let once, whoever asks at once; places that are given back go to the next in line."""
+    async with twin("booking", cluster, tmp_path / "log") as door:
+        room = (await door.do("dan/desk", "/rooms", {"number": "12", "beds": 2}))["id"]
+        stay = {"room": room, "arrives": "2030-05-01T14:00Z", "leaves": "2030-05-03T10:00Z", "people": 2}
+        answers = await asyncio.gather(*(door.send(who, "/bookings", stay) for who in ("amy", "bob", "cat")))
+        assert sorted(one.status_code for one in answers) == [201, 409, 409]
+        held = next(one.json() for one in answers if one.status_code == 201)
+        path = f"/bookings/{held['id']}"
+        assert (await door.send("zoe", path)).status_code == 404
+        assert await door.refused("zoe", f"{path}/confirm", {}) == "not-found"
+        for word in ("confirm", "check_in", "check_out"):
+            who = held["owner"] if word == "confirm" else "dan/desk"
+            state = (await door.do(who, f"{path}/{word}", {}))["state"]
+        assert state == "departed"
+        assert await door.refused("dan/desk", f"{path}/check_out", {}) == "state-conflict"
+        assert await door.refused("amy", "/bookings", stay | {"people": 3}) == "guard-failed"
+
+        tour = {"title": "Lake", "places": 4, "starts": "2030-05-02T09:00Z"}
+        lake = (await door.do("dan/desk", "/tours", tour))["id"]
+        parties = [
+            (await door.do(who, "/parties", {"tour": lake, "people": count}))["id"]
+            for who, count in (("amy", 3), ("bob", 2), ("cat", 1))
+        ]
+        states = [(await door.do("dan/desk", f"/parties/{one}"))["state"] for one in parties]
+        assert states == ["held", "waiting", "waiting"]
+        await door.do("amy", f"/parties/{parties[0]}/cancel", {})
+        states = [(await door.do("dan/desk", f"/parties/{one}"))["state"] for one in parties]
+        assert states == ["gone", "held", "held"]
+
+
+async def test_the_admission(cluster: Cluster, tmp_path: Path) -> None:
+    """Papers, four eyes and a place; who comes next waits in line, and moves up when it is declined."""
+    async with twin("admission", cluster, tmp_path / "log") as door:
+        begins = "2100-10-01T08:00Z"
+        announced = {"title": "Algebra", "seats": 1, "begins": begins}
+        course = (await door.do("rita/registrar", "/courses", announced))["id"]
+        past = announced | {"begins": "2001-10-01T08:00Z"}
+        assert await door.refused("rita/registrar", "/courses", past) == "guard-failed"
+
+        async def approved(who: str) -> str:
+            path = f"/enrollments/{(await door.do(who, '/enrollments', {'course': course}))['id']}"
+            assert await door.refused(who, f"{path}/submit", {}) == "guard-failed"
+            await door.do(who, f"{path}/write", {"essay": "Why", "transcript": "s3://papers/1"})
+            await door.do(who, f"{path}/submit", {})
+            await door.do("hal/head", f"{path}/verify", {})
+            assert await door.refused("hal/head", f"{path}/approve", {}) == "forbidden"
+            (task,) = (await door.do("dea/dean", "/tasks"))["items"]
+            assert (task["command"], task["essay"], "transcript" in task) == ("approve", "Why", False)
+            await door.do("dea/dean", f"{path}/approve", {})
+            return path
+
+        first, second = await approved("amy"), await approved("bob")
+        assert await door.refused("amy", "/enrollments", {"course": course}) == "unique-violated"
+        states = [(await door.do("rita/registrar", path))["state"] for path in (first, second)]
+        assert states == ["offered", "waiting"]
+        assert await door.refused("bob", f"{second}/accept", {}) == "state-conflict"
+        assert (await door.do("amy", f"{first}/decline", {}))["state"] == "withdrawn"
+        assert (await door.do("bob", f"{second}/accept", {}))["state"] == "enrolled"
+        assert "essay" not in await door.do("hal/head", second)
+        assert await door.refused("rita/registrar", f"{second}/archive", {}) == "guard-failed"
