@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from tests.store.wire import proxied
 
 from avow import Call, Entity, State, create, effect, everybody, field, read, system, transition
 from avow.engine.execute import Engine, Outrun, Reply
@@ -16,7 +17,6 @@ from avow.store.queue import Queue, Work
 from tests.fix_database import Database, MakeDatabase
 from tests.store.company import engine, request
 from tests.store.test_memory import know_the_clock
-from tests.store.wire import proxied
 
 
 @effect()
