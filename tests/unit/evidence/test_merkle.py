@@ -104,6 +104,20 @@ def test_consistency_proofs_are_the_published_ones(old: int, size: int, path: li
     check_consistency(old, bytes.fromhex(ROOTS[old]), size, bytes.fromhex(ROOTS[size]), expected)
 
 
+def test_many_leaves_at_once_come_to_the_same_as_one_by_one() -> None:
+    """From any size to any other, with the nodes that are kept: those over 256 leaves."""
+    leaves = [leaf_hash(str(number).encode()) for number in range(600)]
+    for first in (0, 1, 2, 3, 255, 256, 257, 300):
+        for end in (first, first + 1, first + 2, 511, 512, 513, 600):
+            one, all_at_once = Stack(), Stack()
+            for leaf in leaves[:first]:
+                one.append(leaf)
+            all_at_once.extend(leaves[:first])
+            kept = [done for leaf in leaves[first:end] for done in one.append(leaf) if done[0].level == 8]
+            assert all_at_once.extend(leaves[first:end]) == kept
+            assert (all_at_once.size, all_at_once.hashes) == (one.size, one.hashes)
+
+
 def test_each_leaf_of_each_tree_is_proved_and_in_no_other_place() -> None:
     leaves = _leaves(SIZE)
     for size in range(1, SIZE + 1):
