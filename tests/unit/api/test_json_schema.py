@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import given, settings, strategies
+from hypothesis import HealthCheck, given, settings, strategies
 
 from avow.api.json_schema import nullable, schema_of
 from avow.model import types as kinds
@@ -159,7 +159,7 @@ def test_schema_and_type_agree_on_every_sample(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["decimal", "whole", "fraction", "positive", "duration", "coded", "uuid"])
-@settings(max_examples=30)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])  # that asks how busy this machine is
 @given(data=strategies.data())
 def test_whatever_a_pattern_admits_is_accepted(name: str, data: strategies.DataObject) -> None:
     schema = schema_of(KINDS[name])
