@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -429,6 +430,26 @@ def test_an_entity_that_is_left_out_of_the_system_is_named() -> None:
     assert "Pass Left to system() too." in str(mistake)
 
 
+def test_who_operates_is_settled_by_who_it_is_and_nobody_does_unless_it_is_said() -> None:
+    operator, platform = avow.role("operator"), avow.role("platform")
+
+    class Note(avow.Entity):
+        visible = avow.read(by=operator)
+        here = avow.State(initial=True, final=True)
+        start = avow.create(here, by=operator)
+
+    closed = avow.system("app", Note)
+    assert (closed.operators, closed.pausers) == (None, None)
+    opened = avow.system("app", Note, operators=operator, pausers=operator & platform)
+    assert opened.roles == ("operator", "platform")
+    assert opened.fingerprint != closed.fingerprint
+    wrongs: list[Any] = [True, "operator", avow.actor == "ann"]
+    for wrong in wrongs:
+        with pytest.raises(DeclarationError) as caught:
+            avow.system("app", Note, operators=wrong)
+        assert [mistake.code for mistake in caught.value.mistakes] == ["operators-unreadable"]
+
+
 def test_the_page_of_mistakes_lists_exactly_the_codes_that_are_used() -> None:
     folder = Path(avow.__file__).parent / "declare"
     text = "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py")))
@@ -442,4 +463,4 @@ def test_every_documented_mistake_has_a_case() -> None:
     page = Path(__file__).parents[3] / "docs" / "reference" / "mistakes.md"
     documented = set(re.findall(r"^\| `([a-z-]+)`", page.read_text(encoding="utf-8"), re.MULTILINE))
     cased = {code for source in CASES.values() for _, code in mistakes_of(source)[1]}
-    assert documented - cased == {"no-entities", "reference-unknown"}
+    assert documented - cased == {"no-entities", "operators-unreadable", "reference-unknown"}
