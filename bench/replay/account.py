@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from avow.model.system import System
 from avow.store.driver import Connection, connect
@@ -34,12 +34,20 @@ class Entries:
     doubled: entries more than the acknowledged steps make.
     """
 
+    COUNTED: ClassVar[frozenset[str]] = frozenset({"entries", "entries_expected", "examples"})
+    """What is told and is no fault."""
+
     lost: int = 0
     missing: int = 0
     doubled: int = 0
     entries: int = 0
     entries_expected: int = 0
     examples: list[str] = field(default_factory=list[str])
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether nothing is wrong."""
+        return not any(figure for name, figure in vars(self).items() if name not in self.COUNTED)
 
     def note(self, text: str) -> None:
         """Keep an example of what is wrong, if there aren't enough."""

@@ -111,6 +111,11 @@ def pace(result: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def holds(result: Mapping[str, Any], faults: Sequence[str]) -> bool:
+    """Whether everything adds up, and `avow verify` says so, too. faults: as of `sentence`."""
+    return bool(result["verify"]) and not any(result[fault] for fault in faults)
+
+
 def sentence(run: Run, faults: Sequence[str]) -> str:
     """The outcome in a few lines. faults: the figures that are zero when everything adds up."""
     verified = "held" if run.result["verify"] else "DID NOT HOLD"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from avow.model.system import System
@@ -53,12 +53,6 @@ class Account(shared.Entries):
     wrong_ends: int = 0
     wrong_refusals: int = 0
     wrong_tasks: int = 0
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether nothing is wrong."""
-        counted = ("entries", "entries_expected", "examples")
-        return not any(figure for name, figure in asdict(self).items() if name not in counted)
 
 
 async def settle(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,12 +10,11 @@ from typing import Any
 
 import uvloop
 
-from avow.cli.output import Progress
 from bench.replay import report
 from bench.replay.account import open_database
 from bench.replay.backend import backend
 from bench.replay.clients import Clients
-from bench.replay.crashes import Crashes, Worker, while_crashing
+from bench.replay.crashes import ByTurns, Crashes, at_work, workers_of
 from bench.replay.report import RULE, Run
 from bench.replay.root import ROOT
 from bench.replay.sending import CLIENTS
@@ -33,7 +30,6 @@ FAULTS = (
     *("wrong_tasks", "wrong_four_eyes", "stuck", "copies_that_disagree", "executed_twice"),
 )
 """The figures of a result that are zero when everything adds up."""
-WORKERS = 2
 
 
 def run(data: Path, every: int, kills: int) -> Run:
@@ -75,8 +71,8 @@ def _run(declared: Declared, data: Path, every: int, kills: int) -> Run:
         "machine": report.machine(),
         "versions": versions,
     }
-    complete = killed == Counter(server=kills, worker=kills) and verified["held"]
-    return Run(result, complete and not any(result[fault] for fault in FAULTS), _lines(result))
+    complete = killed == Counter(server=kills, worker=kills)
+    return Run(result, complete and report.holds(result, FAULTS), _lines(result))
 
 
 def _refused(replay: Replay, expected: Expected) -> dict[str, Any]:
@@ -100,37 +96,18 @@ async def replay_cases(
     declared: Declared, cases: Sequence[Case], kills: int
 ) -> tuple[Replay, int, float, Counter[str]]:
     """Send everything: what came of it, how many requests were sent, seconds, what was killed how often."""
-    arguments = ("-m", "avow.cli", "work", str(declared.target))
-    workers = [Worker(arguments, declared.surroundings.environment()) for _ in range(WORKERS)]
-    killed, total = Counter[str](), sum(len(case.events) for case in cases)
-
-    def strike(number: int) -> None:
-        """Sixty-four requests are under way."""
-        struck = declared if number % 2 == 0 else workers[number // 2 % WORKERS]
-        struck.kill()
-        struck.start()
-        killed["server" if struck is declared else "worker"] += 1
-
-    crashes, progress = Crashes(total, 2 * kills, strike), Progress(sys.stderr, "events", total)
-
-    def finished() -> None:
-        progress.advance()
-        crashes.advance()
-
+    workers, total = workers_of(declared), sum(len(case.events) for case in cases)
+    turns = ByTurns(declared, workers)
+    crashes = Crashes("events", total, 2 * kills, turns.strike)
     clients, database = Clients(declared.url, CLIENTS), await open_database(declared.admin_url)
-    replay = Replay(clients, declared.token, database, finished)
+    replay = Replay(clients, declared.token, database, crashes.advance)
     try:
-        for process in (declared, *workers):
-            await asyncio.to_thread(process.start)
-        started = time.monotonic()
-        with progress:
-            await while_crashing(replay.run(cases), crashes)
+        async with at_work(declared, workers):
+            seconds = await crashes.during(replay.run(cases))
     finally:
         await clients.close()
         await database.close()
-        for worker in workers:
-            worker.stop()
-    return replay, clients.sent, time.monotonic() - started, killed
+    return replay, clients.sent, seconds, turns.killed
 
 
 def _lines(result: Mapping[str, Any]) -> list[str]:

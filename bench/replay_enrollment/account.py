@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from avow.model.system import System
 from avow.store.driver import Connection
@@ -43,15 +43,6 @@ class Account(Entries):
 
     oversold: int = 0
     wrong_ends: int = 0
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether nothing is wrong."""
-        return not (self.lost or self.missing or self.doubled or self.oversold or self.wrong_ends)
-
-    def figures(self) -> dict[str, object]:
-        """Everything, for the result."""
-        return asdict(self)
 
 
 def entries_expected(accepted: list[Step]) -> Counter[tuple[str, str]]:

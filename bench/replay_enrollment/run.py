@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from avow.cli.output import Progress
 from bench.replay import report
 from bench.replay.backend import backend
 from bench.replay.clients import Clients
-from bench.replay.crashes import Crashes, while_crashing
+from bench.replay.crashes import Crashes
 from bench.replay.report import Run
 from bench.replay.root import ROOT
 from bench.replay.sending import CLIENTS, Tally
-from bench.replay_enrollment.account import Account, settle
+from bench.replay_enrollment.account import settle
 from bench.replay_enrollment.expected import end_states
 from bench.replay_enrollment.registrations import read_registrations
 from bench.replay_enrollment.replay import Replay, keys_at_least
@@ -53,7 +50,7 @@ def _run(declared: Declared, data: Path, every: int, kills: int) -> Run:
         **report.refused(tally, "command"),
         "states": dict(sorted(states.items())),
         "states_agree_with_the_file": account.wrong_ends == 0,
-        **account.figures(),
+        **vars(account),
         **report.sending(tally, sent, seconds),
         "kills": killed,
         "verify": verified["held"],
@@ -61,12 +58,7 @@ def _run(declared: Declared, data: Path, every: int, kills: int) -> Run:
         "machine": report.machine(),
         "versions": versions,
     }
-    return Run(result, _holds(account, tally, verified, killed == kills), _lines(result))
-
-
-def _holds(account: Account, tally: Tally, verified: Mapping[str, Any], killed: bool) -> bool:
-    agree = not tally.disagreements and not tally.executed_twice
-    return account.adds_up and agree and killed and verified["held"]
+    return Run(result, killed == kills and report.holds(result, FAULTS), _lines(result))
 
 
 async def replay_rows(
@@ -74,29 +66,20 @@ async def replay_rows(
 ) -> tuple[int, Tally, float, int]:
     """Send everything to a started server: how many requests were sent, what came back, seconds, kills."""
     registrations = read_registrations(data, every)
-    total = keys_at_least(registrations)
     clients = Clients(declared.url, CLIENTS)
-    progress = Progress(sys.stderr, "requests answered", total)
 
     def strike(_: int) -> None:
         """Sixty-four requests are under way when the server dies."""
         declared.kill()
         declared.start()
 
-    crashes = Crashes(total, kills, strike)
-
-    def finished() -> None:
-        progress.advance()
-        crashes.advance()
-
-    started = time.monotonic()
-    replay = Replay(clients, declared.token, finished)
-    with progress:
-        try:
-            await while_crashing(replay.run(registrations), crashes)
-        finally:
-            await clients.close()
-    return clients.sent, replay.tally, time.monotonic() - started, crashes.done
+    crashes = Crashes("requests answered", keys_at_least(registrations), kills, strike)
+    replay = Replay(clients, declared.token, crashes.advance)
+    try:
+        seconds = await crashes.during(replay.run(registrations))
+    finally:
+        await clients.close()
+    return clients.sent, replay.tally, seconds, crashes.done
 
 
 def _lines(result: Mapping[str, Any]) -> list[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,15 +10,14 @@ from typing import Any
 
 import uvloop
 
-from avow.cli.output import Progress
 from bench.replay import report
 from bench.replay.backend import backend
 from bench.replay.clients import Clients
-from bench.replay.crashes import Crashes, Worker, while_crashing
+from bench.replay.crashes import ByTurns, Crashes, at_work, workers_of
 from bench.replay.report import Run
 from bench.replay.root import ROOT
 from bench.replay.sending import CLIENTS, Tally
-from bench.replay_hotel_bookings.account import Account, settle
+from bench.replay_hotel_bookings.account import settle
 from bench.replay_hotel_bookings.bookings import read_bookings
 from bench.replay_hotel_bookings.expected import expect
 from bench.replay_hotel_bookings.lanes import lanes_of
@@ -33,7 +30,6 @@ FAULTS = (
     *("wrong_refusals", "copies_that_disagree", "executed_twice"),
 )
 """The figures of a result that are zero when everything adds up."""
-WORKERS = 2
 
 
 def run(data: Path, every: int, kills: int) -> Run:
@@ -76,11 +72,7 @@ def _run(declared: Declared, data: Path, every: int, kills: int) -> Run:
         "versions": versions,
     }
     complete = killed == Counter(server=kills, worker=kills) and not stuck
-    return Run(result, complete and _holds(account, tally, verified), _lines(result))
-
-
-def _holds(account: Account, tally: Tally, verified: Mapping[str, Any]) -> bool:
-    return account.adds_up and not tally.disagreements and not tally.executed_twice and verified["held"]
+    return Run(result, complete and report.holds(result, FAULTS), _lines(result))
 
 
 async def replay_rows(
@@ -89,36 +81,16 @@ async def replay_rows(
     """Send everything: how many requests were sent, what came back, seconds, what was killed how often."""
     rooms = await asyncio.to_thread(lambda: lanes_of(read_bookings(data, every)))
     total = len(rooms) + sum(len(room.steps) for room in rooms)
-    arguments = ("-m", "avow.cli", "work", str(declared.target))
-    workers = [Worker(arguments, declared.surroundings.environment()) for _ in range(WORKERS)]
-    killed = Counter[str]()
-
-    def strike(number: int) -> None:
-        """Sixty-four requests are under way."""
-        struck = declared if number % 2 == 0 else workers[0]
-        struck.kill()
-        struck.start()
-        killed["server" if struck is declared else "worker"] += 1
-
-    clients, crashes = Clients(declared.url, CLIENTS), Crashes(total, 2 * kills, strike)
-    progress = Progress(sys.stderr, "requests answered", total)
-
-    def finished() -> None:
-        progress.advance()
-        crashes.advance()
-
-    replay = Replay(clients, declared.token, finished)
+    workers = workers_of(declared)
+    turns, clients = ByTurns(declared, workers), Clients(declared.url, CLIENTS)
+    crashes = Crashes("requests answered", total, 2 * kills, turns.strike)
+    replay = Replay(clients, declared.token, crashes.advance)
     try:
-        for process in (declared, *workers):
-            await asyncio.to_thread(process.start)
-        started = time.monotonic()
-        with progress:
-            await while_crashing(replay.run(rooms), crashes)
+        async with at_work(declared, workers):
+            seconds = await crashes.during(replay.run(rooms))
     finally:
         await clients.close()
-        for worker in workers:
-            worker.stop()
-    return clients.sent, replay.sender.tally, time.monotonic() - started, killed
+    return clients.sent, replay.sender.tally, seconds, turns.killed
 
 
 def _lines(result: Mapping[str, Any]) -> list[str]:

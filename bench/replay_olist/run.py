@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,16 +10,15 @@ from typing import Any
 
 import uvloop
 
-from avow.cli.output import Progress
 from avow.testing import Fault, Provider
 from bench.replay import checkout, report
 from bench.replay.account import open_database
 from bench.replay.clients import Clients
-from bench.replay.crashes import Crashes, Worker, while_crashing
+from bench.replay.crashes import ByTurns, Crashes, at_work, workers_of
 from bench.replay.report import Run
 from bench.replay.root import ROOT
 from bench.replay.sending import CLIENTS, DISAGREEMENTS_SHOWN_MAX, Tally
-from bench.replay_olist.account import Account, settle
+from bench.replay_olist.account import settle
 from bench.replay_olist.expected import CARRIED_OUT, GIVEN_UP, RETURNED, SOLD_OUT, expect
 from bench.replay_olist.orders import Order, read_orders
 from bench.replay_olist.replay import Replay
@@ -34,7 +31,6 @@ FAULTS = (
     *("copies_that_disagree", "executed_twice"),
 )
 """The figures of a result that are zero when everything adds up."""
-WORKERS = 2
 CHANCES: dict[str | Fault, float] = {
     "lose_reply": 0.02,
     "duplicate": 0.01,
@@ -114,7 +110,7 @@ def _run(declared: Declared, outside: Provider, folder: Path, every: int, kills:
     }
     result["examples"] += [text[:500] for text in tally.disagreements[:DISAGREEMENTS_SHOWN_MAX]]
     complete = killed == Counter(server=kills, worker=kills) and not stuck
-    return Run(result, complete and _holds(account, tally, verified), _lines(result))
+    return Run(result, complete and report.holds(result, FAULTS), _lines(result))
 
 
 def sold_to(orders: Sequence[Order]) -> dict[str, int]:
@@ -122,53 +118,30 @@ def sold_to(orders: Sequence[Order]) -> dict[str, int]:
     return {order.name: sum(order.vouchers) for order in orders if order.vouchers}
 
 
-def _holds(account: Account, tally: Tally, verified: Mapping[str, Any]) -> bool:
-    return account.adds_up and not tally.disagreements and not tally.executed_twice and verified["held"]
-
-
 async def replay_orders(
     declared: Declared, outside: Provider, orders: Sequence[Order], kills: int
 ) -> tuple[int, Tally, float, Counter[str]]:
     """Send everything: how many requests were sent, what came back, seconds, what was killed how often."""
-    arguments = ("-m", "avow.cli", "work", str(declared.target))
-    workers = [Worker(arguments, declared.surroundings.environment()) for _ in range(WORKERS)]
-    killed, total = Counter[str](), 2 * len(orders)
-
-    def strike(number: int) -> None:
-        """Commands, calls and webhooks are under way."""
-        struck = declared if number % 2 == 0 else workers[number // 2 % WORKERS]
-        struck.kill()
-        struck.start()
-        killed["server" if struck is declared else "worker"] += 1
-
-    crashes, progress = Crashes(total, 2 * kills, strike), Progress(sys.stderr, "steps", total)
-    open_orders = len(orders)
-
-    def advance() -> None:
-        progress.advance()
-        crashes.advance()
+    workers, open_orders = workers_of(declared), len(orders)
+    turns = ByTurns(declared, workers)
+    crashes = Crashes("steps", 2 * len(orders), 2 * kills, turns.strike)
 
     def ended(still_open: int) -> None:
         """Orders that have ended since the last look count like commands."""
         nonlocal open_orders
         for _ in range(open_orders - still_open):
-            advance()
+            crashes.advance()
         open_orders = min(open_orders, still_open)
 
     clients, database = Clients(declared.url, CLIENTS), await open_database(declared.admin_url)
-    replay = Replay(clients, declared.token, outside, database, advance, ended)
+    replay = Replay(clients, declared.token, outside, database, crashes.advance, ended)
     try:
-        for process in (declared, *workers):
-            await asyncio.to_thread(process.start)
-        started = time.monotonic()
-        with progress:
-            await while_crashing(replay.run(orders), crashes)
+        async with at_work(declared, workers):
+            seconds = await crashes.during(replay.run(orders))
     finally:
         await clients.close()
         await database.close()
-        for worker in workers:
-            worker.stop()
-    return clients.sent, replay.sender.tally, time.monotonic() - started, killed
+    return clients.sent, replay.sender.tally, seconds, turns.killed
 
 
 def _lines(result: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from avow.engine.leases import LEASE_S
@@ -44,6 +44,8 @@ class Account(shared.Entries):
                     that a killed worker had taken and another one let come when its lease had ended.
     """
 
+    COUNTED = shared.Entries.COUNTED | {"deadlines", "held_up", "after_a_lease"}
+
     early: int = 0
     late: int = 0
     not_come: int = 0
@@ -55,12 +57,6 @@ class Account(shared.Entries):
     deadlines: int = 0
     held_up: int = 0
     after_a_lease: int = 0
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether nothing is wrong."""
-        counted = ("entries", "entries_expected", "examples", "deadlines", "held_up", "after_a_lease")
-        return not any(figure for name, figure in asdict(self).items() if name not in counted)
 
 
 async def settle(

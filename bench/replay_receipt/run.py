@@ -18,7 +18,7 @@ from avow.store.pool import Pool
 from bench.replay import report
 from bench.replay.account import open_database
 from bench.replay.backend import backend
-from bench.replay.crashes import Worker
+from bench.replay.crashes import WORKERS, Worker
 from bench.replay.report import Run
 from bench.replay.root import ROOT
 from bench.replay_receipt.account import settle
@@ -35,7 +35,6 @@ FAULTS = (
     *("came_unasked", "wrong_ends", "wrong_refusals", "copies_that_disagree", "executed_twice"),
 )
 """The figures of a result that are zero when everything adds up."""
-WORKERS = 2
 OUTAGES = 4
 
 
@@ -84,8 +83,7 @@ def _run(declared: Declared, data: Path, every: int, count: int) -> Run:
         "machine": report.machine(),
         "versions": versions,
     }
-    holds = account.adds_up and not tally.disagreements and not tally.executed_twice and not stuck
-    return Run(result, holds and verified["held"], _lines(result))
+    return Run(result, not stuck and report.holds(result, FAULTS), _lines(result))
 
 
 async def replay_cases(declared: Declared, cases: list[Case], outages: list[Outage]) -> tuple[Drive, float]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,13 +10,12 @@ from typing import Any
 
 import uvloop
 
-from avow.cli.output import Progress
 from avow.errors import EnvironmentFault
 from avow.store import cluster
 from avow.testing import Fault, Provider
 from bench.replay import checkout, report
 from bench.replay.clients import Clients
-from bench.replay.crashes import Crashes, Worker, while_crashing
+from bench.replay.crashes import Crashes, Worker, at_work, workers_of
 from bench.replay.report import Run
 from bench.replay.root import ROOT
 from bench.replay.sending import CLIENTS, Tally
@@ -27,7 +24,7 @@ from bench.sagas.drive import Drive
 from examples.demo.declared import Declared
 from examples.demo.home import own_home
 
-SAGAS, KILLS, RESTARTS, WORKERS = 10_000, 3, 2, 2
+SAGAS, KILLS, RESTARTS = 10_000, 3, 2
 EFFECTS = 4
 CHANCES: dict[str | Fault, float] = {
     "lose_reply": 0.02,
@@ -112,48 +109,37 @@ def _run(declared: Declared, database: Database, outside: Provider, sagas: int, 
         "machine": report.machine(),
         "versions": versions,
     }
-    holds = struck == +strikes and verified["held"] and not any(result[fault] for fault in FAULTS)
-    return Run(result, holds, _lines(result))
+    return Run(result, struck == +strikes and report.holds(result, FAULTS), _lines(result))
 
 
 async def carry_out(
     declared: Declared, database: Database, sagas: int, strikes: Mapping[str, int]
 ) -> tuple[int, Tally, float, Counter[str]]:
     """Carry the sagas out: how many requests were sent, what came back, seconds, what was struck."""
-    arguments = ("-m", "avow.cli", "work", str(declared.target))
-    workers = [Worker(arguments, declared.surroundings.environment()) for _ in range(WORKERS)]
-    struck, total = Counter[str](), 2 * sagas
-    crashes = Crashes(total, sum(strikes.values()), _strike(workers, database, strikes, struck))
-    progress, seen = Progress(sys.stderr, "orders placed and ended", total), Counter[str]()
-
-    def advance() -> None:
-        progress.advance()
-        crashes.advance()
+    workers = workers_of(declared)
+    struck, seen = Counter[str](), Counter[str]()
+    strike = _strike(workers, database, strikes, struck)
+    crashes = Crashes("orders placed and ended", 2 * sagas, sum(strikes.values()), strike)
 
     def placed() -> None:
         """Cancels have keys of their own, and aren't counted."""
         seen["keys"] += 1
         if seen["keys"] <= sagas:
-            advance()
+            crashes.advance()
 
     def ended(by_now: int) -> None:
         for _ in range(by_now - seen["ended"]):
-            advance()
+            crashes.advance()
         seen["ended"] = max(by_now, seen["ended"])
 
     clients = Clients(declared.url, CLIENTS)
     drive = Drive(clients, declared.token, declared.admin_url, placed, ended)
     try:
-        for process in (declared, *workers):
-            await asyncio.to_thread(process.start)
-        started = time.monotonic()
-        with progress:
-            await while_crashing(drive.run(sagas), crashes)
+        async with at_work(declared, workers):
+            seconds = await crashes.during(drive.run(sagas))
     finally:
         await clients.close()
-        for worker in workers:
-            worker.stop()
-    return clients.sent, drive.sender.tally, time.monotonic() - started, struck
+    return clients.sent, drive.sender.tally, seconds, struck
 
 
 def _strike(
@@ -168,7 +154,7 @@ def _strike(
         if whom == "postgresql":
             database.crash()
         else:
-            worker = workers[struck["worker"] % WORKERS]
+            worker = workers[struck["worker"] % len(workers)]
             worker.kill()
             worker.start()
         struck[whom] += 1

@@ -24,6 +24,8 @@ from avow.model.values import Money
 
 OBJECTS_MAX: Final = 4
 """How many value objects of one type are tried."""
+OBJECTS_ASKED_MAX: Final = 5_000
+"""How many a value object's own check is asked about, until it has let some pass."""
 NEAR_RANGE: Final = 4
 """A range of whole numbers up to this long is tried as a whole."""
 
@@ -142,13 +144,32 @@ def _compound(kind: ValueType, now: datetime, wide: bool) -> Iterable[Any]:
             return ()
 
 
-def _objects(members: tuple[kinds.Member, ...], python: Any, now: datetime, wide: bool) -> Iterator[Any]:
-    each = [values_of(m.type, (), now, wide) + ([None] if m.optional else []) for m in members]
-    for chosen in islice(product(*each), OBJECTS_MAX):
+def _objects(members: tuple[kinds.Member, ...], python: Any, now: datetime, wide: bool) -> list[Any]:
+    """Some that the type's own check lets pass: of the nearest values, or where it lets none, of many."""
+    near = [values_of(m.type, (), now, wide) + ([None] if m.optional else []) for m in members]
+    found = _made_of(near, members, python, OBJECTS_MAX)
+    if found:
+        return found
+    many = [[*values, *_more(m.type, now)] for values, m in zip(near, members, strict=True)]
+    return _made_of(many, members, python, OBJECTS_ASKED_MAX)
+
+
+def _made_of(each: list[list[Any]], members: tuple[kinds.Member, ...], python: Any, most: int) -> list[Any]:
+    found = list[Any]()
+    for chosen in islice(product(*each), most):
         try:
-            yield python(**dict(zip((m.name for m in members), chosen, strict=True)))
+            found.append(python(**dict(zip((m.name for m in members), chosen, strict=True))))
         except ValueError:
             continue
+        if len(found) == OBJECTS_MAX:
+            break
+    return found
+
+
+def _more(kind: ValueType, now: datetime) -> list[Any]:
+    if isinstance(kind, kinds.Text):
+        return _fitting(kind, _TEXTS)
+    return values_of(kind, (), now, wide=True)
 
 
 def _integers(ge: int | None, le: int | None, constants: list[int], wide: bool) -> list[int]:
@@ -188,14 +209,16 @@ def _texts(kind: kinds.Text) -> list[str]:
     candidates = [*_TEXTS, (_TEXT * (kind.min_length // len(_TEXT) + 1))[: max(kind.min_length, 1)]]
     if kind.pattern is not None:
         candidates += [spelled(kind.pattern, choice) for choice in (0, 1)]
+    return _fitting(kind, candidates)[:2]
+
+
+def _fitting(kind: kinds.Text, candidates: Iterable[str]) -> list[str]:
     found = list[str]()
     for text in candidates:
         try:
             found.append(kind.fit(text, ""))
         except Misfit:
             continue
-        if len(found) == 2:
-            break
     return found
 
 
