@@ -24,8 +24,8 @@ FILL = """
     WITH saga AS MATERIALIZED (
         SELECT n, gen_random_uuid() AS id FROM generate_series(1, $1::int) AS n
     ), records AS (
-        INSERT INTO workflows.sagas (tenant, id, state, version, head, boundary, changed_at, carry_out_run)
-        SELECT 'main', s.id, 'done', 4, sha256(s.n::text::bytea), b.fingerprint, now(), s.id
+        INSERT INTO workflows.sagas (tenant, id, state, version, head, boundary, changed_at)
+        SELECT 'main', s.id, 'done', 4, sha256(s.n::text::bytea), b.fingerprint, now()
         FROM saga s, (SELECT fingerprint FROM avow.boundary ORDER BY in_force_since DESC LIMIT 1) AS b
     )
     INSERT INTO avow.attempt (tenant, kind, id, name, key, number, fence, at, outcome, detail)

@@ -31,7 +31,8 @@ def table(result: Mapping[str, Any]) -> str:
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_mb']:,} MB, {machine['system']}; PostgreSQL"
         f" {versions['postgresql']}, Python {versions['python']}, DBOS {versions['dbos']}, Restate {versions['restate-server']},"
         f" Procrastinate {versions['procrastinate']}, revision {versions['commit']}. {settings['rounds']} rounds of about"
-        f" {settings['round_s']} s for each half of a pair, measured alternately.", "",
+        f" {settings['round_s']} s for each half of a pair, measured alternately. Load average at the end: {machine['load_1_min']};"
+        " where that is far above the number of cores, others had the machine too, and times say little.", "",
         "| Ratio | Median | Lowest to highest | Avow, per second | Theirs | What |", "|---|---|---|---|---|---|",
         *_ratios(parts), "",
         "| CPU per saga or timer | Avow | its PostgreSQL | theirs | their PostgreSQL |", "|---|---|---|---|---|",

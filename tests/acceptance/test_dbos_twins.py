@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class Door:
 
 
 @asynccontextmanager
-async def twin(name: str, cluster: Cluster, log: Path) -> AsyncIterator[Door]:
+async def twin(name: str, cluster: Cluster, log: Path) -> AsyncGenerator[Door]:
     """One that runs, on a database of its own."""
     database, port = f"twin_{name}", free_port()
     server = await connect(cluster.url())
