@@ -58,7 +58,7 @@ class Database:
         self.system, self.url, self.admin = system, url, admin
         self._admin_url = admin_url
         self.now, self.keyring, self.rows = START, keyring, "{}"
-        self._free = list[Connection]()
+        self._free, self._free_of_owner = list[Connection](), list[Connection]()
         self._all = list[Connection]()
         self.empty = ""
 
@@ -97,13 +97,20 @@ class Database:
 
         The driver's own connections are kept, with the plans that they have made.
         """
-        while self._free:
-            connection = self._free.pop()
+        return await self._open(self.url, self._free, gate)
+
+    async def open_as_owner(self, gate: Gate) -> Watched:
+        """The same with the owner's rights, for what is otherwise done within functions of the database."""
+        return await self._open(self._admin_url, self._free_of_owner, gate)
+
+    async def _open(self, url: str, free: list[Connection], gate: Gate) -> Watched:
+        while free:
+            connection = free.pop()
             if not connection.is_closed():
-                return Watched(connection, gate, self._free.append)
-        connection = await connect(self.url, answer_s=STATEMENT_S_MAX)
+                return Watched(connection, gate, free.append)
+        connection = await connect(url, answer_s=STATEMENT_S_MAX)
         self._all.append(connection)
-        return Watched(connection, gate, self._free.append)
+        return Watched(connection, gate, free.append)
 
     async def open_on(self, way: Way, gate: Gate) -> Watched:
         """A connection of its own, gone when it isn't used any more."""
@@ -118,7 +125,8 @@ class Database:
     def _end_all(self) -> None:
         for connection in self._all:
             connection.terminate()
-        self._all, self._free = [], []
+        for kept in (self._all, self._free, self._free_of_owner):
+            kept.clear()
 
     async def close(self) -> None:
         """Close every connection."""

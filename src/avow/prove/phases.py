@@ -12,10 +12,11 @@ from avow.prove.lint import Lint
 from avow.prove.messages import Messages
 from avow.prove.model import Model
 from avow.prove.phase import Phase
+from avow.prove.protocols import Protocols
 from avow.prove.race import Race
 from avow.prove.selftest import SelfTest
 
 PHASES: tuple[Phase, ...] = (
     Lint(), Model(), Escape(), Conform(), Crash(), Race(), Effects(), Functions(), Messages(), Deadlines(),
-    SelfTest(),
+    Protocols(), SelfTest(),
 )  # fmt: skip

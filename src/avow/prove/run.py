@@ -15,8 +15,8 @@ from avow.prove.promises import declared_promises
 
 _log = logging.getLogger(__name__)
 
-SELF_TEST: Final = "self-test"
-"""The phase whose findings are about the run, not about the application."""
+ABOUT_THE_RUN: Final = ("protocols", "self-test")
+"""The phases that say whether the run can be trusted, and nothing of the application."""
 QUICK_S: Final = 20.0
 DEFAULT_S: Final = 120.0
 DEEP_S: Final = 1_800.0
@@ -52,7 +52,7 @@ class Report:
     @property
     def held(self) -> bool | None:
         """Whether all of it held within the bounds; None: there is no verdict."""
-        about_it = [(phase, one) for phase, one in self.phases if phase != SELF_TEST]
+        about_it = [(phase, one) for phase, one in self.phases if phase not in ABOUT_THE_RUN]
         if any(one.findings or any(tally.broke for tally in one.tallies) for _, one in about_it):
             return False
         return None if self.unfit or not self.tried else True

@@ -158,3 +158,54 @@ CHECKPOINT
 -- name: end_process
 -- One session of the server ends in the middle of whatever it does.
 SELECT pg_terminate_backend($1)
+
+-- name: trial_begin
+-- Begin a transaction.
+BEGIN /* of a trial */
+
+-- name: trial_commit
+-- End it.
+COMMIT /* of a trial */
+
+-- name: trial_roll_back
+-- End it, with nothing of it kept.
+ROLLBACK /* of a trial */
+
+-- name: trial_nothing
+-- A statement that others may come before or after.
+SELECT 'nothing at all'
+
+-- name: park_one
+-- Park the event.
+SELECT avow.park_event('prove', 'Hall', '00000000-0000-0000-0000-0000000000e1', 'one', encode(sha256('Hall/id/one'), 'hex'), '{}', '', 3600000, NULL)
+
+-- name: park_one_again
+-- Park it again, for a minute.
+SELECT avow.park_again($1, $2, encode(sha256('Hall/id/one'), 'hex'), 60000)
+
+-- name: record_is_there
+-- Whether its record is.
+SELECT EXISTS (SELECT FROM avow.audit WHERE tenant = 'prove' AND kind = 'Trial')
+
+-- name: make_record
+-- One entry more, of a record that only a trial knows.
+INSERT INTO avow.audit (tenant, kind, id, version, header, hash)
+SELECT 'prove', 'Trial', gen_random_uuid(), 1, e.header, sha256('\x00'::bytea || e.header)
+FROM (SELECT convert_to('{}', 'UTF8') AS header) e
+
+-- name: make_record_and_wake
+-- The same, and wake what waits for it, in one statement.
+WITH made AS (
+    INSERT INTO avow.audit (tenant, kind, id, version, header, hash)
+    SELECT 'prove', 'Trial', gen_random_uuid(), 1, e.header, sha256('\x00'::bytea || e.header)
+    FROM (SELECT convert_to('{}', 'UTF8') AS header) e
+)
+SELECT avow.wake_events('prove', ARRAY['{"kind": "Hall", "id": "one", "changes": {}}'::jsonb], avow.now())
+
+-- name: parked_is_ready
+-- Whether the event may be taken now.
+SELECT EXISTS (SELECT FROM avow.work WHERE destination = 'events' AND ready_at <= avow.now())
+
+-- name: entries_without_leaf
+-- How many entries of the log aren't sealed.
+SELECT count(*) FROM avow.audit a WHERE NOT EXISTS (SELECT FROM avow.leaf l WHERE l.entry = a.entry)
