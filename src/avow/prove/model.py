@@ -17,8 +17,8 @@ from avow.prove.explore.ends import cannot_end, reasons, stuck
 from avow.prove.explore.path import end_of, faults_at_end, shorter
 from avow.prove.explore.possible import Scope
 from avow.prove.explore.refusals import refused_in
-from avow.prove.explore.search import Found, Trouble, components, goals_of, search
-from avow.prove.explore.situation import Fault, Happened, Situation, happen, ref_of
+from avow.prove.explore.search import Found, Trouble, components, goals_of, search, why_refused
+from avow.prove.explore.situation import Fault, Happened, Refusal, Situation, happen, ref_of
 from avow.prove.finding import ALL, EXHAUSTED, Finding, Line, PhaseReport, Tally, sampled
 from avow.prove.phase import Bench, Budget
 from avow.prove.promises import Broken, broken_promises
@@ -39,9 +39,7 @@ class Model:
         """Search one scope after the other, the smallest first, as far as the budget goes."""
         searches = list(_searches(bench, budget))
         bench.coverage = coverage_of(bench.system, searches)
-        made = {entity for entity, _ in bench.coverage.states}
-        never = [name for name in bench.system.entities if name not in made]
-        bench.unfit += [f"no {name} could be made: nothing of it was tried" for name in never]
+        bench.unfit += list(_never_made(bench.system, searches, bench.coverage))
         findings = list(_findings(bench.system, searches))
         return PhaseReport(
             tuple(_tallies(bench.system, searches, findings)),
@@ -57,11 +55,29 @@ class Model:
             for broken in broken_promises(system, end.records, end.performers, end.now):
                 return _of_broken(system, path, broken)
             return _stuck_at(system, path, end)
+        if path and (refused := _refused_at_end(system, path)):
+            return _of_refused(system, path, refused)
         if path and faults_at_end(system, path):
             before = end_of(system, path[:-1]) or Situation()
             outcome = happen(system, before, path[-1])
             return _of_fault(system, path, str(outcome.fault)) if isinstance(outcome, Fault) else None
         return None
+
+
+def _never_made(system: System, searches: list[Found], coverage: Coverage) -> Iterator[str]:
+    """The entities of which there was no record, with what whoever tried to make one was told."""
+    made = {entity for entity, _ in coverage.states}
+    for name in (name for name in system.entities if name not in made):
+        told = sorted(
+            {
+                f"{c} is refused with {code}"
+                for f in searches
+                for e, s, c, code in f.refused
+                if (e, s) == (name, "")
+            }
+        )
+        why = f" ({', '.join(told)})" if told else ""
+        yield f"no {name} could be made{why}: nothing of it was tried"
 
 
 def scopes_of(system: System) -> Iterator[Scope]:
@@ -166,6 +182,12 @@ def _findings(system: System, searches: list[Found]) -> Iterator[Finding]:
 
 
 def _of_trouble(system: System, trouble: Trouble) -> Finding:
+    if trouble.refused:
+
+        def refuses(path: Path) -> bool:
+            return bool(path) and _refused_at_end(system, path) == trouble.refused
+
+        return _of_refused(system, shorter(trouble.path, refuses, keep_last=True), trouble.refused)
     if trouble.broken is None:
 
         def faults(path: Path) -> bool:
@@ -235,6 +257,31 @@ def _of_fault(system: System, path: Path, fault: str) -> Finding:
     )
 
 
+def _refused_at_end(system: System, path: Path) -> str:
+    """Why the last act of a path is refused, if it is how a call has ended that is under way."""
+    before, act = end_of(system, path[:-1]), path[-1]
+    if act.kind != "outcome" or before is None:
+        return ""
+    effect = act.command.partition(".")[0]
+    if not any(ref_of(key) == act.ref and name == effect for key, name in before.waiting):
+        return ""
+    outcome = happen(system, before, act)
+    return why_refused(outcome.rejection) if isinstance(outcome, Refusal) else ""
+
+
+def _of_refused(system: System, path: Path, refused: str) -> Finding:
+    act = path[-1]
+    return Finding(
+        phase=NAME,
+        promise=f"{act.entity}.{act.command} is recorded",
+        sentence=f"{act.ref} can't take in how its call has ended: {refused}",
+        place=system.entities[act.entity].of_command(act.command)[0].place,
+        schedule=Schedule(path),
+        story=_story(system, path),
+        why="What was done outside is done: the call waits for a person, who can't have it recorded either.",
+    )
+
+
 def _stuck_at(system: System, path: Path, end: Situation) -> Finding | None:
     """What can't end any more after a path, the first such record."""
     for scope in (Scope(system, group) for group in components(system)):
@@ -271,7 +318,7 @@ def _unreached(system: System, searches: list[Found]) -> Iterator[Finding]:
     """Goals that nothing reached although everything was tried, once with several records at least."""
     for name, (goal, _) in goals_of(system):
         near = [found for found in searches if name.split(".")[0] in found.scope.entities]
-        whole = [found for found in near if found.closed]
+        whole = [found for found in near if found.closed and _made(found, name)]
         if whole and not any(name in found.goals for found in near):
             yield Finding(
                 phase=NAME,
@@ -282,6 +329,11 @@ def _unreached(system: System, searches: list[Found]) -> Iterator[Finding]:
                 story=(),
                 why=f"It can't be reached: every act was tried, with {whole[-1].scope}, and none led there.",
             )
+
+
+def _made(found: Found, goal: str) -> bool:
+    """Whether there was any record of the goal's entity; where there was none, nothing is known of it."""
+    return any(entity == goal.split(".")[0] for entity, _ in found.states)
 
 
 def _story(system: System, path: Path) -> tuple[Line, ...]:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from avow.kernel.command import Key
 from avow.model.system import System
 from avow.prove.explore.possible import Acts, Scope
-from avow.prove.explore.search import Found, search
+from avow.prove.explore.search import Found, search, why_refused
 from avow.prove.explore.situation import Refusal, Situation, happen, ref_of
 
 ACTS_MAX: Final = 20_000
@@ -54,7 +54,7 @@ def reasons(system: System, scope: Scope, situation: Situation, key: Key) -> lis
         if (act.entity, act.record) == (key[0], ref_of(key).ordinal):
             outcome = happen(system, situation, act)
             if isinstance(outcome, Refusal):
-                detail = (outcome.rejection.detail or outcome.rejection.code).rstrip(".")
+                detail = why_refused(outcome.rejection).rstrip(".")
                 said[f"{act.command}: {detail}"] = None
     return list(said)
 

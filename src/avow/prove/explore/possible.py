@@ -139,7 +139,7 @@ class Acts:
         """
         parameters = list(parameters)
         names = [p.name for p in parameters]
-        people = sum(isinstance(p.type, SubjectType) for p in parameters)
+        people = 1 + sum(isinstance(p.type, SubjectType) for p in parameters)
         each = [_values(self.scope, at, entity, p, people) for p in parameters]
         if any(not values for values in each):
             return
@@ -295,7 +295,7 @@ def _some(each: Sequence[Sequence[Any]], seed: int) -> Iterator[tuple[int, ...]]
 def _values(scope: Scope, at: _Here, entity: Entity, parameter: Parameter, people: int = 1) -> list[Any]:
     """The boundary values of one argument; None last, where it may be left out.
 
-    people: how many arguments of the command are persons, who may all be different ones.
+    people: who acts and those whom the arguments of the command name, who may all be different ones.
     """
     match parameter.type:
         case Reference(target):

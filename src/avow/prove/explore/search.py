@@ -12,7 +12,6 @@ from typing import NamedTuple, TypeAlias
 
 from avow.kernel.command import Key, Rejection
 from avow.kernel.draft import Pool, RecordScope
-from avow.model.entity import Transition
 from avow.model.expression import Meaning, meaning
 from avow.model.promise import Sometimes
 from avow.model.system import System
@@ -45,12 +44,16 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What is wrong after a path. broken: a promise that doesn't hold; fault: a mistake inside a body."""
+    """What is wrong after a path.
+
+    broken: a promise that doesn't hold; fault: a mistake inside the body of the last act; refused: why the
+    last act is refused, which is how a call has ended, so that it can't be.
+    """
 
     path: Path
     broken: Broken | None = None
     fault: str = ""
-    where: Transition | None = None
+    refused: str = ""
 
 
 RefusalIn: TypeAlias = tuple[str, str, str, str]
@@ -182,12 +185,20 @@ class _Search:
         key = (act.entity, state, act.command, rejection.code)
         if key not in found.refused:
             found.refused[key] = Refused(act, rejection.code, found.path_to(at))
+        if act.kind == "outcome":
+            name = f"{act.entity}.{act.command} is recorded"
+            if name not in found.troubles:
+                found.troubles[name] = Trouble((*found.path_to(at), act), refused=why_refused(rejection))
 
     def _blame(self, at: int, act: Act, fault: str) -> None:
         name = f"{act.entity}.{act.command}: {fault}"
         if name not in self.found.troubles:
-            where = next(iter(self.system.entities[act.entity].of_command(act.command)), None)
-            self.found.troubles[name] = Trouble((*self.found.path_to(at), act), None, fault, where)
+            self.found.troubles[name] = Trouble((*self.found.path_to(at), act), fault=fault)
+
+
+def why_refused(rejection: Rejection) -> str:
+    """Why something is refused, in the words of the declaration where it has any."""
+    return rejection.detail or rejection.code
 
 
 def _is_about(key: Key, act: Act) -> bool:

@@ -17,7 +17,7 @@ from avow.model import types as kinds
 from avow.model.entity import Entity
 from avow.model.exact import DecimalType, MoneyType
 from avow.model.expression import Argument, Arithmetic, Compare, Const, Expression, FieldOf, OneOf, walk
-from avow.model.private import PartlyPrivate, PrivateType
+from avow.model.private import Cleartext, PartlyPrivate, PrivateType
 from avow.model.system import System
 from avow.model.times import DateTimeType, DateType, DurationType
 from avow.model.types import Misfit, ValueType
@@ -26,6 +26,8 @@ from avow.prove.private import made_of, planted
 
 OBJECTS_MAX: Final = 4
 """How many value objects of one type are tried."""
+OBJECTS_ASKED_MAX: Final = 5_000
+"""How many a value object's own check is asked about, until it has let some pass."""
 NEAR_RANGE: Final = 4
 """A range of whole numbers up to this long is tried as a whole."""
 
@@ -150,13 +152,34 @@ def _compound(kind: ValueType, now: datetime, wide: bool) -> Iterable[Any]:
             return ()
 
 
-def _objects(kind: kinds.ObjectOf, now: datetime, wide: bool) -> Iterator[Any]:
-    each = [values_of(m.type, (), now, wide) + ([None] if m.optional else []) for m in kind.members]
-    for chosen in islice(product(*each), OBJECTS_MAX):
+def _objects(kind: kinds.ObjectOf, now: datetime, wide: bool) -> list[Any]:
+    """Some that the type's own check lets pass: of the nearest values, or where it lets none, of many."""
+    near = [values_of(m.type, (), now, wide) + ([None] if m.optional else []) for m in kind.members]
+    found = _objects_of(kind, near, OBJECTS_MAX)
+    if found:
+        return found
+    many = [[*values, *_more(m.type, now)] for values, m in zip(near, kind.members, strict=True)]
+    return _objects_of(kind, many, OBJECTS_ASKED_MAX)
+
+
+def _objects_of(kind: kinds.ObjectOf, each: list[list[Any]], most: int) -> list[Any]:
+    found = list[Any]()
+    for chosen in islice(product(*each), most):
         try:
-            yield made_of(kind, dict(zip((m.name for m in kind.members), chosen, strict=True)))
+            found.append(made_of(kind, dict(zip((m.name for m in kind.members), chosen, strict=True))))
         except ValueError:
             continue
+        if len(found) == OBJECTS_MAX:
+            break
+    return found
+
+
+def _more(kind: ValueType, now: datetime) -> list[Any]:
+    if isinstance(kind, PrivateType):
+        return [Cleartext(value) for value in _more(kind.inner, now)]
+    if isinstance(kind, kinds.Text):
+        return _fitting(kind, _TEXTS)
+    return values_of(kind, (), now, wide=True)
 
 
 def _integers(ge: int | None, le: int | None, constants: list[int], wide: bool) -> list[int]:
@@ -196,14 +219,16 @@ def _texts(kind: kinds.Text) -> list[str]:
     candidates = [*_TEXTS, (_TEXT * (kind.min_length // len(_TEXT) + 1))[: max(kind.min_length, 1)]]
     if kind.pattern is not None:
         candidates += [spelled(kind.pattern, choice) for choice in (0, 1)]
+    return _fitting(kind, candidates)[:2]
+
+
+def _fitting(kind: kinds.Text, candidates: Iterable[str]) -> list[str]:
     found = list[str]()
     for text in candidates:
         try:
             found.append(kind.fit(text, ""))
         except Misfit:
             continue
-        if len(found) == 2:
-            break
     return found
 
 
