@@ -63,14 +63,14 @@ class Variant:
 class Protocol:
     """What several processes do at once, and what must be true whatever their order.
 
-    begin: makes the scene. wrong: what isn't as it must be at the end; empty where all is.
+    set: sets the scene. wrong: what isn't as it must be at the end; empty where all is.
     """
 
     name: str
     processes: tuple[Process, ...]
     wrong: Callable[[Scene], Awaitable[str]]
     variants: tuple[Variant, ...]
-    begin: Callable[[Scene], Awaitable[None]]
+    set: Callable[[Scene], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ async def explore(on: Rig, protocol: Protocol) -> Explored:
     orders, count = Orders(), 0
     while orders.more and count < ORDERS_MAX:
         scene = Scene(on)
-        await protocol.begin(scene)
+        await protocol.set(scene)
         step = Lockstep(on.system, on.database.admin, len(protocol.processes))
         sessions = [await on.database.open_as_owner(lane) for lane in step.lanes]
         step.sessions = lambda sessions=sessions: [session.process for session in sessions]

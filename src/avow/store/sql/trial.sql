@@ -164,7 +164,7 @@ SELECT pg_terminate_backend($1)
 BEGIN /* of a trial */
 
 -- name: trial_commit
--- End it.
+-- End a transaction, and keep what it did.
 COMMIT /* of a trial */
 
 -- name: trial_roll_back
@@ -184,7 +184,7 @@ SELECT avow.park_event('prove', 'Hall', '00000000-0000-0000-0000-0000000000e1', 
 SELECT avow.park_again($1, $2, encode(sha256('Hall/id/one'), 'hex'), 60000)
 
 -- name: record_is_there
--- Whether its record is.
+-- Whether the record of the event is there.
 SELECT EXISTS (SELECT FROM avow.audit WHERE tenant = 'prove' AND kind = 'Trial')
 
 -- name: make_record
