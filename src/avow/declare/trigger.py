@@ -11,6 +11,7 @@ from avow.declare import surface as word
 from avow.declare.annotation import Unreadable, annotations_of, read_type
 from avow.declare.body import source_hash
 from avow.declare.effect import PAYLOAD_BYTES_MAX, TIMEOUT_S_MAX, EffectWord, OutcomeWord
+from avow.declare.expression import Term
 from avow.declare.hearing import read_event
 from avow.declare.notes import Notes
 from avow.declare.sender import EventWord
@@ -49,15 +50,23 @@ def read_trigger(notes: Notes, name: str, w: word.Transition) -> Trigger | None:
         return OnOutcome(w.on.effect.name, w.on.outcome)
     if w.at is not None:
         return OnTime(at=notes.named(w.at, w.place))
-    delay = w.after if w.after is not None else w.every
-    if w.every is not None and delay == timedelta():
+    delay = read_delay(notes, name, w.place, w.after if w.after is not None else w.every)
+    if w.every is not None and delay == Exact(timedelta()):
         mend = "Write every=minutes(1), or after=seconds(0) for what comes once, at once."
         notes.note(w.place, "delay-bounds", f"`{name}` would come again without a pause", mend)
-    return OnTime(read_delay(notes, name, w.place, delay), again=w.every is not None)
+    return OnTime(delay, again=w.every is not None)
 
 
 def read_delay(notes: Notes, name: str, place: Place, given: Any) -> Delay:
     """A length of time; what isn't one is reported."""
+    if isinstance(given, Term):  # it has every attribute: a path of fields
+        notes.note(
+            place,
+            "delay-unreadable",
+            f"`{name}` waits for what is no length of time",
+            "An instant goes into at=.",
+        )
+        return Exact(timedelta(days=1))
     if hasattr(given, "due") and hasattr(given, "describe"):
         return given
     if isinstance(given, timedelta) and timedelta() <= given <= DURATION_MAX:
