@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from avow.model.system import System
+from avow.prove.conform import Conform
 from avow.prove.deadlines import Deadlines
 from avow.prove.effects import Effects
 from avow.prove.escape import Escape
@@ -161,3 +162,18 @@ async def test_a_finding_is_found_again_by_its_schedule(tmp_path: Path) -> None:
     async with bench.stack:
         again = [await Effects().replay(bench, first.schedule) for _ in range(5)]
     assert {one.story if one else None for one in again} == {first.story}
+
+
+DOUBTED = (
+    TURNED_DOWN + "    doubtful = State(final=True)\n"
+    "    doubt = transition(reserving, to=doubtful, on=reserve.unknown)\n"
+)
+
+
+@pytest.mark.parametrize("phase", [Conform, Effects])
+async def test_what_nobody_knows_and_is_written_down_as_that_is_no_finding(
+    phase: type[Phase], tmp_path: Path
+) -> None:
+    """Also where it takes more attempts than a destination is usually given in a row."""
+    source = ORDERS.replace(TURNED_DOWN, DOUBTED).replace(", lookup=look_up)", ")")
+    assert await found(declared(source, tmp_path), phase) == ()

@@ -72,12 +72,13 @@ OpenHttp = Callable[[Effect, Callable[..., Any], Work, str], Any]
 class Worker:
     """The work of one system in one process. `counts` tells how often what happened.
 
-    telling: what is needed to tell subscribers of what is published; None: others do.
+    telling: what is needed to tell subscribers of what is published; None: others do. breaker: when a
+    destination is left alone; one of its own unless given.
     """
 
     def __init__(
         self, system: System, engine: Engine, pool: Pool, url: str, http: OpenHttp,
-        telling: Telling | None = None,
+        telling: Telling | None = None, breaker: Breaker | None = None,
     ) -> None:  # fmt: skip
         self.counts = Counter[str]()
         self._system, self._engine, self._http = system, engine, http
@@ -87,7 +88,7 @@ class Worker:
         self._publishing: Publishing | None = None
         if telling is not None and publishes(system):
             self._publishing = Publishing(system, pool, telling)
-        self._caller, self._breaker = Caller(), Breaker()
+        self._caller, self._breaker = Caller(), breaker or Breaker()
         self._woken, self._ending = asyncio.Event(), False
         self._running = set[asyncio.Task[None]]()
         self._plans = {

@@ -9,6 +9,7 @@ import json
 from typing import Any
 from uuid import UUID
 
+from avow.engine.breaker import Breaker
 from avow.engine.execute import Engine
 from avow.engine.hearing import Hearing
 from avow.engine.worker import OpenHttp, Worker
@@ -39,6 +40,13 @@ class _LocksFirst(Engine):
         return 0
 
 
+class _NeverOpen(Breaker):
+    """Leaves no destination alone: how long that takes is measured by a clock that no execution sets."""
+
+    def closed(self, destination: str) -> bool:
+        return True
+
+
 class Node:
     """One process on a database.
 
@@ -59,7 +67,9 @@ class Node:
         self.engine = (_LocksFirst if locks_first else Engine)(
             system, self.pool, _render, keyring=database.keyring
         )
-        self.worker = Worker(system, self.engine, self.pool, database.url, http or _no_client)
+        self.worker = Worker(
+            system, self.engine, self.pool, database.url, http or _no_client, breaker=_NeverOpen()
+        )
         self.hearing = Hearing(system, self.engine, Reads(system, self.pool), Queue(system, self.pool))
 
     async def _open(self) -> Connection:

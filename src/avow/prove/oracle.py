@@ -19,7 +19,7 @@ from avow.evidence.chain import RecordCheck
 from avow.kernel.command import Key, Record
 from avow.kernel.draft import Pool, RecordScope
 from avow.kernel.plan import plans_of
-from avow.model.effect import DONE, FAILED
+from avow.model.effect import DONE, FAILED, UNKNOWN
 from avow.model.place import Place
 from avow.model.system import System
 from avow.model.trigger import EVENTS, OnOutcome, OnTime
@@ -288,8 +288,11 @@ def forgotten(system: System, picture: Picture, outside: Outside) -> Iterator[Br
     heard = heard_of(picture)
     undone = {one.undoes for one in outside.carried.values()}
     asked_for = {work.key for work in picture.work}
+    doubted = set(_doubted(system, picture))
     for one in outside.carried.values():
         if one.undoes is not None or one.key in heard | undone | asked_for:
+            continue
+        if (str(one.record), one.effect) in doubted:
             continue
         mine = str(one.record)
         kind, state = next((k, live.state) for (_, k, r), live in picture.rows.items() if r == mine)
@@ -299,6 +302,20 @@ def forgotten(system: System, picture: Picture, outside: Outside) -> Iterator[Br
         if entity.states[state].final and state not in as_if_done:
             said = f"{one.effect} was carried out, and its {kind} is {state} as if it hadn't been."
             yield Break(EFFECTS, said, _FORGOTTEN, entity.effects[one.effect].place)
+
+
+def _doubted(system: System, picture: Picture) -> Iterator[tuple[str, str]]:
+    """The records and calls of which it is written down that nobody knows, and not that they failed."""
+    for logged, header in (one for entries in commands_of(picture) for one in entries):
+        entity = system.entities[logged.kind]
+        transition = entity.transitions[header["transition"]]
+        trigger = transition.trigger
+        if isinstance(trigger, OnOutcome) and trigger.outcome == UNKNOWN:
+            failed = OnOutcome(trigger.effect, FAILED)
+            if transition.target not in {
+                t.target for t in entity.transitions.values() if t.trigger == failed
+            }:
+                yield logged.id, trigger.effect
 
 
 _FORGOTTEN = (
