@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.store.wire import proxied
 
 from avow import Call, Entity, State, create, effect, everybody, field, read, system, transition
 from avow.engine.execute import Engine, Outrun, Reply
+from avow.prove.wire import proxied
 from avow.store import clock
 from avow.store.pool import Pool, connect
 from avow.store.queue import Queue, Work
