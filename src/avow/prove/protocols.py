@@ -158,8 +158,9 @@ async def _slow(scene: Scene, session: Watched) -> None:
 
 async def _time_passes(scene: Scene, session: Watched) -> None:
     """The lease runs out."""
-    await session.execute(trial.NOTHING)
-    await scene.on.database.set_clock(scene.on.database.now + timedelta(seconds=LEASE_S + 1))
+    database = scene.on.database
+    await trial.stop_clock(session, database.now + timedelta(seconds=LEASE_S + 1))
+    database.now += timedelta(seconds=LEASE_S + 1)
 
 
 async def _given_back_by_its_last_taker(scene: Scene) -> str:

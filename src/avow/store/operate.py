@@ -20,8 +20,8 @@ from avow.store.transaction import OVERTAKEN, IdempotencyKey, WriteRefused
 LISTED_MAX = 1_000
 WAITING, UNDER_WAY, UNCLEAR, STUCK, PAUSED = "waiting", "under-way", "unclear", "stuck", "paused"
 STATES = (WAITING, UNDER_WAY, UNCLEAR, STUCK, PAUSED)
-OF_ALL = ""
-"""Where the sets are kept that the owner makes of the work of all tenants."""
+OF_ALL = "*"
+"""Where the sets are kept that the owner makes of the work of all tenants: row-level security asks for a name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,7 @@ from avow.store.statements import literal, named, quote, text
 from avow.store.tables import constraints_of, table_of
 
 PASSWORD = "of a trial"
-BEGIN, COMMIT, ROLL_BACK, NOTHING = (
-    text("trial.sql", f"trial_{name}") for name in ("begin", "commit", "roll_back", "nothing")
-)
+BEGIN, COMMIT, ROLL_BACK = (text("trial.sql", f"trial_{name}") for name in ("begin", "commit", "roll_back"))
 """What processes say that keep a transaction open while others go on."""
 SETTINGS: Final = {
     "fsync": "off",

@@ -171,17 +171,13 @@ COMMIT /* of a trial */
 -- End it, with nothing of it kept.
 ROLLBACK /* of a trial */
 
--- name: trial_nothing
--- A statement that others may come before or after.
-SELECT 'nothing at all'
-
 -- name: park_one
 -- Park the event.
 SELECT avow.park_event('prove', 'Hall', '00000000-0000-0000-0000-0000000000e1', 'one', encode(sha256('Hall/id/one'), 'hex'), '{}', '', 3600000, NULL)
 
 -- name: park_one_again
 -- Park it again, for a minute.
-SELECT avow.park_again($1, $2, encode(sha256('Hall/id/one'), 'hex'), 60000)
+SELECT avow.park_again($1, $2, encode(sha256('Hall/id/one'), 'hex'), '{}', 60000)
 
 -- name: record_is_there
 -- Whether the record of the event is there.
