@@ -21,7 +21,7 @@ LISTED_MAX = 1_000
 WAITING, UNDER_WAY, UNCLEAR, STUCK, PAUSED = "waiting", "under-way", "unclear", "stuck", "paused"
 STATES = (WAITING, UNDER_WAY, UNCLEAR, STUCK, PAUSED)
 OF_ALL = "*"
-"""Where the sets are kept that the owner makes of the work of all tenants: row-level security asks for a name."""
+"""Where the owner's sets of the work of all tenants are kept: row-level security asks for a name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,8 @@ async def sell(course: Course, call: Call) -> None: ...
         "begins: datetime | None = field()",
         "twice = transition(open, to=closed, by=dean, after=timedelta(1))  # <- trigger-twice",
         "odd = transition(open, to=closed, after=5)  # <- delay-unreadable",
-        "by_field = transition(open, to=closed, after=begins)  # <- delay-unreadable",
-        "again_by_field = transition(open, to=open, every=begins)  # <- delay-unreadable",
+        "dated = transition(open, to=closed, after=begins)  # <- delay-unreadable",
+        "dated_again = transition(open, to=open, every=begins)  # <- delay-unreadable",
         "when_paid = transition(open, to=closed, at=paid)  # <- time-unreadable",
         "good = transition(open, to=closed, at=begins - timedelta(hours=1))",
     )
