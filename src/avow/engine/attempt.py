@@ -75,7 +75,7 @@ class Attempt:
 
         Raises Answered where there is nothing to commit: a replay, or a refusal that isn't kept.
         """
-        self.loaded = loaded
+        self.loaded, self.concealing = loaded, []  # what was decided before is decided no more
         if loaded.answer is not None:
             raise Answered(self.replay(loaded, loaded.answer))
         decided = decide(self.system, loaded.records, self.command, loaded.now)
