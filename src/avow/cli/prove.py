@@ -21,6 +21,7 @@ from avow.errors import UsageError
 from avow.model.system import System
 from avow.prove.finding import Finding
 from avow.prove.keep import FOLDER, Kept, keep, read_kept
+from avow.prove.lanes import Source
 from avow.prove.lint import NAME as LINT
 from avow.prove.model import NAME as MODEL
 from avow.prove.phase import Bench, Phase
@@ -34,6 +35,8 @@ BUDGET_S_MAX: Final = 86_400.0
 ATTACKED: Final = ("avow.engine", "avow.store")
 """Who logs while it is attacked."""
 SEED_MAX: Final = 2**31
+AT_WORK_S: Final = 2.0
+"""A phase that has told nothing for so long isn't shown any more."""
 
 
 @click.command(name="prove")
@@ -76,7 +79,10 @@ def command(
     if changed_since is not None:
         bench.touched = moved_since(system, target, changed_since)
     told = _Told(seconds)
-    attack = run(bench, _chosen(named, quick), seconds, until_broken=quick, progress=told.tell)
+    attack = run(
+        bench, _chosen(named, quick), seconds, until_broken=quick, progress=told.tell,
+        beside=Source(load_target, target),
+    )  # fmt: skip
     with nullcontext() if verbose else _quiet():
         try:
             report = asyncio.run(attack)
@@ -167,26 +173,36 @@ class _Counting(logging.Handler):
 
 
 class _Told:
-    """Shows on stderr how far a run is: the phase, what it has tried, and what is left of the budget.
+    """Shows on stderr how far a run is: which phases, what they have tried, and what is left of the budget.
 
     On a terminal in one line that is drawn anew, else as a line every ten seconds and at each new phase.
     """
 
     def __init__(self, seconds: float, stream: TextIO = sys.stderr) -> None:
         self._until, self._stream = time.monotonic() + seconds, stream
-        self._terminal, self._phase, self._shown = stream.isatty(), "", 0.0
+        self._terminal, self._drawn = stream.isatty(), 0.0
+        self._told, self._shown = dict[str, tuple[float, str]](), dict[str, float]()
 
     def tell(self, phase: str, tried: int, left: int | None) -> None:
         """Take the news of a phase."""
         now = time.monotonic()
-        pause_s = output.PROGRESS_REDRAW_S if self._terminal else output.PROGRESS_LINE_S
-        if phase == self._phase and now - self._shown < pause_s:
-            return
-        self._phase, self._shown = phase, now
         ahead = "" if left is None else f" of {tried + left:,}"
-        line = f"prove: {phase}: {tried:,}{ahead} tried, {max(self._until - now, 0):.0f} s left"
-        print(f"\r\x1b[K{line}" if self._terminal else line, end="" if self._terminal else "\n",
-              file=self._stream, flush=True)  # fmt: skip
+        self._told[phase] = now, f"{phase}: {tried:,}{ahead} tried"
+        if self._terminal:
+            self._draw(now)
+        elif now - self._shown.get(phase, -output.PROGRESS_LINE_S) >= output.PROGRESS_LINE_S:
+            self._shown[phase] = now
+            print(f"prove: {self._told[phase][1]}, {self._left(now)}", file=self._stream, flush=True)
+
+    def _draw(self, now: float) -> None:
+        if now - self._drawn >= output.PROGRESS_REDRAW_S:
+            self._drawn = now
+            at_work = [said for told, said in self._told.values() if now - told < AT_WORK_S]
+            line = f"prove: {'; '.join(at_work)}, {self._left(now)}"
+            print(f"\r\x1b[K{line}", end="", file=self._stream, flush=True)
+
+    def _left(self, now: float) -> str:
+        return f"{max(self._until - now, 0):.0f} s left"
 
     def end(self) -> None:
         """Take the line away."""

@@ -9,7 +9,9 @@ import atexit
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -40,6 +42,10 @@ SETTINGS: Final = {
     "max_connections": "100",
 }
 """What a crash does to the disk isn't under test."""
+PREFIX: Final = "avow-trial-"
+HOME: Final = ".avow"
+SETTLED_S: Final = 60.0
+"""A folder younger than this may be one whose server is just being started."""
 MEMORY: Final = Path("/dev/shm")
 """Where Linux keeps files in memory: a database of its many small files is made there many times quicker."""
 MEMORY_BYTES_MIN: Final = 2**30
@@ -64,18 +70,33 @@ def own_server() -> Cluster:
 @cache
 def _own() -> tuple[Path, Lease]:
     """The home of that server, and the lease on it."""
-    folder = Path(tempfile.mkdtemp(prefix="avow-trial-", dir=_in_memory()))
+    memory = _in_memory()
+    _sweep(Path(tempfile.gettempdir()) if memory is None else memory)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=memory))
     folder.chmod(0o755)  # as root, the server runs under another account
-    home = folder / ".avow"
+    home = folder / HOME
     lease = clusters.start(home, settings=SETTINGS)
 
     def end() -> None:
         lease.release()
-        clusters.destroy(home)
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
 
     atexit.register(end)
     return home, lease
+
+
+def _remove(folder: Path) -> None:
+    clusters.destroy(folder / HOME)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(where: Path) -> None:
+    """Put away the servers of processes that were killed. One that can't be is in nobody's way."""
+    for folder in where.glob(f"{PREFIX}*"):
+        with suppress(OSError, EnvironmentFault):
+            settled = time.time() - folder.stat().st_mtime > SETTLED_S
+            if settled and clusters.is_left(folder / HOME):
+                _remove(folder)
 
 
 def crash_own_server() -> None:
