@@ -30,6 +30,7 @@ from avow.prove.report.document import as_document, finding_json
 from avow.prove.report.page import as_page
 from avow.prove.report.text import as_text, broke
 from avow.prove.run import DEEP_S, DEFAULT_S, QUICK_S, Report, run
+from avow.store.trial import require_server
 
 BUDGET_S_MAX: Final = 86_400.0
 ATTACKED: Final = ("avow.engine", "avow.store")
@@ -56,11 +57,17 @@ AT_WORK_S: Final = 2.0
 )  # fmt: skip
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report as a page.")
 @click.option("--changed-since", metavar="REV", help="Attack first what has moved since this Git revision.")
+@click.option(
+    "--server",
+    metavar="URL",
+    help="Make databases on this server, and drop them; a superuser's address. Else on one of Avow's own.",
+)
 @click.option("--verbose", is_flag=True, help="Show on stderr what the engine logs while it is attacked.")
 @output.json_option
 def command(
     target: str, quick: bool, deep: bool, budget: float | None, seed: int | None, replay: Path | None,
-    named: tuple[str, ...], html: Path | None, changed_since: str | None, verbose: bool, as_json: bool,
+    named: tuple[str, ...], html: Path | None, changed_since: str | None, server: str | None, verbose: bool,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Try to break what TARGET declares, on its model and on a real PostgreSQL, for two minutes.
 
@@ -72,10 +79,12 @@ def command(
     if html is not None and not html.resolve().parent.is_dir():
         raise UsageError(f"there is no folder for {html}", "Make it first, or name another file.")
     system = load_target(target)
+    if server is not None:
+        asyncio.run(require_server(server))
     if replay is not None:
-        return _again(system, read_kept(replay, system), as_json)
+        return _again(system, read_kept(replay, system), server, as_json)
     seconds = QUICK_S if quick else DEEP_S if deep else budget or DEFAULT_S
-    bench = Bench(system, secrets.randbelow(SEED_MAX) if seed is None else seed, alone=True)
+    bench = Bench(system, secrets.randbelow(SEED_MAX) if seed is None else seed, server, alone=server is None)
     if changed_since is not None:
         bench.touched = moved_since(system, target, changed_since)
     told = _Told(seconds)
@@ -121,14 +130,14 @@ def _show(
         output.talk(fault)
 
 
-def _again(system: System, kept: Kept, as_json: bool) -> int:
+def _again(system: System, kept: Kept, server: str | None, as_json: bool) -> int:
     """Do a kept schedule again."""
     if kept.fingerprint != system.fingerprint.hex():
         output.talk("the declaration has changed since this was found")
     phase = next((phase for phase in PHASES if phase.name == kept.phase), None)
     if phase is None:
         raise UsageError(f"there is no phase {kept.phase}", "Run `avow prove` again.")
-    bench = Bench(system, 0)
+    bench = Bench(system, 0, server)
 
     async def replayed() -> Finding | None:
         async with bench.stack:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -22,15 +23,16 @@ from avow.errors import EnvironmentFault
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.store import cluster as clusters
+from avow.store import health
 from avow.store.cluster import Cluster, Lease
 from avow.store.driver import Connection
 from avow.store.install import create_database, install, login
 from avow.store.pool import connect
+from avow.store.rights import VERSION_MIN
 from avow.store.sealing import Place, Sealing
 from avow.store.statements import literal, named, quote, text
 from avow.store.tables import constraints_of, table_of
 
-PASSWORD = "of a trial"
 BEGIN, COMMIT, ROLL_BACK = (text("trial.sql", f"trial_{name}") for name in ("begin", "commit", "roll_back"))
 """What processes say that keep a transaction open while others go on."""
 SETTINGS: Final = {
@@ -133,12 +135,40 @@ def _in_memory() -> Path | None:
     return MEMORY if free >= MEMORY_BYTES_MIN and os.access(MEMORY, os.W_OK | os.X_OK) else None
 
 
-def login_of(system: System) -> str:
-    """The login of the application role that a trial uses."""
-    return f"{system.name}_test"
+class Account(NamedTuple):
+    """A login that is a member of an application role, and of nothing else."""
+
+    name: str
+    password: str
 
 
-async def make_template(server: Server, system: System, of: str = "") -> str:
+def account_of(system: System) -> Account:
+    """The one that trials use on a server of this process alone, where nobody else can try it."""
+    return Account(f"{system.name}_test", "of a trial")
+
+
+def account_for_once() -> Account:
+    """One for a server that others use as well."""
+    return Account(f"prove_{secrets.token_hex(6)}", secrets.token_urlsafe(24))
+
+
+async def require_server(url: str) -> None:
+    """Raise EnvironmentFault unless databases may be made on the server of an address."""
+    connection = await connect(url)
+    try:
+        seen = await health.server(connection)
+    finally:
+        await connection.close()
+    if seen.version_number < VERSION_MIN:
+        said = f"PostgreSQL {seen.version} is too old"
+        raise EnvironmentFault("database-too-old", said, "Use PostgreSQL 15 or newer.")
+    if not seen.is_superuser:
+        raise EnvironmentFault(
+            "server-login", "this login isn't a superuser's", "Name one, on a server that you can spare."
+        )
+
+
+async def make_template(server: Server, system: System, account: Account, of: str = "") -> str:
     """A database with the tables of a declaration and a login for it; its name. of: tells it from others."""
     name = f"template_{system.fingerprint.hex()[:16]}{of}"
     connection = await connect(server.url())
@@ -149,7 +179,7 @@ async def make_template(server: Server, system: System, of: str = "") -> str:
     connection = await connect(server.url(name))
     try:
         await install(connection, system)
-        await login(connection, system, login_of(system), PASSWORD)
+        await login(connection, system, *account)
     finally:
         await connection.close()
     return name
@@ -168,6 +198,11 @@ async def without_delay(server: Server, name: str) -> None:
 async def drop(server: Server, name: str) -> None:
     """Remove a database, whoever uses it."""
     await _execute(server, "drop", name=quote(name))
+
+
+async def drop_account(server: Server, account: Account) -> None:
+    """Remove a login."""
+    await _execute(server, "drop_account", name=quote(account.name))
 
 
 async def stop_clock(connection: Connection, moment: datetime) -> None:
