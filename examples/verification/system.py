@@ -161,6 +161,7 @@ class Verification(Entity):
     withdrawn, renewed = State(final=True), State(final=True)
     expired, closed = State(final=True), State(final=True)
 
+    own_renewal = always(missing(renews) | (renews.person == person), "Nobody renews what is another's.")
     can_be_verified = sometimes(in_state(verified), "Somebody can show who they are.")
 
     @create(submitted, by=authenticated, sets=[passport, born, selfie])
@@ -306,6 +307,16 @@ def by_two(world: World) -> bool:
     return all(passed(one) for one in world.all(Verification) if one.state in IN_FORCE)
 
 
+@always("Who is rejected was failed by both providers, or by two of us.")
+def rejected_by_two(world: World) -> bool:
+    def failed(one: Verification) -> bool:
+        confirmed = world.performers(one, Verification.confirm_reject)
+        both = one.scan == one.screening == Finding.FAILED
+        return both or (bool(confirmed) and len(confirmed | world.performers(one, Verification.assess)) > 1)
+
+    return all(failed(one) for one in world.all(Verification) if one.state in ("rejected", "closed"))
+
+
 @always("Nobody judges who they are themselves.")
 def not_oneself(world: World) -> bool:
     cls = Verification
@@ -321,4 +332,6 @@ def ends_in_time(world: World) -> bool:
     return all(known(one) for one in world.all(Verification) if one.state in IN_FORCE)
 
 
-app = system("verification", Verification, Erasure, promises=[by_two, not_oneself, ends_in_time])
+app = system(
+    "verification", Verification, Erasure, promises=[by_two, rejected_by_two, not_oneself, ends_in_time]
+)

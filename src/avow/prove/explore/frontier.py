@@ -6,12 +6,15 @@ import heapq
 from collections import Counter, deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from avow.model.system import System
+from avow.prove.explore.compose import Kind, kind_of_record
+from avow.prove.explore.inputs import sort_of
 from avow.prove.explore.situation import Situation
 
-States: TypeAlias = tuple[tuple[str, str], ...]
-"""The entity and the state of each record, sorted."""
+States: TypeAlias = tuple[Kind, ...]
+"""The kind of each record, sorted: its entity, its state, and what it refers to."""
 Rarity: TypeAlias = tuple[int, int]
 """How often the search has gone on from a record in the rarest of these states, and from all together."""
 
@@ -28,17 +31,18 @@ class _Class:
 class Frontier:
     """Nodes by the states that their records are in. Next is one with a record in a little known state."""
 
-    def __init__(self) -> None:
+    def __init__(self, system: System) -> None:
+        self._system = system
         self._classes: dict[States, _Class] = {}
         self._heap: list[tuple[Rarity, int, States]] = []
         self._number = 0
-        self._known = Counter[tuple[str, str]]()
+        self._known = Counter[Kind]()
 
     def put(self, at: int, situation: Situation) -> None:
         """Put a node, by its number."""
         records = situation.records.values()
-        states = tuple(sorted([(r.entity, r.state) for r in records]))
-        kind = tuple([tuple(map(_sort, r.values.values())) for r in records])
+        states = tuple(sorted([kind_of_record(self._system, r) for r in records]))
+        kind = tuple([tuple(map(sort_of, r.values.values())) for r in records])
         found = self._classes.get(states)
         if found is None:
             found = self._classes[states] = _Class()
@@ -75,8 +79,3 @@ class Frontier:
         if found.kinds:
             self._push(states, found)
         return at
-
-
-def _sort(value: Any) -> int:
-    """What a value is like: none, empty, or something."""
-    return 0 if value is None else 1 if not value else 2
