@@ -158,8 +158,10 @@ async def test_tables_of_a_newer_avow_are_neither_served_nor_brought_back(
     await admin.execute("INSERT INTO avow.core (version) VALUES ($1)", core.VERSION + 1)
     before = await picture(admin)
     for work in (
-        demand_fit(made.application_url, theatre), demand_own_tables(admin, theatre), install.install(admin, theatre)
-    ):  # fmt: skip
+        demand_fit(made.application_url, theatre),
+        demand_own_tables(admin, theatre),
+        install.install(admin, theatre),
+    ):
         assert await code_of(work) == "core-newer"
     assert await picture(admin) == before
 
