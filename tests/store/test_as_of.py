@@ -11,13 +11,16 @@ from typing import Any
 from uuid import UUID
 
 from avow.engine.as_of import as_it_was
-from avow.engine.explain import Operator, history, why
+from avow.engine.explain import Operator, View, history, why
+from avow.evidence.provenance import rebuild
 from avow.store.driver import Connection
 from avow.store.pool import Pool, connect
 from avow.store.reads import Reads
 from tests.acting import acting
 from tests.fix_database import Database, MakeDatabase
 from tests.store.sealed import sealing
+from tests.store.test_canonical_columns import EDGES, LATE, PLAIN
+from tests.store.test_canonical_columns import app as samples
 from tests.store.theatre import theatre
 
 WHO = Operator("main")
@@ -58,6 +61,28 @@ async def test_a_record_is_told_as_the_newest_checkpoint_of_that_time_has_it(
         assert await told(reads, before, hall) == (None, 0, None)
         record, entries, because = await told(reads, datetime.now(UTC), hall)
         assert (record["version"], record["sold"], entries, because) == (3, 2, 3, 3)
+        await pool.close()
+
+
+async def test_each_type_is_told_from_the_row_as_its_entries_have_it(
+    database: MakeDatabase, tmp_path: Path
+) -> None:
+    made, sample = database(samples), samples.entities["Sample"]
+    async with sealing(made, tmp_path) as log, acting(made) as act:
+        records = [await act.do("Sample", "put", None, given, "ana") for given in (PLAIN, EDGES, LATE)]
+        await log.seal()
+        first = await log.reads.newest_checkpoint(1)
+        assert first is not None
+        await act.do("Sample", "change", records[1], {"nothing": "something"}, "ana")
+        await act.do("Sample", "end", records[2], {}, "ana")
+        pool = Pool(made.application_url)
+        reads = await Reads(samples, pool).as_of(first.at)
+        for record in records:
+            view = View(samples, reads, WHO)
+            known = rebuild(await view.all_entries(("Sample", record)), 1)
+            entries = await view.filled({name: known.value(name)["value"] for name in sample.fields})
+            told = await as_it_was(samples, reads, WHO, sample, record)
+            assert told == {"id": str(record), "version": 1, "state": "here", **entries}
         await pool.close()
 
 
