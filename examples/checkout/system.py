@@ -166,9 +166,9 @@ class Coupon(Entity):
     limit: int = field(ge=1)
     used: int = field(default=0, ge=0)
     until: datetime = field()
-    used_at: datetime | None = field()
+    used_at: datetime = field(default=now)
     never_more_often = invariant(used <= limit, "The coupon is used up.")
-    in_time = always(missing(used_at) | (used_at < until), "No coupon is used when its time is over.")
+    in_time = always((used == 0) | (used_at < until), "No coupon is used when its time is over.")
     visible = read(by=authenticated)
 
     issued, withdrawn = State(initial=True), State(final=True)

@@ -16,6 +16,7 @@ from avow.model.types import Reference
 from avow.prove.act import Path
 from avow.prove.coverage import Coverage, Refused
 from avow.prove.explore.compose import Kind, composed
+from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.ends import cannot_end, reasons, stuck
 from avow.prove.explore.path import end_of, faults_at_end, shorter
 from avow.prove.explore.possible import Scope
@@ -62,6 +63,8 @@ class Model:
         """Follow a path again: what breaks at its end."""
         system, path = bench.system, schedule.acts
         end = end_of(system, path)
+        for wrong in _wrongs_at_end(system, path):
+            return _of_wrong(system, path, wrong)
         if end is not None:
             for broken in broken_promises(system, end.records, end.performers, end.now):
                 return _of_broken(system, path, broken)
@@ -236,6 +239,14 @@ def _of_trouble(system: System, trouble: Trouble) -> Finding:
             return bool(path) and _refused_at_end(system, path) == trouble.refused
 
         return _of_refused(system, shorter(trouble.path, refuses, keep_last=True), trouble.refused)
+    if trouble.wrong is not None:
+        name = trouble.wrong.promise
+
+        def contradicts(path: Path) -> bool:
+            return any(wrong.promise == name for wrong in _wrongs_at_end(system, path))
+
+        path = shorter(trouble.path, contradicts, keep_last=True)
+        return _of_wrong(system, path, next(w for w in _wrongs_at_end(system, path) if w.promise == name))
     if trouble.broken is None:
 
         def faults(path: Path) -> bool:
@@ -315,6 +326,19 @@ def _refused_at_end(system: System, path: Path) -> str:
         return ""
     outcome = happen(system, before, act)
     return why_refused(outcome.rejection) if isinstance(outcome, Refusal) else ""
+
+
+def _wrongs_at_end(system: System, path: Path) -> list[Wrong]:
+    """What the last act of a path contradicts."""
+    before = end_of(system, path[:-1]) if path else None
+    if before is None:
+        return []
+    return list(contradictions(system, path[-1], happen(system, before, path[-1])))
+
+
+def _of_wrong(system: System, path: Path, wrong: Wrong) -> Finding:
+    story = _story(system, path)
+    return Finding(NAME, wrong.promise, wrong.sentence, wrong.place, Schedule(path), story, wrong.why)
 
 
 def _of_refused(system: System, path: Path, refused: str) -> Finding:

@@ -6,39 +6,63 @@ What leads one of them there is known by then, and leads another one there just 
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any, Final, cast
 
-from avow.kernel.command import Key, Record
+from avow.kernel.command import Record
+from avow.model.entity import Entity
 from avow.model.system import System
-from avow.model.types import Reference
+from avow.model.types import Integer, Reference
 from avow.model.values import Subject
 from avow.prove.act import Act, Path, Ref, is_creation, refs_of
 from avow.prove.explore.path import end_of, without_needless
 from avow.prove.explore.people import people_of
-from avow.prove.explore.situation import Situation, ref_of
+from avow.prove.explore.situation import ref_of
+from avow.prove.explore.values import constants_of
 
 COMPOSED_MAX: Final = 600
 """How many composed paths a search is given at most, the shortest ones."""
 
-Kind = tuple[str, str, tuple[bool, ...]]
-"""An entity, a state of it, and which of its optional references lead anywhere."""
+PLAIN: Final = 2
+"""Up to this number, what a field is compared with tells no more than whether it is empty."""
+
+Kind = tuple[str, str, tuple[int, ...]]
+"""An entity, a state of it, and what sets its records apart there: which optional references lead anywhere,
+how many have performed a step that counts, how many of the numbers it is compared with a field has reached.
+"""
 
 
 def kind_of_record(system: System, record: Record) -> Kind:
-    """What a record is like, for composing."""
-    optional = system.derived(_optional)[record.entity]
-    return record.entity, record.state, tuple([record.values[name] is not None for name in optional])
+    """What a record is like."""
+    optional, compared = system.derived(_telling)[record.entity]
+    values: Mapping[str, Any] = record.values
+    refers = [int(values[name] is not None) for name in optional]
+    voted = [len(record.performers[step]) for step in sorted(record.performers)]
+    reached = [bisect(numbers, values[name] or 0) for name, numbers in compared]
+    return record.entity, record.state, (*refers, *voted, *reached)
 
 
-def _optional(system: System) -> Mapping[str, tuple[str, ...]]:
-    return {
-        name: tuple(f.name for f in entity.fields.values() if isinstance(f.type, Reference) and f.optional)
-        for name, entity in system.entities.items()
-    }
+_Telling = tuple[tuple[str, ...], tuple[tuple[str, tuple[int, ...]], ...]]
+
+
+def _telling(system: System) -> Mapping[str, _Telling]:
+    """For each entity its optional references, and the numbers that its fields are compared with."""
+    return {name: _telling_of(system, entity) for name, entity in system.entities.items()}
+
+
+def _telling_of(system: System, entity: Entity) -> _Telling:
+    constants, fields = constants_of(system), entity.fields.values()
+    optional = tuple(f.name for f in fields if isinstance(f.type, Reference) and f.optional)
+    compared = list[tuple[str, tuple[int, ...]]]()
+    for name in (f.name for f in fields if isinstance(f.type, Integer)):
+        numbers = {c for c in constants.get((entity.name, name), ()) if type(c) is int and c > PLAIN}
+        if numbers:
+            compared.append((name, tuple(sorted(numbers))))
+    return optional, tuple(compared)
 
 
 def composed(system: System, entity: str, paths: Mapping[Kind, Path], count: int) -> list[Path]:
@@ -73,13 +97,30 @@ def _apart(several: Sequence[tuple[Path, Ref]]) -> int:
 def _own(system: System, kind: Kind, path: Path) -> tuple[Path, Ref] | None:
     """The path without what isn't needed for a record of that kind, and that record."""
 
-    def like(situation: Situation | None) -> list[Key]:
-        records = {} if situation is None else situation.records
-        return [key for key, record in records.items() if kind_of_record(system, record) == kind]
+    def like(candidate: Path) -> list[Ref]:
+        end = end_of(system, candidate)
+        if end is None:
+            return []
+        return [ref_of(key) for key, record in end.records.items() if kind_of_record(system, record) == kind]
 
-    short = without_needless(path, lambda candidate: bool(like(end_of(system, candidate))))
-    keys = like(end_of(system, short))
-    return (short, ref_of(keys[0])) if keys else None
+    short = without_needless(path, lambda candidate: bool(like(candidate)))
+    refs = like(short)
+    return (_scarce(system, short, refs[0], like), refs[0]) if refs else None
+
+
+def _scarce(system: System, path: Path, ref: Ref, like: Callable[[Path], list[Ref]]) -> Path:
+    """The path with as little as possible of whatever others share with the record: one place, one cent."""
+    for at, act in enumerate(path):
+        if act.ref.entity != ref.entity and is_creation(system, act):
+            for name, value in act.input.items():
+                fewer = replace(path[at], input={**path[at].input, name: 1})
+                if type(value) is int and value > 1 and ref in like(found := _with(path, at, fewer)):
+                    path = found
+    return path
+
+
+def _with(path: Path, at: int, act: Act) -> Path:
+    return (*path[:at], act, *path[at + 1 :])
 
 
 def _together(system: System, several: Iterable[tuple[Path, Ref]], turned: bool) -> Path:

@@ -41,8 +41,8 @@ class Accepted:
     def draw(self, names: Sequence[str], each: Sequence[Sequence[Any]], seed: int) -> Iterator[Places]:
         """Places of combinations, each once.
 
-        At first what was accepted; then the last value of each, and the first; in the first situations all that
-        differ from the last values in one; then others each time, most of them near what was accepted.
+        At first what was accepted; then the last value of each, and the first; in the first situations all
+        that differ from the last values in one; then others each time, most of them near what was accepted.
         """
         seen = set[Places]()
         for places in self._drawn(names, each, random.Random(seed)):  # a choice, not a secret

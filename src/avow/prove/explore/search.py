@@ -20,10 +20,11 @@ from avow.model.types import Reference
 from avow.prove.act import Act, Path
 from avow.prove.coverage import InState, Refused, Taken
 from avow.prove.explore.compose import Kind, kind_of_record
+from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.frontier import Frontier
 from avow.prove.explore.possible import Acts, Scope
 from avow.prove.explore.shape import Shape, Shapes
-from avow.prove.explore.situation import Fault, Happened, Refusal, Situation, happen
+from avow.prove.explore.situation import Fault, Happened, Outcome, Refusal, Situation, happen
 from avow.prove.promises import Broken, broken_promises
 from avow.prove.world import NOBODY, names_in
 
@@ -54,13 +55,14 @@ class Trouble:
     """What is wrong after a path.
 
     broken: a promise that doesn't hold; fault: a mistake inside the body of the last act; refused: why the
-    last act is refused, which is how a call has ended, so that it can't be.
+    last act is refused, which is how a call has ended, so that it can't be. wrong: what it contradicts.
     """
 
     path: Path
     broken: Broken | None = None
     fault: str = ""
     refused: str = ""
+    wrong: Wrong | None = None
 
 
 RefusalIn: TypeAlias = tuple[str, str, str, str]
@@ -157,6 +159,7 @@ class Search:
         for tried, act in enumerate(path, 1):
             self.found.tried += 1
             outcome = happen(self.system, self.found.nodes[at].situation, act)
+            self._look_for_wrongs(at, act, outcome)
             if not isinstance(outcome, Happened):
                 return tried
             at = self._same(at, act, outcome.after, self._accept(at, act, outcome))
@@ -176,6 +179,7 @@ class Search:
         """Try one act."""
         self.found.tried += 1
         outcome = happen(self.system, self.found.nodes[at].situation, act)
+        self._look_for_wrongs(at, act, outcome)
         match outcome:
             case Happened():
                 self._accept(at, act, outcome)
@@ -183,6 +187,11 @@ class Search:
                 self._refuse(at, act, rejection)
             case Fault(fault):
                 self._blame(at, act, str(fault))
+
+    def _look_for_wrongs(self, at: int, act: Act, outcome: Outcome) -> None:
+        for wrong in contradictions(self.system, act, outcome):
+            if wrong.promise not in self.found.troubles:
+                self.found.troubles[wrong.promise] = Trouble((*self.found.path_to(at), act), wrong=wrong)
 
     def _accept(self, at: int, act: Act, happened: Happened) -> int:
         found, node = self.found, self.found.nodes[at]

@@ -61,6 +61,12 @@ def _constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
         for entity in system.entities.values():
             if name in entity.fields:
                 found.setdefault((entity.name, name), {})[value] = None
+    for entity in system.entities.values():  # what is weighed and what it is weighed against, alike
+        for quota in entity.quotas:
+            anchor = system.referred(entity, quota.anchor).name
+            for name in (name for part in walk(quota.limit) if (name := _name(part)) and quota.weight):
+                near = found.get((entity.name, quota.weight), {})
+                found[anchor, name] = {**found.get((anchor, name), {}), **near}
     return {key: tuple(values) for key, values in found.items()}
 
 
