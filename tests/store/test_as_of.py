@@ -99,7 +99,7 @@ SINCE = 3
 
 
 async def buffers(made: Database, folder: Path, versions: int) -> dict[str, int]:
-    """How many pages each question as of a time reads, of a record with so many versions, few of them since."""
+    """How many pages each question as of a time reads, of a record with so many versions, few since."""
     async with sealing(made, folder) as log, acting(made) as people:
         hall = await people.do("Hall", "found", None, {"name": "a", "places": 10**6}, "ann")
         await people.do("Hall", "sell_one", hall, {}, "ann")

@@ -10,7 +10,7 @@ import pytest
 
 from avow.engine.verify import verify
 from avow.errors import EnvironmentFault
-from avow.store import core, install
+from avow.store import install, upgrade
 from avow.store.driver import Connection
 from avow.store.pool import connect
 from avow.store.rights import demand_fit, demand_own_tables
@@ -22,7 +22,7 @@ from tests.store.theatre import theatre
 
 UNDONE = {
     1: """
-    DROP TABLE avow.core, avow.bulk CASCADE;
+    DROP TABLE avow.upgrade, avow.bulk CASCADE;
     ALTER TABLE avow.work DROP COLUMN progress;
     CREATE FUNCTION avow.apply_entries(text, text[], jsonb[], bytea[]) RETURNS int LANGUAGE sql AS 'SELECT 0';
     CREATE FUNCTION avow.retry_work(bigint, bigint, text, text) RETURNS void LANGUAGE sql AS '';
@@ -72,16 +72,16 @@ async def picture(connection: Connection) -> list[tuple[Any, ...]]:
 
 async def take_back(connection: Connection, version: int) -> None:
     """Make the tables what they were at an earlier version."""
-    for step in range(core.VERSION, version, -1):
+    for step in range(upgrade.VERSION, version, -1):
         if step > 1:
-            await connection.execute("DELETE FROM avow.core WHERE version = $1", step)
+            await connection.execute("DELETE FROM avow.upgrade WHERE version = $1", step)
         await connection.execute(UNDONE[step])
 
 
 async def counts(connection: Connection) -> dict[str, int]:
     """How many rows each table has, but for that of the versions."""
     tables = await connection.fetch(
-        "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relname <> 'core'"
+        "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relname <> 'upgrade'"
         " AND relnamespace IN ('avow'::regnamespace, 'theatre'::regnamespace)"
     )
     return {row[0]: await connection.fetchval(f"SELECT count(*) FROM {row[0]}") for row in tables}
@@ -96,11 +96,11 @@ async def code_of(work: Any) -> str:
 
 
 def test_there_is_a_step_to_each_version_and_a_way_to_try_it() -> None:
-    steps = {int(name.removeprefix("core_")) for name in named("core.sql") if name[5:].isdecimal()}
-    assert steps == {*range(1, core.VERSION + 1)} == {*UNDONE}
+    steps = {int(name.removeprefix("upgrade_")) for name in named("upgrade.sql") if name[8:].isdecimal()}
+    assert steps == {*range(1, upgrade.VERSION + 1)} == {*UNDONE}
 
 
-@pytest.mark.parametrize("version", range(core.VERSION))
+@pytest.mark.parametrize("version", range(upgrade.VERSION))
 async def test_tables_of_an_earlier_version_become_those_of_a_fresh_database_and_keep_what_they_hold(
     version: int, made: Database, admin: Connection, tmp_path: Path
 ) -> None:
@@ -112,8 +112,8 @@ async def test_tables_of_an_earlier_version_become_those_of_a_fresh_database_and
         await log.seal()
     await take_back(admin, version)
     assert await picture(admin) != fresh
-    assert await code_of(demand_fit(made.application_url, theatre)) == "core-older"
-    assert await code_of(demand_own_tables(admin, theatre)) == "core-older"
+    assert await code_of(demand_fit(made.application_url, theatre)) == "tables-older"
+    assert await code_of(demand_own_tables(admin, theatre)) == "tables-older"
     before = await counts(admin)
     assert await install.install(admin, theatre) is True
     assert await picture(admin) == fresh
@@ -133,8 +133,8 @@ async def test_two_who_bring_tables_up_at_once_wait_for_each_other(made: Databas
     done = await asyncio.gather(install.install(admin, theatre), install.install(other, theatre))
     await other.close()
     assert sorted(done) == [False, True]
-    versions = await admin.fetch("SELECT version FROM avow.core ORDER BY version")
-    assert [row[0] for row in versions] == [*range(1, core.VERSION + 1)]
+    versions = await admin.fetch("SELECT version FROM avow.upgrade ORDER BY version")
+    assert [row[0] for row in versions] == [*range(1, upgrade.VERSION + 1)]
 
 
 async def test_a_step_that_cannot_have_its_lock_leaves_the_tables_as_they_were(
@@ -155,14 +155,14 @@ async def test_a_step_that_cannot_have_its_lock_leaves_the_tables_as_they_were(
 async def test_tables_of_a_newer_avow_are_neither_served_nor_brought_back(
     made: Database, admin: Connection
 ) -> None:
-    await admin.execute("INSERT INTO avow.core (version) VALUES ($1)", core.VERSION + 1)
+    await admin.execute("INSERT INTO avow.upgrade (version) VALUES ($1)", upgrade.VERSION + 1)
     before = await picture(admin)
     for work in (
         demand_fit(made.application_url, theatre),
         demand_own_tables(admin, theatre),
         install.install(admin, theatre),
     ):
-        assert await code_of(work) == "core-newer"
+        assert await code_of(work) == "tables-newer"
     assert await picture(admin) == before
 
 
@@ -171,6 +171,6 @@ async def test_tables_of_which_no_step_knows_are_left_alone(database: MakeDataba
     await take_back(admin, 0)
     await admin.execute("DROP TABLE avow.cosignature")
     before = await picture(admin)
-    assert await code_of(install.install(admin, theatre)) == "core-too-old"
+    assert await code_of(install.install(admin, theatre)) == "tables-too-old"
     assert await picture(admin) == before
     await admin.close()

@@ -14,7 +14,7 @@ from typing import Any, cast
 from avow.errors import EnvironmentFault
 from avow.model.entity import Entity, Field
 from avow.model.system import System
-from avow.store import core, driver
+from avow.store import driver, upgrade
 from avow.store.columns import blind_columns, column_type, performers_column
 from avow.store.driver import Connection
 from avow.store.rights import demand_owner, demand_version
@@ -44,7 +44,7 @@ TURN_WAIT_S_MAX = 300
 async def install(connection: Connection, system: System) -> bool:
     """Make everything that a declaration needs; True if something changed.
 
-    Brings Avow's own tables to the version of this code first: see core.py.
+    Brings Avow's own tables to the version of this code first: see upgrade.py.
     On tables of an earlier declaration: adds entities, states, fields that may be missing or have a
     constant default, replaces constraints and functions, and notes new times for the records that wait.
     Servers of the earlier declaration go on working. Raises EnvironmentFault, with nothing changed, for
@@ -58,7 +58,7 @@ async def install(connection: Connection, system: System) -> bool:
         await _take_turn(connection)
         await demand_owner(connection, system)
         if await connection.fetchval(text("install.sql", "installed")):
-            stepped = await core.bring_up(connection, system)
+            stepped = await upgrade.bring_up(connection, system)
         else:
             stepped = await _make_all(connection, system)
         latest = await connection.fetchrow(text("install.sql", "latest_boundary"))
@@ -125,7 +125,7 @@ async def _make_all(connection: Connection, system: System) -> bool:
     """Make roles, Avow's own tables, and the schema of the application's."""
     roles = Roles.of(system)
     await _make_roles(connection, roles)
-    await connection.execute(whole("schema.sql").substitute(roles.quoted(), version=core.VERSION))
+    await connection.execute(whole("schema.sql").substitute(roles.quoted(), version=upgrade.VERSION))
     await connection.execute(f"CREATE SCHEMA {quote(system.name)} AUTHORIZATION {quote(roles.owner)}")
     await connection.execute(
         f"GRANT USAGE ON SCHEMA {quote(system.name)} TO {quote(roles.application)}, {quote(roles.reader)}"

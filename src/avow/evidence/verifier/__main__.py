@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from io import TextIOWrapper
 
 from avow.evidence.verifier.policy import policy_of
 from avow.evidence.verifier.receipt import RECEIPT_BYTES_MAX, verify
@@ -29,7 +28,7 @@ def main(arguments: list[str]) -> int:
         data = _read(given.receipt)
     except (OSError, UnicodeDecodeError, Invalid) as error:
         parser.error(str(error))
-    if isinstance(sys.stdout, TextIOWrapper):  # a verdict is said on any terminal, whatever it can't show
+    if hasattr(sys.stdout, "reconfigure"):  # a verdict is said on any terminal, whatever it can't show
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.stdout.write(f"VALID\n{verify(data, policy).statement}")

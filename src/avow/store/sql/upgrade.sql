@@ -3,29 +3,29 @@
 -- before go on while it runs and after. What they need no longer is taken away by a step of a later release.
 -- @{owner}, @{application} and @{reader} are the three roles; steps run as the owner, in one transaction.
 
--- name: core_counted
+-- name: upgrades_counted
 -- Whether the versions of these tables are counted: they are from version 1 on.
-SELECT to_regclass('avow.core') IS NOT NULL
+SELECT to_regclass('avow.upgrade') IS NOT NULL
 
--- name: core_version
+-- name: newest_upgrade
 -- The version that these tables have.
-SELECT max(version) FROM avow.core
+SELECT max(version) FROM avow.upgrade
 
--- name: core_countable
+-- name: upgrades_countable
 -- Whether tables of which no version was counted are as step 1 expects them: as they were once logs had witnesses.
 SELECT to_regclass('avow.cosignature') IS NOT NULL
 
--- name: record_core
+-- name: record_upgrade
 -- These tables have this version from now on.
-INSERT INTO avow.core (version) VALUES ($1)
+INSERT INTO avow.upgrade (version) VALUES ($1)
 
--- name: core_1
+-- name: upgrade_1
 -- Tables that were made before their versions were counted. Servers of that time are stopped before.
-CREATE TABLE IF NOT EXISTS avow.core (
+CREATE TABLE IF NOT EXISTS avow.upgrade (
     version integer PRIMARY KEY CHECK (version > 0),
     at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-GRANT SELECT ON avow.core TO @{application}, @{reader};
+GRANT SELECT ON avow.upgrade TO @{application}, @{reader};
 ALTER TABLE avow.work ADD COLUMN IF NOT EXISTS progress jsonb;
 CREATE TABLE IF NOT EXISTS avow.bulk (
     tenant      text NOT NULL,
