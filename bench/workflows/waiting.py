@@ -27,15 +27,15 @@ WHERE a.entry > $1
 """When each saga was started: the time that its entry bears, which is before its commit."""
 
 
-async def commit_to_call(around: Surroundings, pace: Pace) -> dict[str, Any]:
-    """In a server that works, on an idle machine, saga after saga: milliseconds to the first call."""
+async def commit_to_call(around: Surroundings, pace: Pace, who: str) -> dict[str, Any]:
+    """On an idle machine, saga after saga: milliseconds to the first call. who: which way Avow runs."""
     connection = await connect(around.stage.admin_url(declared.name))
     try:
-        async with rival(around, "avow") as running:
+        async with rival(around, who) as running:
             await asyncio.to_thread(ask, around, "DELETE", "")
             before = await connection.fetchval("SELECT coalesce(max(entry), 0) FROM avow.audit")
             for number in range(SAGAS):
-                (answer,) = await running.clients.send(running.start(f"waits-{number}-{id(around)}", None), 1)
+                (answer,) = await running.clients.send(running.start(f"{who}-{number}-{id(around)}", None), 1)
                 if answer is None or answer.status >= 300:
                     raise RoundFailed(f"Avow answered {answer}")
                 await asyncio.sleep(PAUSE_S)
