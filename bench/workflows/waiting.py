@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
+from collections.abc import Collection
 from typing import Any
 
 from avow.store.pool import connect
@@ -40,7 +41,7 @@ async def commit_to_call(around: Surroundings, pace: Pace, who: str) -> dict[str
                     raise RoundFailed(f"Avow answered {answer}")
                 await asyncio.sleep(PAUSE_S)
             committed = {row["id"]: row["at"] for row in await connection.fetch(COMMITTED, before)}
-            came = await asyncio.to_thread(ask, around, "GET", "/came")
+            came = await _came(around, committed)
     finally:
         await connection.close()
     waits = sorted(1_000 * (came[saga] - at) for saga, at in committed.items())
@@ -49,6 +50,16 @@ async def commit_to_call(around: Surroundings, pace: Pace, who: str) -> dict[str
         "p50_ms": round(percentile(waits, 0.5), 2),
         "p99_ms": round(percentile(waits, 0.99), 2),
     }
+
+
+async def _came(around: Surroundings, committed: Collection[str]) -> dict[str, float]:
+    """When the first call of each saga came. Raises TimeoutError where one doesn't."""
+    async with asyncio.timeout(END_S_MAX):
+        while True:
+            came = await asyncio.to_thread(ask, around, "GET", "/came")
+            if came.keys() >= set(committed):
+                return came
+            await asyncio.sleep(PAUSE_S)
 
 
 def ask(around: Surroundings, method: str, path: str) -> dict[str, Any]:
