@@ -130,6 +130,22 @@ async def test_a_worker_whose_lease_has_ended_settles_nothing_while_another_one_
         assert (await s.row(record))["receipt"] == "second"
 
 
+async def test_what_is_taken_comes_back_when_its_lease_ends_and_not_before(shop: MakeShop) -> None:
+    """Held for longer, later; and whoever takes it then knows that it may have been carried out."""
+    async with shop() as s:
+        await s.at(NOON)
+        await s.capturing()
+        queue = Queue(s.system, s.pool)
+        (taken,) = await queue.take(["capture"], 15.0, 10)
+        await s.at(NOON + timedelta(seconds=10))
+        assert await keep(s.admin, [(taken.work, taken.fence)], 15.0) == {taken.work}
+        await s.at(NOON + timedelta(seconds=24.9))
+        assert await queue.take(["capture"], 15.0, 10) == []
+        await s.at(NOON + timedelta(seconds=25))
+        (again,) = await queue.take(["capture"], 15.0, 10)
+        assert (again.work, again.fence, again.unclear) == (taken.work, taken.fence + 1, True)
+
+
 async def test_a_worker_whose_lease_has_ended_neither_holds_nor_gives_back_what_another_is_at(
     shop: MakeShop,
 ) -> None:
