@@ -137,13 +137,15 @@ async def test_what_is_taken_comes_back_when_its_lease_ends_and_not_before(shop:
         await s.capturing()
         queue = Queue(s.system, s.pool)
         (taken,) = await queue.take(["capture"], 15.0, 10)
-        await s.at(NOON + timedelta(seconds=10))
-        assert await keep(s.admin, [(taken.work, taken.fence)], 15.0) == {taken.work}
-        await s.at(NOON + timedelta(seconds=24.9))
+        await s.at(NOON + timedelta(seconds=14.9))
         assert await queue.take(["capture"], 15.0, 10) == []
-        await s.at(NOON + timedelta(seconds=25))
+        await s.at(NOON + timedelta(seconds=15))
         (again,) = await queue.take(["capture"], 15.0, 10)
         assert (again.work, again.fence, again.unclear) == (taken.work, taken.fence + 1, True)
+        await s.at(NOON + timedelta(seconds=25))
+        assert await keep(s.admin, [(again.work, again.fence)], 15.0) == {again.work}
+        await s.at(NOON + timedelta(seconds=39.9))
+        assert await queue.take(["capture"], 15.0, 10) == []
 
 
 async def test_a_worker_whose_lease_has_ended_neither_holds_nor_gives_back_what_another_is_at(
