@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from avow.model.outcome import Declined, NotDone, Unclear
+from avow.store.queue import Queue, keep
 from tests.acceptance.polling import until
 from tests.store.payment import Outside, Receipt
 from tests.store.shop import NOON, MakeShop, Shop
@@ -127,6 +128,43 @@ async def test_a_worker_whose_lease_has_ended_settles_nothing_while_another_one_
         assert (slow.counts["stale"], (await s.row(record))["state"]) == (1, "capturing")
         await quick._do(again)  # pyright: ignore[reportPrivateUsage]
         assert (await s.row(record))["receipt"] == "second"
+
+
+async def test_what_is_taken_comes_back_when_its_lease_ends_and_not_before(shop: MakeShop) -> None:
+    """Held for longer, later; and whoever takes it then knows that it may have been carried out."""
+    async with shop() as s:
+        await s.at(NOON)
+        await s.capturing()
+        queue = Queue(s.system, s.pool)
+        (taken,) = await queue.take(["capture"], 15.0, 10)
+        await s.at(NOON + timedelta(seconds=14.9))
+        assert await queue.take(["capture"], 15.0, 10) == []
+        await s.at(NOON + timedelta(seconds=15))
+        (again,) = await queue.take(["capture"], 15.0, 10)
+        assert (again.work, again.fence, again.unclear) == (taken.work, taken.fence + 1, True)
+        await s.at(NOON + timedelta(seconds=25))
+        assert await keep(s.admin, [(again.work, again.fence)], 15.0) == {again.work}
+        await s.at(NOON + timedelta(seconds=39.9))
+        assert await queue.take(["capture"], 15.0, 10) == []
+
+
+async def test_a_worker_whose_lease_has_ended_neither_holds_nor_gives_back_what_another_is_at(
+    shop: MakeShop,
+) -> None:
+    """Whatever it wants: another attempt, a person, or that it be forgotten."""
+    async with shop() as s:
+        await s.capturing()
+        queue = Queue(s.system, s.pool)
+        (taken,) = await queue.take(["capture"], 15.0, 10)
+        await s.admin.execute(READY)
+        await queue.take(["capture"], 15.0, 10)
+        before = await s.work()
+        assert await keep(s.admin, [(taken.work, taken.fence)], 60.0) == set()
+        assert not await queue.give_back(taken, "not-done", "cut", pause_s=0.0)
+        assert not await queue.give_back(taken, "stuck", "cut", stuck="unknown")
+        assert not await queue.give_back(taken, "known", "")
+        assert await s.work() == before
+        assert await s.admin.fetchval("SELECT count(*) FROM avow.attempt") == 0
 
 
 async def test_a_cancelled_call_that_has_not_begun_is_not_made(shop: MakeShop, outside: Outside) -> None:
