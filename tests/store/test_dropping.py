@@ -22,7 +22,7 @@ from avow.evidence.verifier import parse_key
 from avow.store import driver
 from avow.store.pool import Pool, connect
 from avow.store.reads import Reads
-from bench.corruptions.hand import UNLOCK
+from bench.corruptions.hand import UNLOCK, Joined
 from tests.acting import Acting, acting
 from tests.fix_database import Database, MakeDatabase
 from tests.store.sealed import Log, sealing
@@ -198,17 +198,3 @@ class Undone:
 
     async def __aexit__(self, *_: object) -> None:
         await self._connection.execute("ROLLBACK")
-
-
-class Joined:
-    """A connection on which a verification reads in the transaction that is open."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    async def execute(self, sql: str) -> Any:
-        """Do it, but for beginning and ending."""
-        return None if sql.startswith(("BEGIN", "ROLLBACK")) else await self._connection.execute(sql)
