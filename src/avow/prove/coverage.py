@@ -35,9 +35,11 @@ class Coverage:
     refused:     for each state what is refused there: every command from which it isn't declared, and every
                  refusal by policy, guard or invariant that was met there.
     missed:      states and transitions that nothing reached.
+    ends:        to records that have ended, with each of the others that they may refer to, or without.
     """
 
     states: Mapping[InState, Path] = field(default_factory=dict[InState, Path])
     transitions: Mapping[Taken, Path] = field(default_factory=dict[Taken, Path])
     refused: Mapping[InState, tuple[Refused, ...]] = field(default_factory=dict[InState, tuple[Refused, ...]])
     missed: tuple[tuple[str, str], ...] = ()
+    ends: tuple[Path, ...] = ()
