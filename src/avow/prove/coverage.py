@@ -36,12 +36,14 @@ class Coverage:
     refused:     for each state what is refused there: every command from which it isn't declared, and every
                  refusal by policy, guard or invariant that was met there.
     missed:      states and transitions that nothing reached.
+    ends:        to records that have ended, with each of the others that they may refer to, or without.
     """
 
     states: Mapping[InState, Path] = field(default_factory=dict[InState, Path])
     transitions: Mapping[Taken, Path] = field(default_factory=dict[Taken, Path])
     refused: Mapping[InState, tuple[Refused, ...]] = field(default_factory=dict[InState, tuple[Refused, ...]])
     missed: tuple[tuple[str, str], ...] = ()
+    ends: tuple[Path, ...] = ()
 
 
 def coverage_json(system: System, coverage: Coverage) -> dict[str, Any]:
@@ -58,6 +60,7 @@ def coverage_json(system: System, coverage: Coverage) -> dict[str, Any]:
         "transitions": [[*at, path(acts)] for at, acts in coverage.transitions.items()],
         "refused": [[*at, [refused(one) for one in all_]] for at, all_ in coverage.refused.items()],
         "missed": [list(one) for one in coverage.missed],
+        "ends": [path(acts) for acts in coverage.ends],
     }
 
 
@@ -75,4 +78,5 @@ def coverage_from(system: System, raw: Mapping[str, Any]) -> Coverage:
         {(entity, name): path(acts) for entity, name, acts in raw["transitions"]},
         {(entity, state): tuple(refused(*one) for one in all_) for entity, state, all_ in raw["refused"]},
         tuple((entity, name) for entity, name in raw["missed"]),
+        tuple(path(acts) for acts in raw["ends"]),
     )

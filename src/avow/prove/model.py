@@ -15,10 +15,10 @@ from avow.model.system import System
 from avow.model.types import Reference
 from avow.prove.act import Path
 from avow.prove.coverage import Coverage, Refused
-from avow.prove.explore.compose import Kind, composed
+from avow.prove.explore.compose import Kind, composed, kind_of_record
 from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.ends import cannot_end, reasons, stuck
-from avow.prove.explore.path import end_of, faults_at_end, shorter
+from avow.prove.explore.path import end_of, faults_at_end, shorter, without_needless
 from avow.prove.explore.possible import Scope
 from avow.prove.explore.refusals import refused_in
 from avow.prove.explore.search import Found, Search, Trouble, components, goals_of, why_refused
@@ -179,7 +179,27 @@ def coverage_of(system: System, searches: Iterable[Found]) -> Coverage:
         for refusal in refused_in(system, at, path):
             refused.setdefault(at, {}).setdefault((refusal.act.command, refusal.code), refusal)
     found = Coverage(states, taken, {at: tuple(all_.values()) for at, all_ in refused.items()}, ())
-    return Coverage(found.states, found.transitions, found.refused, tuple(_missed(system, found)))
+    ends = tuple(_ends(system, searches))
+    return Coverage(found.states, found.transitions, found.refused, tuple(_missed(system, found)), ends)
+
+
+def _ends(system: System, searches: Iterable[Found]) -> Iterator[Path]:
+    """The shortest paths to records of each kind that have ended."""
+    paths = dict[Kind, Path]()
+    for found in searches:
+        for kind, at in found.kinds.items():
+            path = found.path_to(at)
+            if system.entities[kind[0]].states[kind[1]].final and len(path) < len(
+                paths.get(kind, (*path, None))
+            ):
+                paths[kind] = path
+    for kind, path in paths.items():
+        yield without_needless(path, lambda candidate, kind=kind: _is_there(system, candidate, kind))
+
+
+def _is_there(system: System, path: Path, kind: Kind) -> bool:
+    end = end_of(system, path)
+    return end is not None and any(kind_of_record(system, r) == kind for r in end.records.values())
 
 
 def _shortest_to_state(system: System, at: tuple[str, str], path: Path) -> Path:

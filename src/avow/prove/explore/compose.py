@@ -69,7 +69,8 @@ def composed(system: System, entity: str, paths: Mapping[Kind, Path], count: int
     """Paths that lead so many records of an entity to where these lead one, in each combination.
 
     The last one of them goes as far as any path goes, so that on its way it passes what the shorter ones come
-    to. First come those in which it passes where the others are: what is too much of one kind is seen there.
+    to. First come those that have a record in common, then those in which it passes where the others are:
+    what is too much of one kind is seen there.
     """
     own = dict[Kind | str, tuple[Path, Ref]]()
     for kind, path in sorted(paths.items(), key=lambda one: len(one[1])):
@@ -79,13 +80,21 @@ def composed(system: System, entity: str, paths: Mapping[Kind, Path], count: int
     others = list(own.values())
     last = [one for one in others if not any(_is_part(one[0], other[0]) for other in others)]
     chosen = [(*several, one) for several in product(others, repeat=count - 1) for one in last]
-    chosen.sort(key=lambda several: (_apart(several), sum(len(path) for path, _ in several)))
+    chosen.sort(
+        key=lambda several: (not _shared(several), _apart(several), sum(len(path) for path, _ in several))
+    )
     turns = product(chosen[:COMPOSED_MAX], (False, True))
     return list(dict.fromkeys(_together(system, several, turned) for several, turned in turns))
 
 
 def _is_part(path: Path, of: Path) -> bool:
     return len(path) < len(of) and of[: len(path)] == path
+
+
+def _shared(several: Iterable[tuple[Path, Ref]]) -> frozenset[Ref]:
+    """The records that all of these refer to: what has nothing in common can't get in each other's way."""
+    named = [{one for act in path if act.ref == ref for one in refs_of(act)} - {ref} for path, ref in several]
+    return frozenset(named[0].intersection(*named[1:]))
 
 
 def _apart(several: Sequence[tuple[Path, Ref]]) -> int:

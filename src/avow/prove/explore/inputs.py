@@ -41,8 +41,9 @@ class Accepted:
     def draw(self, names: Sequence[str], each: Sequence[Sequence[Any]], seed: int) -> Iterator[Places]:
         """Places of combinations, each once.
 
-        At first what was accepted; then the last value of each, and the first; in the first situations all
-        that differ from the last values in one; then others each time, most of them near what was accepted.
+        At first what was accepted, once with other records in it; then the last value of each, and the first;
+        in the first situations all that differ from the last values in one; then others each time, most of
+        them near what was accepted.
         """
         seen = set[Places]()
         for places in self._drawn(names, each, random.Random(seed)):  # a choice, not a secret
@@ -57,6 +58,8 @@ class Accepted:
         last = tuple(len(values) - 1 for values in each)
         known = [_placed(names, each, given, chance) for given in self.kinds.values()]
         chance.shuffle(known)
+        if known:
+            yield _turned(known[0], each, chance)
         yield from known
         yield last
         yield tuple(0 for _ in each)
@@ -84,6 +87,15 @@ def _placed(
         else:
             found.append(chance.choice(like) if like else len(values) - 1)
     return tuple(found)
+
+
+def _turned(places: Places, each: Sequence[Sequence[Any]], chance: random.Random) -> Places:
+    """The same with other records in it, or with some more or fewer of them."""
+    refers = [any(isinstance(value, Ref) for value in values) for values in each]
+    return tuple(
+        chance.randrange(len(values)) if refer else place
+        for place, values, refer in zip(places, each, refers, strict=True)
+    )
 
 
 def _changed(places: Places, each: Sequence[Sequence[Any]], chance: random.Random) -> Places:

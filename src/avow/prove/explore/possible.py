@@ -138,7 +138,7 @@ class Acts:
                     yield Act("time", entity.name, transition.command, ordinal)
 
     def _given(self, at: _Here, entity: Entity, transition: Transition, ordinal: int) -> Iterator[Act]:
-        """The commands that people could give: each of them, with each input, now and later."""
+        """The commands that people could give: each input at once by one of them, then by all, now and later."""
         asked = self._asked.get((entity.name, transition.command))
         if asked is None:
             asked = self._ask(entity, transition)
@@ -148,12 +148,18 @@ class Acts:
         later = self._later(at.situation) if asked.timed else []
         people = at.told_apart(asked.people)
         word, name = transition.command, entity.name
+        inputs, first = list[Mapping[str, Given]](), set[tuple[int, int]]()
         for number, given in enumerate(self._inputs(at, entity, word, transition.parameters)):
+            inputs.append(given)
+            first.add((number, number % len(people)))
+            yield Act("command", name, word, ordinal, given, people[number % len(people)])
+        for number, given in enumerate(inputs):
             whole = not later or number < LATER_ALL
             self.cut = self.cut or not whole
             for seconds in (0.0, *later) if whole else (0.0, later[number % len(later)]):
-                for person in people:
-                    yield Act("command", name, word, ordinal, given, person, seconds)
+                for place, person in enumerate(people):
+                    if seconds or (number, place) not in first:
+                        yield Act("command", name, word, ordinal, given, person, seconds)
 
     def _told(
         self, at: _Here, entity: Entity, transition: Transition, ordinal: int, event: OnEvent, record: Record
