@@ -138,7 +138,7 @@ class Acts:
                     yield Act("time", entity.name, transition.command, ordinal)
 
     def _given(self, at: _Here, entity: Entity, transition: Transition, ordinal: int) -> Iterator[Act]:
-        """The commands that people could give: each input at once by one of them, then by all, now and later."""
+        """The commands of people: each input at once by one of them, then by all, now and later."""
         asked = self._asked.get((entity.name, transition.command))
         if asked is None:
             asked = self._ask(entity, transition)
