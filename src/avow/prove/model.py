@@ -16,7 +16,7 @@ from avow.model.system import System
 from avow.model.types import Reference
 from avow.prove.act import Path
 from avow.prove.coverage import Coverage, Refused
-from avow.prove.explore.compose import Kind, composed, kind_of_record
+from avow.prove.explore.compose import Alone, Kind, alone_of, composed, kind_of_record
 from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.ends import cannot_end, reasons, stuck
 from avow.prove.explore.path import end_of, faults_at_end, shorter, without_needless
@@ -126,15 +126,16 @@ def _searches(bench: Bench, budget: Budget) -> list[Found]:
     for one in alone:
         for kind, at in one.found.kinds.items():
             paths[kind] = one.found.path_to(at)
-    several = [Search(scope, _seeds(scope, paths)) for scope in scopes if scope.several]
+    known = alone_of(bench.system, paths)
+    several = [Search(scope, _seeds(scope, known)) for scope in scopes if scope.several]
     _take_turns([*alone, *several], budget)
     return [one.found for one in (*alone, *several)]
 
 
-def _seeds(scope: Scope, paths: Mapping[Kind, Path]) -> Iterator[Path]:
+def _seeds(scope: Scope, known: Mapping[Kind, Alone]) -> Iterator[Path]:
     """Paths that lead more than one record of the same entity to where one alone has come."""
     for entity in sorted(scope.several, key=[*scope.entities].index):
-        yield from composed(scope.system, entity, paths, 1 + scope.more)
+        yield from composed(scope.system, entity, known, 1 + scope.more)
 
 
 def _take_turns(searches: Iterable[Search], budget: Budget) -> None:
