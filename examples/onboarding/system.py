@@ -338,7 +338,11 @@ def nothing_is_left(world: World) -> bool:
 def papers_add_up(world: World) -> bool:
     missing_ = ("wanted", "overdue", "handed_in")
     left = [one.onboarding for one in world.all(Paper) if one.state in missing_]
-    return all(one.papers == left.count(one) for one in world.all(Onboarding) if one.state == "collecting")
+    collecting = [one for one in world.all(Onboarding) if one.state == "collecting"]
+    prepared = ("naming", "making", "preparing", "late", "ready", "started")
+    return all(one.papers == left.count(one) for one in collecting) and all(
+        one.papers == 0 for one in world.all(Onboarding) if one.state in prepared
+    )
 
 
 app = system(

@@ -18,7 +18,7 @@ from avow.cli.settings import home_folder
 from avow.cli.target import load_target
 from avow.errors import EnvironmentFault
 from avow.model.system import System
-from avow.store import binaries, cluster, health
+from avow.store import binaries, cluster, health, upgrade
 from avow.store.health import Server, Tables, Witnessed
 from avow.store.pool import connect
 from avow.store.rights import VERSION_MIN
@@ -113,11 +113,22 @@ async def _database(url: str, system: System) -> list[Line]:
         if not server.installed:
             mend = "Run `avow dev`, or `avow migrate` with the owner's URL."
             return [*lines, Line("tables", "there are none of Avow's", mend)]
+        lines.append(_core(await upgrade.held(connection)))
+        if not lines[-1].ok:
+            return lines
         lines += _tables(await health.tables(connection, system))
         log = await health.log(connection)
         return [*lines, *_log(log), *_witnesses(log, await health.witnesses(connection))]
     finally:
         await connection.close()
+
+
+def _core(version: int) -> Line:
+    """What else is asked about the tables depends on it."""
+    said = f"version {version}" + (f", not {upgrade.VERSION}" * (version != upgrade.VERSION))
+    older, newer = "Run `avow migrate` with the owner's URL.", "Use the Avow that made them, or a newer one."
+    mend = older if version < upgrade.VERSION else newer if version > upgrade.VERSION else ""
+    return Line("avow's own tables", said, mend)
 
 
 def _log(found: tuple[int, float] | None) -> Iterator[Line]:

@@ -6,18 +6,22 @@ phases on a real database.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from avow.kernel.command import Key
+from avow.model.entity import Entity
 from avow.model.system import System
+from avow.model.types import Reference
 from avow.prove.act import Path
 from avow.prove.coverage import Coverage, Refused
+from avow.prove.explore.compose import Kind, composed, kind_of_record
+from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.ends import cannot_end, reasons, stuck
-from avow.prove.explore.path import end_of, faults_at_end, shorter
+from avow.prove.explore.path import end_of, faults_at_end, shorter, without_needless
 from avow.prove.explore.possible import Scope
 from avow.prove.explore.refusals import refused_in
-from avow.prove.explore.search import Found, Trouble, components, goals_of, search, why_refused
+from avow.prove.explore.search import Found, Search, Trouble, components, goals_of, why_refused
 from avow.prove.explore.situation import Fault, Happened, Refusal, Situation, happen, ref_of
 from avow.prove.finding import ALL, EXHAUSTED, Finding, Line, PhaseReport, Tally, sampled
 from avow.prove.phase import Bench, Budget
@@ -27,6 +31,10 @@ from avow.prove.story import line_of, permitted_by
 from avow.prove.unpromised import unpromised
 
 NAME: Final = "model"
+ALONE: Final = 0.3
+"""The share of worlds with one record of each: with what is found there, the others begin."""
+TURN: Final = 500
+"""How many acts a search tries before it is another one's turn."""
 ALONE_S_MAX: Final = 2.0
 """How long it takes at most to look for guards that nothing promises."""
 ALONE_MAX: Final = 6
@@ -41,7 +49,7 @@ class Model:
 
     async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
         """Search one scope after the other, the smallest first, as far as the budget goes."""
-        searches = list(_searches(bench, budget))
+        searches = _searches(bench, budget)
         bench.coverage = coverage_of(bench.system, searches)
         bench.unfit += list(_never_made(bench.system, searches, bench.coverage))
         findings = list(_findings(bench.system, searches))
@@ -55,6 +63,8 @@ class Model:
         """Follow a path again: what breaks at its end."""
         system, path = bench.system, schedule.acts
         end = end_of(system, path)
+        for wrong in _wrongs_at_end(system, path):
+            return _of_wrong(system, path, wrong)
         if end is not None:
             for broken in broken_promises(system, end.records, end.performers, end.now):
                 return _of_broken(system, path, broken)
@@ -96,21 +106,50 @@ def scopes_of(system: System) -> Iterator[Scope]:
     for group in groups:
         yield Scope(system, group, frozenset(group))
     for group in groups:
+        for entity in (name for name in group if _belongs(system.entities[name])):
+            yield Scope(system, group, frozenset({entity}), more=2)
+    for group in groups:
         yield Scope(system, group, frozenset(group), wide=True)
 
 
-def _searches(bench: Bench, budget: Budget) -> Iterator[Found]:
-    """A search of each scope; each may take half of the time that is left, and the last all of it."""
+def _belongs(entity: Entity) -> bool:
+    """Whether records of an entity belong to others, or may get in each other's way."""
+    rules = (*entity.uniques, *entity.exclusions, *entity.quotas)
+    return bool(rules) or any(isinstance(field.type, Reference) for field in entity.fields.values())
+
+
+def _searches(bench: Bench, budget: Budget) -> list[Found]:
+    """A search of each scope, in turns: at first of those with one record of each, then of all."""
     scopes = sorted(scopes_of(bench.system), key=lambda scope: not _touched(bench, scope))
-    for place, scope in enumerate(scopes):
-        allowed = Budget(budget.left_s / (2 if place < len(scopes) - 1 else 1), clock=budget.clock)
+    alone = [Search(scope) for scope in scopes if not scope.several]
+    with budget.only(ALONE):
+        _take_turns(alone, budget)
+    paths = dict[Kind, Path]()
+    for one in alone:
+        for kind, at in one.found.kinds.items():
+            paths[kind] = one.found.path_to(at)
+    several = [Search(scope, _seeds(scope, paths)) for scope in scopes if scope.several]
+    _take_turns([*alone, *several], budget)
+    return [one.found for one in (*alone, *several)]
 
-        def going(tried: int, allowed: Budget = allowed) -> bool:
-            budget.advance(tried)
-            return not allowed.spent
 
-        if not budget.spent:
-            yield search(scope, going)
+def _seeds(scope: Scope, paths: Mapping[Kind, Path]) -> Iterator[Path]:
+    """Paths that lead more than one record of the same entity to where one alone has come."""
+    for entity in sorted(scope.several, key=[*scope.entities].index):
+        yield from composed(scope.system, entity, paths, 1 + scope.more)
+
+
+def _take_turns(searches: Iterable[Search], budget: Budget) -> None:
+    """Go on with each search for a while, again and again, until all are done or the time is over."""
+    left = [one for one in searches if not one.ended]
+    while left and not budget.spent:
+        for one in left:
+            until = one.found.tried + TURN
+            for tried in one.steps:
+                budget.advance(tried)
+                if one.found.tried >= until or budget.spent:
+                    break
+        left = [one for one in left if not one.ended]
 
 
 def _touched(bench: Bench, scope: Scope) -> bool:
@@ -140,7 +179,27 @@ def coverage_of(system: System, searches: Iterable[Found]) -> Coverage:
         for refusal in refused_in(system, at, path):
             refused.setdefault(at, {}).setdefault((refusal.act.command, refusal.code), refusal)
     found = Coverage(states, taken, {at: tuple(all_.values()) for at, all_ in refused.items()}, ())
-    return Coverage(found.states, found.transitions, found.refused, tuple(_missed(system, found)))
+    ends = tuple(_ends(system, searches))
+    return Coverage(found.states, found.transitions, found.refused, tuple(_missed(system, found)), ends)
+
+
+def _ends(system: System, searches: Iterable[Found]) -> Iterator[Path]:
+    """The shortest paths to records of each kind that have ended."""
+    paths = dict[Kind, Path]()
+    for found in searches:
+        for kind, at in found.kinds.items():
+            path = found.path_to(at)
+            if system.entities[kind[0]].states[kind[1]].final and len(path) < len(
+                paths.get(kind, (*path, None))
+            ):
+                paths[kind] = path
+    for kind, path in paths.items():
+        yield without_needless(path, lambda candidate, kind=kind: _is_there(system, candidate, kind))
+
+
+def _is_there(system: System, path: Path, kind: Kind) -> bool:
+    end = end_of(system, path)
+    return end is not None and any(kind_of_record(system, r) == kind for r in end.records.values())
 
 
 def _shortest_to_state(system: System, at: tuple[str, str], path: Path) -> Path:
@@ -171,18 +230,26 @@ def _missed(system: System, found: Coverage) -> Iterator[tuple[str, str]]:
 
 
 def _findings(system: System, searches: list[Found]) -> Iterator[Finding]:
+    for trouble in _troubles(searches):
+        yield _of_trouble(system, trouble)
     seen = set[str]()
     for found in searches:
-        for name, trouble in found.troubles.items():
-            if name not in seen:
-                seen.add(name)
-                yield _of_trouble(system, trouble)
         for one in stuck(found):
             name = f"{one.key[0]}.{one.state} can end"
             if name not in seen:
                 seen.add(name)
                 yield _of_stuck(system, found.scope, found.path_to(one.node), one.key, one.state)
     yield from _unreached(system, searches)
+
+
+def _troubles(searches: list[Found]) -> list[Trouble]:
+    """Whatever is wrong, each once, after the shortest path that any search has to it."""
+    shortest = dict[str, Trouble]()
+    for found in searches:
+        for name, trouble in found.troubles.items():
+            if name not in shortest or len(trouble.path) < len(shortest[name].path):
+                shortest[name] = trouble
+    return list(shortest.values())
 
 
 def _of_trouble(system: System, trouble: Trouble) -> Finding:
@@ -192,6 +259,14 @@ def _of_trouble(system: System, trouble: Trouble) -> Finding:
             return bool(path) and _refused_at_end(system, path) == trouble.refused
 
         return _of_refused(system, shorter(trouble.path, refuses, keep_last=True), trouble.refused)
+    if trouble.wrong is not None:
+        name = trouble.wrong.promise
+
+        def contradicts(path: Path) -> bool:
+            return any(wrong.promise == name for wrong in _wrongs_at_end(system, path))
+
+        path = shorter(trouble.path, contradicts, keep_last=True)
+        return _of_wrong(system, path, next(w for w in _wrongs_at_end(system, path) if w.promise == name))
     if trouble.broken is None:
 
         def faults(path: Path) -> bool:
@@ -271,6 +346,19 @@ def _refused_at_end(system: System, path: Path) -> str:
         return ""
     outcome = happen(system, before, act)
     return why_refused(outcome.rejection) if isinstance(outcome, Refusal) else ""
+
+
+def _wrongs_at_end(system: System, path: Path) -> list[Wrong]:
+    """What the last act of a path contradicts."""
+    before = end_of(system, path[:-1]) if path else None
+    if before is None:
+        return []
+    return list(contradictions(system, path[-1], happen(system, before, path[-1])))
+
+
+def _of_wrong(system: System, path: Path, wrong: Wrong) -> Finding:
+    story = _story(system, path)
+    return Finding(NAME, wrong.promise, wrong.sentence, wrong.place, Schedule(path), story, wrong.why)
 
 
 def _of_refused(system: System, path: Path, refused: str) -> Finding:
