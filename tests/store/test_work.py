@@ -100,6 +100,40 @@ async def test_where_faults_are_kept_under_the_key_the_next_attempt_has_another(
         assert len(set(outside.asked)) == 2
 
 
+async def test_an_attempt_that_was_not_done_says_nothing_of_an_unclear_one_before(
+    shop: MakeShop, outside: Outside
+) -> None:
+    """When the attempts are used up nobody knows; that it failed would be a guess."""
+    async with shop() as s:
+        outside.answers = [Unclear("cut"), NotDone("refused"), NotDone("refused")]
+        record = await s.capturing()
+        await _until_settled(s)
+        (work,) = await s.work()
+        assert (work["stuck"], (await s.row(record))["state"]) == ("unknown", "capturing")
+
+
+async def test_a_call_without_keys_of_a_worker_that_died_is_not_made_again(
+    shop: MakeShop, outside: Outside
+) -> None:
+    async with shop(keyed=False) as s:
+        await s.capturing()
+        await Queue(s.system, s.pool).take(["capture"], 15.0, 10)
+        await s.admin.execute(READY)
+        await s.worker.step()
+        (work,) = await s.work()
+        assert (work["stuck"], outside.asked) == ("unknown", [])
+
+
+async def test_the_other_side_says_when_it_is_asked_again(shop: MakeShop, outside: Outside) -> None:
+    async with shop() as s:
+        await s.at(NOON)
+        outside.answers = [NotDone("busy", retry_after_s=600)]
+        await s.capturing()
+        await s.worker.step()
+        (work,) = await s.work()
+        assert work["ready_at"] >= NOON + timedelta(seconds=600)
+
+
 async def test_a_stale_worker_changes_nothing(shop: MakeShop, outside: Outside) -> None:
     async with shop() as s:
         outside.answers = [Receipt("first", 5), Receipt("second", 5)]
@@ -200,6 +234,17 @@ async def test_a_time_comes_once_and_never_early(shop: MakeShop) -> None:
         row = await s.row(record)
         assert row["state"] == "lapsed"
         assert await s.work() == []
+
+
+async def test_what_was_due_while_nobody_worked_happens_once_afterwards(shop: MakeShop) -> None:
+    async with shop() as s:
+        await s.at(NOON)
+        record = (await s.do("authorize", amount=5, expires=NOON + timedelta(hours=1))).record
+        await s.at(NOON + timedelta(days=1))
+        assert await s.worker.step() == 1
+        row = await s.row(record)
+        assert (row["state"], row["version"]) == ("lapsed", 2)
+        assert (await s.worker.step(), await s.work()) == (0, [])
 
 
 async def test_a_reminder_comes_again_while_the_record_stays(shop: MakeShop) -> None:
