@@ -1,4 +1,4 @@
-"""Kinds of bugs that others have had, one planted for each kind in a reference backend: lint and model find it.
+"""Kinds of bugs that others have had, one of each planted in a reference backend: lint and model find it.
 
 What it breaks is a promise of that backend, or something that contradicts itself whatever is promised.
 """
@@ -31,16 +31,13 @@ KINDS = {
     "used once more than granted": Planted(
         "checkout", "invariant(used <= limit,", "invariant(used <= limit + 1,", "coupons_add_up", 3, 9_000
     ),
-    "used after its time": Planted(
-        "checkout", "by=internal, when=now < until)", "by=internal)", "Coupon.in_time", 2, 2_500
-    ),
     "spent and kept": Planted(
         "checkout", "        self.into.load(self.balance)\n        self.balance = 0\n",
         "        self.into.load(self.balance)\n", "GiftCard.poured_out", 3, 9_000,
     ),
-    "paid after it was let go": Planted(
-        "checkout", "pay = transition(awaiting, to=placed", "pay = transition([awaiting, undone], to=placed",
-        "let_go_stays", 5, 4_000,
+    "over while it is needed": Planted(
+        "checkout", "to=withdrawn, by=shopkeeper, when=used == 0)", "to=withdrawn, by=shopkeeper)",
+        "Order.give_back can happen", 5, 8_000,
     ),
     "a timer takes what was confirmed": Planted(
         "booking", "lapse = transition(held, to=lapsed", "lapse = transition([held, confirmed], to=lapsed",
@@ -48,14 +45,14 @@ KINDS = {
     ),
     "a line is jumped": Planted(
         "booking", "every=minutes(1), when=its_turn, uses=tour)", "every=minutes(1), uses=tour)",
-        "Party.in_turn", 3, 3_000,
+        "Party.in_turn", 3, 6_000,
     ),
     "given back by nobody": Planted(
         "admission", '"""Who stands behind moves up."""\n        self.course.give_back()',
         '"""Who stands behind moves up."""', "lines_add_up", 7, 5_000,
     ),
     "an edit keeps the votes": Planted(
-        "approval", "        voids=[approve, sanction],\n", "", "Request.revise keeps approve", 4, 4_000
+        "approval", "        voids=[approve, sanction],\n", "", "Request.revise keeps approve", 4, 8_000
     ),
     "counted until it is paid": Planted(
         "approval", "among=[approved, paid], limit", "among=[approved], limit", "within_means", 6, 9_000
@@ -69,15 +66,6 @@ KINDS = {
     "rejected with the place in hand": Planted(
         "enrollment", "reject = transition([submitted, verified], to",
         "reject = transition([submitted, verified, approved], to", "places_add_up", 6, 3_000,
-    ),
-    "an older word is heard last": Planted(
-        "verification", "when=(scanned.data.id == scan_id) & (scanned.data.revision > scan_revision)",
-        "when=scanned.data.id == scan_id", "Verification.hear_scan takes newer words only", 6, 9_000,
-    ),
-    "for another person": Planted(
-        "verification",
-        "        if self.renews is None or self.renews.person != self.person:\n"
-        "            raise refuse(\"That is somebody else's.\")\n", "", "own_renewals", 9, 9_000,
     ),
 }  # fmt: skip
 

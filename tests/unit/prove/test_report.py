@@ -49,7 +49,7 @@ async def test_what_broke_is_told_in_words_of_the_declaration_with_its_line() ->
         "(clerk)",
     ):
         assert told in text
-    assert str(UNSOUND.entities["Shelf"].transitions["pull_down"].place) in text
+    assert str(UNSOUND.entities["Book"].transitions["keep"].place) in text
     assert "again: avow prove . --replay x.json" in text
     assert sum(line.startswith("  -> ") for line in text.splitlines()) in (2, 3)
     document = as_document(UNSOUND, report)

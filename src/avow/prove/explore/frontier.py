@@ -41,7 +41,7 @@ class Frontier:
         self._system = system
         self._classes: dict[States, _Class] = {}
         self._queues: tuple[list[tuple[Rarity, int, States]], ...] = ([], [])
-        self._number, self._turn = 0, 0
+        self._number, self._turn = 0, 1
         self._known = Counter[Kind]()
 
     def put(self, at: int, situation: Situation) -> None:

@@ -148,17 +148,19 @@ class Acts:
         later = self._later(at.situation) if asked.timed else []
         people = at.told_apart(asked.people)
         word, name = transition.command, entity.name
-        inputs, first = list[Mapping[str, Given]](), set[tuple[int, int]]()
+        inputs, first = list[Mapping[str, Given]](), set[tuple[int, int, float]]()
         for number, given in enumerate(self._inputs(at, entity, word, transition.parameters)):
             inputs.append(given)
-            first.add((number, number % len(people)))
-            yield Act("command", name, word, ordinal, given, people[number % len(people)])
+            place = number % len(people)
+            soon = later[number % len(later)] if later and number % 3 == 2 else 0.0  # now and then, later
+            first.add((number, place, soon))
+            yield Act("command", name, word, ordinal, given, people[place], soon)
         for number, given in enumerate(inputs):
             whole = not later or number < LATER_ALL
             self.cut = self.cut or not whole
             for seconds in (0.0, *later) if whole else (0.0, later[number % len(later)]):
                 for place, person in enumerate(people):
-                    if seconds or (number, place) not in first:
+                    if (number, place, seconds) not in first:
                         yield Act("command", name, word, ordinal, given, person, seconds)
 
     def _told(

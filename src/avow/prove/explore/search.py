@@ -193,8 +193,13 @@ class Search:
 
     def _look_for_wrongs(self, at: int, act: Act, outcome: Outcome) -> None:
         for wrong in contradictions(self.system, act, outcome):
-            if wrong.promise not in self.found.troubles:
+            if self._is_nearer(wrong.promise, self.found.nodes[at].depth + 1):
                 self.found.troubles[wrong.promise] = Trouble((*self.found.path_to(at), act), wrong=wrong)
+
+    def _is_nearer(self, name: str, depth: int) -> bool:
+        """Whether a trouble comes after fewer acts than where it was seen before, if it was."""
+        known = self.found.troubles.get(name)
+        return known is None or depth < len(known.path)
 
     def _accept(self, at: int, act: Act, happened: Happened) -> int:
         found, node = self.found, self.found.nodes[at]
@@ -222,7 +227,7 @@ class Search:
             found.states.setdefault((key[0], record.state), at)
             found.kinds.setdefault(kind_of_record(self.system, record), at)
         for broken in broken_promises(self.system, situation.records, situation.performers, situation.now):
-            if broken.promise not in found.troubles:
+            if self._is_nearer(broken.promise, depth):
                 found.troubles[broken.promise] = Trouble(found.path_to(at), broken)
         self._look_for_goals(situation, at)
         self._note_weighed(situation, at)
