@@ -7,6 +7,7 @@ module named like a verb holds that verb; it is imported only when the verb is u
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 from avow import __version__
 
@@ -19,4 +20,6 @@ def main() -> int:
         return 0
     from avow.cli.group import run
 
+    if isinstance(sys.stdout, TextIOWrapper):  # what a terminal can't show is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
     return run(sys.argv[1:])

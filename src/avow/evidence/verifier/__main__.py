@@ -28,6 +28,8 @@ def main(arguments: list[str]) -> int:
         data = _read(given.receipt)
     except (OSError, UnicodeDecodeError, Invalid) as error:
         parser.error(str(error))
+    if hasattr(sys.stdout, "reconfigure"):  # a verdict is said on any terminal, whatever it can't show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.stdout.write(f"VALID\n{verify(data, policy).statement}")
     except Invalid as error:
