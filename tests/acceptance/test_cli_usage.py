@@ -15,7 +15,7 @@ import pytest
 
 from avow import __version__
 from avow.cli.group import VERBS, command
-from tests.acceptance.command_line import ROOT, avow
+from tests.acceptance.command_line import ROOT, avow, avow_from_nothing
 
 PAGE = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
 
@@ -167,7 +167,7 @@ def test_a_crash_of_our_own_is_no_verdict(tmp_path: Path) -> None:
         "def broken(target):\n    raise ZeroDivisionError\n"
         "avow.cli.check.load_target = broken\n"
     )
-    ended = avow("check", "--json", environment={"PYTHONPATH": str(tmp_path)})
+    ended = avow_from_nothing("check", "--json", environment={"PYTHONPATH": str(tmp_path)})
     assert ended.returncode == 4
     assert json.loads(ended.stdout)["error"]["code"] == "internal-error"
     assert "ZeroDivisionError" in ended.stderr
