@@ -1,10 +1,11 @@
 """The enrollment, grown: papers that a registrar checks, deadlines, and a waiting list for full courses."""
 
+from collections import Counter
 from datetime import datetime
 
-from avow import Entity, State, Subject, actor, authenticated, create, days, field, given, in_state, internal
-from avow import minutes, missing, not_, now, performed, private, publish, quota, read, ref, reveal, role
-from avow import seconds, system, task, transition, unique
+from avow import Entity, State, Subject, World, actor, always, authenticated, create, days, field, given
+from avow import in_state, internal, minutes, missing, not_, now, performed, private, publish, quota, read
+from avow import ref, reveal, role, seconds, sometimes, system, task, transition, unique
 
 registrar, dean, head, mailer = role("registrar"), role("dean"), role("head"), role("mailer")
 privacy = role("privacy")
@@ -64,6 +65,16 @@ class Enrollment(Entity):
     never_oversold = quota(
         course, among=[offered, enrolled, archived], limit=course.seats, message="The course is full."
     )
+
+    can_enroll = sometimes(in_state(enrolled), "An applicant can take a place.")
+    handed_in = always(
+        not_(in_state(submitted, verified, waiting, offered, enrolled)) | ~missing(transcript),
+        "Nothing is handed in without a transcript.",
+    )  # fmt: skip
+    in_turn = always(
+        not_(in_state(offered, enrolled, archived)) | (turn <= course.seats + course.given_back),
+        "Nobody is offered a place before those who were approved earlier.",
+    )  # fmt: skip
 
     start = create(draft, by=authenticated, sets=[course, name])
     write = transition(draft, to=draft, by=actor == applicant, sets=[essay, transcript])
@@ -133,4 +144,42 @@ class Erasure(Entity):
     agree = transition(asked, to=erased, by=privacy & ~performed(ask), erases=person)
 
 
-app = system("admission", Course, Enrollment, Erasure)
+@always("Who is in line or has a place was verified by somebody else than who approved it.")
+def four_eyes(world: World) -> bool:
+    def seen_by_two(one: Enrollment) -> bool:
+        return bool(world.performers(one, Enrollment.verify) - world.performers(one, Enrollment.approve))
+
+    in_line = ("waiting", "offered", "enrolled", "archived")
+    return all(seen_by_two(one) for one in world.all(Enrollment) if one.state in in_line)
+
+
+@always("No course has more people than seats.")
+def courses_fit(world: World) -> bool:
+    places = ("offered", "enrolled", "archived")
+    people = Counter(one.course for one in world.all(Enrollment) if one.state in places)
+    return all(people[course] <= course.seats for course in world.all(Course))
+
+
+@always("Until a course begins, whoever was approved is in line, has a place, or has given it back.")
+def lines_add_up(world: World) -> bool:
+    in_line = ("waiting", "offered", "enrolled")
+    people = Counter(one.course for one in world.all(Enrollment) if one.state in in_line)
+    open_ = [course for course in world.all(Course) if course.state == "open"]
+    return all(people[course] == course.asked - course.given_back for course in open_)
+
+
+@always("It takes two people for somebody to be forgotten.")
+def forgotten_by_two(world: World) -> bool:
+    return not any(
+        world.performers(one, Erasure.ask) & world.performers(one, Erasure.agree)
+        for one in world.all(Erasure)
+    )
+
+
+app = system(
+    "admission",
+    Course,
+    Enrollment,
+    Erasure,
+    promises=[four_eyes, courses_fit, lines_add_up, forgotten_by_two],
+)

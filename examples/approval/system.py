@@ -133,13 +133,27 @@ def not_ones_own(world: World) -> bool:
     )
 
 
-@always("As many have agreed as the amount demands, and from 10,000 euros on also the board.")
+@always(
+    "As many have agreed as the amount demands, from 10,000 euros on also the board, and another one pays."
+)
 def enough_agree(world: World) -> bool:
     def enough(one: Request) -> bool:
-        agreed = len(world.performers(one, Request.approve)) >= (1 if one.amount < SMALL else 2)
-        return agreed and (one.amount < LARGE or bool(world.performers(one, Request.sanction)))
+        board, paid = world.performers(one, Request.sanction), world.performers(one, Request.pay)
+        agreed = world.performers(one, Request.approve) - board - paid
+        enough = len(agreed) >= (1 if one.amount < SMALL else 2)
+        return enough and (one.amount < LARGE or bool(board - paid))
 
     return all(enough(one) for one in world.all(Request) if one.state in ("approved", "paid"))
+
+
+@always("What is approved is paid, and doesn't lapse.")
+def decided_stays(world: World) -> bool:
+    steps = (Request.grant, Request.sanction)
+    return all(
+        one.state in ("approved", "paid")
+        for one in world.all(Request)
+        if any(world.performers(one, step) for step in steps)
+    )
 
 
 @always("No department spends more than it has.")
@@ -150,4 +164,15 @@ def within_means(world: World) -> bool:
     return all(spent[department] <= department.budget for department in world.all(Department))
 
 
-app = system("approval", Department, Request, Erasure, promises=[not_ones_own, enough_agree, within_means])
+@always("It takes two people for somebody to be forgotten.")
+def forgotten_by_two(world: World) -> bool:
+    return not any(
+        world.performers(one, Erasure.ask) & world.performers(one, Erasure.agree)
+        for one in world.all(Erasure)
+    )
+
+
+app = system(
+    "approval", Department, Request, Erasure,
+    promises=[not_ones_own, enough_agree, decided_stays, within_means, forgotten_by_two],
+)  # fmt: skip

@@ -111,6 +111,10 @@ class Party(Entity):
     )  # fmt: skip
 
     can_come = sometimes(in_state(came), "A party can come along.")
+    in_turn = always(
+        in_state(waiting, gone) | (turn <= tour.places + tour.given_back),
+        "Nobody has a place before those who stand in front have theirs.",
+    )  # fmt: skip
 
     @create(waiting, by=authenticated, sets=[tour, people], uses=tour)
     def ask(self) -> None:
@@ -184,7 +188,34 @@ def lines_add_up(world: World) -> bool:
     return all(people[tour] == tour.asked - tour.given_back for tour in open_)
 
 
+@always("Who has confirmed keeps the room, or the place, unless somebody gives it up.")
+def confirmed_is_kept(world: World) -> bool:
+    stays = [one for one in world.all(Booking) if world.performers(one, Booking.confirm)]
+    parties = [one for one in world.all(Party) if world.performers(one, Party.confirm)]
+    return not any(one.state == "lapsed" for one in stays) and not any(
+        one.state == "gone" and not world.performers(one, Party.cancel) for one in parties
+    )
+
+
+@always("Nobody else confirms for somebody, and who came hasn't been missed.")
+def by_own_hand(world: World) -> bool:
+    stays, parties = world.all(Booking), world.all(Party)
+    return (
+        all(world.performers(one, Booking.confirm) <= {one.guest} for one in stays)
+        and all(world.performers(one, Party.confirm) <= {one.leader} for one in parties)
+        and not any(one.state == "missed" and world.performers(one, Booking.check_in) for one in stays)
+    )
+
+
+@always("It takes two people for somebody to be forgotten.")
+def forgotten_by_two(world: World) -> bool:
+    return not any(
+        world.performers(one, Erasure.ask) & world.performers(one, Erasure.agree)
+        for one in world.all(Erasure)
+    )
+
+
 app = system(
     "booking", Room, Booking, Tour, Party, Erasure,
-    promises=[rooms_are_let_once, tours_fit, lines_add_up],
+    promises=[rooms_are_let_once, tours_fit, lines_add_up, confirmed_is_kept, by_own_hand, forgotten_by_two],
 )  # fmt: skip

@@ -166,7 +166,9 @@ class Coupon(Entity):
     limit: int = field(ge=1)
     used: int = field(default=0, ge=0)
     until: datetime = field()
+    used_at: datetime = field(default=now)
     never_more_often = invariant(used <= limit, "The coupon is used up.")
+    in_time = always((used == 0) | (used_at < until), "No coupon is used when its time is over.")
     visible = read(by=authenticated)
 
     issued, withdrawn = State(initial=True), State(final=True)
@@ -177,6 +179,7 @@ class Coupon(Entity):
     @transition(issued, to=issued, by=internal, when=now < until)
     def use(self) -> None:
         self.used += 1
+        self.used_at = self.now
 
     @transition(issued, to=issued, by=internal)
     def give_back(self) -> None:
@@ -187,14 +190,20 @@ class GiftCard(Entity):
     """Money that was paid before. spent: what orders hold of it, or have used up."""
 
     holder: Subject = field()
+    sold: int = field(default=0, ge=0)
     balance: int = field(ge=0)
     spent: int = field(default=0, ge=0)
     into: "GiftCard | None" = ref()
     visible = read(by=(actor == holder) | shopkeeper)
 
     live, void = State(initial=True), State(final=True)
+    poured_out = always(
+        not_(in_state(void)) | (balance + spent == 0), "What is on a card isn't lost with it."
+    )
 
-    sell = create(live, by=shopkeeper, sets=[holder, balance])
+    @create(live, by=shopkeeper, sets=[holder, balance])
+    def sell(self) -> None:
+        self.sold = self.balance
 
     @transition(live, to=live, by=internal)
     def take(self, cents: int) -> None:
@@ -260,6 +269,9 @@ class Order(Entity):
         "What was carried out was paid for.",
     )  # fmt: skip
     can_be_called_off = sometimes(in_state(cancelled), "An order can be called off.")
+    can_be_split = sometimes(
+        in_state(completed) & ~missing(second_payment), "An order can be paid with two cards."
+    )  # fmt: skip
 
     @create(
         placed, by=authenticated, uses=[coupon, gift_card],
@@ -403,18 +415,46 @@ def gift_cards_add_up(world: World) -> bool:
     return all(card.spent == held[card] for card in world.all(GiftCard))
 
 
+@always("No cent of a gift card is made or lost.")
+def gift_cards_keep_their_worth(world: World) -> bool:
+    cards = world.all(GiftCard)
+    return sum(card.balance + card.spent for card in cards) == sum(card.sold for card in cards)
+
+
+@always("What was let go stays so, whatever arrives later.")
+def let_go_stays(world: World) -> bool:
+    ways = (Order.lapse, Order.give_up, Order.reject, Order.called_off)
+    return all(
+        one.state in ("undone", "withdrawing", "cancelled")
+        for one in world.all(Order)
+        if any(world.performers(one, way) for way in ways)
+    )
+
+
 @always("Nobody pays with somebody else's gift card.")
 def own_gift_cards(world: World) -> bool:
     return all(one.gift_card is None or one.gift_card.holder == one.buyer for one in world.all(Order))
 
 
-@always("Not more is given back of an order than was paid for it.")
+@always("Not more is given back to a card, or to a gift card, than was paid from it.")
 def refunds_fit(world: World) -> bool:
-    given = Counter[Order]()
-    for refund in world.all(Refund):
-        if refund.state != "refused":
-            given[refund.order] += refund.on_first + refund.on_second + refund.on_gift
-    return all(given[order] <= order.price - order.coupon_cents for order in world.all(Order))
+    first, second, gift = Counter[Order](), Counter[Order](), Counter[Order]()
+    for refund in (one for one in world.all(Refund) if one.state != "refused"):
+        first[refund.order] += refund.on_first
+        second[refund.order] += refund.on_second
+        gift[refund.order] += refund.on_gift
+    return all(
+        first[one] <= one.card_cents and second[one] <= one.second_cents and gift[one] <= one.gift_cents
+        for one in world.all(Order)
+    )
+
+
+@always("It takes two people for somebody to be forgotten.")
+def forgotten_by_two(world: World) -> bool:
+    return not any(
+        world.performers(one, Erasure.ask) & world.performers(one, Erasure.agree)
+        for one in world.all(Erasure)
+    )
 
 
 app = system(
@@ -424,5 +464,13 @@ app = system(
     Order,
     Refund,
     Erasure,
-    promises=[coupons_add_up, gift_cards_add_up, own_gift_cards, refunds_fit],
+    promises=[
+        coupons_add_up,
+        gift_cards_add_up,
+        gift_cards_keep_their_worth,
+        let_go_stays,
+        own_gift_cards,
+        refunds_fit,
+        forgotten_by_two,
+    ],
 )

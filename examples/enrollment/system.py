@@ -75,7 +75,9 @@ class Enrollment(Entity):
 @always("Who was approved and is still coming has a place, and a course has no other place taken.")
 def places_add_up(world: World) -> bool:
     def has_place(one: Enrollment) -> bool:
-        gone = world.performers(one, Enrollment.leave) | world.performers(one, Enrollment.withdraw)
+        gone = any(
+            world.performers(one, step) for step in (Enrollment.leave, Enrollment.withdraw, Enrollment.reject)
+        )
         return bool(world.performers(one, Enrollment.approve)) and not gone
 
     places = Counter(one.course for one in world.all(Enrollment) if has_place(one))

@@ -338,9 +338,26 @@ def nothing_is_left(world: World) -> bool:
 def papers_add_up(world: World) -> bool:
     missing_ = ("wanted", "overdue", "handed_in")
     left = [one.onboarding for one in world.all(Paper) if one.state in missing_]
-    return all(one.papers == left.count(one) for one in world.all(Onboarding) if one.state == "collecting")
+    collecting = [one for one in world.all(Onboarding) if one.state == "collecting"]
+    prepared = ("naming", "making", "preparing", "late", "ready", "started")
+    return all(one.papers == left.count(one) for one in collecting) and all(
+        one.papers == 0 for one in world.all(Onboarding) if one.state in prepared
+    )
+
+
+@always("It takes two people for somebody to be forgotten.")
+def forgotten_by_two(world: World) -> bool:
+    return not any(
+        world.performers(one, Erasure.ask) & world.performers(one, Erasure.agree)
+        for one in world.all(Erasure)
+    )
 
 
 app = system(
-    "onboarding", Job, Onboarding, Paper, Erasure, promises=[all_is_there, nothing_is_left, papers_add_up]
+    "onboarding",
+    Job,
+    Onboarding,
+    Paper,
+    Erasure,
+    promises=[all_is_there, nothing_is_left, papers_add_up, forgotten_by_two],
 )

@@ -306,6 +306,21 @@ def by_two(world: World) -> bool:
     return all(passed(one) for one in world.all(Verification) if one.state in IN_FORCE)
 
 
+@always("Who is rejected was failed by both providers, or by two of us.")
+def rejected_by_two(world: World) -> bool:
+    def failed(one: Verification) -> bool:
+        confirmed = world.performers(one, Verification.confirm_reject)
+        both = one.scan == one.screening == Finding.FAILED
+        return both or (bool(confirmed) and len(confirmed | world.performers(one, Verification.assess)) > 1)
+
+    return all(failed(one) for one in world.all(Verification) if one.state in ("rejected", "closed"))
+
+
+@always("Nobody renews what is another's.")
+def own_renewals(world: World) -> bool:
+    return all(one.renews is None or one.renews.person == one.person for one in world.all(Verification))
+
+
 @always("Nobody judges who they are themselves.")
 def not_oneself(world: World) -> bool:
     cls = Verification
@@ -321,4 +336,17 @@ def ends_in_time(world: World) -> bool:
     return all(known(one) for one in world.all(Verification) if one.state in IN_FORCE)
 
 
-app = system("verification", Verification, Erasure, promises=[by_two, not_oneself, ends_in_time])
+@always("It takes two people for somebody to be forgotten.")
+def forgotten_by_two(world: World) -> bool:
+    return not any(
+        world.performers(one, Erasure.ask) & world.performers(one, Erasure.agree)
+        for one in world.all(Erasure)
+    )
+
+
+app = system(
+    "verification",
+    Verification,
+    Erasure,
+    promises=[by_two, rejected_by_two, own_renewals, not_oneself, ends_in_time, forgotten_by_two],
+)

@@ -54,6 +54,19 @@ def test_every_command_has_help_and_json() -> None:
         assert "--json" in {option for parameter in found.params for option in parameter.opts}, name
 
 
+def test_every_number_has_an_end() -> None:
+    """One that the database can't hold is a mistake of who types it, and no fault of ours."""
+    endless = [
+        f"{name} {parameter.name}"
+        for name, found in leaves()
+        for parameter in found.params
+        if parameter.type is click.INT and parameter.name != "port"
+    ]
+    assert endless == []
+    refused = avow("effects", "show", "9" * 30)
+    assert (refused.returncode, "not in the range" in refused.stderr) == (2, True)
+
+
 def test_help_is_shown_by_a_process_too() -> None:
     shown = avow("check", "--help")
     assert (shown.returncode, shown.stderr) == (0, "")

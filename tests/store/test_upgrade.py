@@ -24,6 +24,7 @@ UNDONE = {
     1: """
     DROP TABLE avow.upgrade, avow.bulk CASCADE;
     ALTER TABLE avow.work DROP COLUMN progress;
+    DROP INDEX avow.work_taken;
     CREATE FUNCTION avow.apply_entries(text, text[], jsonb[], bytea[]) RETURNS int LANGUAGE sql AS 'SELECT 0';
     CREATE FUNCTION avow.retry_work(bigint, bigint, text, text) RETURNS void LANGUAGE sql AS '';
     CREATE FUNCTION avow.park_again(bigint, bigint, text, bigint) RETURNS void LANGUAGE sql AS '';

@@ -54,7 +54,7 @@ def schema_of(kind: ValueType) -> Schema:
         case kinds.EnumType(_, values):
             return {"type": "string", "enum": list(values)}
         case kinds.Reference(entity):
-            return {**_uuid(), "description": f"The id of a {entity}."}
+            return {**uuid_schema(), "description": f"The id of a {entity}."}
         case kinds.ListOf(item, max_items):
             return {"type": "array", "items": schema_of(item), "maxItems": max_items}
         case kinds.ObjectOf(_, members):
@@ -110,12 +110,13 @@ def _of_time(kind: ValueType) -> Schema:
             note = "ISO 8601 days, hours, minutes and seconds: P14D, PT1H30M. Answers are in seconds."
             return {"type": "string", "pattern": _DURATION, "description": note}
         case kinds.UuidType():
-            return _uuid()
+            return uuid_schema()
         case _:
             raise ValueError(f"no schema for {type(kind).__name__}")
 
 
-def _uuid() -> Schema:
+def uuid_schema() -> Schema:
+    """What an id looks like: hyphenated, in lower case."""
     return {"type": "string", "format": "uuid", "pattern": _UUID}
 
 

@@ -26,8 +26,9 @@ from avow.prove.phase import Bench, Budget
 from avow.prove.private import overhearing
 from avow.prove.rig import Rig
 from avow.prove.schedule import Fault, Schedule
-from avow.prove.seam import WIRE_FAULTS, Made, Seam, WireFault, simulator
+from avow.prove.seam import WIRE_FAULTS, Hold, Made, Seam, WireFault, simulator
 from avow.prove.telling import ACCEPTED, line_told, told_as
+from avow.store.picture import Picture
 
 FAULT: Final = "the wire fails an owner's function"
 _SAID: Final[dict[WireFault, str]] = {
@@ -104,7 +105,8 @@ def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:
 def roots_of(bench: Bench) -> list[Path]:
     """Where runs begin: what people do, with calls in between that are done."""
     found = dict[Path, None]()
-    for path in [*bench.coverage.states.values(), *bench.coverage.transitions.values()]:
+    coverage = bench.coverage
+    for path in [*coverage.states.values(), *coverage.transitions.values(), *coverage.ends]:
         if not all(_can_be_done(act) for act in path):
             continue
         while path and path[-1].kind == "outcome":
@@ -134,7 +136,12 @@ async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
     for act in schedule.acts:
         await on.perform(act)
     picture = await on.end()
-    return [*judge_functions(seam.calls), *on.judge_end(picture)]
+    found = [
+        *judge_functions(seam.calls),
+        *judge_holds(on.declared, seam.holds, picture),
+        *on.judge_end(picture),
+    ]
+    return found if schedule.faults else [*judge_demands(seam.calls), *found]
 
 
 def judge_functions(calls: dict[str, Made]) -> Iterator[Break]:
@@ -153,6 +160,34 @@ def judge_functions(calls: dict[str, Made]) -> Iterator[Break]:
         if made.ended == "done" and made.sent and not any(o.carried or o.answered for o in made.sent):
             said = f"{name} says that it was done, and nothing of it has arrived."
             yield Break(EFFECTS, said, "What isn't an answer is no result.", place)
+
+
+OUT_OF_BOUNDS: Final = frozenset({"above_authorized", "above_captured"})
+"""The codes with which a provider refuses more than it has of somebody."""
+
+
+def judge_demands(calls: dict[str, Made]) -> Iterator[Break]:
+    """Where nothing goes wrong, no function asks for more than the other side has of what was done before."""
+    for made in calls.values():
+        for code, said in dict.fromkeys(one.refused for one in made.sent):
+            if code in OUT_OF_BOUNDS:
+                name = made.effect.name
+                told = f"{name} asks for what the provider refuses, with nothing going wrong: {said}"
+                why = "What it asks for isn't what an earlier call has told the provider of this record."
+                yield Break(EFFECTS, told, why, made.effect.place)
+
+
+def judge_holds(system: System, holds: dict[str, Hold], picture: Picture) -> Iterator[Break]:
+    """Of a record that has ended no money is held any more: it was taken, or let go."""
+    for hold in holds.values():
+        for (_, kind, record), live in picture.rows.items():
+            entity = system.entities.get(kind)
+            if record == hold.reference and entity is not None and entity.states[live.state].final:
+                told = (
+                    f"A {kind} is {live.state}, and the provider still holds the {hold.amount} that "
+                    f"{hold.effect.name} has asked for: nothing has taken them or let them go."
+                )
+                yield Break(EFFECTS, told, "Whatever holds money has to be undone.", hold.effect.place)
 
 
 def finding_of(system: System, schedule: Schedule, broke: Break) -> Finding:

@@ -6,30 +6,36 @@ phases on a real database.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from avow.kernel.command import Key
+from avow.model.entity import Entity
 from avow.model.system import System
+from avow.model.types import Reference
 from avow.prove.act import Path
 from avow.prove.coverage import Coverage, Refused
+from avow.prove.explore.compose import Alone, Kind, alone_of, composed, kind_of_record
+from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.ends import cannot_end, reasons, stuck
-from avow.prove.explore.path import end_of, faults_at_end, shorter
+from avow.prove.explore.path import end_of, faults_at_end, shorter, without_needless
 from avow.prove.explore.possible import Scope
 from avow.prove.explore.refusals import refused_in
-from avow.prove.explore.search import Found, Trouble, components, goals_of, search, why_refused
+from avow.prove.explore.search import Found, Search, Trouble, components, goals_of, why_refused
 from avow.prove.explore.situation import Fault, Happened, Refusal, Situation, happen, ref_of
-from avow.prove.finding import ALL, EXHAUSTED, Finding, Line, PhaseReport, Tally, sampled
+from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.phase import Bench, Budget
 from avow.prove.promises import Broken, broken_promises
+from avow.prove.reach import alone, not_tried, tallies
 from avow.prove.schedule import Schedule
 from avow.prove.story import line_of, permitted_by
-from avow.prove.unpromised import unpromised
 
 NAME: Final = "model"
-ALONE_S_MAX: Final = 2.0
-"""How long it takes at most to look for guards that nothing promises."""
-ALONE_MAX: Final = 6
+ALONE: Final = 0.3
+"""The share of worlds with one record of each: with what is found there, the others begin."""
+TURN: Final = 500
+"""How many acts a search tries before it is another one's turn."""
 REASONS_MAX: Final = 3
 """How many refusals are told of a record that can't end."""
 
@@ -41,20 +47,22 @@ class Model:
 
     async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
         """Search one scope after the other, the smallest first, as far as the budget goes."""
-        searches = list(_searches(bench, budget))
+        searches = _searches(bench, budget)
         bench.coverage = coverage_of(bench.system, searches)
         bench.unfit += list(_never_made(bench.system, searches, bench.coverage))
         findings = list(_findings(bench.system, searches))
         return PhaseReport(
-            tuple(_tallies(bench.system, searches, findings)),
+            tuple(tallies(bench.system, searches, findings)),
             tuple(findings),
-            (*_not_tried(bench, searches), *_alone(bench)),
+            (*not_tried(bench, searches), *alone(bench)),
         )
 
     async def replay(self, bench: Bench, schedule: Schedule) -> Finding | None:
         """Follow a path again: what breaks at its end."""
         system, path = bench.system, schedule.acts
         end = end_of(system, path)
+        for wrong in _wrongs_at_end(system, path):
+            return _of_wrong(system, path, wrong)
         if end is not None:
             for broken in broken_promises(system, end.records, end.performers, end.now):
                 return _of_broken(system, path, broken)
@@ -96,21 +104,51 @@ def scopes_of(system: System) -> Iterator[Scope]:
     for group in groups:
         yield Scope(system, group, frozenset(group))
     for group in groups:
+        for entity in (name for name in group if _belongs(system.entities[name])):
+            yield Scope(system, group, frozenset({entity}), more=2)
+    for group in groups:
         yield Scope(system, group, frozenset(group), wide=True)
 
 
-def _searches(bench: Bench, budget: Budget) -> Iterator[Found]:
-    """A search of each scope; each may take half of the time that is left, and the last all of it."""
+def _belongs(entity: Entity) -> bool:
+    """Whether records of an entity belong to others, or may get in each other's way."""
+    rules = (*entity.uniques, *entity.exclusions, *entity.quotas)
+    return bool(rules) or any(isinstance(field.type, Reference) for field in entity.fields.values())
+
+
+def _searches(bench: Bench, budget: Budget) -> list[Found]:
+    """A search of each scope, in turns: at first of those with one record of each, then of all."""
     scopes = sorted(scopes_of(bench.system), key=lambda scope: not _touched(bench, scope))
-    for place, scope in enumerate(scopes):
-        allowed = Budget(budget.left_s / (2 if place < len(scopes) - 1 else 1), clock=budget.clock)
+    alone = [Search(scope) for scope in scopes if not scope.several]
+    with budget.only(ALONE):
+        _take_turns(alone, budget)
+    paths = dict[Kind, Path]()
+    for one in alone:
+        for kind, at in one.found.kinds.items():
+            paths[kind] = one.found.path_to(at)
+    known = alone_of(bench.system, paths)
+    several = [Search(scope, _seeds(scope, known)) for scope in scopes if scope.several]
+    _take_turns([*alone, *several], budget)
+    return [one.found for one in (*alone, *several)]
 
-        def going(tried: int, allowed: Budget = allowed) -> bool:
-            budget.advance(tried)
-            return not allowed.spent
 
-        if not budget.spent:
-            yield search(scope, going)
+def _seeds(scope: Scope, known: Mapping[Kind, Alone]) -> Iterator[Path]:
+    """Paths that lead more than one record of the same entity to where one alone has come."""
+    for entity in sorted(scope.several, key=[*scope.entities].index):
+        yield from composed(scope.system, entity, known, 1 + scope.more)
+
+
+def _take_turns(searches: Iterable[Search], budget: Budget) -> None:
+    """Go on with each search for a while, again and again, until all are done or the time is over."""
+    left = [one for one in searches if not one.ended]
+    while left and not budget.spent:
+        for one in left:
+            until = one.found.tried + TURN
+            for tried in one.steps:
+                budget.advance(tried)
+                if one.found.tried >= until or budget.spent:
+                    break
+        left = [one for one in left if not one.ended]
 
 
 def _touched(bench: Bench, scope: Scope) -> bool:
@@ -140,7 +178,27 @@ def coverage_of(system: System, searches: Iterable[Found]) -> Coverage:
         for refusal in refused_in(system, at, path):
             refused.setdefault(at, {}).setdefault((refusal.act.command, refusal.code), refusal)
     found = Coverage(states, taken, {at: tuple(all_.values()) for at, all_ in refused.items()}, ())
-    return Coverage(found.states, found.transitions, found.refused, tuple(_missed(system, found)))
+    ends = tuple(_ends(system, searches))
+    return Coverage(found.states, found.transitions, found.refused, tuple(_missed(system, found)), ends)
+
+
+def _ends(system: System, searches: Iterable[Found]) -> Iterator[Path]:
+    """The shortest paths to records of each kind that have ended."""
+    paths = dict[Kind, Path]()
+    for found in searches:
+        for kind, at in found.kinds.items():
+            path = found.path_to(at)
+            if system.entities[kind[0]].states[kind[1]].final and len(path) < len(
+                paths.get(kind, (*path, None))
+            ):
+                paths[kind] = path
+    for kind, path in paths.items():
+        yield without_needless(path, lambda candidate, kind=kind: _is_there(system, candidate, kind))
+
+
+def _is_there(system: System, path: Path, kind: Kind) -> bool:
+    end = end_of(system, path)
+    return end is not None and any(kind_of_record(system, r) == kind for r in end.records.values())
 
 
 def _shortest_to_state(system: System, at: tuple[str, str], path: Path) -> Path:
@@ -171,18 +229,27 @@ def _missed(system: System, found: Coverage) -> Iterator[tuple[str, str]]:
 
 
 def _findings(system: System, searches: list[Found]) -> Iterator[Finding]:
+    for trouble in _troubles(searches):
+        yield _of_trouble(system, trouble)
     seen = set[str]()
     for found in searches:
-        for name, trouble in found.troubles.items():
-            if name not in seen:
-                seen.add(name)
-                yield _of_trouble(system, trouble)
         for one in stuck(found):
             name = f"{one.key[0]}.{one.state} can end"
             if name not in seen:
                 seen.add(name)
                 yield _of_stuck(system, found.scope, found.path_to(one.node), one.key, one.state)
     yield from _unreached(system, searches)
+    yield from _idle(system, searches)
+
+
+def _troubles(searches: list[Found]) -> list[Trouble]:
+    """Whatever is wrong, each once, after the shortest path that any search has to it."""
+    shortest = dict[str, Trouble]()
+    for found in searches:
+        for name, trouble in found.troubles.items():
+            if name not in shortest or len(trouble.path) < len(shortest[name].path):
+                shortest[name] = trouble
+    return list(shortest.values())
 
 
 def _of_trouble(system: System, trouble: Trouble) -> Finding:
@@ -192,6 +259,14 @@ def _of_trouble(system: System, trouble: Trouble) -> Finding:
             return bool(path) and _refused_at_end(system, path) == trouble.refused
 
         return _of_refused(system, shorter(trouble.path, refuses, keep_last=True), trouble.refused)
+    if trouble.wrong is not None:
+        name = trouble.wrong.promise
+
+        def contradicts(path: Path) -> bool:
+            return any(wrong.promise == name for wrong in _wrongs_at_end(system, path))
+
+        path = shorter(trouble.path, contradicts, keep_last=True)
+        return _of_wrong(system, path, next(w for w in _wrongs_at_end(system, path) if w.promise == name))
     if trouble.broken is None:
 
         def faults(path: Path) -> bool:
@@ -273,6 +348,19 @@ def _refused_at_end(system: System, path: Path) -> str:
     return why_refused(outcome.rejection) if isinstance(outcome, Refusal) else ""
 
 
+def _wrongs_at_end(system: System, path: Path) -> list[Wrong]:
+    """What the last act of a path contradicts."""
+    before = end_of(system, path[:-1]) if path else None
+    if before is None:
+        return []
+    return list(contradictions(system, path[-1], happen(system, before, path[-1])))
+
+
+def _of_wrong(system: System, path: Path, wrong: Wrong) -> Finding:
+    story = _story(system, path)
+    return Finding(NAME, wrong.promise, wrong.sentence, wrong.place, Schedule(path), story, wrong.why)
+
+
 def _of_refused(system: System, path: Path, refused: str) -> Finding:
     act = path[-1]
     return Finding(
@@ -335,6 +423,37 @@ def _unreached(system: System, searches: list[Found]) -> Iterator[Finding]:
             )
 
 
+def _idle(system: System, searches: list[Found]) -> Iterator[Finding]:
+    """Quotas that limit nothing: what they are to weigh is never where they count it."""
+    reached = {at for found in searches for at in found.states}
+    counted = {name for found in searches for name in found.counted}
+    for entity in system.entities.values():
+        for quota in entity.quotas:
+            name = f"{entity.name}.{quota.name}"
+            aside = next((found for found in searches if name in found.aside), None)
+            if aside is None or name in counted or {(entity.name, s) for s in quota.states} - reached:
+                continue
+            weighs = partial(_weighs, system, quota.weight or "", entity.name)
+            path = shorter(aside.path_to(aside.aside[name]), lambda one, weighs=weighs: weighs(one) != "")
+            where = " or ".join(quota.states)
+            yield Finding(
+                phase=NAME,
+                promise=f"{name} counts",
+                sentence=f"{name} limits nothing: no {entity.name} with {quota.weight} is ever {where}.",
+                place=quota.place,
+                schedule=Schedule(path),
+                story=_story(system, path),
+                why=f"One is {weighs(path)}, which among= leaves out.",
+            )
+
+
+def _weighs(system: System, weight: str, entity: str, path: Path) -> str:
+    """The state of a record that weighs something, after a path; empty where there is none."""
+    end = end_of(system, path)
+    own = () if end is None else (r for r in end.records.values() if r.entity == entity and r.values[weight])
+    return next((record.state for record in own), "")
+
+
 def _made(found: Found, goal: str) -> bool:
     """Whether there was any record of the goal's entity; where there was none, nothing is known of it."""
     return any(entity == goal.split(".")[0] for entity, _ in found.states)
@@ -360,57 +479,3 @@ def _answer(system: System, path: Path) -> str:
             return "internal error"
         case _:
             return ""
-
-
-def _tallies(system: System, searches: list[Found], findings: list[Finding]) -> Iterator[Tally]:
-    tried = sum(found.tried for found in searches)
-    broke = sum(1 for finding in findings if finding.schedule.acts)
-    whole = [found for found in searches if found.closed]
-    if searches and len(whole) == len(searches):
-        reach = EXHAUSTED
-    else:
-        nodes = sum(len(found.nodes) for found in searches)
-        reach = sampled(f"{len(whole)} of {len(searches)} worlds exhausted, {nodes:,} situations")
-    yield Tally("any act in any situation of the model", tried, tried - broke, broke, reach)
-    yield from _goal_tally(system, searches, findings)
-
-
-def _goal_tally(system: System, searches: list[Found], findings: list[Finding]) -> Iterator[Tally]:
-    goals = [name for name, _ in goals_of(system)]
-    if goals:
-        reached = len({name for found in searches for name in found.goals})
-        never = sum(1 for finding in findings if not finding.schedule.acts)
-        reach = ALL if reached + never == len(goals) else sampled("the rest wasn't met")
-        yield Tally("goals that can be reached", reached + never, reached, never, reach)
-
-
-def _not_tried(bench: Bench, searches: list[Found]) -> Iterator[str]:
-    system = bench.system
-    open_ = [str(found.scope) for found in searches if not found.closed]
-    if open_:
-        more = f", and {len(open_) - 1} more" if len(open_) > 1 else ""
-        yield f"all of the model with {open_[0]}{more}: there was too much of it"
-    reached = {name for found in searches for name in found.goals}
-    for name, (goal, _) in goals_of(system):
-        near = [found for found in searches if name.split(".")[0] in found.scope.entities]
-        if name not in reached and not any(found.closed for found in near):
-            yield f"whether {name} can be reached: nothing came to it ({goal.place})"
-    missed = [".".join(one) for one in bench.coverage.missed]
-    if missed:
-        yield f"{len(missed)} states and transitions that nothing reached: {', '.join(missed[:8])}" + (
-            ", ..." if len(missed) > 8 else ""
-        )
-    yield "more than two records of an entity, and inputs between the boundary values"
-    yield "claims and delegations of tasks, and what a body makes of a record's version"
-
-
-def _alone(bench: Bench) -> Iterator[str]:
-    """The guards of which no promise would tell that they are gone."""
-    until = Budget(ALONE_S_MAX)
-    alone = unpromised(bench.system, bench.coverage, lambda: not until.spent)
-    if alone:
-        more = f"; and {len(alone) - ALONE_MAX} more" if len(alone) > ALONE_MAX else ""
-        yield (
-            "whether the guards say what is meant, where no promise says it in other words. One that is "
-            f"dropped or widened goes unnoticed: {'; '.join(alone[:ALONE_MAX])}{more}"
-        )

@@ -149,6 +149,9 @@ class _Replay:
         for entry in entries:
             known = self._made.performers[entry.version[1]]
             subject, name = entry.header["actor"]["subject"], entry.header["transition"]
+            entity = self._system.entities.get(entry.logged.kind)
+            if entity is not None and name in entity.transitions:
+                name = entity.transitions[name].step  # a vote that isn't the last one counts for it, too
             known[name] = known.get(name, frozenset[str]()) | {subject}
 
     def _differ(self, entries: list[Written], said: str) -> None:

@@ -49,7 +49,10 @@ CALL_S: Final = 20.0
 
 @dataclass(slots=True)
 class Sent:
-    """One request of a function that writes. carried: it was carried out, and for the first time."""
+    """One request of a function that writes. carried: it was carried out, and for the first time.
+
+    refused: the code with which the other side has refused it, and what it said.
+    """
 
     method: str
     path: str
@@ -57,6 +60,17 @@ class Sent:
     digest: str
     carried: bool = False
     answered: bool = False
+    refused: tuple[str, str] = ("", "")
+
+
+@dataclass(slots=True)
+class Hold:
+    """An amount that a payment provider holds for whoever asked for it, until it is taken or let go."""
+
+    payment: str
+    reference: str
+    amount: int
+    effect: Effect
 
 
 @dataclass(slots=True)
@@ -83,12 +97,13 @@ class Seam:
         self.attempts = Counter[str]()
         self.asked = list[Attempt]()
         self.calls = dict[str, Made]()
+        self.holds = dict[str, Hold]()
         self.elsewhere = set[str]()
         """The effects whose functions called another address than that of their destination."""
 
     def start(self) -> None:
         """Begin another execution."""
-        self.faults, self.attempts, self.asked, self.calls = {}, Counter[str](), [], {}
+        self.faults, self.attempts, self.asked, self.calls, self.holds = {}, Counter[str](), [], {}, {}
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -203,7 +218,23 @@ class _Http(Http):
             if sent.carried:
                 self._made.sent.append(replace(sent))  # the copy was carried out as well
             sent.carried = True
+            self._note_hold(sent.path, answer)
+        elif not answer.ok and (said := _said(answer)):
+            sent.refused = str(said.get("code", "")), str(said.get("detail", ""))
         return answer
+
+    def _note_hold(self, path: str, answer: Response) -> None:
+        holds, (_, *parts) = self._seam.holds, path.split("/")
+        match parts:
+            case ["payments", "authorize"]:
+                said = _said(answer)
+                if said.get("status") == "authorized":
+                    hold = Hold(said["id"], said["reference"], said["amount"], self._made.effect)
+                    holds[hold.payment] = hold
+            case ["payments", payment, "capture" | "void"]:
+                holds.pop(payment, None)
+            case _:
+                pass
 
     def _note(self, method: str, url: str, options: Mapping[str, Any]) -> Sent:
         headers: Mapping[str, str] = options.get("headers") or {}
@@ -213,6 +244,15 @@ class _Http(Http):
         sent = Sent(method, url, given.get("idempotency-key", self._call_key), digest)
         self._made.sent.append(sent)
         return sent
+
+
+def _said(answer: Response) -> dict[str, Any]:
+    """The JSON of an answer; nothing where it has none."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", said) if isinstance(said, dict) else {}
 
 
 @asynccontextmanager

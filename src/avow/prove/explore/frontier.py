@@ -6,61 +6,79 @@ import heapq
 from collections import Counter, deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from avow.model.system import System
+from avow.prove.explore.compose import Kind, kind_of_record
+from avow.prove.explore.inputs import sort_of
 from avow.prove.explore.situation import Situation
 
-States: TypeAlias = tuple[tuple[str, str], ...]
-"""The entity and the state of each record, sorted."""
+States: TypeAlias = tuple[Kind, ...]
+"""The kind of each record, sorted: its entity, its state, and what it refers to."""
 Rarity: TypeAlias = tuple[int, int]
-"""How often the search has gone on from a record in the rarest of these states, and from all together."""
+"""How often the search has gone on from the rarest of these records, and from all of them together."""
 
 
 @dataclass(slots=True)
 class _Class:
-    """Situations whose records are in the same states: by what their values are like, each in its order."""
+    """Situations whose records are of the same kinds: by what their values are like, each in its order.
+
+    queued: in which queues it stands.
+    """
 
     taken: int = 0
     kinds: dict[Hashable, deque[int]] = field(default_factory=dict[Hashable, "deque[int]"])
     counts: Counter[Hashable] = field(default_factory=Counter[Hashable])
+    queued: set[int] = field(default_factory=set[int])
 
 
 class Frontier:
-    """Nodes by the states that their records are in. Next is one with a record in a little known state."""
+    """Nodes by the kinds of their records. Next is by turns one with a record of a little known kind, and one
+    whose records, taken together, are little known.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, system: System) -> None:
+        self._system = system
         self._classes: dict[States, _Class] = {}
-        self._heap: list[tuple[Rarity, int, States]] = []
-        self._number = 0
-        self._known = Counter[tuple[str, str]]()
+        self._queues: tuple[list[tuple[Rarity, int, States]], ...] = ([], [])
+        self._number, self._turn = 0, 0
+        self._known = Counter[Kind]()
 
     def put(self, at: int, situation: Situation) -> None:
         """Put a node, by its number."""
         records = situation.records.values()
-        states = tuple(sorted([(r.entity, r.state) for r in records]))
-        kind = tuple([tuple(map(_sort, r.values.values())) for r in records])
+        states = tuple(sorted([kind_of_record(self._system, r) for r in records]))
+        kind = tuple([tuple(map(sort_of, r.values.values())) for r in records])
         found = self._classes.get(states)
         if found is None:
             found = self._classes[states] = _Class()
-        if not found.kinds:
-            self._push(states, found)
         found.kinds.setdefault(kind, deque()).append(at)
+        for queue in range(len(self._queues)):
+            self._push(queue, states, found)
 
-    def _push(self, states: States, found: _Class) -> None:
-        self._number += 1
-        heapq.heappush(self._heap, (self._rarity(states, found), self._number, states))
+    def _push(self, queue: int, states: States, found: _Class) -> None:
+        if queue not in found.queued:
+            found.queued.add(queue)
+            self._number += 1
+            heapq.heappush(self._queues[queue], (self._rarity(queue, states, found), self._number, states))
 
-    def _rarity(self, states: States, found: _Class) -> Rarity:
+    def _rarity(self, queue: int, states: States, found: _Class) -> Rarity:
+        if queue:
+            return found.taken, 0
         return min([self._known[state] for state in states], default=0), found.taken
 
     def take(self) -> int | None:
         """Take the next node; None where there is none."""
-        while self._heap:
-            rarity, _, states = heapq.heappop(self._heap)
+        self._turn = (self._turn + 1) % len(self._queues)
+        queue = self._queues[self._turn]
+        while queue:
+            rarity, _, states = heapq.heappop(queue)
             found = self._classes[states]
-            if rarity == self._rarity(states, found):
+            found.queued.remove(self._turn)
+            if found.kinds and rarity == self._rarity(self._turn, states, found):
                 return self._take_of(states, found)
-            self._push(states, found)  # its states have become better known since
+            if found.kinds:
+                self._push(self._turn, states, found)  # it has become better known since
         return None
 
     def _take_of(self, states: States, found: _Class) -> int:
@@ -73,10 +91,5 @@ class Frontier:
         if not nodes:
             del found.kinds[kind]
         if found.kinds:
-            self._push(states, found)
+            self._push(self._turn, states, found)
         return at
-
-
-def _sort(value: Any) -> int:
-    """What a value is like: none, empty, or something."""
-    return 0 if value is None else 1 if not value else 2

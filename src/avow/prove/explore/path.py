@@ -44,6 +44,11 @@ def shorter(path: Path, does: Callable[[Path], bool], keep_last: bool = False) -
 
     keep_last: its last act is what it is about, and stays.
     """
+    return with_fewer_roles(without_needless(path, does, keep_last), does)
+
+
+def without_needless(path: Path, does: Callable[[Path], bool], keep_last: bool = False) -> Path:
+    """The path without acts that aren't needed for it to do the same."""
     at = len(path) - 1 - keep_last
     while at >= 0:
         candidate = path[:at] + path[at + 1 :]
@@ -51,7 +56,7 @@ def shorter(path: Path, does: Callable[[Path], bool], keep_last: bool = False) -
             path = candidate
             at = min(at, len(path) - keep_last)
         at -= 1
-    return with_fewer_roles(path, does)
+    return path
 
 
 def with_fewer_roles(path: Path, does: Callable[[Path], bool]) -> Path:

@@ -95,7 +95,7 @@ def tells_people_apart(system: System, entity: Entity, transition: Transition) -
     nodes = [node for condition in conditions for node in walk(condition)]
     if any(isinstance(node, ActorSubject | Performed) for node in nodes):
         return True
-    if transition.step in entity.tracked or transition.name in asked_steps(system):
+    if transition.step in entity.tracked or transition.step in asked_steps(system):
         return True
     if transition.creation and any(isinstance(f.default, ActorSubject) for f in entity.fields.values()):
         return True

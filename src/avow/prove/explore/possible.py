@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, product
-from typing import Any, Final, NamedTuple, TypeGuard
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from avow.kernel.command import Key, Record
@@ -16,16 +15,19 @@ from avow.kernel.policy import never_may
 from avow.model.actor import Actor
 from avow.model.effect import DONE
 from avow.model.entity import Entity, Parameter, Transition
-from avow.model.expression import Argument, Expression, FieldOf, Now, Opaque, walk
+from avow.model.expression import Argument, FieldOf, Now, Opaque, walk
 from avow.model.private import PrivateType
 from avow.model.system import System
 from avow.model.trigger import OnEvent, OnOutcome
 from avow.model.types import ObjectOf, Reference, SubjectType
 from avow.prove.act import Act, Given, Ref
+from avow.prove.explore.inputs import Accepted, count_of
 from avow.prove.explore.people import people_of, tells_people_apart
 from avow.prove.explore.situation import Situation, ref_of
 from avow.prove.explore.values import conditions_of, constants_of, lengths_of, values_of
 from avow.prove.world import names_in
+
+T = TypeVar("T")
 
 INPUTS_MAX: Final = {False: 40, True: 160}
 """How many different inputs of one command are tried in a situation; and where it is looked at widely."""
@@ -33,8 +35,6 @@ LATER_MAX: Final = 3
 """How many later times are tried for one command in a situation."""
 LATER_ALL: Final = 4
 """How many inputs of one command are tried at every later time; the others are tried at one of them."""
-DRAWS_MAX: Final = 1_000
-"""How often another combination of values is drawn before it counts as having met all there are."""
 KEY_OF_CALL: Final = UUID(int=0xCA11)
 
 
@@ -42,7 +42,8 @@ KEY_OF_CALL: Final = UUID(int=0xCA11)
 class Scope:
     """What of a system is explored, and how widely.
 
-    entities: the ones whose records there are. several: those of which there may be two, of the others one.
+    entities: the ones whose records there are: one of each, or as many as a record of another one refers to.
+    several:  those of which there may be more, `more` of them.
     wide:     more boundary values.
     """
 
@@ -50,19 +51,37 @@ class Scope:
     entities: tuple[str, ...]
     several: frozenset[str] = frozenset()
     wide: bool = False
+    more: int = 1
 
     def most(self, entity: str) -> int:
         """How many records of an entity there are at most."""
-        return 2 if entity in self.several else 1
+        return needed_of(self.system)[entity] + (self.more if entity in self.several else 0)
 
     def __str__(self) -> str:
         alone = len(self.entities) == len(self.system.entities)
         each = "each" if alone else f"each of {', '.join(self.entities)}"
-        if not self.several:
-            return f"one record of {each}"
-        if self.several == frozenset(self.entities):
-            return f"two records of {each}" + (", with more values" if self.wide else "")
-        return f"two records of {', '.join(n for n in self.entities if n in self.several)}"
+        count = _COUNTS[1 + self.more * bool(self.several)]
+        if not self.several or self.several == frozenset(self.entities):
+            return f"{count} {each}" + (", with more values" if self.wide else "")
+        return f"{count} {', '.join(n for n in self.entities if n in self.several)}"
+
+
+_COUNTS: Final = ("", "one record of", "two records of", "three records of")
+
+
+def needed_of(system: System) -> Mapping[str, int]:
+    """How many records of each entity it takes at least: as many as one of another may refer to at once."""
+    return system.derived(_needed_of)
+
+
+def _needed_of(system: System) -> Mapping[str, int]:
+    found = dict.fromkeys(system.entities, 1)
+    for entity in system.entities.values():
+        named = Counter(f.type.entity for f in entity.fields.values() if isinstance(f.type, Reference))
+        found |= {
+            name: max(found.get(name, 1), count) for name, count in named.items() if name != entity.name
+        }
+    return found
 
 
 class Acts:
@@ -74,6 +93,7 @@ class Acts:
     def __init__(self, scope: Scope) -> None:
         self.scope, self.system, self.cut = scope, scope.system, False
         self._asked: dict[tuple[str, str], _Asked] = {}
+        self._accepted: dict[tuple[str, str], Accepted] = {}
         self._lengths = lengths_of(scope.system)
 
     def possible(self, situation: Situation, place: int) -> Iterator[Act]:
@@ -82,19 +102,24 @@ class Acts:
         place: the situation's number, by which inputs are drawn where there are too many.
         """
         at = _Here(situation, seen_in(situation), place)
+        yield from in_turns(self._each(at))
+
+    def _each(self, at: _Here) -> Iterator[Iterator[Act]]:
+        """The acts of each command, call, event and time."""
+        situation = at.situation
         for name in self.scope.entities:
             entity, count = self.system.entities[name], situation.count(name)
             if count < self.scope.most(name):
                 for transition in entity.transitions.values():
                     if transition.creation:
-                        yield from self._given(at, entity, transition, count + 1)
+                        yield self._given(at, entity, transition, count + 1)
         for key, record in situation.records.items():
             entity = self.system.entities[key[0]]
             seen = set[str]()
             for transition in entity.transitions.values():
                 if record.state in transition.sources and transition.command not in seen:
                     seen.add(transition.command)
-                    yield from self._of_record(at, entity, transition, key, record)
+                    yield self._of_record(at, entity, transition, key, record)
 
     def _of_record(
         self, at: _Here, entity: Entity, transition: Transition, key: Key, record: Record
@@ -107,13 +132,13 @@ class Acts:
                 if (key, effect) in situation.waiting:
                     yield from _ended(self.scope, situation, entity, transition, ordinal, effect, outcome)
             case OnEvent() as event:
-                yield from _told(self.scope, situation, entity, transition, ordinal, event, record)
+                yield from self._told(at, entity, transition, ordinal, event, record)
             case _:
                 if (key, transition.name) in situation.waiting:
                     yield Act("time", entity.name, transition.command, ordinal)
 
     def _given(self, at: _Here, entity: Entity, transition: Transition, ordinal: int) -> Iterator[Act]:
-        """The commands that people could give: each of them, with each input, now and later."""
+        """The commands of people: each input at once by one of them, then by all, now and later."""
         asked = self._asked.get((entity.name, transition.command))
         if asked is None:
             asked = self._ask(entity, transition)
@@ -123,40 +148,74 @@ class Acts:
         later = self._later(at.situation) if asked.timed else []
         people = at.told_apart(asked.people)
         word, name = transition.command, entity.name
-        for number, given in enumerate(self._inputs(at, entity, transition.parameters)):
+        inputs, first = list[Mapping[str, Given]](), set[tuple[int, int]]()
+        for number, given in enumerate(self._inputs(at, entity, word, transition.parameters)):
+            inputs.append(given)
+            first.add((number, number % len(people)))
+            yield Act("command", name, word, ordinal, given, people[number % len(people)])
+        for number, given in enumerate(inputs):
             whole = not later or number < LATER_ALL
             self.cut = self.cut or not whole
             for seconds in (0.0, *later) if whole else (0.0, later[number % len(later)]):
-                for person in people:
-                    yield Act("command", name, word, ordinal, given, person, seconds)
+                for place, person in enumerate(people):
+                    if seconds or (number, place) not in first:
+                        yield Act("command", name, word, ordinal, given, person, seconds)
+
+    def _told(
+        self, at: _Here, entity: Entity, transition: Transition, ordinal: int, event: OnEvent, record: Record
+    ) -> Iterator[Act]:
+        """An event about this record: its data names it, and has boundary values elsewhere."""
+        about: Any = Ref(entity.name, ordinal) if event.match is None else record.values.get(event.match)
+        if about is None or not isinstance(event.data, ObjectOf):
+            return
+        members = [m for m in event.data.members if m.name != event.told]
+        constants, kept_as = constants_of(self.system), _kept_as(transition)
+        each = list[Sequence[Any]]()
+        for m in members:
+            near = constants.get((entity.name, kept_as.get(m.name, m.name)), ())
+            values = values_of(m.type, near, at.situation.now, self.scope.wide)
+            each.append([*values, None] if m.optional else values)
+        for data in self._drawn(at, entity.name, transition.command, [m.name for m in members], each):
+            yield Act("event", entity.name, transition.command, ordinal, {event.told: about, **data})
+
+    def learn(self, act: Act) -> None:
+        """Take note of an act that was accepted: its like is tried elsewhere."""
+        if act.kind in ("command", "event") and len(act.input) > 1:
+            self._accepted_of(act.entity, act.command).learn(act.input)
+
+    def _accepted_of(self, entity: str, command: str) -> Accepted:
+        return self._accepted.setdefault((entity, command), Accepted())
 
     def _inputs(
-        self, at: _Here, entity: Entity, parameters: Iterable[Parameter]
+        self, at: _Here, entity: Entity, command: str, parameters: Iterable[Parameter]
     ) -> Iterator[Mapping[str, Given]]:
-        """The inputs of a command: every combination of boundary values, or where those are too many, some.
-
-        Those are the plainest ones, all that differ from one of them in one value, and others each time.
-        """
+        """The inputs of a command: combinations of boundary values."""
         parameters = list(parameters)
         names = [p.name for p in parameters]
         people = 1 + sum(isinstance(p.type, SubjectType) for p in parameters)
         each = [_values(self.scope, at, entity, p, people) for p in parameters]
         if any(not values for values in each):
             return
+        yield from self._drawn(at, entity.name, command, names, each)
+
+    def _drawn(
+        self, at: _Here, entity: str, command: str, names: Sequence[str], each: Sequence[Sequence[Any]]
+    ) -> Iterator[Mapping[str, Given]]:
+        """Every combination of some values, or where those are too many, some of them."""
         most = INPUTS_MAX[self.scope.wide]
         if count_of(each) <= most:
             for chosen in product(*each):
                 yield dict(zip(names, chosen, strict=True))
             return
         self.cut = True
-        for chosen in islice(_different(_some(each, at.place)), most):
+        for chosen in islice(self._accepted_of(entity, command).draw(names, each, at.place), most):
             values = [values[place] for values, place in zip(each, chosen, strict=True)]
             yield dict(zip(names, values, strict=True))
 
     def inputs(self, situation: Situation, entity: Entity, command: str) -> Iterator[Mapping[str, Given]]:
         """The inputs of a command in a situation."""
         at = _Here(situation, seen_in(situation), 0)
-        yield from self._inputs(at, entity, entity.of_command(command)[0].parameters)
+        yield from self._inputs(at, entity, command, entity.of_command(command)[0].parameters)
 
     def _ask(self, entity: Entity, transition: Transition) -> _Asked:
         candidates = entity.of_command(transition.command)
@@ -206,6 +265,18 @@ class _Here(NamedTuple):
         return found
 
 
+def in_turns(each: Iterable[Iterator[T]]) -> Iterator[T]:
+    """One of each, then a second one of each, until there are no more."""
+    left = list(each)
+    while left:
+        more = list[Iterator[T]]()
+        for one in left:
+            for found in islice(one, 1):
+                yield found
+                more.append(one)
+        left = more
+
+
 def seen_in(situation: Situation) -> frozenset[str]:
     """The people whom records speak of."""
     found = set[str]()
@@ -241,55 +312,13 @@ def _ended(
         yield Act("outcome", entity.name, transition.command, ordinal, told)
 
 
-def _told(
-    scope: Scope, situation: Situation, entity: Entity, transition: Transition, ordinal: int,
-    event: OnEvent, record: Record,
-) -> Iterator[Act]:  # fmt: skip
-    """An event about this record: its data names it, and has boundary values elsewhere."""
-    about: Any = Ref(entity.name, ordinal) if event.match is None else record.values.get(event.match)
-    if about is None or not isinstance(event.data, ObjectOf):
-        return
-    members = [m for m in event.data.members if m.name != event.told]
-    constants = constants_of(scope.system)
-    each = [
-        values_of(m.type, constants.get((entity.name, m.name), ()), situation.now, scope.wide)
-        + ([None] if m.optional else [])
-        for m in members
-    ]
-    for chosen in islice(product(*each), INPUTS_MAX[scope.wide]):
-        data = dict(zip((m.name for m in members), chosen, strict=True))
-        yield Act("event", entity.name, transition.command, ordinal, {event.told: about, **data})
-
-
-def _different(chosen: Iterable[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
-    seen = set[tuple[int, ...]]()
-    for one in chosen:
-        if one not in seen:
-            seen.add(one)
-            yield one
-
-
-def count_of(each: Iterable[Sequence[Any]]) -> int:
-    """How many combinations there are."""
-    count = 1
-    for values in each:
-        count *= len(values)
-    return count
-
-
-def _some(each: Sequence[Sequence[Any]], seed: int) -> Iterator[tuple[int, ...]]:
-    """Places of combinations: those with the first and with the last value of each, then all that differ from
-    the latter in one, then as many as are asked for that are drawn, others in each situation.
-    """
-    first, last = tuple(0 for _ in each), tuple(len(values) - 1 for values in each)
-    yield last
-    yield first
-    for at, values in enumerate(each):
-        for place in range(len(values)):
-            yield (*last[:at], place, *last[at + 1 :])
-    chance = random.Random(seed)  # a choice, not a secret
-    for _ in range(DRAWS_MAX):
-        yield tuple(chance.randrange(len(values)) for values in each)
+def _kept_as(transition: Transition) -> Mapping[str, str]:
+    """The fields that the members of an event's data are kept in, by member."""
+    return {
+        value.path[-1]: field
+        for field, value in transition.assigns
+        if isinstance(value, Argument) and value.path
+    }
 
 
 def _values(scope: Scope, at: _Here, entity: Entity, parameter: Parameter, people: int = 1) -> list[Any]:
@@ -306,21 +335,29 @@ def _values(scope: Scope, at: _Here, entity: Entity, parameter: Parameter, peopl
             constants = constants_of(scope.system).get((entity.name, parameter.name), ())
             several = scope.wide or is_compared(entity, parameter.name)
             found = values_of(kind, constants, at.situation.now, several)
-            if isinstance(kind, PrivateType) and found and not is_looked_at(entity, parameter.name):
+            looked_at = scope.system.derived(_looked_at)[entity.name]
+            if isinstance(kind, PrivateType) and found and parameter.name not in looked_at:
                 return found[:1]
     return [*found, None] if parameter.optional or not found else found
 
 
-def is_looked_at(entity: Entity, name: str) -> bool:
-    """Whether it may matter whether there is a private value: nobody can tell more of one than that."""
+def _looked_at(system: System) -> Mapping[str, frozenset[str]]:
+    """For each entity the names of which it may matter whether they have a value: of a private one nobody can
+    tell more than that.
+    """
+    return {name: frozenset(_looked_at_in(entity)) for name, entity in system.entities.items()}
+
+
+def _looked_at_in(entity: Entity) -> Iterator[str]:
     nodes = (node for condition in conditions_of(entity) for node in walk(condition))
-    asked = {node.name if isinstance(node, Argument) else node.path[0] for node in nodes if _names(node)}
-    bodies = [t.body for t in entity.transitions.values() if t.body is not None]
-    return name in asked or is_compared(entity, name) or any(name in names_in(body) for body in bodies)
-
-
-def _names(node: Expression) -> TypeGuard[Argument | FieldOf]:
-    return isinstance(node, Argument | FieldOf)
+    for node in nodes:
+        if isinstance(node, Argument):
+            yield node.name
+        elif isinstance(node, FieldOf):
+            yield node.path[0]
+    for transition in entity.transitions.values():
+        yield from () if transition.body is None else names_in(transition.body)
+    yield from (name for name in entity.fields if is_compared(entity, name))
 
 
 def is_compared(entity: Entity, field: str) -> bool:

@@ -6,9 +6,10 @@ often, the nearest first. So it comes deep soon, and in the end has been everywh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from itertools import islice
+from typing import Final, NamedTuple, TypeAlias
 
 from avow.kernel.command import Key, Rejection
 from avow.kernel.draft import Pool, RecordScope
@@ -18,12 +19,19 @@ from avow.model.system import System
 from avow.model.types import Reference
 from avow.prove.act import Act, Path
 from avow.prove.coverage import InState, Refused, Taken
+from avow.prove.explore.compose import Kind, kind_of_record
+from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.frontier import Frontier
 from avow.prove.explore.possible import Acts, Scope
 from avow.prove.explore.shape import Shape, Shapes
-from avow.prove.explore.situation import Fault, Happened, Refusal, Situation, happen
+from avow.prove.explore.situation import Fault, Happened, Outcome, Refusal, Situation, happen
 from avow.prove.promises import Broken, broken_promises
 from avow.prove.world import NOBODY, names_in
+
+PORTION: Final = 32
+"""How many acts are tried in a situation before it is another one's turn."""
+SOWN: Final = 4
+"""How many paths that were composed are followed for each situation that is gone on from."""
 
 
 class Node(NamedTuple):
@@ -47,13 +55,14 @@ class Trouble:
     """What is wrong after a path.
 
     broken: a promise that doesn't hold; fault: a mistake inside the body of the last act; refused: why the
-    last act is refused, which is how a call has ended, so that it can't be.
+    last act is refused, which is how a call has ended, so that it can't be. wrong: what it contradicts.
     """
 
     path: Path
     broken: Broken | None = None
     fault: str = ""
     refused: str = ""
+    wrong: Wrong | None = None
 
 
 RefusalIn: TypeAlias = tuple[str, str, str, str]
@@ -65,7 +74,8 @@ class Found:
     """Everything that a search has come across.
 
     tried: how many acts. closed: every act in every situation of the scope was tried, with every input.
-    states, taken: the node, or the node and act, by which each was first reached.
+    counted, aside: the quotas that have weighed something, and by which node something they don't count.
+    states, kinds, taken: the node, or the node and act, by which each was first reached.
     """
 
     scope: Scope
@@ -76,9 +86,12 @@ class Found:
     accepted: int = 0
     closed: bool = False
     states: dict[InState, int] = field(default_factory=dict[InState, int])
+    kinds: dict[Kind, int] = field(default_factory=dict[Kind, int])
     taken: dict[Taken, Path] = field(default_factory=dict[Taken, Path])
     refused: dict[RefusalIn, Refused] = field(default_factory=dict[RefusalIn, Refused])
     goals: dict[str, int] = field(default_factory=dict[str, int])
+    counted: set[str] = field(default_factory=set[str])
+    aside: dict[str, int] = field(default_factory=dict[str, int])
     troubles: dict[str, Trouble] = field(default_factory=dict[str, Trouble])
 
     def path_to(self, node: int) -> Path:
@@ -96,53 +109,97 @@ Going: TypeAlias = Callable[[int], bool]
 
 def search(scope: Scope, going: Going, beginning: Situation | None = None) -> Found:
     """Try every act in every situation, the nearest first, until all are done or it isn't to go on."""
-    return _Search(scope, going).run(beginning or Situation())
+    under_way = Search(scope, beginning=beginning)
+    for tried in under_way.steps:
+        if not going(tried):
+            break
+    return under_way.found
 
 
-class _Search:
-    """One search under way."""
+class Search:
+    """One search under way. steps: goes on with it; after each step so many more acts were tried.
 
-    def __init__(self, scope: Scope, going: Going) -> None:
-        self.scope, self.system, self.going = scope, scope.system, going
-        self.found, self.frontier = Found(scope), Frontier()
+    seeds: paths to try beside what the search comes to by itself.
+    """
+
+    def __init__(self, scope: Scope, seeds: Iterable[Path] = (), beginning: Situation | None = None) -> None:
+        self.scope, self.system = scope, scope.system
+        self.found, self.frontier = Found(scope), Frontier(scope.system)
         self.acts, self.shapes = Acts(scope), Shapes(scope.system)
         self.known: dict[Hashable, int] = {}
         self.goals = {
             name: goal for name, goal in goals_of(self.system) if name.split(".")[0] in scope.entities
         }
+        self.ended = False
+        self._left: dict[int, Iterator[Act]] = {}
+        self.steps = self._run(beginning or Situation(), iter(seeds))
 
-    def run(self, beginning: Situation) -> Found:
-        found = self.found
+    def _run(self, beginning: Situation, seeds: Iterator[Path]) -> Iterator[int]:
         self._enter(self.shapes.shape_of(beginning), beginning, None, 0)
         while (at := self.frontier.take()) is not None:
-            if not self._expand(at):
-                return found
-            found.expanded += 1
-        found.closed = not self.acts.cut
-        return found
+            yield self._expand(at)
+            for seed in islice(seeds, SOWN):
+                yield self._sow(seed)
+        self.ended, self.found.closed = True, not self.acts.cut
 
-    def _expand(self, at: int) -> bool:
-        """Try every act in one situation; False where it was to end before that."""
-        found, node = self.found, self.found.nodes[at]
-        tried = 0
-        for act in self.acts.possible(node.situation, at):
-            found.tried += 1
+    def _expand(self, at: int) -> int:
+        """Try some acts in a situation that weren't tried there yet; how many."""
+        situation, tried = self.found.nodes[at].situation, 0
+        left = self._left.pop(at, None) or self.acts.possible(situation, at)
+        for act in islice(left, PORTION):
+            self._try(at, act)
             tried += 1
-            outcome = happen(self.system, node.situation, act)
-            match outcome:
-                case Happened():
-                    self._accept(at, act, outcome)
-                case Refusal(rejection):
-                    self._refuse(at, act, rejection)
-                case Fault(fault):
-                    self._blame(at, act, str(fault))
-            if tried % 64 == 0 and not self.going(64):
-                return False
-        return self.going(tried % 64)
+        if tried < PORTION:
+            self.found.expanded += 1
+        else:
+            self._left[at] = left
+            self.frontier.put(at, situation)
+        return tried
 
-    def _accept(self, at: int, act: Act, happened: Happened) -> None:
+    def _sow(self, path: Path) -> int:
+        """Follow a path from the beginning, up to what is refused; how many acts were tried."""
+        at = 0
+        for tried, act in enumerate(path, 1):
+            self.found.tried += 1
+            outcome = happen(self.system, self.found.nodes[at].situation, act)
+            self._look_for_wrongs(at, act, outcome)
+            if not isinstance(outcome, Happened):
+                return tried
+            at = self._same(at, act, outcome.after, self._accept(at, act, outcome))
+        return len(path)
+
+    def _same(self, before: int, act: Act, situation: Situation, at: int) -> int:
+        """A node for exactly this situation, where the known one is the same but for names."""
+        found = self.found
+        if found.nodes[at].situation.records == situation.records:
+            return at
+        order = self.shapes.shape_of(situation).order
+        found.nodes.append(Node(situation, order, (before, act), found.nodes[before].depth + 1))
+        found.edges[len(found.nodes) - 1] = [Edge(at, order)]
+        return len(found.nodes) - 1
+
+    def _try(self, at: int, act: Act) -> None:
+        """Try one act."""
+        self.found.tried += 1
+        outcome = happen(self.system, self.found.nodes[at].situation, act)
+        self._look_for_wrongs(at, act, outcome)
+        match outcome:
+            case Happened():
+                self._accept(at, act, outcome)
+            case Refusal(rejection):
+                self._refuse(at, act, rejection)
+            case Fault(fault):
+                self._blame(at, act, str(fault))
+
+    def _look_for_wrongs(self, at: int, act: Act, outcome: Outcome) -> None:
+        for wrong in contradictions(self.system, act, outcome):
+            if wrong.promise not in self.found.troubles:
+                self.found.troubles[wrong.promise] = Trouble((*self.found.path_to(at), act), wrong=wrong)
+
+    def _accept(self, at: int, act: Act, happened: Happened) -> int:
         found, node = self.found, self.found.nodes[at]
         found.accepted += 1
+        self.acts.learn(act)
         path: Path | None = None
         for entity, transition in happened.transitions:
             if (entity, transition.name) not in found.taken:
@@ -153,6 +210,7 @@ class _Search:
         if known is None:
             known = self._enter(shape, happened.after, (at, act), node.depth + 1)
         found.edges.setdefault(at, []).append(Edge(known, shape.order))
+        return known
 
     def _enter(self, shape: Shape, situation: Situation, before: tuple[int, Act] | None, depth: int) -> int:
         """A situation that wasn't known: look at all that is to be true of it."""
@@ -162,11 +220,24 @@ class _Search:
         self.frontier.put(at, situation)
         for key, record in situation.records.items():
             found.states.setdefault((key[0], record.state), at)
+            found.kinds.setdefault(kind_of_record(self.system, record), at)
         for broken in broken_promises(self.system, situation.records, situation.performers, situation.now):
             if broken.promise not in found.troubles:
                 found.troubles[broken.promise] = Trouble(found.path_to(at), broken)
         self._look_for_goals(situation, at)
+        self._note_weighed(situation, at)
         return at
+
+    def _note_weighed(self, situation: Situation, at: int) -> None:
+        for record in situation.records.values():
+            for quota in self.system.entities[record.entity].quotas:
+                name = f"{record.entity}.{quota.name}"
+                if quota.weight is None or name in self.found.counted or not record.values[quota.weight]:
+                    continue
+                if record.state in quota.states:
+                    self.found.counted.add(name)
+                else:
+                    self.found.aside.setdefault(name, at)
 
     def _look_for_goals(self, situation: Situation, at: int) -> None:
         if not self.goals:

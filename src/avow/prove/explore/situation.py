@@ -155,7 +155,7 @@ def _performed(
     asked = asked_steps(system)
     found = before.performers
     for step in steps:
-        name = step.transition.name
+        name = step.transition.step
         if name in asked and actor.authenticated:
             known = found.get(step.after.key, {})
             found = {

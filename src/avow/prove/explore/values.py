@@ -22,12 +22,15 @@ from avow.model.system import System
 from avow.model.times import DateTimeType, DateType, DurationType
 from avow.model.types import Misfit, ValueType
 from avow.model.values import Money
+from avow.prove.explore.spoken import compared_in
 from avow.prove.private import made_of, planted
 
 OBJECTS_MAX: Final = 4
 """How many value objects of one type are tried."""
 OBJECTS_ASKED_MAX: Final = 5_000
 """How many a value object's own check is asked about, until it has let some pass."""
+NEAR_MAX: Final = 3
+"""So many of the numbers that something is compared with are tried, and those beside them."""
 NEAR_RANGE: Final = 4
 """A range of whole numbers up to this long is tried as a whole."""
 
@@ -54,7 +57,25 @@ def _constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
             for node in walk(condition):
                 for name, value in _compared(node):
                     found.setdefault((entity.name, name), {})[value] = None
+    for name, value in _spoken(system):
+        for entity in system.entities.values():
+            if name in entity.fields:
+                found.setdefault((entity.name, name), {})[value] = None
+    for entity in system.entities.values():  # what is weighed and what it is weighed against, alike
+        for quota in entity.quotas:
+            anchor = system.referred(entity, quota.anchor).name
+            for name in (name for part in walk(quota.limit) if (name := _name(part)) and quota.weight):
+                near = found.get((entity.name, quota.weight), {})
+                found[anchor, name] = {**found.get((anchor, name), {}), **near}
     return {key: tuple(values) for key, values in found.items()}
+
+
+def _spoken(system: System) -> Iterator[tuple[str, int]]:
+    """What the bodies of transitions and the promises over all records compare with numbers."""
+    entities = system.entities.values()
+    bodies = [t.body for entity in entities for t in entity.transitions.values() if t.body is not None]
+    for function in (*bodies, *(promise.holds for promise in system.promises)):
+        yield from compared_in(function)
 
 
 def _compared(node: Expression) -> Iterator[tuple[str, Any]]:
@@ -184,8 +205,8 @@ def _integers(ge: int | None, le: int | None, constants: list[int], wide: bool) 
     least = 1 if ge is None else ge
     found = [max(least, 1), max(least, 1) + 1]
     found += [least] if wide or least == 0 else []
-    near = [n for c in constants for n in (c, c + 1, c - 1)]
-    found += near if wide else near[:3]
+    near = [c + step for step in (0, 1, -1) for c in constants[: None if wide else NEAR_MAX]]
+    found += near
     if le is not None and le - least < NEAR_RANGE:
         found += range(least, le + 1)
     if ge is None:

@@ -140,6 +140,8 @@ CREATE INDEX work_ready ON avow.work (destination, ready_at);
 CREATE INDEX work_line ON avow.work (destination, line, work) WHERE line <> '';
 CREATE INDEX work_topic ON avow.work (topic) WHERE topic <> '';
 CREATE INDEX work_stuck ON avow.work (tenant, destination) WHERE stuck IS NOT NULL;
+-- What is under way, to be counted. Commands begin and end work that isn't taken, and times aren't counted.
+CREATE INDEX work_taken ON avow.work (destination, ready_at) WHERE taken AND destination <> '';
 
 -- Who is told of what happens. Secrets aren't kept: each follows from the service's own, the id and the generation;
 -- the generation before signs as well until previous_until. rotated_by: the request that made the last one.

@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS avow.upgrade (
 );
 GRANT SELECT ON avow.upgrade TO @{application}, @{reader};
 ALTER TABLE avow.work ADD COLUMN IF NOT EXISTS progress jsonb;
+CREATE INDEX IF NOT EXISTS work_taken ON avow.work (destination, ready_at) WHERE taken AND destination <> '';
 CREATE TABLE IF NOT EXISTS avow.bulk (
     tenant      text NOT NULL,
     bulk        uuid NOT NULL,

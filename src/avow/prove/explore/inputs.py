@@ -1,0 +1,119 @@
+"""Which inputs of a command are tried where there are too many: those like what was accepted come first.
+
+Most combinations of values are refused for one reason, and say nothing of the others. So what was accepted is
+kept, one of each kind, and given again wherever the search comes, as it is and with a value or two changed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from avow.prove.act import Given, Ref
+
+KINDS_MAX: Final = 12
+"""How many accepted inputs of one command are kept, of which no two are of one kind."""
+CHANGED_MAX: Final = 2
+DRAWS_MAX: Final = 1_000
+"""How often another combination of values is drawn before it counts as having met all there are."""
+WHOLE: Final = 8
+"""In how many situations all inputs are tried that differ from the plainest in one value."""
+
+Places: TypeAlias = tuple[int, ...]
+"""A combination of values, by the place of each among those of its argument."""
+
+
+@dataclass(slots=True)
+class Accepted:
+    """What was accepted of one command. drawn: in how many situations inputs were drawn."""
+
+    kinds: dict[Hashable, Mapping[str, Given]] = field(default_factory=dict[Hashable, Mapping[str, Given]])
+    drawn: int = 0
+
+    def learn(self, given: Mapping[str, Given]) -> None:
+        """Keep an input that was accepted, unless there is one of its kind."""
+        kind = tuple(map(sort_of, given.values()))
+        if len(self.kinds) < KINDS_MAX:
+            self.kinds.setdefault(kind, given)
+
+    def draw(self, names: Sequence[str], each: Sequence[Sequence[Any]], seed: int) -> Iterator[Places]:
+        """Places of combinations, each once.
+
+        At first what was accepted, once with other records in it; then the last value of each, and the first;
+        in the first situations all that differ from the last values in one; then others each time, most of
+        them near what was accepted.
+        """
+        seen = set[Places]()
+        for places in self._drawn(names, each, random.Random(seed)):  # a choice, not a secret
+            if places not in seen:
+                seen.add(places)
+                yield places
+
+    def _drawn(
+        self, names: Sequence[str], each: Sequence[Sequence[Any]], chance: random.Random
+    ) -> Iterator[Places]:
+        self.drawn += 1
+        last = tuple(len(values) - 1 for values in each)
+        known = [_placed(names, each, given, chance) for given in self.kinds.values()]
+        chance.shuffle(known)
+        if known:
+            yield _turned(known[0], each, chance)
+        yield from known
+        yield last
+        yield tuple(0 for _ in each)
+        if self.drawn <= WHOLE:
+            for at, values in enumerate(each):
+                for place in range(len(values)):
+                    yield (*last[:at], place, *last[at + 1 :])
+        for number in range(DRAWS_MAX):
+            if number % 4 == 0:
+                yield tuple(chance.randrange(len(values)) for values in each)
+            else:
+                yield _changed(chance.choice(known or [last]), each, chance)
+
+
+def _placed(
+    names: Sequence[str], each: Sequence[Sequence[Any]], given: Mapping[str, Given], chance: random.Random
+) -> Places:
+    """Where the values of an input stand here, or ones of their kind; a record is any that there is."""
+    found = list[int]()
+    for name, values in zip(names, each, strict=True):
+        value = given.get(name)
+        like = [at for at, one in enumerate(values) if sort_of(one) == sort_of(value)]
+        if not isinstance(value, Ref) and value in values:
+            found.append(values.index(value))
+        else:
+            found.append(chance.choice(like) if like else len(values) - 1)
+    return tuple(found)
+
+
+def _turned(places: Places, each: Sequence[Sequence[Any]], chance: random.Random) -> Places:
+    """The same with other records in it, or with some more or fewer of them."""
+    refers = [any(isinstance(value, Ref) for value in values) for values in each]
+    return tuple(
+        chance.randrange(len(values)) if refer else place
+        for place, values, refer in zip(places, each, refers, strict=True)
+    )
+
+
+def _changed(places: Places, each: Sequence[Sequence[Any]], chance: random.Random) -> Places:
+    found = list(places)
+    for _ in range(chance.randint(1, CHANGED_MAX)):
+        at = chance.randrange(len(found))
+        found[at] = chance.randrange(len(each[at]))
+    return tuple(found)
+
+
+def sort_of(value: Any) -> int:
+    """What a value is like: none, empty, or something."""
+    return 0 if value is None else 1 if not value else 2
+
+
+def count_of(each: Iterable[Sequence[Any]]) -> int:
+    """How many combinations there are."""
+    count = 1
+    for values in each:
+        count *= len(values)
+    return count
