@@ -12,12 +12,12 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
-import pyarrow.parquet as untyped
 import pytest
 
 from avow.api.app import Application
@@ -51,7 +51,7 @@ from tests.contract.lives import LIVES, Living, Outside, clinic, planted_in, rol
 from tests.planted import TABLES, places, rows_of
 from tests.receiver import Receiver, receiving
 
-arrow: Any = untyped
+arrow: Any = import_module("pyarrow.parquet")
 PURPOSE = "Purpose-of-the-search"
 PERSON, HELD = "pat", "pia"
 """Who is forgotten; and who is held, in the clinic, by the ten years for which a contract has to be kept."""
@@ -230,9 +230,9 @@ async def hand_out(searched: Searched, folder: Path) -> None:
     await served.close()
     signer = key.keys.signer()
     assert signer is not None
-    done = await export_log(on.admin, folder / "log", lambda *_: None)
+    done = await export_log(on.admin, folder / "log", _silent)
     assert done[0].size > 0
-    parquet.write(Folder(folder / "log" / "epoch-1"), signer.verifier, lambda *_: None)
+    parquet.write(Folder(folder / "log" / "epoch-1"), signer.verifier, _silent)
     searched.files |= {f"{at.system.name}: {name}": data for name, data in files_in(folder).items()}
     rows = arrow.read_table(folder / "log" / "epoch-1" / "parquet" / "entries-000000.parquet").to_pylist()
     searched.said.append(repr(rows))
@@ -253,6 +253,10 @@ async def hand_out(searched: Searched, folder: Path) -> None:
         searched.said.append(receipt.header.decode() + repr(receipt))
         searched.said.append(json.dumps(await as_it_was(on.system, then, operator, entity, record)))
     await pool.close()
+
+
+def _silent(done: int, total: int) -> None:
+    """Nobody looks at how far it is."""
 
 
 def published(system: System) -> list[str]:
