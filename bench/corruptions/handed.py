@@ -55,9 +55,13 @@ async def hand_out(world: World, folder: Path) -> Handed:
         made = write_receipt("state = submitted", header, index, proof, newest.note).encode()
         verify(made, believing([key]))
         receipts[str(record)] = made
-    await export(world.admin, folder, lambda *_: None)
+    await export(world.admin, folder, _silent)
     read(Folder(folder / "epoch-1"), key)
     return Handed(key, receipts, folder / "epoch-1", first.note.encode())
+
+
+def _silent(done: int, total: int) -> None:
+    """Nobody looks at how far it is."""
 
 
 def flipped(data: bytes, chance: Random) -> bytes:
@@ -82,7 +86,7 @@ def _receipt(change: Callable[[Handed, bytes, Random], bytes]) -> Corrupt:
     return corrupt
 
 
-def _extra(data: bytes, **changes: object) -> bytes:
+def _extra(data: bytes, **changes: str) -> bytes:
     line = data.split(b"\n")[1]
     held = decode(b64decode(line.removeprefix(b"extra ")))
     return data.replace(line, b"extra " + b64encode(encode({**held, **changes})))

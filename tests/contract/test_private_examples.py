@@ -12,12 +12,12 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx2
-import pyarrow.parquet as untyped
 import pytest
 
 from avow.api.app import Application
@@ -31,22 +31,27 @@ from avow.engine.log_key import log_key
 from avow.engine.parking import Parking
 from avow.engine.privacy import Vault, vault
 from avow.engine.privacy.cipher import Encrypted
+from avow.engine.publishing import Publishing, Telling
 from avow.engine.receipts import Asked, Logs, issue
 from avow.engine.sealer import Steps
 from avow.engine.subject_export import export
 from avow.engine.tiles import Folder
 from avow.engine.verify import verify
 from avow.evidence.verifier import parse_receipt
+from avow.model.system import System
 from avow.store import trial
 from avow.store.disclosures import Disclosures
 from avow.store.pool import Pool, connect
+from avow.store.queue import Queue
 from avow.store.reads import Reads
 from avow.store.subjects import Subjects
+from avow.store.subscriptions import Subscriptions
 from avow.testing import Refused, stage
 from tests.contract.lives import LIVES, Living, Outside, clinic, planted_in, roles_of
 from tests.planted import TABLES, places, rows_of
+from tests.receiver import Receiver, receiving
 
-files: Any = untyped
+arrow: Any = import_module("pyarrow.parquet")
 PURPOSE = "Purpose-of-the-search"
 PERSON, HELD = "pat", "pia"
 """Who is forgotten; and who is held, in the clinic, by the ten years for which a contract has to be kept."""
@@ -225,11 +230,11 @@ async def hand_out(searched: Searched, folder: Path) -> None:
     await served.close()
     signer = key.keys.signer()
     assert signer is not None
-    done = await export_log(on.admin, folder / "log", lambda *_: None)
+    done = await export_log(on.admin, folder / "log", _silent)
     assert done[0].size > 0
-    parquet.write(Folder(folder / "log" / "epoch-1"), signer.verifier, lambda *_: None)
+    parquet.write(Folder(folder / "log" / "epoch-1"), signer.verifier, _silent)
     searched.files |= {f"{at.system.name}: {name}": data for name, data in files_in(folder).items()}
-    rows = files.read_table(folder / "log" / "epoch-1" / "parquet" / "entries-000000.parquet").to_pylist()
+    rows = arrow.read_table(folder / "log" / "epoch-1" / "parquet" / "entries-000000.parquet").to_pylist()
     searched.said.append(repr(rows))
     pool = Pool(on.url)
     reads, logs = Reads(on.system, pool), Logs(pool.borrow)
@@ -250,13 +255,49 @@ async def hand_out(searched: Searched, folder: Path) -> None:
     await pool.close()
 
 
+def _silent(done: int, total: int) -> None:
+    """Nobody looks at how far it is."""
+
+
+def published(system: System) -> list[str]:
+    """The types of events that a system tells its subscribers."""
+    return [
+        f"{entity.name}.{name}"
+        for entity in system.entities.values()
+        for publication in entity.publications
+        for name in publication.transitions
+    ]
+
+
+async def subscribe(at: Living, receiver: Receiver) -> None:
+    """Have somebody told of everything that is published."""
+    pool, types = Pool(at.on.url), published(at.system)
+    if types:
+        await Subscriptions(pool).put("main", uuid4(), "ira", receiver.url, types)
+    await pool.close()
+
+
+async def tell(searched: Searched, receiver: Receiver) -> None:
+    """Deliver what is to be told to subscribers."""
+    system, pool = searched.at.system, Pool(searched.at.on.url)
+    publishing, queue = Publishing(system, pool, Telling(b"r" * 32, private=True)), Queue(system, pool)
+    first = len(receiver.came)
+    while (ready := await publishing.ready()) and (taken := await queue.take(ready, 60.0, 50)):
+        for work in taken:
+            assert await publishing.deliver(work) == "delivered"
+    came = receiver.came[first:]
+    searched.said += [repr((path, headers)) + body.decode() for path, headers, body in came]
+    await publishing.close()
+    await pool.close()
+
+
 def files_in(folder: Path) -> dict[str, bytes]:
     """Every file of a folder, by its place there."""
     found = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
-async def live_and_forget(searched: Searched, outside: Outside, folder: Path) -> None:
+async def live_and_forget(searched: Searched, outside: Outside, folder: Path, receiver: Receiver) -> None:
     """Live a life, look around, have its person forgotten, and look again."""
     at, system = searched.at, searched.at.system
     held = await at.on.admin.fetch("SELECT DISTINCT kind, field FROM avow.disclosure")
@@ -265,6 +306,7 @@ async def live_and_forget(searched: Searched, outside: Outside, folder: Path) ->
     assert tells == any(needle in one for one in outside.told for needle in searched.needles)
     await look_around(searched, wrongly=True)
     await hand_out(searched, folder)
+    await tell(searched, receiver)
     assert await searched.places() == [], system.name
     revealed = await reveal_all(at)
     assert revealed == {key: str(at.planted[key]) for key in revealed}
@@ -276,6 +318,7 @@ async def live_and_forget(searched: Searched, outside: Outside, folder: Path) ->
     assert await exported(at, PERSON) == []
     await look_around(searched)
     await hand_out(searched, folder)
+    await tell(searched, receiver)
     assert await searched.places() == [], system.name
     gone = {key: {*value} for key, value in (await reveal_all(at)).items() if key[0] != "Contract"}
     assert gone == {key: {"erased_at"} for key in revealed if key[0] != "Contract"}
@@ -288,6 +331,7 @@ async def test_no_private_field_of_any_example_lets_its_value_out(
     caplog.set_level(logging.DEBUG)
     everything = list[Searched]()
     async with AsyncExitStack() as stack:
+        receiver = await stack.enter_async_context(receiving())
         for system, live in LIVES:
             outside = Outside({"insurance": planted_in(system).get(("Patient", "insurance"))})
 
@@ -296,14 +340,16 @@ async def test_no_private_field_of_any_example_lets_its_value_out(
 
             at = Living(await stack.enter_async_context(stage(system, http=opened)))
             everything.append(Searched(at))
+            await subscribe(at, receiver)
             await live(at)
             folder = tmp_path / system.name
             folder.mkdir()
-            await live_and_forget(everything[-1], outside, folder)
+            await live_and_forget(everything[-1], outside, folder, receiver)
         with pytest.raises(Refused, match="erasure-held"):
             await forget(everything[-1].at, HELD)
         needles = [needle for one in everything for needle in one.needles]
         files = [found async for found in cluster_files(everything)]
+        assert receiver.came, "somebody is told of something"
         assert places(files, needles) == []
         assert places(files, [PURPOSE]), "the search can find"
     written = capfd.readouterr()

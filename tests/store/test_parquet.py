@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as untyped
 import pytest
 
 from avow.engine import parquet
@@ -20,13 +20,17 @@ from tests.acting import acting
 from tests.fix_database import Database
 from tests.store.sealed import Log, sealing
 
-files: Any = untyped
+files: Any = import_module("pyarrow.parquet")
+
+
+def silent(done: int, total: int) -> None:
+    """Nobody looks at how far it is."""
 
 
 async def written(log: Log, out: Path, key: VerifierKey) -> int:
     """Export, and write the Parquet files of the first epoch; gives back how many of them were kept."""
-    await export(log.admin, out, lambda *_: None)
-    return parquet.write(Folder(out / "epoch-1"), key, lambda *_: None)
+    await export(log.admin, out, silent)
+    return parquet.write(Folder(out / "epoch-1"), key, silent)
 
 
 def damaged(out: Path, key: VerifierKey) -> bool:
@@ -73,7 +77,7 @@ async def test_each_entry_is_a_row_and_nothing_else_is(
         await begin_epoch(log.admin, "theatre", log.key, "another key")
         assert await written(log, out, key) == 1
         assert parquet.check(Folder(out / "epoch-1"), key).size == 350
-        parquet.write(Folder(out / "epoch-2"), log.signer.verifier, lambda *_: None)
+        parquet.write(Folder(out / "epoch-2"), log.signer.verifier, silent)
         [first] = files.read_table(out / "epoch-2" / "parquet" / "entries-000000.parquet").to_pylist()
         assert first["entry"].startswith(b"theatre")
 
@@ -111,11 +115,11 @@ async def test_nothing_is_made_of_an_export_that_is_damaged(made: Database, tmp_
     async with sealing(made, tmp_path) as log:
         await log.append(1, 3)
         await log.seal()
-        await export(log.admin, out, lambda *_: None)
+        await export(log.admin, out, silent)
         [bundle] = (out / "epoch-1" / "tile" / "entries").rglob("3")
         bundle.write_bytes(bundle.read_bytes().replace(b"entry 2", b"entry 7"))
         with pytest.raises(Damaged, match="aren't those that the checkpoint"):
-            parquet.write(Folder(out / "epoch-1"), log.signer.verifier, lambda *_: None)
+            parquet.write(Folder(out / "epoch-1"), log.signer.verifier, silent)
         assert not (out / "epoch-1" / "parquet" / "checkpoint").exists()
 
 

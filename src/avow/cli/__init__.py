@@ -7,7 +7,7 @@ module named like a verb holds that verb; it is imported only when the verb is u
 from __future__ import annotations
 
 import sys
-from io import TextIOWrapper
+from typing import Any
 
 from avow import __version__
 
@@ -20,6 +20,7 @@ def main() -> int:
         return 0
     from avow.cli.group import run
 
-    if isinstance(sys.stdout, TextIOWrapper):  # what a terminal can't show is no reason to fail
-        sys.stdout.reconfigure(errors="backslashreplace")
+    reconfigure: Any = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:  # what a terminal can't show is no reason to fail
+        reconfigure(errors="backslashreplace")
     return run(sys.argv[1:])

@@ -151,7 +151,8 @@ def _row(leaf: int, entry: bytes) -> dict[str, Any]:
 
 
 def _columns(header: Mapping[str, Any]) -> dict[str, Any]:
-    cause, actor = header["cause"] or {}, header["actor"]
+    cause: Mapping[str, Any] = header["cause"] or {}
+    actor = header["actor"]
     long = {name: {"sha256": sha} for name, sha in header.get("changes_sha256", {}).items()}
     given = {name: {"sha256": sha} for name, sha in header.get("input_sha256", {}).items()}
     return {
