@@ -4,12 +4,10 @@ docs/how-to/verify.md."""
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import platform
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,10 +17,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
-from avow.testing.databases import own_databases
-from bench.corruptions.run import ROUND, SORTS, Tally, clean, corrupt
+from bench.corruptions.parts import looked_at, planted
+from bench.corruptions.run import ROUND, SORTS
 from bench.revision import revision
-from examples.enrollment.system import app
 
 RESULT: Final = Path("bench/results/corruptions.json")
 CORRUPTIONS_AT_ONCE: Final = 2 * len(SORTS)
@@ -34,9 +31,7 @@ def main() -> int:
     parser.add_argument("--corruptions", type=int, default=1_000, help="how many are planted")
     parser.add_argument("--clean", type=int, default=1_000, help="how often a world in motion is verified")
     parser.add_argument("--seed", type=int, default=1, help="where they are planted")
-    parser.add_argument(
-        "--processes", type=int, default=2, help="how many, each on its own server"
-    )
+    parser.add_argument("--processes", type=int, default=2, help="how many, each on its own server")
     parser.add_argument("--out", type=Path, default=RESULT, help="where the result is written")
     options = parser.parse_args()
     started = time.monotonic()
@@ -65,26 +60,6 @@ def main() -> int:
     return 1 if missed or alarms else 0
 
 
-def planted(number: int, seed: int) -> Tally:
-    """So many corruptions, in a world of their own."""
-    databases = own_databases()
-    made = databases.make(app)
-    with tempfile.TemporaryDirectory() as folder:
-        tally = asyncio.run(corrupt(made, Path(folder), number, seed, _silent))
-    databases.drop(made)
-    return tally
-
-
-def looked_at(runs: int) -> list[str]:
-    """The false alarms of so many clean runs, in a world of their own."""
-    databases = own_databases()
-    made = databases.make(app)
-    with tempfile.TemporaryDirectory() as folder:
-        alarms = asyncio.run(clean(made, Path(folder), runs, _silent))
-    databases.drop(made)
-    return alarms
-
-
 def pieces(total: int, most: int) -> Iterator[int]:
     """A number as a sum of numbers that aren't larger than the most."""
     while total > 0:
@@ -97,10 +72,6 @@ def _told(what: str, work: list[Future[Any]]) -> Iterator[Future[Any]]:
         one.result()
         print(f"{what}: {done} of {len(work)} parts", file=sys.stderr)
         yield one
-
-
-def _silent(_: int) -> None:
-    """The parts are told, not each of what they consist of."""
 
 
 if __name__ == "__main__":

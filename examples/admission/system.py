@@ -168,4 +168,18 @@ def lines_add_up(world: World) -> bool:
     return all(people[course] == course.asked - course.given_back for course in open_)
 
 
-app = system("admission", Course, Enrollment, Erasure, promises=[four_eyes, courses_fit, lines_add_up])
+@always("It takes two people for somebody to be forgotten.")
+def forgotten_by_two(world: World) -> bool:
+    return not any(
+        world.performers(one, Erasure.ask) & world.performers(one, Erasure.agree)
+        for one in world.all(Erasure)
+    )
+
+
+app = system(
+    "admission",
+    Course,
+    Enrollment,
+    Erasure,
+    promises=[four_eyes, courses_fit, lines_add_up, forgotten_by_two],
+)

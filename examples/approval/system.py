@@ -164,7 +164,15 @@ def within_means(world: World) -> bool:
     return all(spent[department] <= department.budget for department in world.all(Department))
 
 
+@always("It takes two people for somebody to be forgotten.")
+def forgotten_by_two(world: World) -> bool:
+    return not any(
+        world.performers(one, Erasure.ask) & world.performers(one, Erasure.agree)
+        for one in world.all(Erasure)
+    )
+
+
 app = system(
     "approval", Department, Request, Erasure,
-    promises=[not_ones_own, enough_agree, decided_stays, within_means],
+    promises=[not_ones_own, enough_agree, decided_stays, within_means, forgotten_by_two],
 )  # fmt: skip

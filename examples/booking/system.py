@@ -207,7 +207,15 @@ def by_own_hand(world: World) -> bool:
     )
 
 
+@always("It takes two people for somebody to be forgotten.")
+def forgotten_by_two(world: World) -> bool:
+    return not any(
+        world.performers(one, Erasure.ask) & world.performers(one, Erasure.agree)
+        for one in world.all(Erasure)
+    )
+
+
 app = system(
     "booking", Room, Booking, Tour, Party, Erasure,
-    promises=[rooms_are_let_once, tours_fit, lines_add_up, confirmed_is_kept, by_own_hand],
+    promises=[rooms_are_let_once, tours_fit, lines_add_up, confirmed_is_kept, by_own_hand, forgotten_by_two],
 )  # fmt: skip

@@ -449,6 +449,14 @@ def refunds_fit(world: World) -> bool:
     )
 
 
+@always("It takes two people for somebody to be forgotten.")
+def forgotten_by_two(world: World) -> bool:
+    return not any(
+        world.performers(one, Erasure.ask) & world.performers(one, Erasure.agree)
+        for one in world.all(Erasure)
+    )
+
+
 app = system(
     "checkout",
     Coupon,
@@ -463,5 +471,6 @@ app = system(
         let_go_stays,
         own_gift_cards,
         refunds_fit,
+        forgotten_by_two,
     ],
 )

@@ -345,6 +345,19 @@ def papers_add_up(world: World) -> bool:
     )
 
 
+@always("It takes two people for somebody to be forgotten.")
+def forgotten_by_two(world: World) -> bool:
+    return not any(
+        world.performers(one, Erasure.ask) & world.performers(one, Erasure.agree)
+        for one in world.all(Erasure)
+    )
+
+
 app = system(
-    "onboarding", Job, Onboarding, Paper, Erasure, promises=[all_is_there, nothing_is_left, papers_add_up]
+    "onboarding",
+    Job,
+    Onboarding,
+    Paper,
+    Erasure,
+    promises=[all_is_there, nothing_is_left, papers_add_up, forgotten_by_two],
 )

@@ -336,9 +336,17 @@ def ends_in_time(world: World) -> bool:
     return all(known(one) for one in world.all(Verification) if one.state in IN_FORCE)
 
 
+@always("It takes two people for somebody to be forgotten.")
+def forgotten_by_two(world: World) -> bool:
+    return not any(
+        world.performers(one, Erasure.ask) & world.performers(one, Erasure.agree)
+        for one in world.all(Erasure)
+    )
+
+
 app = system(
     "verification",
     Verification,
     Erasure,
-    promises=[by_two, rejected_by_two, own_renewals, not_oneself, ends_in_time],
+    promises=[by_two, rejected_by_two, own_renewals, not_oneself, ends_in_time, forgotten_by_two],
 )

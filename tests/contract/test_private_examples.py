@@ -14,28 +14,39 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx2
+import pyarrow.parquet as untyped
 import pytest
 
 from avow.api.app import Application
 from avow.api.authentication import DEVELOPMENT_ISSUER, Trust
 from avow.api.bearer import development_token
+from avow.engine import parquet
+from avow.engine.as_of import as_it_was
 from avow.engine.explain import Operator, history, why
+from avow.engine.export import export as export_log
+from avow.engine.log_key import log_key
 from avow.engine.parking import Parking
 from avow.engine.privacy import Vault, vault
 from avow.engine.privacy.cipher import Encrypted
+from avow.engine.receipts import Asked, Logs, issue
+from avow.engine.sealer import Steps
 from avow.engine.subject_export import export
+from avow.engine.tiles import Folder
 from avow.engine.verify import verify
+from avow.evidence.verifier import parse_receipt
 from avow.store import trial
 from avow.store.disclosures import Disclosures
-from avow.store.pool import Pool
+from avow.store.pool import Pool, connect
 from avow.store.reads import Reads
 from avow.store.subjects import Subjects
 from avow.testing import Refused, stage
 from tests.contract.lives import LIVES, Living, Outside, clinic, planted_in, roles_of
 from tests.planted import TABLES, places, rows_of
 
+files: Any = untyped
 PURPOSE = "Purpose-of-the-search"
 PERSON, HELD = "pat", "pia"
 """Who is forgotten; and who is held, in the clinic, by the ten years for which a contract has to be kept."""
@@ -53,7 +64,7 @@ class Searched:
     """One system with what was planted in it, and what it said to people who asked for no reveal."""
 
     def __init__(self, at: Living) -> None:
-        self.at, self.said = at, list[str]()
+        self.at, self.said, self.files = at, list[str](), dict[str, bytes]()
 
     @property
     def needles(self) -> list[str]:
@@ -65,7 +76,7 @@ class Searched:
         admin = self.at.on.admin
         names = [row["name"] for row in await admin.fetch(TABLES)]
         found = {name: await admin.fetch(rows_of(name)) for name in names}
-        told = {"said": "\n".join(self.said).encode()}
+        told = {"said": "\n".join(self.said).encode(), **self.files}
         return told | {name: "\n".join(row[0] for row in rows).encode() for name, rows in found.items()}
 
     async def places(self) -> list[str]:
@@ -200,7 +211,52 @@ async def cluster_files(searched: list[Searched]) -> AsyncIterator[tuple[str, by
                 yield str(file), file.read_bytes()
 
 
-async def live_and_forget(searched: Searched, outside: Outside) -> None:
+async def hand_out(searched: Searched, folder: Path) -> None:
+    """Seal what happened, and hand it out: receipts of every entry, the log as files and as Parquet, and what
+    the records were as of a checkpoint."""
+    at, on = searched.at, searched.at.on
+    served = await connect(on.url)
+    key = log_key(None, folder, on.system.name)
+    steps = Steps(on.system.name, served, key)
+    await steps.lead()
+    await steps.take_over()
+    while (sealed := await steps.step()) is not None and sealed.leaves:
+        continue
+    await served.close()
+    signer = key.keys.signer()
+    assert signer is not None
+    done = await export_log(on.admin, folder / "log", lambda *_: None)
+    assert done[0].size > 0
+    parquet.write(Folder(folder / "log" / "epoch-1"), signer.verifier, lambda *_: None)
+    searched.files |= {f"{at.system.name}: {name}": data for name, data in files_in(folder).items()}
+    rows = files.read_table(folder / "log" / "epoch-1" / "parquet" / "entries-000000.parquet").to_pylist()
+    searched.said.append(repr(rows))
+    pool = Pool(on.url)
+    reads, logs = Reads(on.system, pool), Logs(pool.borrow)
+    newest = await logs.reads.newest_checkpoint(1)
+    assert newest is not None
+    then, operator = await reads.as_of(newest.at), Operator("main")
+    for row in rows:
+        if (row["kind"], UUID(row["id"])) not in at.records:
+            continue
+        entity, record = on.system.entities[row["kind"]], UUID(row["id"])
+        asked = Asked(entity, record, f"state = {row['to']}", row["version"], 0.0, signer)
+        issued = await issue(on.system, reads, logs, operator, asked)
+        assert issued is not None
+        searched.said.append(issued.text + json.dumps(issued.document))
+        receipt = parse_receipt(issued.text.encode())
+        searched.said.append(receipt.header.decode() + repr(receipt))
+        searched.said.append(json.dumps(await as_it_was(on.system, then, operator, entity, record)))
+    await pool.close()
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, by its place there."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+async def live_and_forget(searched: Searched, outside: Outside, folder: Path) -> None:
     """Live a life, look around, have its person forgotten, and look again."""
     at, system = searched.at, searched.at.system
     held = await at.on.admin.fetch("SELECT DISTINCT kind, field FROM avow.disclosure")
@@ -208,6 +264,7 @@ async def live_and_forget(searched: Searched, outside: Outside) -> None:
     tells = any(state.reveals for entity in system.entities.values() for state in entity.states.values())
     assert tells == any(needle in one for one in outside.told for needle in searched.needles)
     await look_around(searched, wrongly=True)
+    await hand_out(searched, folder)
     assert await searched.places() == [], system.name
     revealed = await reveal_all(at)
     assert revealed == {key: str(at.planted[key]) for key in revealed}
@@ -218,6 +275,7 @@ async def live_and_forget(searched: Searched, outside: Outside) -> None:
     await forget(at, PERSON)
     assert await exported(at, PERSON) == []
     await look_around(searched)
+    await hand_out(searched, folder)
     assert await searched.places() == [], system.name
     gone = {key: {*value} for key, value in (await reveal_all(at)).items() if key[0] != "Contract"}
     assert gone == {key: {"erased_at"} for key in revealed if key[0] != "Contract"}
@@ -225,7 +283,7 @@ async def live_and_forget(searched: Searched, outside: Outside) -> None:
 
 
 async def test_no_private_field_of_any_example_lets_its_value_out(
-    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     caplog.set_level(logging.DEBUG)
     everything = list[Searched]()
@@ -239,7 +297,9 @@ async def test_no_private_field_of_any_example_lets_its_value_out(
             at = Living(await stack.enter_async_context(stage(system, http=opened)))
             everything.append(Searched(at))
             await live(at)
-            await live_and_forget(everything[-1], outside)
+            folder = tmp_path / system.name
+            folder.mkdir()
+            await live_and_forget(everything[-1], outside, folder)
         with pytest.raises(Refused, match="erasure-held"):
             await forget(everything[-1].at, HELD)
         needles = [needle for one in everything for needle in one.needles]

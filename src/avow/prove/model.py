@@ -7,6 +7,7 @@ phases on a real database.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from avow.kernel.command import Key
@@ -15,7 +16,7 @@ from avow.model.system import System
 from avow.model.types import Reference
 from avow.prove.act import Path
 from avow.prove.coverage import Coverage, Refused
-from avow.prove.explore.compose import Kind, composed, kind_of_record
+from avow.prove.explore.compose import Alone, Kind, alone_of, composed, kind_of_record
 from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.ends import cannot_end, reasons, stuck
 from avow.prove.explore.path import end_of, faults_at_end, shorter, without_needless
@@ -23,21 +24,18 @@ from avow.prove.explore.possible import Scope
 from avow.prove.explore.refusals import refused_in
 from avow.prove.explore.search import Found, Search, Trouble, components, goals_of, why_refused
 from avow.prove.explore.situation import Fault, Happened, Refusal, Situation, happen, ref_of
-from avow.prove.finding import ALL, EXHAUSTED, Finding, Line, PhaseReport, Tally, sampled
+from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.phase import Bench, Budget
 from avow.prove.promises import Broken, broken_promises
+from avow.prove.reach import alone, not_tried, tallies
 from avow.prove.schedule import Schedule
 from avow.prove.story import line_of, permitted_by
-from avow.prove.unpromised import unpromised
 
 NAME: Final = "model"
 ALONE: Final = 0.3
 """The share of worlds with one record of each: with what is found there, the others begin."""
 TURN: Final = 500
 """How many acts a search tries before it is another one's turn."""
-ALONE_S_MAX: Final = 2.0
-"""How long it takes at most to look for guards that nothing promises."""
-ALONE_MAX: Final = 6
 REASONS_MAX: Final = 3
 """How many refusals are told of a record that can't end."""
 
@@ -54,9 +52,9 @@ class Model:
         bench.unfit += list(_never_made(bench.system, searches, bench.coverage))
         findings = list(_findings(bench.system, searches))
         return PhaseReport(
-            tuple(_tallies(bench.system, searches, findings)),
+            tuple(tallies(bench.system, searches, findings)),
             tuple(findings),
-            (*_not_tried(bench, searches), *_alone(bench)),
+            (*not_tried(bench, searches), *alone(bench)),
         )
 
     async def replay(self, bench: Bench, schedule: Schedule) -> Finding | None:
@@ -128,15 +126,16 @@ def _searches(bench: Bench, budget: Budget) -> list[Found]:
     for one in alone:
         for kind, at in one.found.kinds.items():
             paths[kind] = one.found.path_to(at)
-    several = [Search(scope, _seeds(scope, paths)) for scope in scopes if scope.several]
+    known = alone_of(bench.system, paths)
+    several = [Search(scope, _seeds(scope, known)) for scope in scopes if scope.several]
     _take_turns([*alone, *several], budget)
     return [one.found for one in (*alone, *several)]
 
 
-def _seeds(scope: Scope, paths: Mapping[Kind, Path]) -> Iterator[Path]:
+def _seeds(scope: Scope, known: Mapping[Kind, Alone]) -> Iterator[Path]:
     """Paths that lead more than one record of the same entity to where one alone has come."""
     for entity in sorted(scope.several, key=[*scope.entities].index):
-        yield from composed(scope.system, entity, paths, 1 + scope.more)
+        yield from composed(scope.system, entity, known, 1 + scope.more)
 
 
 def _take_turns(searches: Iterable[Search], budget: Budget) -> None:
@@ -240,6 +239,7 @@ def _findings(system: System, searches: list[Found]) -> Iterator[Finding]:
                 seen.add(name)
                 yield _of_stuck(system, found.scope, found.path_to(one.node), one.key, one.state)
     yield from _unreached(system, searches)
+    yield from _idle(system, searches)
 
 
 def _troubles(searches: list[Found]) -> list[Trouble]:
@@ -423,6 +423,37 @@ def _unreached(system: System, searches: list[Found]) -> Iterator[Finding]:
             )
 
 
+def _idle(system: System, searches: list[Found]) -> Iterator[Finding]:
+    """Quotas that limit nothing: what they are to weigh is never where they count it."""
+    reached = {at for found in searches for at in found.states}
+    counted = {name for found in searches for name in found.counted}
+    for entity in system.entities.values():
+        for quota in entity.quotas:
+            name = f"{entity.name}.{quota.name}"
+            aside = next((found for found in searches if name in found.aside), None)
+            if aside is None or name in counted or {(entity.name, s) for s in quota.states} - reached:
+                continue
+            weighs = partial(_weighs, system, quota.weight or "", entity.name)
+            path = shorter(aside.path_to(aside.aside[name]), lambda one, weighs=weighs: weighs(one) != "")
+            where = " or ".join(quota.states)
+            yield Finding(
+                phase=NAME,
+                promise=f"{name} counts",
+                sentence=f"{name} limits nothing: no {entity.name} with {quota.weight} is ever {where}.",
+                place=quota.place,
+                schedule=Schedule(path),
+                story=_story(system, path),
+                why=f"One is {weighs(path)}, which among= leaves out.",
+            )
+
+
+def _weighs(system: System, weight: str, entity: str, path: Path) -> str:
+    """The state of a record that weighs something, after a path; empty where there is none."""
+    end = end_of(system, path)
+    own = () if end is None else (r for r in end.records.values() if r.entity == entity and r.values[weight])
+    return next((record.state for record in own), "")
+
+
 def _made(found: Found, goal: str) -> bool:
     """Whether there was any record of the goal's entity; where there was none, nothing is known of it."""
     return any(entity == goal.split(".")[0] for entity, _ in found.states)
@@ -448,57 +479,3 @@ def _answer(system: System, path: Path) -> str:
             return "internal error"
         case _:
             return ""
-
-
-def _tallies(system: System, searches: list[Found], findings: list[Finding]) -> Iterator[Tally]:
-    tried = sum(found.tried for found in searches)
-    broke = sum(1 for finding in findings if finding.schedule.acts)
-    whole = [found for found in searches if found.closed]
-    if searches and len(whole) == len(searches):
-        reach = EXHAUSTED
-    else:
-        nodes = sum(len(found.nodes) for found in searches)
-        reach = sampled(f"{len(whole)} of {len(searches)} worlds exhausted, {nodes:,} situations")
-    yield Tally("any act in any situation of the model", tried, tried - broke, broke, reach)
-    yield from _goal_tally(system, searches, findings)
-
-
-def _goal_tally(system: System, searches: list[Found], findings: list[Finding]) -> Iterator[Tally]:
-    goals = [name for name, _ in goals_of(system)]
-    if goals:
-        reached = len({name for found in searches for name in found.goals})
-        never = sum(1 for finding in findings if not finding.schedule.acts)
-        reach = ALL if reached + never == len(goals) else sampled("the rest wasn't met")
-        yield Tally("goals that can be reached", reached + never, reached, never, reach)
-
-
-def _not_tried(bench: Bench, searches: list[Found]) -> Iterator[str]:
-    system = bench.system
-    open_ = [str(found.scope) for found in searches if not found.closed]
-    if open_:
-        more = f", and {len(open_) - 1} more" if len(open_) > 1 else ""
-        yield f"all of the model with {open_[0]}{more}: there was too much of it"
-    reached = {name for found in searches for name in found.goals}
-    for name, (goal, _) in goals_of(system):
-        near = [found for found in searches if name.split(".")[0] in found.scope.entities]
-        if name not in reached and not any(found.closed for found in near):
-            yield f"whether {name} can be reached: nothing came to it ({goal.place})"
-    missed = [".".join(one) for one in bench.coverage.missed]
-    if missed:
-        yield f"{len(missed)} states and transitions that nothing reached: {', '.join(missed[:8])}" + (
-            ", ..." if len(missed) > 8 else ""
-        )
-    yield "more than two records of an entity, and inputs between the boundary values"
-    yield "claims and delegations of tasks, and what a body makes of a record's version"
-
-
-def _alone(bench: Bench) -> Iterator[str]:
-    """The guards of which no promise would tell that they are gone."""
-    until = Budget(ALONE_S_MAX)
-    alone = unpromised(bench.system, bench.coverage, lambda: not until.spent)
-    if alone:
-        more = f"; and {len(alone) - ALONE_MAX} more" if len(alone) > ALONE_MAX else ""
-        yield (
-            "whether the guards say what is meant, where no promise says it in other words. One that is "
-            f"dropped or widened goes unnoticed: {'; '.join(alone[:ALONE_MAX])}{more}"
-        )

@@ -27,6 +27,8 @@ from avow.prove.explore.values import constants_of
 COMPOSED_MAX: Final = 600
 """How many composed paths a search is given at most, the shortest ones."""
 
+Alone = tuple[Path, Ref]
+"""A path, and the record that it is about."""
 PLAIN: Final = 2
 """Up to this number, what a field is compared with tells no more than whether it is empty."""
 
@@ -65,45 +67,50 @@ def _telling_of(system: System, entity: Entity) -> _Telling:
     return optional, tuple(compared)
 
 
-def composed(system: System, entity: str, paths: Mapping[Kind, Path], count: int) -> list[Path]:
+def alone_of(system: System, paths: Mapping[Kind, Path]) -> Mapping[Kind, Alone]:
+    """Paths to records of each kind without what isn't needed for them."""
+    found = {kind: _own(system, kind, path) for kind, path in paths.items()}
+    return {kind: one for kind, one in found.items() if one is not None}
+
+
+def composed(system: System, entity: str, alone: Mapping[Kind, Alone], count: int) -> Iterator[Path]:
     """Paths that lead so many records of an entity to where these lead one, in each combination.
 
     The last one of them goes as far as any path goes, so that on its way it passes what the shorter ones come
     to. First come those that have a record in common, then those in which it passes where the others are:
     what is too much of one kind is seen there.
     """
-    own = dict[Kind | str, tuple[Path, Ref]]()
-    for kind, path in sorted(paths.items(), key=lambda one: len(one[1])):
-        found = _own(system, kind, path) if kind[0] == entity else None
-        if found is not None:
-            own.setdefault(kind if count == 2 else kind[1], found)  # of more, each state once
+    own = dict[Kind | str, Alone]()
+    for kind, one in sorted(alone.items(), key=lambda known: len(known[1][0])):
+        if kind[0] == entity:
+            own.setdefault(kind if count == 2 else kind[1], one)  # of more, each state once
     others = list(own.values())
     last = [one for one in others if not any(_is_part(one[0], other[0]) for other in others)]
     chosen = [(*several, one) for several in product(others, repeat=count - 1) for one in last]
     chosen.sort(
         key=lambda several: (not _shared(several), _apart(several), sum(len(path) for path, _ in several))
     )
-    turns = product(chosen[:COMPOSED_MAX], (False, True))
-    return list(dict.fromkeys(_together(system, several, turned) for several, turned in turns))
+    for several, turned in product(chosen[:COMPOSED_MAX], (False, True)):
+        yield _together(system, several, turned)
 
 
 def _is_part(path: Path, of: Path) -> bool:
     return len(path) < len(of) and of[: len(path)] == path
 
 
-def _shared(several: Iterable[tuple[Path, Ref]]) -> frozenset[Ref]:
+def _shared(several: Iterable[Alone]) -> frozenset[Ref]:
     """The records that all of these refer to: what has nothing in common can't get in each other's way."""
     named = [{one for act in path if act.ref == ref for one in refs_of(act)} - {ref} for path, ref in several]
     return frozenset(named[0].intersection(*named[1:]))
 
 
-def _apart(several: Sequence[tuple[Path, Ref]]) -> int:
+def _apart(several: Sequence[Alone]) -> int:
     """How many of these don't lie on the way of the last one."""
     *others, (last, _) = several
     return sum(path != last and not _is_part(path, last) for path, _ in others)
 
 
-def _own(system: System, kind: Kind, path: Path) -> tuple[Path, Ref] | None:
+def _own(system: System, kind: Kind, path: Path) -> Alone | None:
     """The path without what isn't needed for a record of that kind, and that record."""
 
     def like(candidate: Path) -> list[Ref]:
@@ -132,7 +139,7 @@ def _with(path: Path, at: int, act: Act) -> Path:
     return (*path[:at], act, *path[at + 1 :])
 
 
-def _together(system: System, several: Iterable[tuple[Path, Ref]], turned: bool) -> Path:
+def _together(system: System, several: Iterable[Alone], turned: bool) -> Path:
     """One path after the other, each with a record of its own. turned: given by different people."""
     found = Path()
     for number, (path, ref) in enumerate(several):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, product
-from typing import Any, Final, NamedTuple, TypeGuard, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from avow.kernel.command import Key, Record
@@ -15,7 +15,7 @@ from avow.kernel.policy import never_may
 from avow.model.actor import Actor
 from avow.model.effect import DONE
 from avow.model.entity import Entity, Parameter, Transition
-from avow.model.expression import Argument, Expression, FieldOf, Now, Opaque, walk
+from avow.model.expression import Argument, FieldOf, Now, Opaque, walk
 from avow.model.private import PrivateType
 from avow.model.system import System
 from avow.model.trigger import OnEvent, OnOutcome
@@ -138,7 +138,7 @@ class Acts:
                     yield Act("time", entity.name, transition.command, ordinal)
 
     def _given(self, at: _Here, entity: Entity, transition: Transition, ordinal: int) -> Iterator[Act]:
-        """The commands that people could give: each input at once by one of them, then by all, now and later."""
+        """The commands of people: each input at once by one of them, then by all, now and later."""
         asked = self._asked.get((entity.name, transition.command))
         if asked is None:
             asked = self._ask(entity, transition)
@@ -335,21 +335,29 @@ def _values(scope: Scope, at: _Here, entity: Entity, parameter: Parameter, peopl
             constants = constants_of(scope.system).get((entity.name, parameter.name), ())
             several = scope.wide or is_compared(entity, parameter.name)
             found = values_of(kind, constants, at.situation.now, several)
-            if isinstance(kind, PrivateType) and found and not is_looked_at(entity, parameter.name):
+            looked_at = scope.system.derived(_looked_at)[entity.name]
+            if isinstance(kind, PrivateType) and found and parameter.name not in looked_at:
                 return found[:1]
     return [*found, None] if parameter.optional or not found else found
 
 
-def is_looked_at(entity: Entity, name: str) -> bool:
-    """Whether it may matter whether there is a private value: nobody can tell more of one than that."""
+def _looked_at(system: System) -> Mapping[str, frozenset[str]]:
+    """For each entity the names of which it may matter whether they have a value: of a private one nobody can
+    tell more than that.
+    """
+    return {name: frozenset(_looked_at_in(entity)) for name, entity in system.entities.items()}
+
+
+def _looked_at_in(entity: Entity) -> Iterator[str]:
     nodes = (node for condition in conditions_of(entity) for node in walk(condition))
-    asked = {node.name if isinstance(node, Argument) else node.path[0] for node in nodes if _names(node)}
-    bodies = [t.body for t in entity.transitions.values() if t.body is not None]
-    return name in asked or is_compared(entity, name) or any(name in names_in(body) for body in bodies)
-
-
-def _names(node: Expression) -> TypeGuard[Argument | FieldOf]:
-    return isinstance(node, Argument | FieldOf)
+    for node in nodes:
+        if isinstance(node, Argument):
+            yield node.name
+        elif isinstance(node, FieldOf):
+            yield node.path[0]
+    for transition in entity.transitions.values():
+        yield from () if transition.body is None else names_in(transition.body)
+    yield from (name for name in entity.fields if is_compared(entity, name))
 
 
 def is_compared(entity: Entity, field: str) -> bool:

@@ -74,6 +74,7 @@ class Found:
     """Everything that a search has come across.
 
     tried: how many acts. closed: every act in every situation of the scope was tried, with every input.
+    counted, aside: the quotas that have weighed something, and by which node something they don't count.
     states, kinds, taken: the node, or the node and act, by which each was first reached.
     """
 
@@ -89,6 +90,8 @@ class Found:
     taken: dict[Taken, Path] = field(default_factory=dict[Taken, Path])
     refused: dict[RefusalIn, Refused] = field(default_factory=dict[RefusalIn, Refused])
     goals: dict[str, int] = field(default_factory=dict[str, int])
+    counted: set[str] = field(default_factory=set[str])
+    aside: dict[str, int] = field(default_factory=dict[str, int])
     troubles: dict[str, Trouble] = field(default_factory=dict[str, Trouble])
 
     def path_to(self, node: int) -> Path:
@@ -222,7 +225,19 @@ class Search:
             if broken.promise not in found.troubles:
                 found.troubles[broken.promise] = Trouble(found.path_to(at), broken)
         self._look_for_goals(situation, at)
+        self._note_weighed(situation, at)
         return at
+
+    def _note_weighed(self, situation: Situation, at: int) -> None:
+        for record in situation.records.values():
+            for quota in self.system.entities[record.entity].quotas:
+                name = f"{record.entity}.{quota.name}"
+                if quota.weight is None or name in self.found.counted or not record.values[quota.weight]:
+                    continue
+                if record.state in quota.states:
+                    self.found.counted.add(name)
+                else:
+                    self.found.aside.setdefault(name, at)
 
     def _look_for_goals(self, situation: Situation, at: int) -> None:
         if not self.goals:

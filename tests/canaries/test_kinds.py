@@ -1,0 +1,94 @@
+"""Kinds of bugs that others have had, one planted for each kind in a reference backend: lint and model find it.
+
+What it breaks is a promise of that backend, or something that contradicts itself whatever is promised.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.canaries.mutants import explored, mutant
+
+
+class Planted(NamedTuple):
+    """A bug: in which backend, what is written instead of what, what breaks, in how many steps at most.
+
+    acts: how many the search is given.
+    """
+
+    backend: str
+    old: str
+    new: str
+    promise: str
+    steps: int
+    acts: int
+
+
+KINDS = {
+    "used once more than granted": Planted(
+        "checkout", "invariant(used <= limit,", "invariant(used <= limit + 1,", "coupons_add_up", 3, 9_000
+    ),
+    "used after its time": Planted(
+        "checkout", "by=internal, when=now < until)", "by=internal)", "Coupon.in_time", 2, 2_500
+    ),
+    "spent and kept": Planted(
+        "checkout", "        self.into.load(self.balance)\n        self.balance = 0\n",
+        "        self.into.load(self.balance)\n", "GiftCard.poured_out", 3, 9_000,
+    ),
+    "paid after it was let go": Planted(
+        "checkout", "pay = transition(awaiting, to=placed", "pay = transition([awaiting, undone], to=placed",
+        "let_go_stays", 5, 4_000,
+    ),
+    "a timer takes what was confirmed": Planted(
+        "booking", "lapse = transition(held, to=lapsed", "lapse = transition([held, confirmed], to=lapsed",
+        "confirmed_is_kept", 4, 2_000,
+    ),
+    "a line is jumped": Planted(
+        "booking", "every=minutes(1), when=its_turn, uses=tour)", "every=minutes(1), uses=tour)",
+        "Party.in_turn", 3, 3_000,
+    ),
+    "given back by nobody": Planted(
+        "admission", '"""Who stands behind moves up."""\n        self.course.give_back()',
+        '"""Who stands behind moves up."""', "lines_add_up", 7, 5_000,
+    ),
+    "an edit keeps the votes": Planted(
+        "approval", "        voids=[approve, sanction],\n", "", "Request.revise keeps approve", 4, 4_000
+    ),
+    "counted until it is paid": Planted(
+        "approval", "among=[approved, paid], limit", "among=[approved], limit", "within_means", 6, 9_000
+    ),
+    "at the bound itself": Planted(
+        "approval", "if self.amount < LARGE:", "if self.amount <= LARGE:", "enough_agree", 4, 6_000
+    ),
+    "both hands of one": Planted(
+        "approval", "by=privacy & ~performed(ask), erases", "by=privacy, erases", "forgotten_by_two", 2, 500
+    ),
+    "rejected with the place in hand": Planted(
+        "enrollment", "reject = transition([submitted, verified], to",
+        "reject = transition([submitted, verified, approved], to", "places_add_up", 6, 3_000,
+    ),
+    "an older word is heard last": Planted(
+        "verification", "when=(scanned.data.id == scan_id) & (scanned.data.revision > scan_revision)",
+        "when=scanned.data.id == scan_id", "Verification.hear_scan takes newer words only", 6, 9_000,
+    ),
+    "for another person": Planted(
+        "verification",
+        "        if self.renews is None or self.renews.person != self.person:\n"
+        "            raise refuse(\"That is somebody else's.\")\n", "", "own_renewals", 9, 9_000,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_bug_of_each_kind_is_found_in_few_steps(kind: str, tmp_path: Path) -> None:
+    planted = KINDS[kind]
+    system = mutant(f"examples/{planted.backend}/system.py", planted.old, planted.new, tmp_path)
+    findings = {finding.promise: finding for finding in await explored(system, planted.acts)}
+    assert planted.promise in findings, list(findings)
+    found = findings[planted.promise]
+    assert len(found.schedule.acts) <= planted.steps + 2, found.story
+    assert found.sentence
+    assert found.place.line
