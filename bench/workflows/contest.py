@@ -8,7 +8,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -122,7 +122,8 @@ async def working(around: Surroundings, count: int) -> AsyncGenerator[tuple[int,
         yield tuple(worker.pid for worker in workers)
     finally:
         for worker in workers:
-            worker.terminate()
+            with suppress(ProcessLookupError):
+                worker.terminate()
             await worker.wait()
 
 
