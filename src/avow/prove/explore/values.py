@@ -63,10 +63,13 @@ def _constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
                 found.setdefault((entity.name, name), {})[value] = None
     for entity in system.entities.values():  # what is weighed and what it is weighed against, alike
         for quota in entity.quotas:
-            anchor = system.referred(entity, quota.anchor).name
-            for name in (name for part in walk(quota.limit) if (name := _name(part)) and quota.weight):
-                near = found.get((entity.name, quota.weight), {})
-                found[anchor, name] = {**found.get((anchor, name), {}), **near}
+            if quota.weight is not None:
+                anchor, near = (
+                    system.referred(entity, quota.anchor).name,
+                    found.get((entity.name, quota.weight)),
+                )
+                for name in filter(None, map(_name, walk(quota.limit))):
+                    found.setdefault((anchor, name), {}).update(near or {})
     return {key: tuple(values) for key, values in found.items()}
 
 
