@@ -37,8 +37,10 @@ INCLUDES = {"demo": ("demo",), "dev": ("demo", "dev"), "bench": ("demo", "bench"
 LOG_LINES_SHOWN_MAX = 12
 DOWNLOAD_TIMEOUT_S = 30
 
-# For a Python whose distribution took `ensurepip` out (Debian's without python3-venv).
-PIP_WHEEL = "pip-26.3-py3-none-any.whl"
+# The one that a Python brings may need twice the time, and a distribution may have taken it out (Debian's
+# without python3-venv).
+PIP_VERSION = "26.3"
+PIP_WHEEL = f"pip-{PIP_VERSION}-py3-none-any.whl"
 PIP_WHEEL_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 
 UNREACHABLE = (
@@ -166,7 +168,7 @@ def install(group: str, held: int) -> None:
     if not VENV.exists():
         print(f"Making .venv with Python {platform.python_version()} ({sys.executable})", flush=True)
         make_venv(uv, held)
-    pip = [uv, "pip"] if uv else pip_command()
+    pip = [uv, "pip"] if uv else pip_command(held)
     # Nothing is compiled ahead, as with uv: most modules are never imported, the rest at its first import.
     where = ["--python", str(PYTHON)] if uv else ["--retries", "2", "--no-compile"]
     lock = ROOT / f"requirements-{group}.lock"
@@ -203,10 +205,14 @@ def make_venv(uv: str | None, held: int) -> None:
         run([sys.executable, "-m", "venv", "--without-pip", str(VENV)], "", held)
 
 
-def pip_command() -> Sequence[str]:
-    """The environment's own pip; without `ensurepip`, one from the index, run out of its wheel."""
+def pip_command(held: int) -> Sequence[str]:
+    """The environment's own pip, of our version; without `ensurepip`, one that is run out of its wheel."""
     if (VENV / "bin" / "pip").exists():
-        return [str(PYTHON), "-m", "pip"]
+        pip = [str(PYTHON), "-m", "pip"]
+        lock = STATE / "pip.lock"
+        lock.write_text(f"pip=={PIP_VERSION} --hash=sha256:{PIP_WHEEL_SHA256}\n")
+        run([*pip, "install", "--require-hashes", "--only-binary", ":all:", "-r", str(lock)], "", held)
+        return pip
     wheel = STATE / "cache" / PIP_WHEEL
     if not (wheel.exists() and sha256_of(wheel.read_bytes()) == PIP_WHEEL_SHA256):
         wheel.parent.mkdir(exist_ok=True)

@@ -1,7 +1,7 @@
 # Sourced by ./demo, ./test and bench/run, from the top folder: find a Python, let it make .venv, leave in $python the one to use.
 # One argument: the group of packages (demo, dev or bench). Plain POSIX sh; it must not need anything but a Python >= 3.11.
 
-unset PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONSAFEPATH VIRTUAL_ENV
+unset PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONSAFEPATH PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 export PYTHONUTF8=1
 probe='import fcntl, json, ssl, subprocess, sys, venv; sys.exit(sys.version_info < (3, 11))'
 found='' older=''

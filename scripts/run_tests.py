@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -29,8 +29,9 @@ SUMMARY_CHARS_MAX = 70
 LANES = 2
 """How many parts run side by side."""
 
-# Quick questions first; a folder that is not named here runs after these.
-FOLDER_ORDER = ("unit", "house", "docs", "store", "contract", "upgrade", "canaries", "acceptance")
+# Of those with workers of their own the longest is begun first, so that none is left alone at the end. Of the
+# others the quick questions come first. A folder that is not named here runs after these.
+FOLDER_ORDER = ("unit", "docs", "canaries", "house", "acceptance", "contract", "store", "upgrade")
 
 # These wait for processes and databases much of their time; each worker brings its own.
 PARALLEL_FOLDERS = ("store", "contract", "acceptance")
@@ -84,10 +85,10 @@ def parts() -> Mapping[str, Part]:
             "lint",
             ((tool["ruff"], "check", "--output-format", "concise"), (tool["ruff"], "format", "--check")),
         ),
-        Part("types", tuple(types)),
         Part(
             "layers", ((tool["lint-imports"], "--no-logo", "--cache-dir", str(STATE / "cache" / "imports")),)
         ),
+        Part("types", tuple(types)),
     ]
     for folder in sorted(test_folders(), key=place_of):
         how = (*PARALLEL, BY_NAME) if folder in PARALLEL_FOLDERS else ()
@@ -189,25 +190,32 @@ def duration(seconds: float) -> str:
 
 
 def results(chosen: Sequence[Part], for_pytest: Sequence[str]) -> Iterator[Result]:
-    """Run the parts; what came of each as soon as it ends.
-
-    Those with workers of their own run one after the other, and beside them the rest: what one waits for is
-    time for the other, until the end of the longer lane. Without the first sort the rest has all lanes.
-    """
-    several = any(part.is_parallel for part in chosen)
-    with ThreadPoolExecutor(1) as wide, ThreadPoolExecutor(LANES - several) as narrow:
+    """Run the parts, some side by side; what came of each as soon as it ends."""
+    waiting, running = list(chosen), dict[Future[Result], Part]()
+    with ThreadPoolExecutor(LANES) as lanes:
         try:
-            running = [
-                (wide if part.is_parallel else narrow).submit(run, part, for_pytest) for part in chosen
-            ]
-            for done in as_completed(running):
-                yield done.result()
+            while waiting or running:
+                while waiting and len(running) < LANES:
+                    part = next_of(waiting, running.values())
+                    waiting.remove(part)
+                    running[lanes.submit(run, part, for_pytest)] = part
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    del running[done]
+                    yield done.result()
         except BaseException:
-            for lane in (wide, narrow):
-                lane.shutdown(wait=False, cancel_futures=True)
             for process in tuple(_running):
                 stop(process)
             raise
+
+
+def next_of(waiting: Sequence[Part], running: Iterable[Part]) -> Part:
+    """What is to be begun beside what runs.
+
+    One that has workers of its own, beside one that hasn't: what one waits for is time for the other. When
+    only one sort is left, that has all lanes.
+    """
+    wide = not any(part.is_parallel for part in running)
+    return next((part for part in waiting if part.is_parallel is wide), waiting[0])
 
 
 def run_all(chosen: Sequence[Part], for_pytest: Sequence[str]) -> int:

@@ -10,19 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from typing import Any, Final, TypeAlias
 
+from bench.corruptions.handed import flipped
+
 Plant: TypeAlias = Callable[[Any, Random], Awaitable["str | None"]]
 """Plants one corruption on a connection; gives back the id of its record, None where it is about the log."""
 
 ENTITIES: Final = ("enrollment.courses", "enrollment.enrollments")
 MISPLACED: Final = 1_000
-
-
-def flipped(data: bytes, chance: Random) -> bytes:
-    """The same bytes with one bit turned over."""
-    place = chance.randrange(8 * len(data))
-    held = bytearray(data)
-    held[place // 8] ^= 1 << place % 8
-    return bytes(held)
 
 
 async def _any(connection: Any, chance: Random, table: str, columns: str, where: str = "true") -> Any:
@@ -225,4 +219,4 @@ KINDS: Final[Mapping[str, Plant]] = {
     "an entry, rewritten with all that hangs on it": rewrite,
     "the newest record, cut off with all that hangs on it": cut,
 }
-"""Every sort, by its name."""
+"""Every sort of what is done in the database, by its name."""

@@ -15,12 +15,16 @@ from avow.engine.sealer import Sealer
 from avow.engine.verify import verify
 from avow.store.pool import connect
 from avow.testing.databases import Database
-from bench.corruptions.hand import Backup
+from bench.corruptions.hand import UNLOCK, Joined
+from bench.corruptions.handed import HANDED, hand_out
 from bench.corruptions.kinds import KINDS
 from bench.corruptions.world import Acting, World, sealed_world
 from examples.enrollment.system import app
 
+SORTS = (*KINDS, *HANDED)
 SEAL_EVERY_S = 0.01
+ROUND = 50
+"""So many clean runs look at one world, which grows meanwhile; then another one is made."""
 ENDED = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'avow sealer'
@@ -43,27 +47,42 @@ class Tally:
 
 
 async def corrupt(made: Database, folder: Path, number: int, seed: int, say: Callable[[int], None]) -> Tally:
-    """Plant so many corruptions: each sort in its turn, its place by chance."""
+    """Plant so many corruptions: each sort in its turn, its place by chance.
+
+    What is done in the database is undone with its transaction, in which it is also looked for.
+    """
     tally, chance = Tally(), Random(seed)
     async with sealed_world(made, folder) as world:
         await demand_clean(world)
-        backup = Backup(world.admin, app.name)
-        await backup.take()
+        handed = await hand_out(world, folder / "export")
+        await world.admin.execute(UNLOCK)
         for place in range(number):
-            name = [*KINDS][place % len(KINDS)]
-            record = await KINDS[name](world.admin, chance)
-            result = await verify(world.admin, app, outside=world.outside)
-            named = {finding.id for finding in result.findings}
-            if not named or (record is not None and record not in named):
-                codes = sorted({finding.code for finding in result.findings})
-                tally.missed.append(
-                    f"{place}: {name}, of {record}: {', '.join(codes) or 'nothing was found'}"
-                )
+            name = SORTS[place % len(SORTS)]
+            if name in HANDED:
+                said = None if HANDED[name](handed, chance) else "nobody noticed"
+            else:
+                said = await _planted(world, name, chance)
+            if said is not None:
+                tally.missed.append(f"{place}: {name}: {said}")
             tally.planted[name] += 1
-            await backup.restore()
             say(place + 1)
         await demand_clean(world)
     return tally
+
+
+async def _planted(world: World, name: str, chance: Random) -> str | None:
+    """Plant one corruption in the database, and ask about it; None where it is found by name."""
+    await world.admin.execute("BEGIN")
+    try:
+        record = await KINDS[name](world.admin, chance)
+        result = await verify(Joined(world.admin), app, outside=world.outside)
+    finally:
+        await world.admin.execute("ROLLBACK")
+    named = {finding.id for finding in result.findings}
+    if named and (record is None or record in named):
+        return None
+    codes = sorted({finding.code for finding in result.findings})
+    return f"of {record}: {', '.join(codes) or 'nothing was found'}"
 
 
 async def demand_clean(world: World) -> None:

@@ -9,22 +9,26 @@ import argparse
 import asyncio
 import json
 import os
+import platform
 import resource
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from avow.engine.log_key import LogKey
 from avow.engine.outside_log import known_outside
 from avow.engine.verify import Beside, verify
 from avow.store.pool import connect
 from avow.testing.databases import Database, own_databases
+from bench.revision import revision
 from bench.speed.system import app
 from bench.verification.fill import fill
+from bench.verification.processes import server_of, server_s, used_s
 
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+RESULT: Final = Path("bench/results/verification.json")
 
 
 def main() -> int:
@@ -32,12 +36,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.verification")
     parser.add_argument("--entries", type=int, default=1_000_000, help="how many there are")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="how many share the work")
+    parser.add_argument("--out", type=Path, default=RESULT, help="where the result is written")
     options = parser.parse_args()
     made = own_databases().make(app)
     with tempfile.TemporaryDirectory() as folder:
         key = asyncio.run(fill(made, Path(folder), options.entries, _say))
         found = [asyncio.run(_measure(made, key, processes)) for processes in options.processes]
-    return 1 if any(found) else 0
+    document = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"), "revision": revision(),
+        "python": platform.python_version(), "cores": os.cpu_count(), "runs": found,
+    }  # fmt: skip
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(document, indent=1) + "\n")
+    return 1 if any(run["found"] for run in found) else 0
 
 
 def _say(done: int) -> None:
@@ -45,17 +56,19 @@ def _say(done: int) -> None:
         print(f"{done:,} entries made", file=sys.stderr)
 
 
-async def _measure(made: Database, key: LogKey, processes: int) -> int:
+async def _measure(made: Database, key: LogKey, processes: int) -> dict[str, Any]:
     connection = await connect(made.admin_url)
     try:
-        started, used, served = time.monotonic(), _used_s(), _postgres_s()
+        server = await server_of(connection)
+        started, used, served = time.monotonic(), used_s(), server_s(server)
         result = await verify(
             connection, app, outside=known_outside(key, [], []), beside=Beside(made.admin_url, processes)
         )
         seconds = time.monotonic() - started
-        shown = _figures(result.entries, seconds, _used_s() - used, _postgres_s() - served)
-        print(json.dumps({"processes": processes, "found": result.found, **shown}), flush=True)
-        return result.found
+        shown = _figures(result.entries, seconds, used_s() - used, server_s(server) - served)
+        run = {"processes": processes, "found": result.found, **shown}
+        print(json.dumps(run), flush=True)
+        return run
     finally:
         await connection.close()
 
@@ -71,25 +84,6 @@ def _figures(entries: int, seconds: float, python_s: float, postgres_s: float) -
         "postgres_us_per_entry": round(1e6 * postgres_s / entries, 1),
         "process_rss_mb_max": round(max(each.values()) / 1024),
     }
-
-
-def _used_s() -> float:
-    """Processor time of this process and of those that it has ended."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
-
-
-def _postgres_s() -> float:
-    """Processor time of all processes of PostgreSQL, so far, and of those that they have ended."""
-    total = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name, fields = stat.read_text().rsplit(")", 1)
-        except OSError:
-            continue  # it has ended meanwhile
-        if name.endswith("(postgres"):
-            total += sum(map(int, fields.split()[11:15]))
-    return total / TICKS_PER_S
 
 
 if __name__ == "__main__":

@@ -36,7 +36,15 @@ ROW_COLUMNS = ["tenant", "id", "state", "version", "head", "boundary", "changed_
 
 async def fill(made: Database, folder: Path, entries: int, say: Callable[[int], None]) -> LogKey:
     """Fill a fresh database with so many sealed entries; gives back the log's key, which is in `folder`."""
-    admin, key = await connect(made.admin_url), log_key(None, folder, app.name)
+    key = log_key(None, folder, app.name)
+    await load(made, entries, say)
+    await _seal(made, key)
+    return key
+
+
+async def load(made: Database, entries: int, say: Callable[[int], None] = lambda _: None) -> None:
+    """Fill it with entries that nobody has sealed yet."""
+    admin = await connect(made.admin_url)
     try:
         payments = entries // VERSIONS
         for first in range(0, payments, CHUNK_PAYMENTS):
@@ -46,8 +54,6 @@ async def fill(made: Database, folder: Path, entries: int, say: Callable[[int], 
         await admin.execute("VACUUM (ANALYZE)")
     finally:
         await admin.close()
-    await _seal(made, key)
-    return key
 
 
 async def _seal(made: Database, key: LogKey) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import urllib.error
 import urllib.request
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from avow.errors import EnvironmentFault
 from avow.store.pool import connect
 from bench.replay.clients import Clients
 from bench.speed.avow_http import SECRET
-from bench.speed.contest import UVICORN, register, restate_server
+from bench.speed.contest import UVICORN
+from bench.speed.restate import restate
 from bench.speed.service import POLL_S, READY_S_MAX, Service, free_port, python, service
 from bench.speed.stage import ROOT
 from bench.speed.tokens import AUDIENCE
@@ -86,12 +89,42 @@ def avow_environment(around: Surroundings) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def _avow(around: Surroundings) -> AsyncGenerator[Rival]:
-    """`avow serve`, which does its work itself."""
+async def _avow(around: Surroundings, *options: str) -> AsyncGenerator[Rival]:
+    """`avow serve`, which does its work itself unless told otherwise."""
     port = free_port()
-    command = python("-m", "avow.cli", "serve", str(TARGET), "--port", str(port))
+    command = python("-m", "avow.cli", "serve", str(TARGET), "--port", str(port), *options)
     async with _running(around, "avow", command, port, avow_environment(around)) as one:
         yield _over_postgresql(around, "avow", one, around.stage.admin_url(declared.name))
+
+
+@asynccontextmanager
+async def _avow_apart(around: Surroundings) -> AsyncGenerator[Rival]:
+    """`avow serve` that leaves the work to an `avow work`."""
+    async with working(around, 1), _avow(around, "--no-work") as running:
+        yield running
+
+
+@asynccontextmanager
+async def working(around: Surroundings, count: int) -> AsyncGenerator[tuple[int, ...]]:
+    """So many `avow work`; gives their processes."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **avow_environment(around)}
+    command = python("-m", "avow.cli", "work", str(TARGET))
+    workers = [
+        await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=environment
+        )
+        for _ in range(count)
+    ]
+    try:
+        for worker in workers:
+            if worker.stdout is None or not await worker.stdout.readline():
+                raise EnvironmentFault("worker-failed", "A worker didn't start.", "See the messages above.")
+        yield tuple(worker.pid for worker in workers)
+    finally:
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                worker.terminate()
+            await worker.wait()
 
 
 @asynccontextmanager
@@ -133,33 +166,11 @@ def _over_postgresql(around: Surroundings, name: str, one: Service, url: str) ->
 
 @asynccontextmanager
 async def _restate(around: Surroundings) -> AsyncGenerator[Rival]:
-    """The server, its one handler process, and the registration of one with the other."""
-    binary = await asyncio.to_thread(restate_server)
-    made = around.stage
-    ingress, admin, node, handler = (free_port() for _ in range(4))
-    environment = {
-        "RESTATE_BASE_DIR": str(made.home / "restate"),
-        "RESTATE_NODE_NAME": "bench",
-        "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
-        "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
-        "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
-        "RESTATE_DISABLE_TELEMETRY": "true",
-        "RUST_LOG": "warn",
-        "DO_NOT_TRACK": "1",
-    }
-    async with AsyncExitStack() as stack:
-        command = python(
-            "-m", "hypercorn", "--config", str(ROOT / "bench/speed/peers/restate/hypercorn.toml"),
-            "--bind", f"127.0.0.1:{handler}", "bench.workflows.peers.restate_service.app:app",
-        )  # fmt: skip
-        provider = {"PEER_PROVIDER_URL": around.provider.url}
-        handling = await stack.enter_async_context(_running(around, "restate", command, handler, provider))
-        server = await stack.enter_async_context(
-            _running(around, "restate-server", [binary], ingress, environment)
-        )
-        await asyncio.to_thread(register, admin, f"http://127.0.0.1:{handler}")
-        await _ready(admin)
-        clients, token = Clients(server.url, CLIENTS), around.issuer.token("clerk-1")
+    told = {"PEER_PROVIDER_URL": around.provider.url}
+    application = "bench.workflows.peers.restate_service.app:app"
+    async with restate(around.stage.home, application, told) as one:
+        await _ready(one.admin)
+        clients, token = Clients(one.url, CLIENTS), around.issuer.token("clerk-1")
 
         def start(key: str, due: datetime | None) -> bytes:
             if due is None:
@@ -168,9 +179,9 @@ async def _restate(around: Surroundings) -> AsyncGenerator[Rival]:
             return clients.post(f"/Timer/fire/send?delay={wait_ms}ms", token, key)
 
         async def ended(sort: str) -> Ended:
-            return await asyncio.to_thread(_restate_ended, admin, "Saga" if sort == SAGAS else "Timer")
+            return await asyncio.to_thread(_restate_ended, one.admin, "Saga" if sort == SAGAS else "Timer")
 
-        yield Rival("restate", clients, start, ended, (server.pid, handling.pid))
+        yield Rival("restate", clients, start, ended, one.processes)
 
 
 async def _ready(admin: int) -> None:
@@ -210,6 +221,7 @@ def _running(
 
 RUNS: Mapping[str, Callable[[Surroundings], AbstractAsyncContextManager[Rival]]] = {
     "avow": _avow,
+    "avow_apart": _avow_apart,
     "dbos": partial(_fastapi, name="dbos", package="dbos_workflows"),
     "restate": _restate,
     "procrastinate": partial(_fastapi, name="procrastinate", package="procrastinate_jobs"),

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from asyncio.subprocess import Process
 from typing import Any
 
 from avow.store.pool import connect
 from bench.speed import processes
 from bench.speed.database import settle
 from bench.speed.run import Pace
-from bench.speed.service import python
-from bench.speed.stage import ROOT
-from bench.workflows.contest import avow_environment
-from bench.workflows.stage import TARGET, Surroundings
+from bench.workflows.contest import working
+from bench.workflows.stage import Surroundings
 from bench.workflows.system import app as declared
 
 FINISHED = 1_000_000
@@ -45,33 +41,20 @@ async def idle(around: Surroundings, pace: Pace) -> dict[str, Any]:
         await settle(connection)
     finally:
         await connection.close()
-    command = python("-m", "avow.cli", "work", str(TARGET))
-    environment = {"PYTHONPATH": str(ROOT), **avow_environment(around)}
-    working = [
-        await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-            env={**os.environ, **environment},
-        )
-        for _ in range(WORKERS)
-    ]  # fmt: skip
-    try:
+    async with working(around, WORKERS) as workers:
         await asyncio.sleep(SETTLES_S)
-        before = _used(around, working)
+        before = _used(around, workers)
         await asyncio.sleep(WATCHED_S)
-        used = [after - earlier for after, earlier in zip(_used(around, working), before, strict=True)]
-    finally:
-        for process in working:
-            process.terminate()
-            await process.wait()
-    workers, postgres = (round(100 * cpu_s / WATCHED_S, 2) for cpu_s in used)
+        used = [after - earlier for after, earlier in zip(_used(around, workers), before, strict=True)]
+    theirs, postgres = (round(100 * cpu_s / WATCHED_S, 2) for cpu_s in used)
     return {
         "finished": FINISHED,
         "workers": WORKERS,
-        "percent_of_a_core_each": round(workers / WORKERS, 2),
+        "percent_of_a_core_each": round(theirs / WORKERS, 2),
         "percent_of_a_core_postgres": postgres,
     }
 
 
-def _used(around: Surroundings, working: list[Process]) -> tuple[float, float]:
+def _used(around: Surroundings, workers: tuple[int, ...]) -> tuple[float, float]:
     """CPU seconds of the workers and of PostgreSQL until now."""
-    return sum(processes.cpu_s(process.pid) for process in working), processes.cpu_s(around.stage.postmaster)
+    return sum(processes.cpu_s(pid) for pid in workers), processes.cpu_s(around.stage.postmaster)

@@ -36,6 +36,7 @@ PARTS: Mapping[str, Part] = {
         for sort in (SAGAS, TIMERS)
         for name in PEERS
     },
-    "commit_to_call": commit_to_call,
+    "commit_to_call": partial(commit_to_call, who="avow"),
+    "commit_to_call_apart": partial(commit_to_call, who="avow_apart"),
     "idle": idle,
 }

@@ -11,6 +11,10 @@ WHAT = {
     "sagas": "sagas of three calls, from the first request to the last record",
     "timers": "timers that are due at one moment, from that moment to the last record",
 }
+WAITS = {
+    "commit_to_call": "on one server that works",
+    "commit_to_call_apart": "on a server that leaves the work to one `avow work`",
+}
 NOTES = (
     "The same job for all: a request under a key starts a saga, which calls one provider three times, each call under a key that stays the same, and records what each was answered. The provider is one process that answers from memory; after each round of sagas it must have been called exactly three times for each.",
     "The pairs are measured in turn with one process of each: a server that does its work itself (Avow, DBOS, Procrastinate), or Restate's server and one handler. Load, provider, contenders and database share the machine's cores. Ratios hold on it; rates are this machine's.",
@@ -65,13 +69,14 @@ def _costs(parts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _waiting(parts: Mapping[str, Any]) -> Iterator[str]:
-    if "commit_to_call" in parts:
-        one = parts["commit_to_call"]
-        yield (
-            f"From the commit that asks for a call to its arrival at the provider: {one['p50_ms']} ms for half of {one['calls']}"
-            f" calls, {one['p99_ms']} ms for 99 of 100, saga after saga on one server that works."
-        )
-        yield ""
+    for name, where in WAITS.items():
+        if name in parts:
+            one = parts[name]
+            yield (
+                f"From the commit that asks for a call to its arrival at the provider: {one['p50_ms']} ms for half of"
+                f" {one['calls']} calls, {one['p99_ms']} ms for 99 of 100, saga after saga {where}."
+            )
+            yield ""
 
 
 def _idle(parts: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.acceptance import forked
+
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS_MAX = 60
 
@@ -16,10 +18,17 @@ def avow(
     *arguments: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `avow` to its end; its output is captured, so it isn't a terminal."""
+    return forked.run(arguments, cwd, {**os.environ, **(environment or {})}, SECONDS_MAX)
+
+
+def avow_from_nothing(
+    *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `avow` in a process that has loaded nothing yet."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return subprocess.run(
         [sys.executable, "-m", "avow.cli", *arguments],
-        cwd=cwd,
+        cwd=ROOT,
         env={**inherited, **(environment or {})},
         capture_output=True,
         text=True,

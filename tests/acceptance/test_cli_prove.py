@@ -13,6 +13,8 @@ from avow.cli.changed import moved_since
 from avow.cli.target import load_target
 from avow.prove.act import Act
 from avow.prove.phase import Bench
+from avow.store import trial
+from avow.store.pool import connect, with_login
 from tests.acceptance.command_line import ROOT, avow
 
 SOUND = (ROOT / "examples" / "enrollment" / "system.py").read_text("utf-8")
@@ -101,3 +103,27 @@ def test_what_a_change_has_moved_is_known_by_its_names(tmp_path: Path) -> None:
     archive, verify = (Act("command", "Enrollment", word, 1) for word in ("archive", "verify"))
     assert bench.touches([verify, archive])
     assert not bench.touches([verify])
+
+
+async def databases_and_logins(url: str) -> set[str]:
+    connection = await connect(url)
+    try:
+        rows = await connection.fetch(
+            "SELECT datname FROM pg_database UNION SELECT rolname FROM pg_roles WHERE rolcanlogin"
+        )
+        return {row[0] for row in rows}
+    finally:
+        await connection.close()
+
+
+async def test_it_attacks_on_a_server_that_is_named_and_leaves_no_database_and_no_login_there() -> None:
+    url = trial.own_server().url()
+    before = await databases_and_logins(url)
+    asked = ("prove", "examples/enrollment", "--phase", "conform", "--budget", "2", "--json", "--server")
+    ended = avow(*asked, url)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["verdict"] == "held"
+    assert await databases_and_logins(url) == before
+    refused = avow(*asked, with_login(url, "nobody", "at all"))
+    assert refused.returncode == 3
+    assert json.loads(refused.stdout)["error"]["code"] == "database-refused"

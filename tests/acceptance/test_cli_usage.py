@@ -15,7 +15,7 @@ import pytest
 
 from avow import __version__
 from avow.cli.group import VERBS, command
-from tests.acceptance.command_line import ROOT, avow
+from tests.acceptance.command_line import ROOT, avow, avow_from_nothing
 
 PAGE = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
 
@@ -52,6 +52,19 @@ def test_every_command_has_help_and_json() -> None:
     for name, found in leaves():
         assert found.help, name
         assert "--json" in {option for parameter in found.params for option in parameter.opts}, name
+
+
+def test_every_number_has_an_end() -> None:
+    """One that the database can't hold is a mistake of who types it, and no fault of ours."""
+    endless = [
+        f"{name} {parameter.name}"
+        for name, found in leaves()
+        for parameter in found.params
+        if parameter.type is click.INT and parameter.name != "port"
+    ]
+    assert endless == []
+    refused = avow("effects", "show", "9" * 30)
+    assert (refused.returncode, "not in the range" in refused.stderr) == (2, True)
 
 
 def test_help_is_shown_by_a_process_too() -> None:
@@ -154,7 +167,7 @@ def test_a_crash_of_our_own_is_no_verdict(tmp_path: Path) -> None:
         "def broken(target):\n    raise ZeroDivisionError\n"
         "avow.cli.check.load_target = broken\n"
     )
-    ended = avow("check", "--json", environment={"PYTHONPATH": str(tmp_path)})
+    ended = avow_from_nothing("check", "--json", environment={"PYTHONPATH": str(tmp_path)})
     assert ended.returncode == 4
     assert json.loads(ended.stdout)["error"]["code"] == "internal-error"
     assert "ZeroDivisionError" in ended.stderr

@@ -18,17 +18,23 @@ import jwt
 from avow.store.cluster import Cluster
 from avow.store.install import create_database
 from avow.store.pool import connect
+from avow.testing import Fault, Provider
 from bench.speed.service import free_port, service
+from tests.acceptance.polling import until
 
 SECRET = "of a twin, thirty-two characters long"
+WEBHOOK_SECRET = "whsec_" + "c2VjcmV0IG9mIGEgdHdpbiwgMzIgY2hhcmFjdGVycw=="
+CHAIR: dict[str, Any] = {"sku": "chair", "quantity": 1, "price": 5_000, "card": "4242"}
 ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = {"checkout": "checkout_dbos"}
+"""Where another twin has the name already."""
 
 
 class Door:
     """What is asked of one twin, by whom."""
 
     def __init__(self, url: str) -> None:
-        self.client = httpx2.AsyncClient(base_url=url, timeout=30)
+        self.url, self.client = url, httpx2.AsyncClient(base_url=url, timeout=30)
 
     async def send(
         self,
@@ -63,8 +69,8 @@ class Door:
 
 
 @asynccontextmanager
-async def twin(name: str, cluster: Cluster, log: Path) -> AsyncGenerator[Door]:
-    """One that runs, on a database of its own."""
+async def twin(name: str, cluster: Cluster, log: Path, **more: str) -> AsyncGenerator[Door]:
+    """One that runs, on a database of its own; more: what its environment says besides."""
     database, port = f"twin_{name}", free_port()
     server = await connect(cluster.url())
     await create_database(server, database)
@@ -74,8 +80,10 @@ async def twin(name: str, cluster: Cluster, log: Path) -> AsyncGenerator[Door]:
         f"{name.upper()}_DATABASE_URL": url,
         f"{name.upper()}_SECRET": SECRET,
         "PYTHONPATH": str(ROOT),
+        **more,
     }
-    command = [sys.executable, "-m", "uvicorn", f"examples.twins.{name}.app:app", "--port", str(port)]
+    module = f"examples.twins.{FOLDERS.get(name, name)}.app:app"
+    command = [sys.executable, "-m", "uvicorn", module, "--port", str(port)]
     async with service(name, command, port, log, {**os.environ, **environment}) as running:
         door = Door(running.url)
         async with door.client:
@@ -180,3 +188,70 @@ async def test_the_admission(cluster: Cluster, tmp_path: Path) -> None:
         assert (await door.do("bob", f"{second}/accept", {}))["state"] == "enrolled"
         assert "essay" not in await door.do("hal/head", second)
         assert await door.refused("rita/registrar", f"{second}/archive", {}) == "guard-failed"
+
+
+async def test_the_checkout(cluster: Cluster, tmp_path: Path) -> None:
+    """Whole or undone, also where replies are lost; a transfer is awaited; what is given back is bounded."""
+    keys = {"CHECKOUT_WEBHOOK_SECRET": WEBHOOK_SECRET}
+    with Provider() as outside:
+        outside.behave("payment", "authorize", script=["lose_reply", "fail_after"])
+        outside.behave("payment", "capture", script=["cut_within", "duplicate"])
+        async with twin(
+            "checkout", cluster, tmp_path / "log", CHECKOUT_PROVIDER_URL=outside.url, **keys
+        ) as door:
+            outside.send_webhooks_to(f"{door.url}/events", secret=WEBHOOK_SECRET)
+            await _buy(door)
+            await _undo(door, outside)
+            await _transfer(door, outside)
+        assert outside.ledger().doubled({"payment.authorize": 2, "payment.capture": 2}) == []
+
+
+async def _buy(door: Door) -> None:
+    coupon = {"code": "SPRING", "cents": 500, "limit": 1, "until": "2100-01-01T00:00Z"}
+    spring = (await door.do("dan/shopkeeper", "/coupons", coupon))["id"]
+    given = (await door.do("dan/shopkeeper", "/gift_cards", {"holder": "amy", "balance": 700}))["id"]
+    wanted = CHAIR | {"coupon": spring, "gift_card": given, "gift_cents": 700}
+    wanted |= {"second_card": "4343", "second_cents": 1_000}
+    assert await door.refused("bob", "/orders", wanted) == "refused"
+    order = (await door.do("amy", "/orders", wanted))["id"]
+    bought = await _ends(door, "amy", order, "completed")
+    assert (bought["card_cents"], bought["coupon_cents"]) == (2_800, 500)
+    assert await door.refused("bob", "/orders", CHAIR | {"coupon": spring}) == "invariant-violated"
+    assert (await door.send("bob", f"/orders/{order}")).status_code == 404
+
+    back = [door.send("dan/shopkeeper", "/refunds", {"order": order, "on_first": 1_500}) for _ in range(2)]
+    assert sorted(one.status_code for one in await asyncio.gather(*back)) == [201, 409]
+    await door.do("dan/shopkeeper", "/refunds", {"order": order, "on_gift": 200})
+    cards = (await door.do("amy", "/gift_cards"))["items"]
+    assert [(card["balance"], card["spent"]) for card in cards] == [(200, 500)]
+
+
+async def _undo(door: Door, outside: Provider) -> None:
+    order = (await door.do("amy", "/orders", CHAIR | {"second_card": "declined",
+                                                      "second_cents": 1_000}))["id"]  # fmt: skip
+    assert (await _ends(door, "amy", order, "cancelled"))["problem"] == "declined"
+    outside.behave("stock", "reserve", script=[Fault("hold", at="reply")])
+    order = (await door.do("amy", "/orders", CHAIR))["id"]
+    await asyncio.to_thread(outside.wait_held)
+    await door.do("amy", f"/orders/{order}/cancel", {})
+    outside.release()
+    await _ends(door, "amy", order, "cancelled")
+    sums = outside.ledger().sums()[order]
+    assert (sums["stock.reserve"], sums.get("payment.authorize")) == (sums["stock.release"], None)
+
+
+async def _transfer(door: Door, outside: Provider) -> None:
+    wanted = {"sku": "chair", "quantity": 1, "price": 5_000}
+    order = (await door.do("amy", "/orders/place_by_transfer", wanted))["id"]
+    await _ends(door, "amy", order, "awaiting")
+    outside.settle("payment", order, "authorized")
+    await _ends(door, "amy", order, "completed")
+    assert outside.ledger().balance(order) == 5_000
+
+
+async def _ends(door: Door, who: str, order: str, state: str) -> Any:
+    async def there() -> Any:
+        found = await door.do(who, f"/orders/{order}")
+        return found if found["state"] == state else None
+
+    return await until(there, f"the order is {state}")

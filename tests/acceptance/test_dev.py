@@ -134,7 +134,7 @@ def serve(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "avow.cli", "serve", str(ENROLLMENT), "--port", "0"],
         env={**os.environ, "AVOW_SECRET": "s" * 32, **environment},
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 

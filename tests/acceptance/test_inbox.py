@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.acceptance import forked
+from tests.acceptance.command_line import SECONDS_MAX
 from tests.acting import acting
 from tests.contract.systems.office import app
 from tests.fix_database import Database, MakeDatabase
@@ -31,10 +32,8 @@ class Desk:
     ) -> subprocess.CompletedProcess[str]:
         settings = {"AVOW_DATABASE_URL": self.made.admin_url, "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
         person = ("--as", who, "--role", role, "--target", str(TARGET))
-        return subprocess.run(
-            [sys.executable, "-m", "avow.cli", "inbox", *arguments, *person], env={**os.environ, **settings},
-            capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
+        wanted = ("inbox", *arguments, *person)
+        return forked.run(wanted, Path.cwd(), {**os.environ, **settings}, SECONDS_MAX)
 
     def asked(self, *arguments: str, **who: str) -> Any:
         done = self.inbox(*arguments, "--json", **who)

@@ -17,6 +17,7 @@ from avow.evidence.verifier.claim import parse_claim, written
 from tests.acceptance.browser import Browser, browsing, found
 from tests.unit.evidence.receipts import ALONE, LOG, WITNESS, WITNESSED, receipt
 from tests.unit.evidence.test_claim import FALSE, NEITHER, TRUE
+from tests.unit.evidence.test_hostile_receipt import WRITTEN
 
 PROGRAM = found()
 TEMPLATE = (files("avow.evidence") / "receipt.html").read_text("utf-8")
@@ -69,6 +70,14 @@ def test_a_receipt_is_valid_and_says_what_the_verifier_says(
     assert verdict_of(browser, page_of(data, policy), tmp_path) == "VALID"
     statement = browser.evaluate("document.getElementById('statement').textContent")
     assert statement == verify(data, policy).statement
+
+
+def test_what_only_a_dishonest_log_can_write_is_invalid_here_too(browser: Browser, tmp_path: Path) -> None:
+    for name, data in WRITTEN.items():
+        page = write_page(TEMPLATE, data.decode(), write_policy(ALONE), "")
+        verdict = verdict_of(browser, page, tmp_path)
+        assert verdict.startswith("INVALID: "), name
+        assert "Error" not in verdict, name
 
 
 @pytest.mark.parametrize("part", ["statement", "policy", "receipt"])

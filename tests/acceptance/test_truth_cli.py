@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,8 @@ from avow.cli.settings import pepper_of
 from avow.store.pool import connect
 from bench.corruptions.hand import UNLOCK
 from examples.enrollment.system import app
-from tests.acceptance.command_line import avow
+from tests.acceptance import forked
+from tests.acceptance.command_line import SECONDS_MAX, avow
 from tests.acting import Acting, acting
 from tests.fix_database import Database, MakeDatabase
 
@@ -41,10 +41,7 @@ class Place:
     def avow(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run one command."""
         settings = {"AVOW_DATABASE_URL": self.made.admin_url, "AVOW_SECRET": SECRET, "NO_COLOR": "1"}
-        return subprocess.run(
-            [sys.executable, "-m", "avow.cli", *arguments], env={**os.environ, **settings, **environment},
-            capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
+        return forked.run(arguments, Path.cwd(), {**os.environ, **settings, **environment}, SECONDS_MAX)
 
     def asked(self, *arguments: str) -> Any:
         """Run one command that answers in JSON."""

@@ -6,6 +6,7 @@ import sys
 from itertools import count
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 from avow.model.system import System
 from avow.prove.finding import Finding
@@ -19,21 +20,21 @@ ACTS = 30_000
 _numbers = count(1)
 
 
-def mutant(backend: str, old: str, new: str, folder: Path) -> System:
-    """The backend of that file, in which the only place that reads `old` reads `new`."""
+def mutant(backend: str, old: str, new: str, folder: Path, named: str = "app") -> System:
+    """The backend of that name in that file, in which the only place that reads `old` reads `new`."""
     source = (ROOT / backend).read_text("utf-8")
     assert source.count(old) == 1, f"{backend} has {source.count(old)} places that read {old!r}"
-    return declared(source.replace(old, new), folder)
+    return declared(source.replace(old, new), folder, named)
 
 
-def declared(source: str, folder: Path) -> System:
-    """The system that a text declares, from a file of its own, in which its bodies are looked up."""
+def declared(source: str, folder: Path, named: str = "app") -> System:
+    """The system of that name that a text declares, from a file of its own, where its bodies are read."""
     name = f"mutant_{next(_numbers)}"
     file = folder / f"{name}.py"
     file.write_text(source, "utf-8")
     module = sys.modules[name] = ModuleType(name)
     exec(compile(source, str(file), "exec", dont_inherit=True), vars(module))  # noqa: S102
-    return next(held for held in vars(module).values() if isinstance(held, System))
+    return cast(System, vars(module)[named])
 
 
 async def explored(system: System, acts: int = ACTS) -> tuple[Finding, ...]:

@@ -15,11 +15,14 @@ from tests.canaries.mutants import ROOT, declared, explored, mutant
 
 ENROLLMENT, BOOKING = "examples/enrollment/system.py", "examples/booking/system.py"
 CHECKOUT, SHOP = "examples/checkout/system.py", "tests/canaries/shop.py"
-ACTS = {ENROLLMENT: 3_000, BOOKING: 2_000, CHECKOUT: 20_000, SHOP: 1_500}
+ACTS = {ENROLLMENT: 3_000, BOOKING: 2_000, CHECKOUT: 5_000, SHOP: 1_500}
 
 
 class Canary(NamedTuple):
-    """A fault: what is written instead of what, which promise breaks, in how many steps, and the last."""
+    """A fault: what is written instead of what, which promise breaks, in how many steps, and the last.
+
+    acts: how many it takes to find it, where its backend's number isn't enough.
+    """
 
     backend: str
     old: str
@@ -27,6 +30,7 @@ class Canary(NamedTuple):
     promise: str
     steps: int
     last: str
+    acts: int = 0
 
 
 CANARIES = {
@@ -79,7 +83,7 @@ CANARIES = {
     ),
     "a coupon stays used": Canary(
         CHECKOUT, "            self.coupon.give_back()\n", "            pass\n", "coupons_add_up", 6,
-        "Order.give_back",
+        "Order.give_back", 20_000,
     ),
     "stuck behind a tour that is over": Canary(
         BOOKING, '    if party.tour.state == "open":\n', "    if party.tour.state:\n",
@@ -96,7 +100,9 @@ CANARIES = {
 async def test_a_planted_fault_is_found_shrunk_and_told_with_its_line(name: str, tmp_path: Path) -> None:
     canary = CANARIES[name]
     system = mutant(canary.backend, canary.old, canary.new, tmp_path)
-    findings = {finding.promise: finding for finding in await explored(system, ACTS[canary.backend])}
+    findings = {
+        finding.promise: finding for finding in await explored(system, canary.acts or ACTS[canary.backend])
+    }
     assert canary.promise in findings, list(findings)
     found = findings[canary.promise]
     path = found.schedule.acts
@@ -112,4 +118,4 @@ async def test_a_planted_fault_is_found_shrunk_and_told_with_its_line(name: str,
 @pytest.mark.parametrize("backend", ACTS)
 async def test_the_backends_as_they_are_give_no_finding(backend: str, tmp_path: Path) -> None:
     system = declared((ROOT / backend).read_text("utf-8"), tmp_path)
-    assert [finding.sentence for finding in await explored(system, min(ACTS[backend], 5_000))] == []
+    assert [finding.sentence for finding in await explored(system, ACTS[backend])] == []

@@ -40,4 +40,11 @@ def test_what_is_asked_as_of_a_time_is_what_could_be_known_then(venue: Tenancy) 
     assert len(clerk.get(f"/rooms/{room.id}/history?as_of={at}").json()["items"]) == 1
     assert clerk.get(f"/rooms/{later.id}/history?as_of={at}").json()["items"] == []
     assert clerk.get(f"/rooms/{later.id}/why?as_of={at}").json()["because"] is None
+    manager = venue.actor("max", "manager")
+    retired = manager.post(f"/rooms/{room.id}/retire", {})
+    assert retired.status_code == 200
+    assert clerk.get(f"/rooms/{room.id}").json()["state"] == "retired"
+    assert clerk.get(f"/rooms/{room.id}?as_of={at}").json() == then
+    assert clerk.get(f"/rooms?as_of={at}&state=offered").json()["items"] == [then]
+    assert clerk.get(f"/rooms?as_of={at}&state=retired").json()["items"] == []
     assert code_of(clerk.get(f"/rooms/{room.id}?as_of=yesterday")) == "input-invalid"

@@ -12,8 +12,10 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -21,21 +23,35 @@ import pytest
 from avow.api.app import Application
 from avow.api.authentication import DEVELOPMENT_ISSUER, Trust
 from avow.api.bearer import development_token
+from avow.engine import parquet
+from avow.engine.as_of import as_it_was
 from avow.engine.explain import Operator, history, why
+from avow.engine.export import export as export_log
+from avow.engine.log_key import log_key
 from avow.engine.parking import Parking
 from avow.engine.privacy import Vault, vault
 from avow.engine.privacy.cipher import Encrypted
+from avow.engine.publishing import Publishing, Telling
+from avow.engine.receipts import Asked, Logs, issue
+from avow.engine.sealer import Steps
 from avow.engine.subject_export import export
+from avow.engine.tiles import Folder
 from avow.engine.verify import verify
+from avow.evidence.verifier import parse_receipt
+from avow.model.system import System
 from avow.store import trial
 from avow.store.disclosures import Disclosures
-from avow.store.pool import Pool
+from avow.store.pool import Pool, connect
+from avow.store.queue import Queue
 from avow.store.reads import Reads
 from avow.store.subjects import Subjects
+from avow.store.subscriptions import Subscriptions
 from avow.testing import Refused, stage
 from tests.contract.lives import LIVES, Living, Outside, clinic, planted_in, roles_of
 from tests.planted import TABLES, places, rows_of
+from tests.receiver import Receiver, receiving
 
+arrow: Any = import_module("pyarrow.parquet")
 PURPOSE = "Purpose-of-the-search"
 PERSON, HELD = "pat", "pia"
 """Who is forgotten; and who is held, in the clinic, by the ten years for which a contract has to be kept."""
@@ -53,7 +69,7 @@ class Searched:
     """One system with what was planted in it, and what it said to people who asked for no reveal."""
 
     def __init__(self, at: Living) -> None:
-        self.at, self.said = at, list[str]()
+        self.at, self.said, self.files = at, list[str](), dict[str, bytes]()
 
     @property
     def needles(self) -> list[str]:
@@ -65,7 +81,7 @@ class Searched:
         admin = self.at.on.admin
         names = [row["name"] for row in await admin.fetch(TABLES)]
         found = {name: await admin.fetch(rows_of(name)) for name in names}
-        told = {"said": "\n".join(self.said).encode()}
+        told = {"said": "\n".join(self.said).encode(), **self.files}
         return told | {name: "\n".join(row[0] for row in rows).encode() for name, rows in found.items()}
 
     async def places(self) -> list[str]:
@@ -200,7 +216,88 @@ async def cluster_files(searched: list[Searched]) -> AsyncIterator[tuple[str, by
                 yield str(file), file.read_bytes()
 
 
-async def live_and_forget(searched: Searched, outside: Outside) -> None:
+async def hand_out(searched: Searched, folder: Path) -> None:
+    """Seal what happened, and hand it out: receipts of every entry, the log as files and as Parquet, and what
+    the records were as of a checkpoint."""
+    at, on = searched.at, searched.at.on
+    served = await connect(on.url)
+    key = log_key(None, folder, on.system.name)
+    steps = Steps(on.system.name, served, key)
+    await steps.lead()
+    await steps.take_over()
+    while (sealed := await steps.step()) is not None and sealed.leaves:
+        continue
+    await served.close()
+    signer = key.keys.signer()
+    assert signer is not None
+    done = await export_log(on.admin, folder / "log", _silent)
+    assert done[0].size > 0
+    parquet.write(Folder(folder / "log" / "epoch-1"), signer.verifier, _silent)
+    searched.files |= {f"{at.system.name}: {name}": data for name, data in files_in(folder).items()}
+    rows = arrow.read_table(folder / "log" / "epoch-1" / "parquet" / "entries-000000.parquet").to_pylist()
+    searched.said.append(repr(rows))
+    pool = Pool(on.url)
+    reads, logs = Reads(on.system, pool), Logs(pool.borrow)
+    newest = await logs.reads.newest_checkpoint(1)
+    assert newest is not None
+    then, operator = await reads.as_of(newest.at), Operator("main")
+    for row in rows:
+        if (row["kind"], UUID(row["id"])) not in at.records:
+            continue
+        entity, record = on.system.entities[row["kind"]], UUID(row["id"])
+        asked = Asked(entity, record, f"state = {row['to']}", row["version"], 0.0, signer)
+        issued = await issue(on.system, reads, logs, operator, asked)
+        assert issued is not None
+        searched.said.append(issued.text + json.dumps(issued.document))
+        receipt = parse_receipt(issued.text.encode())
+        searched.said.append(receipt.header.decode() + repr(receipt))
+        searched.said.append(json.dumps(await as_it_was(on.system, then, operator, entity, record)))
+    await pool.close()
+
+
+def _silent(done: int, total: int) -> None:
+    """Nobody looks at how far it is."""
+
+
+def published(system: System) -> list[str]:
+    """The types of events that a system tells its subscribers."""
+    return [
+        f"{entity.name}.{name}"
+        for entity in system.entities.values()
+        for publication in entity.publications
+        for name in publication.transitions
+    ]
+
+
+async def subscribe(at: Living, receiver: Receiver) -> None:
+    """Have somebody told of everything that is published."""
+    pool, types = Pool(at.on.url), published(at.system)
+    if types:
+        await Subscriptions(pool).put("main", uuid4(), "ira", receiver.url, types)
+    await pool.close()
+
+
+async def tell(searched: Searched, receiver: Receiver) -> None:
+    """Deliver what is to be told to subscribers."""
+    system, pool = searched.at.system, Pool(searched.at.on.url)
+    publishing, queue = Publishing(system, pool, Telling(b"r" * 32, private=True)), Queue(system, pool)
+    first = len(receiver.came)
+    while (ready := await publishing.ready()) and (taken := await queue.take(ready, 60.0, 50)):
+        for work in taken:
+            assert await publishing.deliver(work) == "delivered"
+    came = receiver.came[first:]
+    searched.said += [repr((path, headers)) + body.decode() for path, headers, body in came]
+    await publishing.close()
+    await pool.close()
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, by its place there."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+async def live_and_forget(searched: Searched, outside: Outside, folder: Path, receiver: Receiver) -> None:
     """Live a life, look around, have its person forgotten, and look again."""
     at, system = searched.at, searched.at.system
     held = await at.on.admin.fetch("SELECT DISTINCT kind, field FROM avow.disclosure")
@@ -208,6 +305,8 @@ async def live_and_forget(searched: Searched, outside: Outside) -> None:
     tells = any(state.reveals for entity in system.entities.values() for state in entity.states.values())
     assert tells == any(needle in one for one in outside.told for needle in searched.needles)
     await look_around(searched, wrongly=True)
+    await hand_out(searched, folder)
+    await tell(searched, receiver)
     assert await searched.places() == [], system.name
     revealed = await reveal_all(at)
     assert revealed == {key: str(at.planted[key]) for key in revealed}
@@ -218,6 +317,8 @@ async def live_and_forget(searched: Searched, outside: Outside) -> None:
     await forget(at, PERSON)
     assert await exported(at, PERSON) == []
     await look_around(searched)
+    await hand_out(searched, folder)
+    await tell(searched, receiver)
     assert await searched.places() == [], system.name
     gone = {key: {*value} for key, value in (await reveal_all(at)).items() if key[0] != "Contract"}
     assert gone == {key: {"erased_at"} for key in revealed if key[0] != "Contract"}
@@ -225,11 +326,12 @@ async def live_and_forget(searched: Searched, outside: Outside) -> None:
 
 
 async def test_no_private_field_of_any_example_lets_its_value_out(
-    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     caplog.set_level(logging.DEBUG)
     everything = list[Searched]()
     async with AsyncExitStack() as stack:
+        receiver = await stack.enter_async_context(receiving())
         for system, live in LIVES:
             outside = Outside({"insurance": planted_in(system).get(("Patient", "insurance"))})
 
@@ -238,12 +340,16 @@ async def test_no_private_field_of_any_example_lets_its_value_out(
 
             at = Living(await stack.enter_async_context(stage(system, http=opened)))
             everything.append(Searched(at))
+            await subscribe(at, receiver)
             await live(at)
-            await live_and_forget(everything[-1], outside)
+            folder = tmp_path / system.name
+            folder.mkdir()
+            await live_and_forget(everything[-1], outside, folder, receiver)
         with pytest.raises(Refused, match="erasure-held"):
             await forget(everything[-1].at, HELD)
         needles = [needle for one in everything for needle in one.needles]
         files = [found async for found in cluster_files(everything)]
+        assert receiver.came, "somebody is told of something"
         assert places(files, needles) == []
         assert places(files, [PURPOSE]), "the search can find"
     written = capfd.readouterr()

@@ -17,7 +17,7 @@ REASONS = {
     "src/avow/engine/calls.py": "an owner's effect may raise anything; whether it was done isn't known then",
     "src/avow/engine/worker.py": "a worker goes on, whatever one work does; that one waits for a person",
     "src/avow/prove/promises.py": "an owner's promise may raise anything; it doesn't hold then",
-    "src/avow/prove/run.py": "a phase of prove that fails takes nothing from what the others have found",
+    "src/avow/prove/turns.py": "a phase of prove that fails takes nothing from what the others have found",
     "src/avow/store/sharing.py": "a shared failure is raised again where each result is awaited",
 }
 

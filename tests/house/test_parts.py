@@ -59,6 +59,15 @@ def test_a_part_holds_only_when_each_of_its_commands_does(
     assert (tmp_path / "log" / "planted.log").read_text().count("said") == 2
 
 
+def test_a_part_with_workers_of_its_own_runs_beside_one_without_while_there_are_both() -> None:
+    wide = [run_tests.Part(name, ((*run_tests.PARALLEL, name),)) for name in ("long", "longer")]
+    narrow = run_tests.Part("short", (("short",),))
+    assert run_tests.next_of([narrow, *wide], []) is wide[0]
+    assert run_tests.next_of([wide[1], narrow], wide[:1]) is narrow
+    assert run_tests.next_of([wide[1]], wide[:1]) is wide[1]
+    assert run_tests.next_of([narrow], [narrow]) is narrow
+
+
 def test_parts_can_be_interrupted_also_where_a_script_started_them_in_the_background() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

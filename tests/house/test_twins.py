@@ -13,8 +13,9 @@ import pytest
 from tests.house.tree import ROOT
 
 EXAMPLES = ROOT / "examples"
-COUNTED = ("admission", "approval", "booking", "verification")
-"""The examples that there is a twin of with DBOS."""
+COUNTED = {name: name for name in ("admission", "approval", "booking", "verification")}
+COUNTED |= {"checkout": "checkout_dbos"}
+"""The examples that there is a twin of with DBOS, and its folder."""
 UNTRIED = EXAMPLES / "twins" / "verification"
 ROW = re.compile(r"^\| .*\]\((?P<path>[^)]+)\) \| (?P<lines>\d+) \|$", re.MULTILINE)
 NO_CODE = {
@@ -39,7 +40,7 @@ def code_lines(path: Path) -> int:
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_the_lengths_that_an_example_names_are_counted(name: str) -> None:
-    readme, twin = EXAMPLES / name / "README.md", f"../twins/{name}"
+    readme, twin = EXAMPLES / name / "README.md", f"../twins/{COUNTED[name]}"
     told = {row["path"]: int(row["lines"]) for row in ROW.finditer(readme.read_text())}
     assert told == {path: code_lines((readme.parent / path).resolve()) for path in told}
     assert [*told] == ["system.py", twin]

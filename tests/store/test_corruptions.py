@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.corruptions.kinds import KINDS
-from bench.corruptions.run import clean, corrupt
+from bench.corruptions.run import SORTS, clean, corrupt
 from examples.enrollment.system import app
 from tests.fix_database import MakeDatabase
 
@@ -20,9 +19,9 @@ def silent(_: int) -> None:
 async def test_a_corruption_of_each_sort_is_found_by_the_name_of_its_record(
     database: MakeDatabase, tmp_path: Path
 ) -> None:
-    tally = await corrupt(database(app), tmp_path, len(KINDS), SEED, silent)
+    tally = await corrupt(database(app), tmp_path, len(SORTS), SEED, silent)
     assert tally.missed == []
-    assert set(tally.planted) == set(KINDS)
+    assert set(tally.planted) == set(SORTS)
 
 
 async def test_a_sound_log_raises_no_alarm_while_it_grows_and_its_sealer_is_killed(

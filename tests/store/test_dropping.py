@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from avow.engine.explain import Operator, as_it_was, history, why
+from avow.engine.as_of import as_it_was
+from avow.engine.explain import Operator, history, why
 from avow.engine.export import export
 from avow.engine.retention import carry_out, plan
 from avow.engine.tiles import WIDTH, Folder, read
@@ -21,7 +22,7 @@ from avow.evidence.verifier import parse_key
 from avow.store import driver
 from avow.store.pool import Pool, connect
 from avow.store.reads import Reads
-from bench.corruptions.hand import UNLOCK
+from bench.corruptions.hand import UNLOCK, Joined
 from tests.acting import Acting, acting
 from tests.fix_database import Database, MakeDatabase
 from tests.store.sealed import Log, sealing
@@ -149,9 +150,41 @@ async def test_what_is_gone_is_told_as_dropped(old: Old) -> None:
     assert told is not None
     assert (told["because"], told["dropped"]["version"]) == (None, found[0]["version"] - 1)
     assert first is not None
+    # What has changed since was set by an entry that is gone; what hasn't is as the row has it.
+    await old.people.do("Hall", "rename", old.halls[0], {"name": "z"}, "ann")
     with pytest.raises(ProblemError, match="were dropped"):
         await as_it_was(theatre, await reads.as_of(first.at), who, HALL, old.halls[0])
+    other = await as_it_was(theatre, await reads.as_of(first.at), who, HALL, old.halls[1])
+    assert other is not None
+    assert (other["name"], other["sold"]) == ("b", SALES)
     await pool.close()
+
+
+async def test_what_was_dropped_from_before_a_time_or_after_it_is_not_told_as_of_it(
+    database: MakeDatabase, tmp_path: Path
+) -> None:
+    """Of a time whose newest version is gone nothing can be told, whatever the row says today."""
+    made = database(theatre)
+    async with sealing(made, tmp_path) as log, acting(made) as people:
+        hall = await people.do("Hall", "found", None, {"name": "a", "places": 900}, "ann")
+        await log.seal()
+        early = await log.reads.newest_checkpoint(1)
+        for _ in range(WIDTH + 5):
+            await people.do("Hall", "sell_one", hall, {}, "ann")
+        await log.seal()
+        late = await log.reads.newest_checkpoint(1)
+        assert early is not None
+        assert late is not None
+        await exported(made, tmp_path / "export")
+        await Old(log, people, [hall], tmp_path / "export").drop()
+        pool = Pool(made.application_url)
+        reads, who = Reads(theatre, pool), Operator("main")
+        with pytest.raises(ProblemError, match="were dropped"):
+            await as_it_was(theatre, await reads.as_of(early.at), who, HALL, hall)
+        then = await as_it_was(theatre, await reads.as_of(late.at), who, HALL, hall)
+        assert then is not None
+        assert (then["name"], then["sold"], then["version"]) == ("a", WIDTH + 5, WIDTH + 6)
+        await pool.close()
 
 
 class Undone:
@@ -165,17 +198,3 @@ class Undone:
 
     async def __aexit__(self, *_: object) -> None:
         await self._connection.execute("ROLLBACK")
-
-
-class Joined:
-    """A connection on which a verification reads in the transaction that is open."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    async def execute(self, sql: str) -> Any:
-        """Do it, but for beginning and ending."""
-        return None if sql.startswith(("BEGIN", "ROLLBACK")) else await self._connection.execute(sql)

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from avow import backoff
 from avow.engine.by_hand import settle_done, settle_failed
 from avow.engine.execute import Outrun
 from avow.engine.operating import SKIP, Intent, Operating
@@ -107,6 +108,17 @@ async def test_a_retry_never_sends_twice_what_has_no_key(shop: MakeShop, outside
         assert (await operations.list(Filter(work=item["work"])))[0]["stuck"] == "unknown"
 
 
+async def test_a_retry_goes_under_the_key_of_the_attempts_before_it(shop: MakeShop, outside: Outside) -> None:
+    """Where the other side did it after all, it only says so once more."""
+    async with shop(retry=backoff(1)) as s:
+        operations, item = await stuck(s, outside)
+        outside.answers = [Receipt("ch_1", 5)]
+        assert await operations.do("retry", item)
+        await s.worker.step()
+        assert (len(outside.asked), len(set(outside.asked))) == (2, 1)
+        assert (await s.row(item["id"]))["receipt"] == "ch_1"
+
+
 async def test_a_call_cannot_pass_and_a_time_can(shop: MakeShop, outside: Outside) -> None:
     async with shop(keyed=False) as s:
         operations, item = await stuck(s, outside)
@@ -165,6 +177,23 @@ async def test_the_application_can_do_none_of_it_unless_operators_are_declared(s
                     await connection.execute(call)
         finally:
             await connection.close()
+
+
+async def test_of_a_set_what_has_moved_on_since_it_was_previewed_is_left_out(
+    shop: MakeShop, outside: Outside
+) -> None:
+    """Its plan names each taking; a colleague's retry in the meantime makes it another."""
+    async with shop(keyed=False) as s:
+        operations, item = await stuck(s, outside)
+        operating, wanted = Operating(s.system, s.owners, s.engine), Filter("main", state="stuck")
+        intent = Intent(SKIP, Actor(Subject("olga"), "main"), "so", "k", b"same")
+        found = await operating.preview(wanted)
+        await operations.begin_bulk("main", SKIP, intent.by, intent.kept("main"), found.items)
+        assert await operations.do("retry", item)
+        await s.worker.step()
+        reply = json.loads((await operating.act_on_all(intent, wanted, found.fingerprint)).body)
+        assert (reply["done"], reply["left"]) == (0, [{"work": item["work"], "code": "work-moved"}])
+        assert (await s.row(item["id"]))["state"] == "capturing"
 
 
 async def test_a_set_that_was_begun_is_gone_on_with_under_its_key(shop: MakeShop, outside: Outside) -> None:

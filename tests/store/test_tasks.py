@@ -326,6 +326,20 @@ async def test_a_task_that_is_due_goes_once_into_another_inbox_and_never_early(o
         assert (task["role"], task["holder"], task["next_at"]) == ("board", None, None)
 
 
+async def test_a_reminder_after_the_due_time_takes_the_task_from_nobody(office: MakeOffice) -> None:
+    """It has gone to another inbox by then, and whoever claimed it there keeps it."""
+    async with office(remind=timedelta(days=5)) as o:
+        await o.at(NOON)
+        await o.checked()
+        await o.at(NOON + timedelta(days=4, hours=23))
+        await o.worker.step()
+        await o.act(DORA, "claim")
+        await o.at(NOON + timedelta(days=5))
+        await o.worker.step()
+        assert [act[1] for act in await o.acts()] == ["escalate", "claim", "remind"]
+        assert (await o.task())["holder"] == "dora"
+
+
 async def test_after_downtime_everything_is_caught_up_once(office: MakeOffice) -> None:
     async with office() as o:
         await o.at(NOON)

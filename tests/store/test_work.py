@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from avow.model.outcome import Declined, NotDone, Unclear
+from avow.store.queue import Queue, keep
 from tests.acceptance.polling import until
 from tests.store.payment import Outside, Receipt
 from tests.store.shop import NOON, MakeShop, Shop
@@ -99,6 +100,40 @@ async def test_where_faults_are_kept_under_the_key_the_next_attempt_has_another(
         assert len(set(outside.asked)) == 2
 
 
+async def test_an_attempt_that_was_not_done_says_nothing_of_an_unclear_one_before(
+    shop: MakeShop, outside: Outside
+) -> None:
+    """When the attempts are used up nobody knows; that it failed would be a guess."""
+    async with shop() as s:
+        outside.answers = [Unclear("cut"), NotDone("refused"), NotDone("refused")]
+        record = await s.capturing()
+        await _until_settled(s)
+        (work,) = await s.work()
+        assert (work["stuck"], (await s.row(record))["state"]) == ("unknown", "capturing")
+
+
+async def test_a_call_without_keys_of_a_worker_that_died_is_not_made_again(
+    shop: MakeShop, outside: Outside
+) -> None:
+    async with shop(keyed=False) as s:
+        await s.capturing()
+        await Queue(s.system, s.pool).take(["capture"], 15.0, 10)
+        await s.admin.execute(READY)
+        await s.worker.step()
+        (work,) = await s.work()
+        assert (work["stuck"], outside.asked) == ("unknown", [])
+
+
+async def test_the_other_side_says_when_it_is_asked_again(shop: MakeShop, outside: Outside) -> None:
+    async with shop() as s:
+        await s.at(NOON)
+        outside.answers = [NotDone("busy", retry_after_s=600)]
+        await s.capturing()
+        await s.worker.step()
+        (work,) = await s.work()
+        assert work["ready_at"] >= NOON + timedelta(seconds=600)
+
+
 async def test_a_stale_worker_changes_nothing(shop: MakeShop, outside: Outside) -> None:
     async with shop() as s:
         outside.answers = [Receipt("first", 5), Receipt("second", 5)]
@@ -127,6 +162,43 @@ async def test_a_worker_whose_lease_has_ended_settles_nothing_while_another_one_
         assert (slow.counts["stale"], (await s.row(record))["state"]) == (1, "capturing")
         await quick._do(again)  # pyright: ignore[reportPrivateUsage]
         assert (await s.row(record))["receipt"] == "second"
+
+
+async def test_what_is_taken_comes_back_when_its_lease_ends_and_not_before(shop: MakeShop) -> None:
+    """Held for longer, later; and whoever takes it then knows that it may have been carried out."""
+    async with shop() as s:
+        await s.at(NOON)
+        await s.capturing()
+        queue = Queue(s.system, s.pool)
+        (taken,) = await queue.take(["capture"], 15.0, 10)
+        await s.at(NOON + timedelta(seconds=14.9))
+        assert await queue.take(["capture"], 15.0, 10) == []
+        await s.at(NOON + timedelta(seconds=15))
+        (again,) = await queue.take(["capture"], 15.0, 10)
+        assert (again.work, again.fence, again.unclear) == (taken.work, taken.fence + 1, True)
+        await s.at(NOON + timedelta(seconds=25))
+        assert await keep(s.admin, [(again.work, again.fence)], 15.0) == {again.work}
+        await s.at(NOON + timedelta(seconds=39.9))
+        assert await queue.take(["capture"], 15.0, 10) == []
+
+
+async def test_a_worker_whose_lease_has_ended_neither_holds_nor_gives_back_what_another_is_at(
+    shop: MakeShop,
+) -> None:
+    """Whatever it wants: another attempt, a person, or that it be forgotten."""
+    async with shop() as s:
+        await s.capturing()
+        queue = Queue(s.system, s.pool)
+        (taken,) = await queue.take(["capture"], 15.0, 10)
+        await s.admin.execute(READY)
+        await queue.take(["capture"], 15.0, 10)
+        before = await s.work()
+        assert await keep(s.admin, [(taken.work, taken.fence)], 60.0) == set()
+        assert not await queue.give_back(taken, "not-done", "cut", pause_s=0.0)
+        assert not await queue.give_back(taken, "stuck", "cut", stuck="unknown")
+        assert not await queue.give_back(taken, "known", "")
+        assert await s.work() == before
+        assert await s.admin.fetchval("SELECT count(*) FROM avow.attempt") == 0
 
 
 async def test_a_cancelled_call_that_has_not_begun_is_not_made(shop: MakeShop, outside: Outside) -> None:
@@ -162,6 +234,17 @@ async def test_a_time_comes_once_and_never_early(shop: MakeShop) -> None:
         row = await s.row(record)
         assert row["state"] == "lapsed"
         assert await s.work() == []
+
+
+async def test_what_was_due_while_nobody_worked_happens_once_afterwards(shop: MakeShop) -> None:
+    async with shop() as s:
+        await s.at(NOON)
+        record = (await s.do("authorize", amount=5, expires=NOON + timedelta(hours=1))).record
+        await s.at(NOON + timedelta(days=1))
+        assert await s.worker.step() == 1
+        row = await s.row(record)
+        assert (row["state"], row["version"]) == ("lapsed", 2)
+        assert (await s.worker.step(), await s.work()) == (0, [])
 
 
 async def test_a_reminder_comes_again_while_the_record_stays(shop: MakeShop) -> None:

@@ -14,6 +14,9 @@ from tests.store.payment import Outside, payments
 
 MANY = 1_000_000
 READY = 3
+RESTING = 5_000
+UNDER_WAY = 30
+READ_OF_WORK = ("work", "work_pkey", "work_ready", "work_line", "work_taken")
 FILL = """
     INSERT INTO avow.work
         (tenant, kind, id, name, version, destination, line, key, due, ready_at, request, since)
@@ -21,6 +24,7 @@ FILL = """
     FROM generate_series(1, $1::int) AS n,
         LATERAL (SELECT lpad(to_hex(n), 32, '0')::uuid AS id, now() + (86400 + n) * interval '1 s' AS at)
 """
+CALLS = FILL.replace("'lapse', 1, '', ''", "'capture', 1, 'capture', 'line ' || n")
 FINISHED = """
     INSERT INTO avow.attempt (tenant, kind, id, name, key, number, fence, at, outcome, detail)
     SELECT 'main', 'Payment', id, 'capture', id, 1, 1, now(), 'unclear', 'cut'
@@ -29,7 +33,8 @@ FINISHED = """
 READ = """
     SELECT relname, pg_stat_get_xact_numscans(oid) AS scans, pg_stat_get_xact_tuples_returned(oid) AS read,
            pg_stat_get_xact_tuples_fetched(oid) AS fetched
-    FROM pg_class WHERE relname IN ('work', 'attempt', 'work_ready') AND relnamespace = 'avow'::regnamespace
+    FROM pg_class WHERE relnamespace = 'avow'::regnamespace
+        AND relname IN ('work', 'attempt', 'work_pkey', 'work_ready', 'work_line', 'work_taken')
 """
 
 
@@ -56,6 +61,28 @@ async def test_taking_work_reads_what_is_ready_among_a_million_that_is_not(made:
     assert idle["taken"] == 0
     assert idle["work"] + idle["work_ready"] <= 10
     await admin.close()
+
+
+async def test_calls_that_rest_between_attempts_cost_nothing_where_others_begin(made: Database) -> None:
+    """Neither to count what is under way, nor to see that nothing of the same line is before them."""
+    admin, taking = await connect(made.admin_url), await connect(made.admin_url)
+    await admin.execute(CALLS, 1)
+    await admin.execute("UPDATE avow.work SET ready_at = now()")
+    assert (await _take(taking))["taken"] == 1, "plans are kept from when there was next to nothing"
+    await admin.execute("DELETE FROM avow.work")
+    await admin.execute(CALLS, RESTING)
+    newest = "work IN (SELECT work FROM avow.work ORDER BY work DESC LIMIT {} OFFSET {})"
+    await admin.execute(f"UPDATE avow.work SET ready_at = now() WHERE {newest.format(READY, 0)}")
+    await admin.execute(
+        "UPDATE avow.work SET taken = true, ready_at = now() + interval '10 s'"
+        f" WHERE {newest.format(UNDER_WAY, READY)}"
+    )
+    took = await _take(taking)
+    assert took["taken"] == READY
+    assert took["work_taken"] >= UNDER_WAY, "they are counted by an index of their own"
+    assert sum(took[name] for name in READ_OF_WORK) <= 10 * UNDER_WAY
+    await admin.close()
+    await taking.close()
 
 
 async def _take(connection: Connection) -> dict[str, int]:

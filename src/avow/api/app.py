@@ -30,6 +30,7 @@ from avow.engine.execute import Engine
 from avow.engine.hearing import Hearing
 from avow.engine.identifier import new_id_text
 from avow.engine.inbox import Inbox
+from avow.engine.notices import Notifier
 from avow.engine.operating import Operating
 from avow.engine.outside import Destination
 from avow.engine.privacy import Keyring
@@ -93,8 +94,12 @@ class Application:
         self._work: WorkInside | None = None
         self._sealer, self._witnessing = sealer, witnessing
         telling = telling_of(secret, private=private_subscribers)
+        self._notifier: Notifier | None = None
         if works and (waits(system) or publishes(system)):
             self._work = WorkInside(system, self._engine, url, destinations or {}, telling)
+        elif waits(system) or publishes(system):
+            self._notifier = Notifier(url)
+            self._engine.when_work = self._notifier.notify
         self._routes = Routes(system)
         self._started = False
         self._starting: asyncio.Task[None] | None = None
@@ -138,6 +143,8 @@ class Application:
             self._housekeeping.cancel()
         if self._work is not None:
             await self._work.close()
+        if self._notifier is not None:
+            await self._notifier.close()
         if self._sealer is not None:
             await asyncio.to_thread(self._sealer.stop)
         if self._witnessing is not None:
@@ -175,6 +182,8 @@ class Application:
         self._housekeeping = asyncio.create_task(keep_forgetting(self._pool))
         if self._work is not None:
             self._work.start()
+        if self._notifier is not None:
+            self._notifier.start()
         if self._sealer is not None:
             self._sealer.start()
         if self._witnessing is not None:

@@ -116,6 +116,7 @@ class Authenticator:
 
 def _actor(subject: str, tenant: str | None, roles: frozenset[str], credential: str) -> Actor:
     where = DEFAULT_TENANT if tenant is None else tenant
-    if not 0 < len(where) <= TENANT_CHARACTERS_MAX or "\x00" in where + subject or subject == "anonymous":
+    named = 0 < len(where) <= TENANT_CHARACTERS_MAX and where.isprintable()
+    if not named or "\x00" in subject or subject == "anonymous":
         raise reject("unauthenticated", "The credential names no usable tenant or subject.")
     return Actor(Subject(subject), where, roles, credential)

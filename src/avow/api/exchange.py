@@ -53,7 +53,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.root_path, self.path = _place(scope)
         self.query: bytes = scope.get("query_string", b"")
-        self.headers = Headers(scope["headers"])
+        self.headers = Headers.received(scope["headers"])
         self.has_body = False
         self.actor = nobody
         self.record: UUID | None = None

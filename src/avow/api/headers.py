@@ -42,12 +42,22 @@ class Headers:
     __slots__ = ("_lines", "_repeated")
 
     def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
-        self._lines = {name.lower(): value for name, value in raw}
+        self._hold([(name.lower(), value) for name, value in raw])
+
+    @classmethod
+    def received(cls, raw: Sequence[tuple[bytes, bytes]]) -> Headers:
+        """The lines as ASGI has them, whose names are in lower case already."""
+        made = cls.__new__(cls)
+        made._hold(raw)
+        return made
+
+    def _hold(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
+        self._lines = dict(raw)
         self._repeated: dict[bytes, list[bytes]] | None = None
         if len(self._lines) != len(raw):
             self._repeated = {}
             for name, value in raw:
-                self._repeated.setdefault(name.lower(), []).append(value)
+                self._repeated.setdefault(name, []).append(value)
 
     def one(self, name: bytes, code: str = "header-invalid") -> bytes | None:
         """The value of a header that may stand once, or None; raises the problem `code` for two lines."""

@@ -18,8 +18,14 @@ from avow.model.types import ValueType
 
 Schema: TypeAlias = dict[str, Any]
 
+ID: Final[Schema] = {
+    "type": "string",
+    "format": "uuid",
+    "pattern": "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+}
+"""What an id looks like: hyphenated, in lower case."""
+
 _NO_NUL: Final = "^[^\\u0000]*$"
-_UUID: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 # Leaves out the first and last days of the calendar, which an offset could move beyond it.
 _INSTANT: Final = (
     "^(?!0000|0001-01-0[12]|9999-12-(?:29|3))[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](?:\\.[0-9]{1,6})?"
@@ -54,7 +60,7 @@ def schema_of(kind: ValueType) -> Schema:
         case kinds.EnumType(_, values):
             return {"type": "string", "enum": list(values)}
         case kinds.Reference(entity):
-            return {**_uuid(), "description": f"The id of a {entity}."}
+            return {**ID, "description": f"The id of a {entity}."}
         case kinds.ListOf(item, max_items):
             return {"type": "array", "items": schema_of(item), "maxItems": max_items}
         case kinds.ObjectOf(_, members):
@@ -110,13 +116,9 @@ def _of_time(kind: ValueType) -> Schema:
             note = "ISO 8601 days, hours, minutes and seconds: P14D, PT1H30M. Answers are in seconds."
             return {"type": "string", "pattern": _DURATION, "description": note}
         case kinds.UuidType():
-            return _uuid()
+            return dict(ID)
         case _:
             raise ValueError(f"no schema for {type(kind).__name__}")
-
-
-def _uuid() -> Schema:
-    return {"type": "string", "format": "uuid", "pattern": _UUID}
 
 
 def _text(max_length: int, min_length: int, pattern: str | None) -> Schema:

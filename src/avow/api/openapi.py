@@ -15,7 +15,7 @@ from avow.api import openapi_events, openapi_operating, openapi_private, openapi
 from avow.api import openapi_subscriptions as subscribing
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
-from avow.api.json_schema import Schema, argument_schema, closed_object, described, nullable, schema_of
+from avow.api.json_schema import ID, Schema, argument_schema, closed_object, described, nullable, schema_of
 from avow.api.reach import certain_for_authenticated, possible_for_anonymous
 from avow.api.routes import TASK_ACTS, Operation, Route, Routes, is_public
 from avow.api.task_operations import TASK_TAG, task_operation, task_schemas
@@ -445,7 +445,7 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "in": "path",
         "required": True,
         "description": "The id of the record, in lower case. Any other spelling is answered with 404.",
-        "schema": {"type": "string", "format": "uuid", "pattern": "^[0-9a-f-]{36}$"},
+        "schema": ID,
     },
     "limit": _query(
         "limit",

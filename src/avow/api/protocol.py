@@ -161,7 +161,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._header_bytes = sum(map(len, chain.from_iterable(self.headers))) + HEADER_LINE_BYTES * count
         if count > self.limits.header_lines_max or self._header_bytes > self.limits.headers_bytes_max:
             raise self._headers_too_large()
-        lines = headers.Headers(self.headers)
+        lines = headers.Headers.received(self.headers)
         if version != "1.0" or lines.joined(b"host") is not None:
             headers.host(lines)
         coding, expected = lines.joined(b"transfer-encoding"), lines.joined(b"expect")

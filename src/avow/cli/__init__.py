@@ -7,6 +7,7 @@ module named like a verb holds that verb; it is imported only when the verb is u
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from avow import __version__
 
@@ -19,4 +20,7 @@ def main() -> int:
         return 0
     from avow.cli.group import run
 
+    reconfigure: Any = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:  # what a terminal can't show is no reason to fail
+        reconfigure(errors="backslashreplace")
     return run(sys.argv[1:])

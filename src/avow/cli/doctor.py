@@ -8,17 +8,18 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Final
 
 import click
 
 from avow.cli import output
 from avow.cli.connection import database_url
-from avow.cli.settings import home_folder
+from avow.cli.settings import home_folder, key_of_log
 from avow.cli.target import load_target
-from avow.errors import EnvironmentFault
+from avow.errors import AvowError, EnvironmentFault
 from avow.model.system import System
-from avow.store import binaries, cluster, health
+from avow.store import binaries, cluster, health, upgrade
 from avow.store.health import Server, Tables, Witnessed
 from avow.store.pool import connect
 from avow.store.rights import VERSION_MIN
@@ -113,11 +114,24 @@ async def _database(url: str, system: System) -> list[Line]:
         if not server.installed:
             mend = "Run `avow dev`, or `avow migrate` with the owner's URL."
             return [*lines, Line("tables", "there are none of Avow's", mend)]
+        lines.append(_core(await upgrade.held(connection)))
+        if not lines[-1].ok:
+            return lines
         lines += _tables(await health.tables(connection, system))
         log = await health.log(connection)
-        return [*lines, *_log(log), *_witnesses(log, await health.witnesses(connection))]
+        lines += [*_log(log), *_log_key(system, await health.log_key(connection))]
+        lines += _witnesses(log, await health.witnesses(connection))
+        return [*lines, *_dropped(await health.dropped(connection))]
     finally:
         await connection.close()
+
+
+def _core(version: int) -> Line:
+    """What else is asked about the tables depends on it."""
+    said = f"version {version}" + (f", not {upgrade.VERSION}" * (version != upgrade.VERSION))
+    older, newer = "Run `avow migrate` with the owner's URL.", "Use the Avow that made them, or a newer one."
+    mend = older if version < upgrade.VERSION else newer if version > upgrade.VERSION else ""
+    return Line("avow's own tables", said, mend)
 
 
 def _log(found: tuple[int, float] | None) -> Iterator[Line]:
@@ -130,6 +144,33 @@ def _log(found: tuple[int, float] | None) -> Iterator[Line]:
         "See what the sealer says in the log of `avow serve` or `avow work`; one of them needs AVOW_LOG_KEY."
     )
     yield Line("log", said, mend if waits_s > UNSEALED_S_MAX else "")
+
+
+def _log_key(system: System, public: str | None) -> Iterator[Line]:
+    """Who serves needs the key; who only looks may have none."""
+    if public is None:
+        return
+    try:
+        key = key_of_log(system, os.environ, development="AVOW_DATABASE_URL" not in os.environ)
+        signer = None if key is None else key.keys.signer()
+    except AvowError as error:
+        yield Line("log key", str(error), getattr(error, "mend", "") or "Mend AVOW_LOG_KEY.")
+        return
+    if signer is None:
+        given = bool(os.environ.get("AVOW_LOG_KEY"))
+        yield Line("log key", "none is here", "Mend AVOW_LOG_KEY: there is no key." if given else "")
+    elif signer.verifier.text == public:
+        yield Line("log key", "the key of its newest log is here")
+    else:
+        mend = "Use the key that the log was begun with, or begin an epoch: `avow log epoch`."
+        yield Line("log key", f"the one that is here is of {signer.name}, not the newest log's", mend)
+
+
+def _dropped(found: tuple[int, datetime, str] | None) -> Iterator[Line]:
+    if found is not None:
+        leaves, at, where = found
+        said = f"the entries of {leaves:,} leaves were dropped, last at {at:%Y-%m-%d %H:%M:%SZ}, to {where}"
+        yield Line("old entries", output.plain(said))
 
 
 def _witnesses(log: tuple[int, float] | None, found: list[Witnessed]) -> Iterator[Line]:

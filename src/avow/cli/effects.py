@@ -16,7 +16,7 @@ from avow.cli.connection import database_url
 from avow.cli.record import DEFAULT_TENANT, moment
 from avow.cli.settings import private_keyring
 from avow.cli.target import load_target
-from avow.cli.word import SUBJECT, TENANT, Word
+from avow.cli.word import NUMBER, SUBJECT, TENANT, Word
 from avow.engine.execute import Engine, Reply
 from avow.engine.operating import (
     COMPENSATE,
@@ -71,7 +71,7 @@ _which: Final = _options(
     click.option("--stuck", metavar="CODE", type=SUBJECT, help="Only what is stuck for this reason."),
 )
 _one_or_set: Final = _options(
-    click.argument("work", type=int, required=False),
+    click.argument("work", type=NUMBER, required=False),
     _which,
     click.option("--preview", is_flag=True, help="Show what fits the filter, and the name of that set."),
     click.option("--set", "named", metavar="SET", type=Word(64), help="Do it about the set of this name."),
@@ -112,7 +112,7 @@ def list_work(target: str, as_json: bool, **wanted: str | None) -> int:
 
 
 @command.command(name="show")
-@click.argument("work", type=int)
+@click.argument("work", type=NUMBER)
 @_target
 @output.json_option
 def show(work: int, target: str, as_json: bool) -> int:
@@ -159,7 +159,7 @@ def compensate(**given: Any) -> int:
 
 
 @command.command(name="settle")
-@click.argument("work", type=int)
+@click.argument("work", type=NUMBER)
 @click.option("--done", metavar="JSON", help="It was done, with this result; null where it has none.")
 @click.option("--failed", metavar="CODE", type=Word(100), help="It wasn't done, and won't be.")
 @click.option("--evidence", default="", help="What shows it, such as the provider's reference.")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,7 +16,7 @@ from avow.cli.target import load_target
 from avow.engine.export import Exported, export
 from avow.engine.tiles import Damaged, Folder, read
 from avow.errors import UsageError
-from avow.evidence.verifier import Invalid, parse_key
+from avow.evidence.verifier import Invalid, VerifierKey, parse_key
 from avow.model.system import System
 from avow.store.pool import connect
 from avow.store.rights import demand_own_tables
@@ -27,16 +29,22 @@ from avow.store.rights import demand_own_tables
 @click.option(
     "--key", metavar="KEY", help="With --check: the log's public key; by default the one that lies there."
 )
+@click.option(
+    "--parquet", is_flag=True, help="Also write Parquet files for analysis, or check those that are there."
+)
 @output.json_option
-def command(folder: Path, target: str, check: bool, key: str | None, as_json: bool) -> int:
+def command(folder: Path, target: str, check: bool, key: str | None, parquet: bool, as_json: bool) -> int:
     """Write the log into FOLDER as files (C2SP tlog-tiles): all entries of all tenants, the tree over them,
     and the newest checkpoint. Everything is checked as it is read. Run again, it goes on where it was.
 
+    With --parquet each entry is also a row of FOLDER/epoch-N/parquet/*.parquet; that needs avow[parquet].
+
     Exit code 1: something isn't what was signed.
     """
+    tables = _parquet() if parquet else None
     try:
         if check:
-            done = [_check(path, key) for path in sorted(folder.glob("epoch-*"))]
+            done = [_check(path, key, tables) for path in sorted(folder.glob("epoch-*"))]
             if not done:
                 raise UsageError(
                     f"there is no export in {folder}", "Name the folder that `avow export` wrote."
@@ -45,6 +53,8 @@ def command(folder: Path, target: str, check: bool, key: str | None, as_json: bo
             system = load_target(target)
             with database_url(system) as url:
                 done = asyncio.run(_export(url, system, folder))
+            if tables is not None:
+                _tabulate(folder, tables)
     except Damaged as damage:
         output.error("log-damaged", str(damage), "Run `avow verify`; keep what is there.", as_json)
         return output.FOUND
@@ -68,9 +78,35 @@ async def _export(url: str, system: System, folder: Path) -> list[Exported]:
         await connection.close()
 
 
-def _check(path: Path, key: str | None) -> Exported:
+def _parquet() -> Any:
+    """The module that writes and checks Parquet files, if what it needs is installed."""
     try:
-        checkpoint = read(Folder(path), parse_key(key or (path / "key").read_text("utf-8").strip()))
-    except (OSError, Invalid) as error:
+        return import_module("avow.engine.parquet")
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("pyarrow"):
+            raise
+        raise UsageError(
+            "--parquet needs pyarrow, which isn't installed", "Run `pip install 'avow[parquet]'`."
+        ) from None
+
+
+def _tabulate(folder: Path, tables: Any) -> None:
+    with output.Progress(sys.stderr, "rows", 0) as progress:
+        for path in sorted(folder.glob("epoch-*")):
+            tables.write(Folder(path), _key(path, None), progress.reach)
+
+
+def _key(path: Path, given: str | None) -> VerifierKey:
+    """The key of an exported log: the one that was given, or else the one that lies there."""
+    try:
+        return parse_key(given or (path / "key").read_text("utf-8").strip())
+    except (OSError, UnicodeDecodeError, Invalid) as error:
         raise Damaged(f"{path}: the key can't be read: {error}") from None
+
+
+def _check(path: Path, given: str | None, tables: Any) -> Exported:
+    key = _key(path, given)
+    checkpoint = read(Folder(path), key)
+    if tables is not None:
+        tables.check(Folder(path), key)
     return Exported(checkpoint.origin, checkpoint.size, checkpoint.size)

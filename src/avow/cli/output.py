@@ -41,8 +41,10 @@ def data(text: str) -> None:
 
 
 def document(value: Any) -> None:
-    """Print the answer for programs: JSON in one line, on stdout."""
-    data(json.dumps(value, ensure_ascii=False))
+    """Print the answer for programs: JSON in one line, on stdout, with escapes where that can't take all
+    characters."""
+    encoding: str | None = getattr(sys.stdout, "encoding", None)
+    data(json.dumps(value, ensure_ascii=encoding is not None and encoding.lower() != "utf-8"))
 
 
 def said(answer: dict[str, Any], text: str, as_json: bool) -> int:

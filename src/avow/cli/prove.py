@@ -21,6 +21,7 @@ from avow.errors import UsageError
 from avow.model.system import System
 from avow.prove.finding import Finding
 from avow.prove.keep import FOLDER, Kept, keep, read_kept
+from avow.prove.lanes import Source
 from avow.prove.lint import NAME as LINT
 from avow.prove.model import NAME as MODEL
 from avow.prove.phase import Bench, Phase
@@ -29,11 +30,14 @@ from avow.prove.report.document import as_document, finding_json
 from avow.prove.report.page import as_page
 from avow.prove.report.text import as_text, broke
 from avow.prove.run import DEEP_S, DEFAULT_S, QUICK_S, Report, run
+from avow.store.trial import require_server
 
 BUDGET_S_MAX: Final = 86_400.0
 ATTACKED: Final = ("avow.engine", "avow.store")
 """Who logs while it is attacked."""
 SEED_MAX: Final = 2**31
+AT_WORK_S: Final = 2.0
+"""A phase that has told nothing for so long isn't shown any more."""
 
 
 @click.command(name="prove")
@@ -53,11 +57,17 @@ SEED_MAX: Final = 2**31
 )  # fmt: skip
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report as a page.")
 @click.option("--changed-since", metavar="REV", help="Attack first what has moved since this Git revision.")
+@click.option(
+    "--server",
+    metavar="URL",
+    help="Make databases on this server, and drop them; a superuser's address. Else on one of Avow's own.",
+)
 @click.option("--verbose", is_flag=True, help="Show on stderr what the engine logs while it is attacked.")
 @output.json_option
 def command(
     target: str, quick: bool, deep: bool, budget: float | None, seed: int | None, replay: Path | None,
-    named: tuple[str, ...], html: Path | None, changed_since: str | None, verbose: bool, as_json: bool,
+    named: tuple[str, ...], html: Path | None, changed_since: str | None, server: str | None, verbose: bool,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Try to break what TARGET declares, on its model and on a real PostgreSQL, for two minutes.
 
@@ -69,14 +79,19 @@ def command(
     if html is not None and not html.resolve().parent.is_dir():
         raise UsageError(f"there is no folder for {html}", "Make it first, or name another file.")
     system = load_target(target)
+    if server is not None:
+        asyncio.run(require_server(server))
     if replay is not None:
-        return _again(system, read_kept(replay, system), as_json)
+        return _again(system, read_kept(replay, system), server, as_json)
     seconds = QUICK_S if quick else DEEP_S if deep else budget or DEFAULT_S
-    bench = Bench(system, secrets.randbelow(SEED_MAX) if seed is None else seed, alone=True)
+    bench = Bench(system, secrets.randbelow(SEED_MAX) if seed is None else seed, server, alone=server is None)
     if changed_since is not None:
         bench.touched = moved_since(system, target, changed_since)
     told = _Told(seconds)
-    attack = run(bench, _chosen(named, quick), seconds, until_broken=quick, progress=told.tell)
+    attack = run(
+        bench, _chosen(named, quick), seconds, until_broken=quick, progress=told.tell,
+        beside=Source(load_target, target),
+    )  # fmt: skip
     with nullcontext() if verbose else _quiet():
         try:
             report = asyncio.run(attack)
@@ -115,14 +130,14 @@ def _show(
         output.talk(fault)
 
 
-def _again(system: System, kept: Kept, as_json: bool) -> int:
+def _again(system: System, kept: Kept, server: str | None, as_json: bool) -> int:
     """Do a kept schedule again."""
     if kept.fingerprint != system.fingerprint.hex():
         output.talk("the declaration has changed since this was found")
     phase = next((phase for phase in PHASES if phase.name == kept.phase), None)
     if phase is None:
         raise UsageError(f"there is no phase {kept.phase}", "Run `avow prove` again.")
-    bench = Bench(system, 0)
+    bench = Bench(system, 0, server)
 
     async def replayed() -> Finding | None:
         async with bench.stack:
@@ -167,26 +182,36 @@ class _Counting(logging.Handler):
 
 
 class _Told:
-    """Shows on stderr how far a run is: the phase, what it has tried, and what is left of the budget.
+    """Shows on stderr how far a run is: which phases, what they have tried, and what is left of the budget.
 
     On a terminal in one line that is drawn anew, else as a line every ten seconds and at each new phase.
     """
 
     def __init__(self, seconds: float, stream: TextIO = sys.stderr) -> None:
         self._until, self._stream = time.monotonic() + seconds, stream
-        self._terminal, self._phase, self._shown = stream.isatty(), "", 0.0
+        self._terminal, self._drawn = stream.isatty(), 0.0
+        self._told, self._shown = dict[str, tuple[float, str]](), dict[str, float]()
 
     def tell(self, phase: str, tried: int, left: int | None) -> None:
         """Take the news of a phase."""
         now = time.monotonic()
-        pause_s = output.PROGRESS_REDRAW_S if self._terminal else output.PROGRESS_LINE_S
-        if phase == self._phase and now - self._shown < pause_s:
-            return
-        self._phase, self._shown = phase, now
         ahead = "" if left is None else f" of {tried + left:,}"
-        line = f"prove: {phase}: {tried:,}{ahead} tried, {max(self._until - now, 0):.0f} s left"
-        print(f"\r\x1b[K{line}" if self._terminal else line, end="" if self._terminal else "\n",
-              file=self._stream, flush=True)  # fmt: skip
+        self._told[phase] = now, f"{phase}: {tried:,}{ahead} tried"
+        if self._terminal:
+            self._draw(now)
+        elif now - self._shown.get(phase, -output.PROGRESS_LINE_S) >= output.PROGRESS_LINE_S:
+            self._shown[phase] = now
+            print(f"prove: {self._told[phase][1]}, {self._left(now)}", file=self._stream, flush=True)
+
+    def _draw(self, now: float) -> None:
+        if now - self._drawn >= output.PROGRESS_REDRAW_S:
+            self._drawn = now
+            at_work = [said for told, said in self._told.values() if now - told < AT_WORK_S]
+            line = f"prove: {'; '.join(at_work)}, {self._left(now)}"
+            print(f"\r\x1b[K{line}", end="", file=self._stream, flush=True)
+
+    def _left(self, now: float) -> str:
+        return f"{max(self._until - now, 0):.0f} s left"
 
     def end(self) -> None:
         """Take the line away."""

@@ -1,4 +1,4 @@
-"""Names that people type: of a subject, a tenant, a role, a key. None that no credential could carry."""
+"""What people type: a subject, a tenant, a role, a key, none that no credential could carry; and numbers."""
 
 from __future__ import annotations
 
@@ -27,3 +27,5 @@ class Word(click.ParamType[str]):
 
 SUBJECT: Final = Word(SUBJECT_CHARACTERS_MAX)
 TENANT: Final = Word(TENANT_CHARACTERS_MAX)
+NUMBER: Final = click.IntRange(0, 2**53 - 1)
+"""Of something that is counted in the database; one that its columns can't hold is refused here."""

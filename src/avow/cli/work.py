@@ -54,7 +54,7 @@ async def _work(system: System, settings: Settings, announce: Callable[[], None]
     engine = Engine(system, pool, problem_body, keyring=keyring_of(system, settings.private_key))
     inside = WorkInside(
         system, engine, settings.database_url, settings.destinations,
-        telling_of(settings.secret, private=settings.private_subscribers),
+        telling_of(settings.secret, private=settings.private_subscribers), listens=True,
     )  # fmt: skip
     sealer = sealer_of(system, settings.database_url, key_of_log(system, os.environ))
     witnessing = witnessing_of(settings.database_url, witnesses_of(os.environ))

@@ -9,6 +9,7 @@ from typing import Any
 from avow import canonical
 from avow.engine.entries import entries_of
 from avow.engine.identifier import new_id
+from avow.engine.plan import ExecutionPlan
 from avow.engine.privacy import OF_TENANT, Concealing, Given, concealing_of
 from avow.engine.request import RenderProblem, Reply, Request
 from avow.errors import Problem, ProblemError, reject
@@ -16,16 +17,13 @@ from avow.evidence.entry import HEADER_BYTES_MAX, Entry, HeaderTooLong
 from avow.kernel.command import Command, Decision, Key, Record, Rejection
 from avow.kernel.decide import decide
 from avow.kernel.draft import Pool
-from avow.kernel.plan import plans_of
 from avow.kernel.policy import may
 from avow.kernel.view import represent, seen_by
 from avow.model.draft import BodyFault
-from avow.model.entity import Entity
 from avow.model.system import System
-from avow.model.trigger import OnOutcome
 from avow.model.types import Reference
 from avow.store.driver import Id
-from avow.store.loading import KnownAnswer, Loaded, LoadPlan
+from avow.store.loading import KnownAnswer, Loaded
 from avow.store.transaction import Answer, IdempotencyKey, Write
 
 REVEALED = "revealed"
@@ -49,12 +47,11 @@ class Attempt:
     """One request on its way to an answer, possibly decided more than once."""
 
     def __init__(
-        self, system: System, plan: LoadPlan, request: Request, render: RenderProblem,
+        self, system: System, plan: ExecutionPlan, request: Request, render: RenderProblem,
         given: Mapping[str, Given] = NOTHING_PRIVATE,
     ) -> None:  # fmt: skip
         self.system, self.plan, self.request, self.render = system, plan, request, render
         self.given, self.concealing = given, list[Concealing]()
-        self.entity: Entity = system.entities[request.entity]
         self.key = None if request.dry_run else _kept_under(request)
         self.record_id = request.record or new_id()
         self.command = Command(
@@ -63,7 +60,7 @@ class Attempt:
         )  # fmt: skip
         key_id = None if self.key is None else self.key.id
         self.tenant = request.actor.tenant
-        self.wanted = plan.wanted(key_id, request.record, request.input)
+        self.wanted = plan.load.wanted(key_id, request.record, request.input)
         self.answer = Answer(0, b"", request.entity)
         self.loaded: Loaded | None = None
         self.decision: Decision | None = None
@@ -89,8 +86,6 @@ class Attempt:
         avow.commit will have the record at the version that is remembered, and the key unanswered, or
         write nothing. A refusal would have no such witness: it is never made here.
         """
-        if self.system.derived(plans_of)[self.request.entity].shown_timed:
-            return None
         try:
             decided = decide(self.system, recalled.records, self.command, recalled.now)
             if isinstance(decided, Rejection) or decided.timed:
@@ -103,7 +98,7 @@ class Attempt:
 
     def _write(self, loaded: Loaded, decided: Decision) -> Write:
         self.decision = decided
-        if self.system.entities[self.request.entity].private or self.given:
+        if self.plan.conceals or self.given:
             actor = self.request.actor
             self.concealing = concealing_of(self.system, decided, self.given, actor, loaded.now)
         self.answer = self._accept(loaded, decided)
@@ -128,6 +123,8 @@ class Attempt:
     def _anchors(self, decision: Decision) -> dict[Key, int | None]:
         """The records that quotas are counted at; they are locked in order with all others."""
         found = dict[Key, int | None]()
+        if not self.plan.counts:
+            return found
         for record in decision.final.values():
             entity = self.system.entities[record.entity]
             for quota in entity.quotas:
@@ -141,9 +138,9 @@ class Attempt:
         records = {**loaded.records, **decision.final}
         shown = seen_by(self.system, result, self.request.actor, loaded.now, records)
         told = represent(self.system, result, ()) if shown is None else shown
-        if self.reveals:
-            wanted = represent(self.system, result, self.reveals)
-            told[REVEALED] = {name: wanted[name] for name in self.reveals}
+        if reveals := self.plan.reveals:
+            wanted = represent(self.system, result, reveals)
+            told[REVEALED] = {name: wanted[name] for name in reveals}
         body = json_bytes(told)
         status = 201 if self.request.record is None else 200
         return Answer(status, body, result.entity, result.id, result.version)
@@ -163,11 +160,6 @@ class Attempt:
         self.answer = Answer(problem.status, body, self.request.entity, self.request.record)
         refusal = refusal_of(self.request, rejection.code, rejection.extra)
         return Write(answer=self.answer, refusal=refusal, settles=self.request.settles)
-
-    @property
-    def reveals(self) -> tuple[str, ...]:
-        """The private fields that are told in clear to whoever gave the command."""
-        return self.entity.of_command(self.request.command)[0].reveals
 
     @property
     def persons(self) -> list[str]:
@@ -205,12 +197,13 @@ class Attempt:
     @property
     def hears(self) -> bool:
         """Whether a call has ended, which is true whatever the time is, and no operator says so."""
-        heard = all(isinstance(t.trigger, OnOutcome) for t in self.entity.of_command(self.request.command))
-        return heard and self.request.settles is not None and self.request.intervention is None
+        return self.plan.hears and self.request.settles is not None and self.request.intervention is None
 
     def begins_work(self) -> bool:
         """Whether calls are to be made from now on, or others may have to be told."""
-        steps = () if self.decision is None else self.decision.steps
+        if not self.plan.begins or self.decision is None:
+            return False
+        steps = self.decision.steps
         if any(self.system.entities[step.after.entity].publications for step in steps):
             return True
         return any(wait is not None and wait.destination for step in steps for wait in step.waits.values())
@@ -240,7 +233,7 @@ class Attempt:
 
     def _still_reveals(self, loaded: Loaded, record: Record) -> bool:
         """Whether the caller may still be told in clear what the command revealed."""
-        if not self.reveals:
+        if not self.plan.reveals:
             return False
         pool = Pool(self.system, self.request.actor, loaded.now, dict(loaded.records), {})
         return any(

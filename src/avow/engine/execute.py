@@ -31,16 +31,17 @@ from avow.engine.attempt import (
 )
 from avow.engine.identifier import new_id
 from avow.engine.memory import Memory
-from avow.engine.privacy import Given, KeyMissing, Keyring, Vault, conceal, private_arguments
+from avow.engine.plan import execution_plans_of
+from avow.engine.privacy import Given, KeyMissing, Keyring, Vault, conceal
 from avow.engine.request import RenderProblem, Reply, Request
 from avow.engine.turns import Turns
 from avow.errors import Problem, reject
 from avow.kernel.command import Rejection
 from avow.model.private import PRIVATE
-from avow.model.system import System, keeps_private
+from avow.model.system import System
 from avow.store.disclosures import Disclosures
 from avow.store.driver import Lost, Retryable
-from avow.store.loading import Loaded, LoadPlan, plan_command
+from avow.store.loading import Loaded
 from avow.store.pool import Pool
 from avow.store.sharing import SHARED, Bounds
 from avow.store.transaction import (
@@ -85,14 +86,13 @@ class Engine:
     ) -> None:  # fmt: skip
         self.system = system
         self._vault = None if keyring is None else Vault(Disclosures(pool), keyring)
-        self._private = private_arguments(system) if keeps_private(system) else {}
         self._transactions = Transactions(system, pool, bounds)
         self._render = render
         self.when_work: Callable[[], None] = _nobody
         self._turns = Turns()
         self._memory = Memory(system)
         self._contended = dict[UUID, float]()
-        self._plans = system.derived(_load_plans)
+        self._plans = system.derived(execution_plans_of)
 
     async def execute(self, request: Request) -> Reply:
         """Execute a command, or replay its answer.
@@ -102,16 +102,16 @@ class Engine:
         Outrun where what it settles has been settled, or was taken by another worker.
         """
         given: Mapping[str, Given] = {}
-        if private := self._private.get((request.entity, request.command)):
-            values, given = conceal(private, request.input)
-            request = replace(await self._keyed(request), input=values)
         plan = self._plans[request.entity, request.command]
+        if plan.private:
+            values, given = conceal(plan.private, request.input)
+            request = replace(await self._keyed(request), input=values)
         attempt = Attempt(self.system, plan, request, self._render, given)
         for lost in range(LOST_ATTEMPTS_MAX):
             try:
                 reply = await self._settle(attempt)
             except Answered as answered:
-                return await self._revealed(request, answered.reply) if attempt.reveals else answered.reply
+                return await self._revealed(request, answered.reply) if plan.reveals else answered.reply
             except Lost:
                 # Without a key nobody can tell whether the first attempt was committed.
                 # What settles something can tell: once committed, there is nothing left to settle.
@@ -120,19 +120,19 @@ class Engine:
                     raise
                 await asyncio.sleep(_pause(lost))
             else:
-                return await self._revealed(request, reply) if attempt.reveals else reply
+                return await self._revealed(request, reply) if plan.reveals else reply
         raise reject("database-unavailable")
 
     async def known(self, request: Request) -> Reply | None:
         """The answer that a request's key already has, if it has one; nothing is decided."""
-        if self._private.get((request.entity, request.command)):
+        if self._plans[request.entity, request.command].private:
             request = await self._keyed(request)
         reply = await self._known(request)
         return None if reply is None else await self._revealed(request, reply)
 
     async def _known(self, request: Request) -> Reply | None:
         attempt = Attempt(self.system, self._plans[request.entity, request.command], request, self._render)
-        loaded = await self._transactions.load(attempt.plan, attempt.tenant, attempt.wanted)
+        loaded = await self._transactions.load(attempt.plan.load, attempt.tenant, attempt.wanted)
         return None if loaded.answer is None else attempt.replay(loaded, loaded.answer)
 
     @property
@@ -201,14 +201,14 @@ class Engine:
                 return reply
         if attempt.loaded is None:
             # Locks are taken in one order, so all of them have to be known before the first.
-            attempt.decide(await self._transactions.load(attempt.plan, attempt.tenant, attempt.wanted))
+            attempt.decide(await self._transactions.load(attempt.plan.load, attempt.tenant, attempt.wanted))
         for tried in range(LOCKED_ATTEMPTS_MAX):
             keys = await self.vault.keys(tenant, attempt.persons) if attempt.concealing else {}
             decide_locked = partial(self._decide_locked, attempt, keys) if attempt.given else attempt.decide
             try:
                 async with self._turns.of(attempt.turns()):
                     outcome = await self._transactions.decide_locked(
-                        attempt.plan, attempt.wanted, attempt.locks(), tenant, key, decide_locked,
+                        attempt.plan.load, attempt.wanted, attempt.locks(), tenant, key, decide_locked,
                         keep=not attempt.request.dry_run,
                     )  # fmt: skip
             except Retryable:
@@ -239,7 +239,7 @@ class Engine:
             if not isinstance(outcome, Stale):
                 return outcome
             self._memory.forget(tenant, (attempt.request.entity, attempt.record_id))
-        loaded = await self._transactions.load(attempt.plan, tenant, attempt.wanted)
+        loaded = await self._transactions.load(attempt.plan.load, tenant, attempt.wanted)
         write = await self._concealed(attempt, attempt.decide(loaded))
         if attempt.request.dry_run:
             return await self._transactions.rehearse(tenant, write)
@@ -249,7 +249,7 @@ class Engine:
         """What a load would bring, as far as is known here; None where it has to be loaded."""
         request = attempt.request
         asked = not attempt.command.internal or attempt.hears
-        if not attempt.plan.alone or request.dry_run or not asked:
+        if not attempt.plan.recallable or request.dry_run or not asked:
             return None
         now = self._transactions.clock.now(time.monotonic())
         if now is None:
@@ -295,15 +295,6 @@ class Engine:
                 if attempt.request.record is not None:
                     self._remember_contended(attempt.request.record)
                 return None
-
-
-def _load_plans(system: System) -> Mapping[tuple[str, str], LoadPlan]:
-    """The load of each command, by entity and word."""
-    return {
-        (entity.name, t.command): plan_command(system, entity, t.command)
-        for entity in system.entities.values()
-        for t in entity.transitions.values()
-    }
 
 
 def _nobody() -> None:

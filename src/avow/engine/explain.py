@@ -29,7 +29,7 @@ from avow.evidence.provenance import (
     rebuild,
     tell,
 )
-from avow.kernel.command import Key
+from avow.kernel.command import Key, Record
 from avow.kernel.draft import Pool
 from avow.kernel.policy import may_read, readable_fields
 from avow.model.actor import Actor
@@ -37,7 +37,7 @@ from avow.model.entity import Entity
 from avow.model.system import System
 from avow.model.types import instant
 from avow.store.loading import plan_record
-from avow.store.reads import ENTRIES_MAX, Reads
+from avow.store.reads import ENTRIES_MAX, Reads, StoredEntry
 
 CAUSES_MAX = 10
 """How far back a chain of causes is told."""
@@ -116,39 +116,6 @@ async def why(
     return await view.filled(shown)
 
 
-async def as_it_was(
-    system: System, reads: Reads, actor: Reader, entity: Entity, record_id: UUID
-) -> dict[str, Any] | None:
-    """A record as its history gives it, up to the horizon of the reads; None where it wasn't there or may
-    not be read.
-
-    Who may see which field is decided by the record as it is today.
-    """
-    view = View(system, reads, actor)
-    key = (entity.name, record_id)
-    sight = await view.sight(key)
-    entries = [] if sight is None else await view.all_entries(key)
-    if sight is None:
-        return None
-    if not entries or entries[0].version > 1:
-        await _demand_kept(reads, actor.tenant, key)
-    if not entries:
-        return None
-    last = entries[-1]
-    known = rebuild(entries, last.version)
-    shown: dict[str, Any] = {"id": str(record_id), "version": last.version, "state": last.header["to"]}
-    shown |= {name: known.value(name)["value"] for name in entity.fields if sight.sees(name)}
-    return await view.filled(shown)
-
-
-async def _demand_kept(reads: Reads, tenant: str, key: Key) -> None:
-    """Raises ProblemError where the beginning of a record's history was dropped, and so can't be told."""
-    gone = await reads.dropped(tenant, *key)
-    if gone is not None:
-        said = f"The entries of its versions up to {gone.upto} were dropped from the database."
-        raise reject("history-dropped", said)
-
-
 class View:
     """One reader's view; remembers what was looked up for one answer."""
 
@@ -156,6 +123,7 @@ class View:
         self._system, self._reads, self._reader = system, reads, reader
         self._sights = dict[Key, "Sight | None"]()
         self._described = dict[str, Any]()
+        self._rows = dict[Key, Record]()
         self._versions = dict[Key, int]()
 
     async def sight(self, key: Key) -> Sight | None:
@@ -174,7 +142,9 @@ class View:
         record = loaded.records.get(key)
         if record is None:
             return await self._look_back(key)
-        self._versions[key] = record.version
+        self._rows[key] = record
+        known = await self._reads.known(self._reader.tenant, kind, {record_id: record.version})
+        self._versions[key] = known[record_id] or 0
         if isinstance(self._reader, Operator):
             return Sight((), everything=True)
         pool = Pool(self._system, self._reader, loaded.now, loaded.records, {})
@@ -182,6 +152,10 @@ class View:
             return None
         fields = readable_fields(entity, pool, record)
         return Sight(frozenset(fields), everything=len(fields) == len(entity.fields))
+
+    def row(self, key: Key) -> Record | None:
+        """A record as it is today, once somebody has asked what may be seen of it; None: it has no row."""
+        return self._rows.get(key)
 
     async def _look_back(self, key: Key) -> Sight | None:
         """Of a record without a row the history is still told, to those who may see everything."""
@@ -192,8 +166,15 @@ class View:
 
     async def entries(self, key: Key, after: int) -> list[Told]:
         """The entries of a record after a version, at most ENTRIES_MAX. ProblemError for a damaged one."""
+        return self._told(await self._reads.entries(self._reader.tenant, key[0], key[1], after))
+
+    async def entries_since(self, key: Key, after: int) -> list[Told]:
+        """The same, also of what lies beyond the horizon of the reads."""
+        return self._told(await self._reads.entries_since(self._reader.tenant, key[0], key[1], after))
+
+    def _told(self, entries: Sequence[StoredEntry]) -> list[Told]:
         told = list[Told]()
-        for stored in await self._reads.entries(self._reader.tenant, key[0], key[1], after):
+        for stored in entries:
             before = told[-1] if told else None
             try:
                 told.append(tell(stored.entry, stored.header, stored.hash, {}, before))
@@ -205,11 +186,10 @@ class View:
 
     async def all_entries(self, key: Key) -> list[Told]:
         """Every entry of a record, from its creation on."""
-        found = list[Told]()
-        while more := await self.entries(key, found[-1].version if found else 0):
+        found, after = list[Told](), 0
+        while more := await self.entries(key, after):
             found += more
-            if len(more) < ENTRIES_MAX:
-                break
+            after += ENTRIES_MAX
         return found
 
     async def filled(self, told: Shown) -> Shown:

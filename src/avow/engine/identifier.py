@@ -13,12 +13,28 @@ _CHANCE: Final = (1 << 76) - 1 ^ 0b11 << 62
 """Which of the lower 80 bits are random: neither the version's four nor the variant's two."""
 _FIXED: Final = 7 << 76 | 0b10 << 62
 """Version 7, and the variant of RFC 9562."""
+_DRAWN_AT_ONCE: Final = 256
+"""For how many ids chance is asked for at once: a call of the system costs more than all else here."""
+
+_drawn = list[int]()
+os.register_at_fork(after_in_child=_drawn.clear)
 
 
 def new_id() -> UUID:
     """A fresh UUIDv7: 48 bits of milliseconds, 74 random bits."""
-    milliseconds, chance = time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10), "big")
-    return Id((milliseconds << 80 | _FIXED | chance & _CHANCE).to_bytes(16, "big"))
+    try:
+        lower = _drawn.pop()
+    except IndexError:
+        lower = _draw()
+    return Id((time.time_ns() // 1_000_000 << 80 | lower).to_bytes(16, "big"))
+
+
+def _draw() -> int:
+    """The lower 80 bits of an id, from the system's source of chance; those of the next ids are put aside."""
+    chance = os.urandom(10 * _DRAWN_AT_ONCE)
+    parts = (int.from_bytes(chance[at : at + 10], "big") for at in range(10, len(chance), 10))
+    _drawn.extend(_FIXED | part & _CHANCE for part in parts)
+    return _FIXED | int.from_bytes(chance[:10], "big") & _CHANCE
 
 
 def new_id_text() -> str:

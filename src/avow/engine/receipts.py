@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from avow.engine.explain import WINDOWS_MAX, Reader, View
+from avow.engine.explain import WINDOWS_MAX, Operator, Reader, View
 from avow.errors import ProblemError, reject
 from avow.evidence.claim_types import typed
 from avow.evidence.note import Signer
@@ -108,20 +108,22 @@ async def issue(system: System, reads: Reads, logs: Logs, reader: Reader, asked:
         claim = typed(read, asked.entity)
     except Invalid as error:
         raise reject("claim-unproved", f"{error}.") from None
-    version = await _version(view, reads, reader.tenant, asked, claim)
+    version = await _version(view, reads, reader, asked, claim)
     entry, checkpoint = await _sealed(logs, reader.tenant, asked, version)
     await _demand_seen(view, parse_header(entry.header))
     head = None if asked.current is None else await _head(logs, reader.tenant, asked, checkpoint)
     return await _written(logs, claim, entry, checkpoint, head)
 
 
-async def _version(view: View, reads: Reads, tenant: str, asked: Asked, claim: tuple[Condition, ...]) -> int:
+async def _version(
+    view: View, reads: Reads, reader: Reader, asked: Asked, claim: tuple[Condition, ...]
+) -> int:
     """The newest version whose entry makes the claim true, or the one that was asked for."""
     end = await view.newest((asked.entity.name, asked.record)) if asked.version is None else asked.version
     why = "No entry of the record makes the claim true; a claim is about what one entry has set."
     for _ in range(WINDOWS_MAX):
         start = max(0, end - ENTRIES_MAX) if asked.version is None else end - 1
-        for stored in reversed(await reads.entries(tenant, asked.entity.name, asked.record, start)):
+        for stored in reversed(await reads.entries(reader.tenant, asked.entity.name, asked.record, start)):
             if stored.version > end or asked.version not in (None, stored.version):
                 continue
             try:
@@ -133,7 +135,16 @@ async def _version(view: View, reads: Reads, tenant: str, asked: Asked, claim: t
         end = start
         if asked.version is not None or end == 0:
             break
-    raise reject("claim-unproved", why)
+    raise reject("claim-unproved", await _dropped(reads, reader, asked) or why)
+
+
+async def _dropped(reads: Reads, reader: Reader, asked: Asked) -> str:
+    """That the entries were dropped which might make the claim true; empty where none were."""
+    gone = await reads.dropped(reader.tenant, asked.entity.name, asked.record)
+    if gone is None or (asked.version or 0) > gone.upto:
+        return ""
+    told = gone.text if isinstance(reader, Operator) else "dropped from the database"
+    return f"The entries up to version {gone.upto} were {told}; what is left doesn't make the claim true."
 
 
 async def _sealed(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from avow.engine.clients import Clients
 from avow.engine.execute import Engine
+from avow.engine.notices import Listener
 from avow.engine.outside import Destination
 from avow.engine.publishing import Telling
 from avow.engine.worker import Worker
@@ -18,15 +19,19 @@ CONNECTIONS_MAX = 2
 
 
 class WorkInside:
-    """A worker on a running event loop, from `start` to `close`."""
+    """A worker on a running event loop, from `start` to `close`.
+
+    listens: whether notices of other processes wake it, too.
+    """
 
     def __init__(
         self, system: System, engine: Engine, url: str, destinations: Mapping[str, Destination],
-        telling: Telling | None = None,
+        telling: Telling | None = None, *, listens: bool = False,
     ) -> None:  # fmt: skip
         self._system, self._engine, self._url = system, engine, url
         self._clients, self._telling = Clients(destinations), telling
         self._pool = Pool(url, CONNECTIONS_MAX)
+        self._listener = Listener(url, self._heard) if listens else None
         self.worker: Worker | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -37,11 +42,19 @@ class WorkInside:
         )
         self._engine.when_work = self.worker.wake
         self._running = asyncio.create_task(self.worker.run())
+        if self._listener is not None:
+            self._listener.start()
 
     async def close(self) -> None:
         """Take nothing any more, end what has begun, within a bound, and let go of the database."""
+        if self._listener is not None:
+            await self._listener.close()
         if self.worker is not None and self._running is not None:
             self.worker.stop()
             await self._running
         await self._clients.aclose()
         await self._pool.close()
+
+    def _heard(self) -> None:
+        if self.worker is not None:
+            self.worker.wake()

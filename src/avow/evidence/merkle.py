@@ -10,14 +10,12 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from avow.evidence.verifier import node_hash
+from avow.evidence.verifier import EMPTY_ROOT, node_hash
 
 _sha256 = hashlib.sha256
 
 NODE_LEVELS: Final = 8
 """Every so many levels of the tree the complete subtrees are kept; one between is made from 256 at most."""
-EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
-"""The root of the tree without leaves."""
 
 
 class Node(NamedTuple):

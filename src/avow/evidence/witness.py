@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from avow.evidence.verifier import (
+    EMPTY_ROOT,
     PROOF_HASHES_MAX,
     Checkpoint,
     Invalid,
@@ -92,7 +93,7 @@ def judge(body: bytes, logs: Iterable[VerifierKey], seen: Mapping[str, Seen]) ->
         raise Refused(403, "the checkpoint isn't signed by the log")
     if submission.old_size > checkpoint.size:
         raise Refused(400, "the old size is larger than the checkpoint's")
-    last = seen.get(checkpoint.origin, Seen(0, b""))
+    last = seen.get(checkpoint.origin, Seen(0, EMPTY_ROOT))
     if submission.old_size != last.size:
         raise Refused(409, "another checkpoint was signed last", last.size)
     if last.size and last.size == checkpoint.size and last.root != checkpoint.root:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from avow.prove.act import Act, Path
+from avow.model.system import System
+from avow.prove.act import Act, Path, act_from, act_json
 
 InState: TypeAlias = tuple[str, str]
 """An entity's name and one of its states."""
@@ -43,3 +44,39 @@ class Coverage:
     refused: Mapping[InState, tuple[Refused, ...]] = field(default_factory=dict[InState, tuple[Refused, ...]])
     missed: tuple[tuple[str, str], ...] = ()
     ends: tuple[Path, ...] = ()
+
+
+def coverage_json(system: System, coverage: Coverage) -> dict[str, Any]:
+    """A coverage as JSON, for another process."""
+
+    def path(acts: Path) -> list[Any]:
+        return [act_json(system, act) for act in acts]
+
+    def refused(one: Refused) -> list[Any]:
+        return [act_json(system, one.act), one.code, None if one.path is None else path(one.path)]
+
+    return {
+        "states": [[*at, path(acts)] for at, acts in coverage.states.items()],
+        "transitions": [[*at, path(acts)] for at, acts in coverage.transitions.items()],
+        "refused": [[*at, [refused(one) for one in all_]] for at, all_ in coverage.refused.items()],
+        "missed": [list(one) for one in coverage.missed],
+        "ends": [path(acts) for acts in coverage.ends],
+    }
+
+
+def coverage_from(system: System, raw: Mapping[str, Any]) -> Coverage:
+    """The coverage that some JSON says."""
+
+    def path(acts: list[Any]) -> Path:
+        return tuple(act_from(system, act) for act in acts)
+
+    def refused(act: Any, code: str, acts: list[Any] | None) -> Refused:
+        return Refused(act_from(system, act), code, None if acts is None else path(acts))
+
+    return Coverage(
+        {(entity, state): path(acts) for entity, state, acts in raw["states"]},
+        {(entity, name): path(acts) for entity, name, acts in raw["transitions"]},
+        {(entity, state): tuple(refused(*one) for one in all_) for entity, state, all_ in raw["refused"]},
+        tuple((entity, name) for entity, name in raw["missed"]),
+        tuple(path(acts) for acts in raw["ends"]),
+    )

@@ -139,6 +139,8 @@ class Databases:
 
     def __init__(self, system: System, server: Server, stack: AsyncExitStack) -> None:
         self._system, self._server, self._stack, self._keyring = system, server, stack, MemoryKeyring()
+        self._own = isinstance(server, Cluster)
+        self._account = trial.account_of(system) if self._own else trial.account_for_once()
         self._template, self.version = "", ""
         self._first: Database | None = None
         self._made = list[Database]()
@@ -158,7 +160,7 @@ class Databases:
         self._stack.push_async_callback(trial.drop, self._server, name)
         await trial.without_delay(self._server, name)
         admin = await connect(self._server.url(name))
-        url = with_login(self._server.url(name), trial.login_of(self._system), trial.PASSWORD)
+        url = with_login(self._server.url(name), *self._account)
         made = Database(self._system, url, self._server.url(name), admin, self._keyring)
         self._made.append(made)
         self._stack.push_async_callback(made.close)
@@ -176,16 +178,17 @@ class Databases:
 
     async def _make_template(self) -> str:
         """The template; on a server of this process it stays for the next run."""
-        kept = _TEMPLATES.get(self._system.fingerprint) if isinstance(self._server, Cluster) else None
+        kept = _TEMPLATES.get(self._system.fingerprint) if self._own else None
         if kept is not None:
             return kept
-        made = await trial.make_template(self._server, self._system, secrets.token_hex(4))
+        made = await trial.make_template(self._server, self._system, self._account, secrets.token_hex(4))
         connection = await connect(self._server.url(made))
         await trial.make_copies(connection, self._system)
         await connection.close()
-        if isinstance(self._server, Cluster):
+        if self._own:
             _TEMPLATES[self._system.fingerprint] = made
         else:
+            self._stack.push_async_callback(trial.drop_account, self._server, self._account)
             self._stack.push_async_callback(trial.drop, self._server, made)
         return made
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from avow.errors import AvowError
 from avow.prove.finding import Finding, PhaseReport
-from avow.prove.phase import Bench, Budget, Phase, Progress, silent
+from avow.prove.lanes import Source, lanes_for, side_by_side
+from avow.prove.phase import Bench, Phase, Progress, silent
 from avow.prove.promises import declared_promises
+from avow.prove.turns import Said, in_turn
 
-_log = logging.getLogger(__name__)
-
+LEADING: Final = ("lint", "model", "escape")
+"""The phases that come before all others: they need no server, and the others rest on what they find."""
 ABOUT_THE_RUN: Final = ("protocols", "self-test")
 """The phases that say whether the run can be trusted, and nothing of the application."""
 QUICK_S: Final = 20.0
@@ -66,54 +66,44 @@ async def run(
     until_broken: bool = False,
     progress: Progress = silent,
     clock: Callable[[], float] = time.monotonic,
+    beside: Source | None = None,
 ) -> Report:
-    """Go through the phases; each gets its share of what is left of the budget.
+    """Go through the phases within one budget.
 
-    A phase that finds that the run can't be trusted says so in `bench.unfit`. until_broken: the first phase
-    in which something broke is the last.
+    until_broken: the first phase in which something broke is the last. beside: where other processes load
+    the system from, so that phases which rest on the model alone run side by side; None: all run here.
     """
     started = clock()
-    reports = list[tuple[str, PhaseReport]]()
+    first = [phase for phase in chosen if phase.name in LEADING]
+    rest = [phase for phase in chosen if phase.name not in LEADING]
+    lanes = 1 if until_broken or beside is None else lanes_for(rest, seconds)
     async with bench.stack:
-        for place, phase in enumerate(chosen):
-            shares = sum(other.share for other in chosen[place:])
+        if lanes == 1 or beside is None:
+            said = await in_turn(bench, chosen, seconds, progress, until_broken=until_broken, clock=clock)
+        else:
+            after = sum(phase.share for phase in rest) / lanes
+            said = await in_turn(bench, first, seconds, progress, after=after, clock=clock)
             left = max(seconds - (clock() - started), 0.0)
-            budget = Budget(left * phase.share / shares if shares else left, phase.name, progress, clock)
-            report = await _tried(phase, bench, budget)
-            known = {finding.promise for _, one in reports for finding in one.findings}
-            if until_broken and report.findings and place + 1 < len(chosen):
-                left_out = ", ".join(other.name for other in chosen[place + 1 :])
-                said = f"{left_out}: a quick run ends where something broke"
-                report = replace(report, not_tried=(*report.not_tried, said))
-            reports.append((phase.name, _told_once(report, bench, known)))
-            if until_broken and report.findings:
-                break
+            said += await side_by_side(bench, beside, rest, lanes, left, progress)
     system, took_s = bench.system, clock() - started
     return Report(
-        system.name, system.fingerprint.hex(), bench.seed, seconds, took_s, tuple(reports), bench.postgresql,
-        tuple(bench.unfit),
+        system.name, system.fingerprint.hex(), bench.seed, seconds, took_s, _told_once(said, chosen, bench),
+        bench.postgresql, tuple(bench.unfit),
     )  # fmt: skip
 
 
-async def _tried(phase: Phase, bench: Bench, budget: Budget) -> PhaseReport:
-    """What a phase says. One that fails itself takes nothing from what the others have found."""
-    try:
-        return await phase.run(bench, budget)
-    except AvowError as error:
-        bench.unfit.append(f"{phase.name} couldn't be run: {error}")
-    except Exception as error:  # noqa: BLE001 - the prover's own mistake says nothing about the application
-        _log.exception("%s failed", phase.name)
-        bench.unfit.append(f"{phase.name} failed with {type(error).__name__}: {error}")
-    return PhaseReport(not_tried=(f"all of {phase.name}: it ended before its time",))
-
-
-def _told_once(report: PhaseReport, bench: Bench, known: set[str]) -> PhaseReport:
-    """What a phase has found, without what an earlier one has told, and each promise of the owner's once."""
-    own, found = declared_promises(bench.system), list[Finding]()
-    for finding in report.findings:
-        if finding.promise in known:
-            continue
-        if finding.promise in own:
-            known.add(finding.promise)
-        found.append(replace(finding, seed=bench.seed))
-    return replace(report, findings=tuple(found))
+def _told_once(said: Sequence[Said], chosen: Sequence[Phase], bench: Bench) -> tuple[Said, ...]:
+    """What was said, in the order of the phases, without what an earlier one has told, and each promise of
+    the owner's once."""
+    order = [phase.name for phase in chosen]
+    own, known = declared_promises(bench.system), set[str]()
+    told = list[Said]()
+    for name, report in sorted(said, key=lambda one: order.index(one[0])):
+        found = list[Finding]()
+        before = set(known)
+        for finding in report.findings:
+            if finding.promise not in (known if finding.promise in own else before):
+                known.add(finding.promise)
+                found.append(replace(finding, seed=bench.seed))
+        told.append((name, replace(report, findings=tuple(found))))
+    return tuple(told)

@@ -163,6 +163,17 @@ def running(home: Path) -> Cluster | None:
         return _cluster(home, place, seen.port, started_here=False) if postmaster.accepts(seen.port) else None
 
 
+def is_left(home: Path) -> bool:
+    """Whether there is a server's data that no living process has a Lease on: whoever had one was killed."""
+    if not (home / USERS_LOCK).is_file():
+        return False
+    users = FileLock(home / USERS_LOCK)
+    try:
+        return users.try_exclusive()
+    finally:
+        users.close()
+
+
 def stop(home: Path, mode: StopMode = "fast") -> None:
     """Stop the application's server, whoever uses it; nothing to do when none runs.
 

@@ -133,3 +133,12 @@ async def connect(
         url, timeout=timeout_s, command_timeout=statement_s, server_settings=settings
     )
     return made
+
+
+async def hear(connection: Connection, channel: str, heard: Callable[[], None]) -> None:
+    """Call `heard` for each notice on a channel, for as long as a connection stands that `connect` opened."""
+
+    def listener(*_: Any) -> None:
+        heard()
+
+    await cast(Any, connection).add_listener(channel, listener)

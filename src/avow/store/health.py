@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from avow.model.system import System
@@ -64,6 +65,17 @@ async def log(connection: Connection) -> tuple[int, float] | None:
     log."""
     row = await connection.fetchrow(named("health.sql")["health_log"].template)
     return None if row is None else (row["size"], row["waits_s"])
+
+
+async def dropped(connection: Connection) -> tuple[int, datetime, str] | None:
+    """Of how many leaves the entries were dropped, when last, and where they are; None: of none."""
+    row = await connection.fetchrow(named("health.sql")["health_dropped"].template)
+    return None if row is None else (row["leaves"], row["at"], row["exported_to"])
+
+
+async def log_key(connection: Connection) -> str | None:
+    """What the signatures of the newest log are checked with; None: there is no log."""
+    return await connection.fetchval(named("health.sql")["health_log_key"].template)
 
 
 @dataclass(frozen=True, slots=True)

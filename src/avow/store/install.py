@@ -14,10 +14,10 @@ from typing import Any, cast
 from avow.errors import EnvironmentFault
 from avow.model.entity import Entity, Field
 from avow.model.system import System
-from avow.store import driver
+from avow.store import driver, upgrade
 from avow.store.columns import blind_columns, column_type, performers_column
 from avow.store.driver import Connection
-from avow.store.rights import demand_own_tables, demand_version
+from avow.store.rights import demand_owner, demand_version
 from avow.store.statements import literal, named, quote, text, whole
 from avow.store.tables import (
     Roles,
@@ -44,6 +44,7 @@ TURN_WAIT_S_MAX = 300
 async def install(connection: Connection, system: System) -> bool:
     """Make everything that a declaration needs; True if something changed.
 
+    Brings Avow's own tables to the version of this code first: see upgrade.py.
     On tables of an earlier declaration: adds entities, states, fields that may be missing or have a
     constant default, replaces constraints and functions, and notes new times for the records that wait.
     Servers of the earlier declaration go on working. Raises EnvironmentFault, with nothing changed, for
@@ -55,13 +56,13 @@ async def install(connection: Connection, system: System) -> bool:
     digest = hashlib.sha256("\n".join(made).encode()).hexdigest()
     async with _understood(), connection.transaction():
         await _take_turn(connection)
-        await demand_own_tables(connection, system)
-        if not await connection.fetchval(text("install.sql", "installed")):
-            await _make_roles(connection, Roles.of(system))
-            await connection.execute(whole("schema.sql").substitute(Roles.of(system).quoted()))
-            await _make_schema(connection, system)
+        await demand_owner(connection, system)
+        if await connection.fetchval(text("install.sql", "installed")):
+            stepped = await upgrade.bring_up(connection, system)
+        else:
+            stepped = await _make_all(connection, system)
         latest = await connection.fetchrow(text("install.sql", "latest_boundary"))
-        same = latest is not None and latest["fingerprint"] == system.fingerprint
+        same = not stepped and latest is not None and latest["fingerprint"] == system.fingerprint
         await connection.execute(f"SET LOCAL ROLE {quote(Roles.of(system).owner)}")
         await connection.execute("SET LOCAL avow.scope = 'all'")
         if same and await connection.fetchval(text("install.sql", "functions_made")) == digest:
@@ -120,12 +121,16 @@ async def _make_roles(connection: Connection, roles: Roles) -> None:
         await connection.execute(f"GRANT {quote(roles.owner)} TO SESSION_USER")
 
 
-async def _make_schema(connection: Connection, system: System) -> None:
+async def _make_all(connection: Connection, system: System) -> bool:
+    """Make roles, Avow's own tables, and the schema of the application's."""
     roles = Roles.of(system)
+    await _make_roles(connection, roles)
+    await connection.execute(whole("schema.sql").substitute(roles.quoted(), version=upgrade.VERSION))
     await connection.execute(f"CREATE SCHEMA {quote(system.name)} AUTHORIZATION {quote(roles.owner)}")
     await connection.execute(
         f"GRANT USAGE ON SCHEMA {quote(system.name)} TO {quote(roles.application)}, {quote(roles.reader)}"
     )
+    return True
 
 
 async def _record_boundary(connection: Connection, system: System) -> None:

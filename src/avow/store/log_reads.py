@@ -144,8 +144,21 @@ class LogReads:
         self, tenant: str, kind: str, record: UUID, epoch: int, size: int
     ) -> SealedEntry | None:
         """The last entry of a record that is among the first `size` leaves of a log, or in an earlier log."""
-        row = await self._row("head_at", tenant, kind, record, epoch, size)
-        return None if row is None else SealedEntry(*row)
+        version = (await self.known_versions(tenant, kind, [record], epoch, size))[record]
+        return await self.entry(tenant, kind, record, version) if version else None
+
+    async def known_versions(
+        self, tenant: str, kind: str, records: Sequence[UUID], epoch: int, size: int
+    ) -> dict[UUID, int | None]:
+        """The last version of each record among the first `size` leaves of a log, or in an earlier log.
+
+        0: none is. None: nobody can tell any more, because the entries were dropped.
+        """
+        async with self._borrow() as connection:
+            rows = await connection.fetch(
+                text("sealing.sql", "known_versions"), tenant, kind, records, epoch, size
+            )
+        return {row["id"]: row["version"] for row in rows}
 
     async def dropped(self, tenant: str, kind: str, record: UUID) -> Dropped | None:
         """What of a record's history was dropped from the database; None where nothing was."""

@@ -5,7 +5,8 @@ Settling it is no business of this module: that is a command, committed with eve
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,8 +14,8 @@ from uuid import UUID
 from avow.model.effect import Effect
 from avow.model.system import System
 from avow.model.trigger import EVENTS
-from avow.store.driver import Connection
-from avow.store.pool import Pool
+from avow.store.driver import Connection, hear
+from avow.store.pool import ANSWER_S_MAX, Pool, connect
 from avow.store.statements import text
 
 TIMES = ""
@@ -25,8 +26,12 @@ DELIVERIES_AT_ONCE = 8
 """How many deliveries of one subscription are under way, in all workers."""
 DETAIL_LENGTH_MAX = 1_000
 
-_TAKE, _KEEP, _CHECKPOINT, _GIVE_BACK, _PARK, _PARK_AGAIN = (
-    text("queue.sql", name) for name in ("take", "keep", "checkpoint", "give_back", "park", "park_again")
+CHANNEL = "avow_work"
+"""Where processes that commit work notify those that do it."""
+
+_TAKE, _KEEP, _CHECKPOINT, _GIVE_BACK, _PARK, _PARK_AGAIN, _NOTIFY, _STANDS = (
+    text("queue.sql", name)
+    for name in ("take", "keep", "checkpoint", "give_back", "park", "park_again", "notify", "stands")
 )
 
 
@@ -149,6 +154,24 @@ async def keep(connection: Connection, held: Collection[tuple[int, int]], lease_
     works, fences = [work for work, _ in held], [fence for _, fence in held]
     rows = await connection.fetch(_KEEP, works, fences, round(lease_s * 1_000))
     return {row[0] for row in rows}
+
+
+async def notify(pool: Pool) -> None:
+    """Tell the workers of other processes that there is something to be done now."""
+    async with pool.borrow() as connection:
+        await connection.fetchval(_NOTIFY, CHANNEL)
+
+
+async def listen(url: str, heard: Callable[[], None], check_every_s: float) -> None:
+    """Call `heard` for each such notice, until the connection is lost. Raises what that raises."""
+    connection = await connect(url, answer_s=ANSWER_S_MAX)
+    try:
+        await hear(connection, CHANNEL, heard)
+        while not connection.is_closed():
+            await asyncio.sleep(check_every_s)
+            await connection.fetchval(_STANDS)
+    finally:
+        connection.terminate()
 
 
 def _limits(destination: str, effects: Sequence[Effect]) -> tuple[float | None, int | None]:

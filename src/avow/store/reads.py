@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from avow.canonical import INTEGER_MAX
 from avow.kernel.command import Record
 from avow.model.actor import Actor
 from avow.model.entity import Entity
@@ -81,6 +82,7 @@ class Reads:
     def __init__(self, system: System, pool: Pool, horizon: Horizon | None = None) -> None:
         self._system, self._pool, self._horizon = system, pool, horizon
         self._loads = Loads(pool)
+        self._known = dict[tuple[str, str, UUID], "int | None"]()
 
     async def as_of(self, at: datetime) -> Reads:
         """The same reads of histories as they could be known at a time: as its newest checkpoint covers
@@ -115,12 +117,35 @@ class Reads:
         async with self._pool.borrow() as connection:
             return await connection.fetchval(sql, tenant, plain(entity, field, value))
 
+    async def known(self, tenant: str, kind: str, newest: Mapping[UUID, int]) -> Mapping[UUID, int | None]:
+        """The last version of each record that was known; `newest` has their versions as they are today.
+
+        0: it wasn't there yet. None: nobody can tell any more, because the entries were dropped. What is
+        asked twice is looked up once: it never changes.
+        """
+        if self._horizon is None:
+            return newest
+        asked = [record for record in newest if (tenant, kind, record) not in self._known]
+        if asked:
+            found = await LogReads(self._pool.borrow).known_versions(tenant, kind, asked, *self._horizon)
+            self._known.update({(tenant, kind, record): found[record] for record in asked})
+        return {record: self._known[tenant, kind, record] for record in newest}
+
     async def entries(self, tenant: str, kind: str, record: UUID, after: int = 0) -> list[StoredEntry]:
         """The audit entries of one record from the version after `after` on, at most ENTRIES_MAX of them."""
-        name = "entries" if self._horizon is None else "entries_until"
+        upto = (await self.known(tenant, kind, {record: INTEGER_MAX}))[record]
+        return [] if upto == 0 else await self._entries(tenant, kind, record, after, upto or 0)
+
+    async def entries_since(self, tenant: str, kind: str, record: UUID, after: int) -> list[StoredEntry]:
+        """The same, also of what wasn't known."""
+        return await self._entries(tenant, kind, record, after, INTEGER_MAX)
+
+    async def _entries(
+        self, tenant: str, kind: str, record: UUID, after: int, upto: int
+    ) -> list[StoredEntry]:
         async with self._pool.borrow() as connection:
             rows = await connection.fetch(
-                text("reads.sql", name), tenant, kind, record, after, ENTRIES_MAX, *(self._horizon or ())
+                text("reads.sql", "entries"), tenant, kind, record, after, upto, ENTRIES_MAX
             )
         return [StoredEntry(*row) for row in rows]
 

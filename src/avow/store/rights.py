@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from avow.errors import EnvironmentFault
 from avow.model.system import System
+from avow.store import upgrade
 from avow.store.driver import Connection
 from avow.store.pool import connect
 from avow.store.statements import text
@@ -20,6 +21,7 @@ async def demand_fit(url: str, system: System) -> None:
     connection = await connect(url)
     try:
         await demand_application_rights(connection, system)
+        await upgrade.demand(connection)
         await demand_boundary(connection, system)
         await demand_running_clock(connection)
     finally:
@@ -79,6 +81,12 @@ def demand_version(version: int) -> None:
 
 
 async def demand_own_tables(connection: Connection, system: System) -> None:
+    """Refuse a database whose tables aren't this application's, or aren't of this Avow's version."""
+    await demand_owner(connection, system)
+    await upgrade.demand(connection)
+
+
+async def demand_owner(connection: Connection, system: System) -> None:
     """Refuse a database in which another application has its tables: one has one database."""
     owner = await connection.fetchval(text("rights.sql", "tables_owner"))
     if owner is not None and owner != Roles.of(system).owner:

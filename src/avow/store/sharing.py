@@ -1,8 +1,10 @@
-"""Round trips that are shared: what waits while some are under way goes into the next one, together.
+"""Round trips that are shared: what waits while one is under way goes into the next one, together.
 
-There is no timer. Who comes to an idle lane goes at once and alone; under load, the longer a round trip
-takes, the more go into the next. Work that has claimed something for itself alone meets no other work on
-it, in the same round or in another, so that no two wait for each other in the database.
+Nobody waits for others to come. Who comes to an idle lane goes at once and alone; under load, the longer a
+round trip takes, the more go into the next. A lane has one round under way; another one goes beside it only
+where that is full, or where the first takes so long that it may itself be waiting for something. Work that
+has claimed something for itself alone meets no other work on it, in the same round or in another, so that
+no two wait for each other in the database.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from avow.errors import reject
 
 WAITING_MAX = 1_000
 """How many may wait in one lane."""
+LATE_S = 0.01
+"""How long a round keeps the next one of its lane waiting, if that isn't full."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How much is shared.
 
-    rounds_max:  how many round trips are under way at once; while one is worked on, the next gathers.
+    rounds_max:  how many round trips are under way at once, of all lanes.
     members_max: how many go into one.
     """
 
@@ -78,6 +82,7 @@ class Sharing(Generic[Item, Result]):
         self._lanes = dict[Hashable, deque[Member[Item, Result]]]()
         self._claimed = dict[Hashable, int]()  # how many share it; 0: one has it alone
         self._rounds, self._apart = set[asyncio.Task[None]](), set[asyncio.Task[None]]()
+        self._busy = dict[Hashable, asyncio.TimerHandle]()  # lanes whose round isn't late yet
         self._is_starting = False
 
     async def share(self, lane: Hashable, item: Item, claims: Claims = _NOTHING) -> Result:
@@ -103,14 +108,39 @@ class Sharing(Generic[Item, Result]):
 
     def _start(self) -> None:
         self._is_starting = False
-        for lane in list(self._lanes):
+        for lane, waiting in list(self._lanes.items()):
             if len(self._rounds) >= self._bounds.rounds_max:
                 return
+            if lane in self._busy and len(waiting) < self._bounds.members_max:
+                continue  # the longer they wait, the more go together
             members = self._gather(lane)
             if members:
-                task = asyncio.create_task(self._round(lane, members))
-                self._rounds.add(task)
-                task.add_done_callback(self._ended)
+                self._begin(lane, members)
+
+    def _begin(self, lane: Hashable, members: list[Member[Item, Result]]) -> None:
+        task = asyncio.create_task(self._round(lane, members))
+        loop = task.get_loop()
+        late = loop.call_later(LATE_S, self._is_late, lane, loop)
+        if (earlier := self._busy.get(lane)) is not None:
+            earlier.cancel()
+        self._busy[lane] = late
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._rounds.discard(task)
+            late.cancel()
+            if self._busy.get(lane) is late:
+                del self._busy[lane]
+            if self._lanes:
+                self._start_soon(loop)
+
+        self._rounds.add(task)
+        task.add_done_callback(ended)
+
+    def _is_late(self, lane: Hashable, loop: asyncio.AbstractEventLoop) -> None:
+        """What waits in the lane doesn't wait for its round any longer."""
+        del self._busy[lane]
+        if lane in self._lanes:
+            self._start_soon(loop)
 
     def _gather(self, lane: Hashable) -> list[Member[Item, Result]]:
         """The members of the next round of a lane, in the order they came; the lane goes to the end."""
@@ -174,11 +204,6 @@ class Sharing(Generic[Item, Result]):
         self._apart.add(task)
         task.add_done_callback(ended)
         member.result.add_done_callback(lambda result: task.cancel() if result.cancelled() else None)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._rounds.discard(task)
-        if self._lanes:
-            self._start_soon(task.get_loop())
 
 
 async def _deliver(members: Sequence[Member[Any, Any]], work: Callable[[], Awaitable[None]]) -> None:

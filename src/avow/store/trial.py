@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -20,15 +23,16 @@ from avow.errors import EnvironmentFault
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.store import cluster as clusters
+from avow.store import health
 from avow.store.cluster import Cluster, Lease
 from avow.store.driver import Connection
 from avow.store.install import create_database, install, login
 from avow.store.pool import connect
+from avow.store.rights import VERSION_MIN
 from avow.store.sealing import Place, Sealing
 from avow.store.statements import literal, named, quote, text
 from avow.store.tables import constraints_of, table_of
 
-PASSWORD = "of a trial"
 BEGIN, COMMIT, ROLL_BACK = (text("trial.sql", f"trial_{name}") for name in ("begin", "commit", "roll_back"))
 """What processes say that keep a transaction open while others go on."""
 SETTINGS: Final = {
@@ -40,6 +44,10 @@ SETTINGS: Final = {
     "max_connections": "100",
 }
 """What a crash does to the disk isn't under test."""
+PREFIX: Final = "avow-trial-"
+HOME: Final = ".avow"
+SETTLED_S: Final = 60.0
+"""A folder younger than this may be one whose server is just being started."""
 MEMORY: Final = Path("/dev/shm")
 """Where Linux keeps files in memory: a database of its many small files is made there many times quicker."""
 MEMORY_BYTES_MIN: Final = 2**30
@@ -64,18 +72,33 @@ def own_server() -> Cluster:
 @cache
 def _own() -> tuple[Path, Lease]:
     """The home of that server, and the lease on it."""
-    folder = Path(tempfile.mkdtemp(prefix="avow-trial-", dir=_in_memory()))
+    memory = _in_memory()
+    _sweep(Path(tempfile.gettempdir()) if memory is None else memory)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=memory))
     folder.chmod(0o755)  # as root, the server runs under another account
-    home = folder / ".avow"
+    home = folder / HOME
     lease = clusters.start(home, settings=SETTINGS)
 
     def end() -> None:
         lease.release()
-        clusters.destroy(home)
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
 
     atexit.register(end)
     return home, lease
+
+
+def _remove(folder: Path) -> None:
+    clusters.destroy(folder / HOME)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(where: Path) -> None:
+    """Put away the servers of processes that were killed. One that can't be is in nobody's way."""
+    for folder in where.glob(f"{PREFIX}*"):
+        with suppress(OSError, EnvironmentFault):
+            settled = time.time() - folder.stat().st_mtime > SETTLED_S
+            if settled and clusters.is_left(folder / HOME):
+                _remove(folder)
 
 
 def crash_own_server() -> None:
@@ -112,12 +135,40 @@ def _in_memory() -> Path | None:
     return MEMORY if free >= MEMORY_BYTES_MIN and os.access(MEMORY, os.W_OK | os.X_OK) else None
 
 
-def login_of(system: System) -> str:
-    """The login of the application role that a trial uses."""
-    return f"{system.name}_test"
+class Account(NamedTuple):
+    """A login that is a member of an application role, and of nothing else."""
+
+    name: str
+    password: str
 
 
-async def make_template(server: Server, system: System, of: str = "") -> str:
+def account_of(system: System) -> Account:
+    """The one that trials use on a server of this process alone, where nobody else can try it."""
+    return Account(f"{system.name}_test", "of a trial")
+
+
+def account_for_once() -> Account:
+    """One for a server that others use as well."""
+    return Account(f"prove_{secrets.token_hex(6)}", secrets.token_urlsafe(24))
+
+
+async def require_server(url: str) -> None:
+    """Raise EnvironmentFault unless databases may be made on the server of an address."""
+    connection = await connect(url)
+    try:
+        seen = await health.server(connection)
+    finally:
+        await connection.close()
+    if seen.version_number < VERSION_MIN:
+        said = f"PostgreSQL {seen.version} is too old"
+        raise EnvironmentFault("database-too-old", said, "Use PostgreSQL 15 or newer.")
+    if not seen.is_superuser:
+        raise EnvironmentFault(
+            "server-login", "this login isn't a superuser's", "Name one, on a server that you can spare."
+        )
+
+
+async def make_template(server: Server, system: System, account: Account, of: str = "") -> str:
     """A database with the tables of a declaration and a login for it; its name. of: tells it from others."""
     name = f"template_{system.fingerprint.hex()[:16]}{of}"
     connection = await connect(server.url())
@@ -128,7 +179,7 @@ async def make_template(server: Server, system: System, of: str = "") -> str:
     connection = await connect(server.url(name))
     try:
         await install(connection, system)
-        await login(connection, system, login_of(system), PASSWORD)
+        await login(connection, system, *account)
     finally:
         await connection.close()
     return name
@@ -147,6 +198,11 @@ async def without_delay(server: Server, name: str) -> None:
 async def drop(server: Server, name: str) -> None:
     """Remove a database, whoever uses it."""
     await _execute(server, "drop", name=quote(name))
+
+
+async def drop_account(server: Server, account: Account) -> None:
+    """Remove a login."""
+    await _execute(server, "drop_account", name=quote(account.name))
 
 
 async def stop_clock(connection: Connection, moment: datetime) -> None:

@@ -44,11 +44,12 @@ class Databases:
     def make(self, system: System) -> Database:
         """A fresh database for a declaration; `drop` removes it."""
         if system.fingerprint not in self._templates:
-            self._templates[system.fingerprint] = finish(trial.make_template(self.cluster, system))
+            made = trial.make_template(self.cluster, system, trial.account_of(system))
+            self._templates[system.fingerprint] = finish(made)
         name = f"test_{secrets.token_hex(6)}"
         finish(trial.clone(self.cluster, self._templates[system.fingerprint], name))
         admin_url = self.cluster.url(name)
-        application_url = with_login(admin_url, trial.login_of(system), trial.PASSWORD)
+        application_url = with_login(admin_url, *trial.account_of(system))
         return Database(system, name, admin_url, application_url)
 
     def drop(self, made: Database) -> None:

@@ -29,6 +29,8 @@ _CIPHERTEXT = (
     "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
     "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
 )
+# The others are of NIST's validation program (CAVP, gcmEncryptExtIV256.rsp and gcmDecrypt256.rsp, each
+# Count = 0), for the sizes that are used here: 256-bit keys, 96-bit nonces, 128-bit tags.
 VECTORS = {
     "13": ("00" * 32, "00" * 12, "", "", "530f8afbc74536b9a963b4f1c4cb738b"),
     "14": (
@@ -42,6 +44,26 @@ VECTORS = {
         _KEY, _NONCE, _TEXT, "feedfacedeadbeeffeedfacedeadbeefabaddad2",
         f"{_CIPHERTEXT}76fc6ece0f4e1768cddf8853bb2d551b",
     ),
+    "no plaintext": (
+        "78dc4e0aaf52d935c3c01eea57428f00ca1fd475f5da86a49c8dd73d68c8e223", "d79cf22d504cc793c3fb6c8a", "",
+        "b96baa8c1c75a671bfb2d08d06be5f36", "3e5d486aa2e30b22e040b85723a06e76",
+    ),
+    "a block": (
+        "83688deb4af8007f9b713b47cfa6c73e35ea7a3aa4ecdb414dded03bf7a0fd3a", "0b459724904e010a46901cf3",
+        "33d893a2114ce06fc15d55e454cf90c3", "794a14ccd178c8ebfd1379dc704c5e208f9d8424",
+        "cc66bee423e3fcd4c0865715e95866960fb291bd3dba94a1dfd8b286cfb97ac5",
+    ),
+    "no context": (
+        "82c4f12eeec3b2d3d157b0f992d292b237478d2cecc1d5f161389b97f999057a", "7b40b20f5f397177990ef2d1",
+        "982a296ee1cd7086afad976945", "", "ec8e05a0471d6b43a59ca5335f113ddeafc62373cac2f5951bb9165249",
+    ),
+    "not whole blocks": (
+        "24501ad384e473963d476edcfe08205237acfd49b5b8f33857f8114e863fec7f", "9ff18563b978ec281b3f2794",
+        "27f348f9cdc0c5bd5e66b1ccb63ad920ff2219d14e8d631b3872265cf117ee86757accb158bd9abb3868fdc0d0b074b5f01b2c",
+        "adb5ec720ccf9898500028bf34afccbcaca126ef",
+        ("eb7cb754c824e8d96f7c6d9b76c7d26fb874ffbf1d65c6f64a698d839b0b06145dae82057ad55994cf59ad7f67c0fa5e85fab8"
+        "bc95c532fecc594c36d1550286a7a3f0"),
+    ),
 }  # fmt: skip
 
 
@@ -50,6 +72,32 @@ def test_the_published_vectors_are_decrypted(case: str) -> None:
     key, nonce, plaintext, context, ciphertext = map(bytes.fromhex, VECTORS[case])
     assert decrypt(key, Encrypted(nonce, ciphertext), context) == plaintext
     assert AESGCM(key).encrypt(nonce, plaintext, context) == ciphertext
+
+
+FAILING = [  # of gcmDecrypt256.rsp: key, nonce, context, ciphertext and tag
+    (
+        "8b37c4b8cf634704920059866ad96c49e9da502c63fca4a3a7a4dcec74cb0610", "cb59344d2b06c4ae57cd0ea4", "",
+        "66ab935c93555e786b775637a3d8733acbb564d8afaa99d7ca2e2f92a9",
+    ),
+    (
+        "e9d381a9c413bee66175d5586a189836e5c20f5583535ab4d3f3e612dc21700e", "23e81571da1c7821c681c7ca",
+        "6f39c9ae7b8e8a58a95f0dd8ea6a9087cbccdfd6",
+        ("a25f3f580306cd5065d22a6b7e9660110af7204bb77d370f7f34bee547feeff7b32a596fce29c9040e68b1589aad48da881990"
+        "5b6dcd70eefb0892fab1539298b92a4b"),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "nonce", "context", "ciphertext"), FAILING)
+def test_what_the_published_vectors_call_a_failure_is_refused(
+    key: str, nonce: str, context: str, ciphertext: str
+) -> None:
+    with pytest.raises(Unreadable):
+        decrypt(
+            bytes.fromhex(key),
+            Encrypted(bytes.fromhex(nonce), bytes.fromhex(ciphertext)),
+            bytes.fromhex(context),
+        )
 
 
 @pytest.mark.parametrize("case", VECTORS)

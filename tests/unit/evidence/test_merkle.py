@@ -9,7 +9,6 @@ import pytest
 
 from avow.canonical import leaf_hash
 from avow.evidence.merkle import (
-    EMPTY_ROOT,
     Node,
     Stack,
     consistency_ranges,
@@ -18,7 +17,7 @@ from avow.evidence.merkle import (
     proof,
     root_of,
 )
-from avow.evidence.verifier import Invalid, check_consistency, check_inclusion
+from avow.evidence.verifier import EMPTY_ROOT, Invalid, check_consistency, check_inclusion
 
 # The vectors of Certificate Transparency's own implementations of RFC 6962 (google/certificate-transparency,
 # today transparency-dev/merkle: testonly/constants.go, proof/verify_test.go).
@@ -102,6 +101,94 @@ def test_consistency_proofs_are_the_published_ones(old: int, size: int, path: li
     expected = [bytes.fromhex(LEVELS[level][place]) for level, place in path]
     assert _consistency(LEAVES[:size], old) == expected
     check_consistency(old, bytes.fromhex(ROOTS[old]), size, bytes.fromhex(ROOTS[size]), expected)
+
+
+OTHER = bytes.fromhex("abacaba000000000000000000000000000000000000000000060061e00123456")
+"""A hash that is in none of the published trees, as their tests have it."""
+
+
+@pytest.mark.parametrize(("index", "size", "path"), [one for one in INCLUSION if one[2]])
+def test_the_published_inclusion_proofs_show_nothing_else(
+    index: int, size: int, path: list[tuple[int, int]]
+) -> None:
+    """The probes of proof/verify_test.go: other places and trees, more or fewer hashes than there are."""
+    good, root, leaf = (
+        [bytes.fromhex(LEVELS[level][place]) for level, place in path],
+        bytes.fromhex(ROOTS[size]),
+        LEAVES[index],
+    )
+    for wrong_index, wrong_size in [
+        (index - 1, size),
+        (index + 1, size),
+        (index ^ 2, size),
+        (index, size * 2),
+        (index, size // 2),
+    ]:
+        _refused(leaf, wrong_index, wrong_size, good, root)
+    for wrong_leaf, wrong_root in [
+        (b"WrongLeaf", root),
+        (leaf, EMPTY_ROOT),
+        (leaf, OTHER),
+        (leaf, b""),
+        (b"", root),
+    ]:
+        _refused(wrong_leaf, index, size, good, wrong_root)
+    for wrong in (
+        [*good, b""],
+        [*good, root],
+        [b"", *good],
+        [root, *good],
+        good[:-1],
+        [good[0], OTHER, *good[1:]],
+    ):
+        _refused(leaf, index, size, wrong, root)
+
+
+@pytest.mark.parametrize(("old", "size", "path"), [one for one in CONSISTENCY if one[2]])
+def test_the_published_consistency_proofs_show_nothing_else(
+    old: int, size: int, path: list[tuple[int, int]]
+) -> None:
+    good = [bytes.fromhex(LEVELS[level][place]) for level, place in path]
+    one, two = bytes.fromhex(ROOTS[old]), bytes.fromhex(ROOTS[size])
+    for wrong_old, wrong_size in [
+        (old - 1, size),
+        (old + 1, size),
+        (old ^ 2, size),
+        (old, size * 2),
+        (old, size // 2),
+    ]:
+        _unconnected(wrong_old, one, wrong_size, two, good)
+    for wrong_one, wrong_two in [(b"WrongRoot", two), (one, b"WrongRoot"), (two, one), (EMPTY_ROOT, two)]:
+        _unconnected(old, wrong_one, size, wrong_two, good)
+    for wrong in ([], [*good, b""], [*good, one], [*good, two], [b"", *good], [one, *good], [two, *good],
+                  [good[0], *good], good[:-1]):  # fmt: skip
+        _unconnected(old, one, size, two, wrong)
+
+
+def test_trees_of_no_leaf_and_of_one_have_empty_proofs() -> None:
+    one, two = bytes.fromhex(ROOTS[1]), bytes.fromhex(ROOTS[2])
+    check_inclusion(one, 0, 1, [], one)
+    for leaf, root in [(one, b""), (b"", one), (b"", b""), (one, EMPTY_ROOT)]:
+        _refused(leaf, 0, 1, [], root)
+    for index, size in [(0, 0), (1, 0), (2, 1)]:
+        _refused(OTHER, index, size, [], EMPTY_ROOT)
+    for old, size, root in [(0, 0, EMPTY_ROOT), (0, 1, one), (1, 1, one)]:
+        old_root = root if old else EMPTY_ROOT
+        check_consistency(old, old_root, size, root, [])
+        _unconnected(old, old_root, size, root, [EMPTY_ROOT])
+        _unconnected(old, OTHER, size, root, [])
+    for old, size in [(0, 0), (1, 1), (1, 0), (2, 1), (1, 2)]:
+        _unconnected(old, one, size, two, [])
+
+
+def _refused(leaf: bytes, index: int, size: int, path: list[bytes], root: bytes) -> None:
+    with pytest.raises(Invalid):
+        check_inclusion(leaf, index, size, path, root)
+
+
+def _unconnected(old: int, old_root: bytes, size: int, root: bytes, path: list[bytes]) -> None:
+    with pytest.raises(Invalid):
+        check_consistency(old, old_root, size, root, path)
 
 
 def test_many_leaves_at_once_come_to_the_same_as_one_by_one() -> None:

@@ -60,7 +60,33 @@ RFC_8032 = [
             "4a7c15e9716ed28dc027beceea1ec40a"
         ),
     ),
+    (  # the fifth: the message is the SHA-512 of "abc"
+        "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42",
+        "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
+        (
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+            "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+        ),
+        (
+            "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b58909351fc9ac90b3ecfdfbc7c66431e030"
+            "3dca179c138ac17ad9bef1177331a704"
+        ),
+    ),
 ]
+# A tree head that a public log has signed (sum.golang.org), and its key, as transparency-dev/formats has
+# them in log/checkpoint_test.go.
+SUMDB = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"
+TREE = (
+    "go.sum database tree\n6476701\nmb8QLQIs0Z0yP5Cstq6guj87oXWeC9gEM8oVikmm9Wk=\n\n"
+    "— sum.golang.org Az3grsLX85Gz+s1SiTbgkuqxgItqFq7gsMUEyVnrsa9LM7Us9S+1xbFIGu95949rj4nPRYfvimWEPWL+o3Ge"
+    "oWwOoAw=\n"
+)
+# The example of c2sp.org/signed-note, whose key isn't published.
+POEM = (
+    "Ognuno sta solo sul cuor della terra\ntrafitto da un raggio di sole:\n\ned è subito sera.\n\n"
+    "— quasimodo.example/salvatore NnugSzTjtVAewIS+Z/iJhUPeFDkO/5QQ2i5ddnGITLlC+EhfLW9oJKONrMouFSQU"
+    "0xMcXxj99ihAQwaqP3ZekRwNtIc=\n"
+)
 LOG = Signer("log.example/one", SecretKey(bytes(range(32))))
 WITNESS = Signer("witness.example/w1", SecretKey(bytes(range(32, 64))))
 HEAD = Checkpoint("log.example/one", 20852163, bytes(range(32)))
@@ -157,6 +183,41 @@ def test_a_wrong_signature_of_a_known_key_refuses_the_note_also_beside_a_right_o
 def test_a_key_that_signs_twice_counts_once() -> None:
     note = parse_note(f"{TEXT}\n{BY_PETER}{BY_PETER}{BY_ENOCH}".encode())
     assert len(check_note(note, [parse_key(PETER)])) == 1
+
+
+def test_a_tree_head_of_a_public_log_is_believed() -> None:
+    note, key = parse_note(TREE.encode()), parse_key(SUMDB)
+    assert [one.key for one in check_note(note, [key])] == [key]
+    head = parse_checkpoint(note.text)
+    assert (head.origin, head.size, text_of(head)) == ("go.sum database tree", 6476701, note.text)
+    for changed in (TREE.replace("6476701", "6476702"), TREE.replace("tree\n", "tree \n")):
+        with pytest.raises(Invalid, match=r"isn't by the key of sum\.golang\.org"):
+            check_note(parse_note(changed.encode()), [key])
+    with pytest.raises(
+        Invalid, match="isn't signed by"
+    ):  # its origin isn't the name of its key: no log of ours
+        open_checkpoint(TREE.encode(), key)
+
+
+def test_the_text_of_a_note_may_have_empty_lines() -> None:
+    note = parse_note(POEM.encode())
+    assert note.text.endswith("sole:\n\ned è subito sera.\n")
+    assert [(name, len(data)) for name, data in note.signatures] == [("quasimodo.example/salvatore", 68)]
+
+
+@pytest.mark.parametrize("count", [16, 100])
+def test_a_note_may_have_as_many_signatures_of_strangers_as_the_standard_asks_for(count: int) -> None:
+    note = parse_note(f"{TEXT}\n{BY_ENOCH * (count - 1)}{BY_PETER}".encode())
+    assert [one.key.name for one in check_note(note, [parse_key(PETER)])] == ["PeterNeumann"]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a+b", "a\u2003b", "a\u00a0b", "a\tb", "a\nb"])
+def test_a_key_has_a_name_without_blanks_and_pluses(name: str) -> None:
+    line = f"— {name} {BY_PETER.split()[2]}\n"
+    with pytest.raises(Invalid):
+        parse_note(f"{TEXT}\n{line}".encode())
+    with pytest.raises(Invalid):
+        parse_key(VerifierKey(name, ED25519, bytes(32)).text)
 
 
 def test_a_published_checkpoint_is_read() -> None:

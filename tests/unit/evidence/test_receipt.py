@@ -8,7 +8,7 @@ from base64 import b64decode, b64encode
 import pytest
 
 from avow.canonical import decode, encode
-from avow.evidence.verifier import Invalid, believing, parse_policy, verify
+from avow.evidence.verifier import Invalid, believing, parse_policy, parse_receipt, verify
 from tests.unit.evidence.receipts import ALONE, CLAIM, ENTRY, LOG, WITNESS, WITNESSED, receipt
 
 
@@ -98,6 +98,31 @@ def test_what_only_looks_like_a_receipt_shows_nothing() -> None:
     ]:
         with pytest.raises(Invalid, match=why):
             verify(changed, ALONE)
+
+
+PUBLISHED = """c2sp.org/tlog-proof@v1
+extra {extra}
+index 73894
+gSKyXoYZUgZ6jduWYrkDOARinOMGJveXjgMkBTcdPlQ=
+B95lDa8R83lS8n0eG+o0buTxRKQTYFi//1U8anccXmA=
+EKNzoDWG8LGC0Yp9o+sv3qllpMP9uHQ9B20KNL+Q1zs=
+RoopEkOdqkYqMB4MJXrbt/hMjOxsVn0IrWjpz1ZMMes=
+AHCioX9nLjsrse6YhjRRmk1WUEirVOLLRoOQ6vfO5vk=
+
+example.com/fancylog
+109482
+sFodV/vSp5O8n9a8QpW6PRY97tfOSW5bsc2Xl/EQi08=
+"""
+"""The example of c2sp.org/tlog-proof, whose signatures are cut short there, around an extra of ours."""
+
+
+def test_the_published_form_is_that_of_a_receipt() -> None:
+    ours = receipt().split(b"\n")[1].removeprefix(b"extra ").decode()
+    found = parse_receipt(PUBLISHED.format(extra=ours).encode())
+    assert (found.index, len(found.proof), found.claim) == (73894, 5, CLAIM)
+    assert found.note.startswith(b"example.com/fancylog\n109482\n")
+    with pytest.raises(Invalid, match="not JSON"):  # the opaque extra of the example is none of ours
+        parse_receipt(PUBLISHED.format(extra="YWdlLXYxLjIuMS1kYXJ3aW4tYXJtNjQudGFyLmd6kYXJ3aW4tYXJ").encode())
 
 
 def test_a_receipt_of_another_log_or_key_shows_nothing() -> None:

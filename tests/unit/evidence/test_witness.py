@@ -7,7 +7,7 @@ import pytest
 from avow.canonical import leaf_hash
 from avow.evidence.checkpoint import sign, text_of
 from avow.evidence.merkle import Node, Stack, consistency_ranges, proof
-from avow.evidence.verifier import Checkpoint, Invalid
+from avow.evidence.verifier import EMPTY_ROOT, Checkpoint, Invalid
 from avow.evidence.witness import (
     Refused,
     Seen,
@@ -69,6 +69,46 @@ def test_it_refuses_forks_rollbacks_and_what_it_cannot_read(
     with pytest.raises(Refused) as refused:
         judge(body, [LOG.verifier], seen(last))
     assert (refused.value.status, refused.value.size) == (status, size)
+
+
+PUBLISHED = """old 20852014
+PlRNCrwHpqhGrupue0L7gxbjbMiKA9temvuZZDDpkaw=
+jrJZDmY8Y7SyJE0MWLpLozkIVMSMZcD5kvuKxPC3swk=
+5+pKlUdi2LeF/BcMHBn+Ku6yhPGNCswZZD1X/6QgPd8=
+/6WVhPs2CwSsb5rYBH5cjHV/wSmA79abXAwhXw3Kj/0=
+
+example.com/behind-the-sofa
+20852163
+CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
+
+— example.com/behind-the-sofa \
+Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=
+— example.com/behind-the-sofa \
+opLqBQsREYCgu6xQkYQwJr9fo45a62DN9EdmHXnZdXNqlcVGlCum2Wks+49/V6267UEjw6QUXTS5Rovnzv++qbSzm9Q=
+"""
+"""The example of c2sp.org/tlog-witness; its keys aren't published."""
+
+
+def test_the_published_submission_is_read_and_written_as_it_stands() -> None:
+    found = parse_submission(PUBLISHED.encode())
+    assert (found.old_size, len(found.proof)) == (20852014, 4)
+    assert write_submission(found).decode() == PUBLISHED
+    with pytest.raises(Refused) as refused:
+        judge(PUBLISHED.encode(), [LOG.verifier._replace(name="example.com/behind-the-sofa")], {})
+    assert refused.value.status == 403  # both signatures are of keys that nobody here knows
+
+
+def test_a_log_of_nothing_has_one_root() -> None:
+    empty = Checkpoint(LOG.name, 0, EMPTY_ROOT)
+    for root, status in [(EMPTY_ROOT, None), (bytes(32), 422)]:
+        note = sign(empty._replace(root=root), LOG, SEALED).encode()
+        body = write_submission(Submission(0, [], note))
+        if status is None:
+            assert judge(body, [LOG.verifier], {})[1] == empty
+        else:
+            with pytest.raises(Refused) as refused:
+                judge(body, [LOG.verifier], {})
+            assert refused.value.status == status
 
 
 def test_it_signs_for_no_log_that_it_does_not_know() -> None:

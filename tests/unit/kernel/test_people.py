@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from avow import Entity, State, authenticated, create, everybody, read, system, transition, votes
 from avow.kernel.command import Acted, Begun, Command, Decision, Key, OpenTask, Record, Rejection, Step
 from avow.kernel.decide import decide
 from avow.model.actor import Actor
@@ -70,6 +71,24 @@ def test_nobody_counts_twice() -> None:
     assert isinstance(desk.do("bob", "boss", "approve"), Step)
     assert desk.do("bob", "boss", "approve") == "four-eyes"
     assert desk.record.state == "checked"
+
+
+def test_votes_are_counted_by_people_and_not_by_acts() -> None:
+    class Expense(Entity):
+        """One that needs two signatures."""
+
+        everybody_in = read(by=everybody)
+        open, closed = State(initial=True), State(final=True)
+        start = create(open, by=authenticated)
+        sign = transition(open, to=open, by=authenticated)
+        close = transition(open, to=closed, by=authenticated, when=votes(sign) >= 2)
+
+    desk = Desk(system("expenses", Expense))
+    for who, command in (("ann", "start"), ("bob", "sign"), ("bob", "sign")):
+        assert isinstance(desk.do(who, "", command), Step)
+    assert desk.do("ann", "", "close") == "guard-failed"
+    desk.do("ann", "", "sign")
+    assert isinstance(desk.do("ann", "", "close"), Step)
 
 
 def test_an_edit_voids_what_was_agreed_and_who_delegated_it() -> None:

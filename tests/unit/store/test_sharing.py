@@ -9,7 +9,7 @@ import pytest
 
 from avow.errors import ProblemError
 from avow.store.sharing import WAITING_MAX, Bounds, Claims, Member, Sharing
-from tests.acceptance.polling import settled
+from tests.acceptance.polling import settled, until
 
 Pair = Member[str, str]
 
@@ -68,6 +68,39 @@ async def test_a_round_trip_takes_so_many_and_leaves_the_rest_to_the_next() -> N
     await trips.end()
     await trips.end()
     assert trips.made == [("a", ["1", "2"]), ("a", ["3", "4"]), ("a", ["5"])]
+    await asyncio.gather(*begun)
+
+
+async def test_a_full_round_trip_goes_beside_one_of_its_lane_and_another_lane_beside_both() -> None:
+    trips = Trips()
+    sharing = Sharing[str, str](trips.run, Bounds(rounds_max=3, members_max=2))
+    begun = begin(sharing, "a", "1")
+    await settled()
+    begun += begin(sharing, "a", "2") + begin(sharing, "b", "3")
+    await settled()
+    assert trips.made == [("a", ["1"]), ("b", ["3"])]
+    begun += begin(sharing, "a", "4")
+    await settled()
+    assert trips.made[2:] == [("a", ["2", "4"])]
+    while trips.under_way:
+        await trips.end()
+    await asyncio.gather(*begun)
+
+
+async def test_nobody_waits_long_for_a_round_trip_that_hangs() -> None:
+    trips = Trips()
+    sharing = Sharing[str, str](trips.run, Bounds(rounds_max=2))
+    begun = begin(sharing, "a", "1")
+    await settled()
+    begun += begin(sharing, "a", "2")
+
+    async def second() -> bool:
+        return len(trips.made) == 2
+
+    await until(second, "what waits goes without it")
+    assert trips.made == [("a", ["1"]), ("a", ["2"])]
+    while trips.under_way:
+        await trips.end()
     await asyncio.gather(*begun)
 
 

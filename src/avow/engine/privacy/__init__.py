@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from avow.engine.privacy.concealing import Concealing, Given, conceal, concealing_of, private_arguments
+from avow.engine.privacy.concealing import (
+    Concealing,
+    Given,
+    PrivateArgument,
+    conceal,
+    concealing_of,
+    private_arguments,
+)
 from avow.engine.privacy.keyring import FileKeyring, Keyring, MemoryKeyring
 from avow.engine.privacy.rotation import rewrap_all
 from avow.engine.privacy.vault import OF_TENANT, KeyMissing, Opened, Vault
@@ -16,6 +23,7 @@ __all__ = [
     "Keyring",
     "MemoryKeyring",
     "Opened",
+    "PrivateArgument",
     "Vault",
     "conceal",
     "concealing_of",

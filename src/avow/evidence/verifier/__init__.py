@@ -35,6 +35,7 @@ from avow.evidence.verifier.receipt import (
 )
 from avow.evidence.verifier.text import Invalid, parse_base64, parse_hash, parse_number
 from avow.evidence.verifier.tree import (
+    EMPTY_ROOT,
     PROOF_HASHES_MAX,
     check_consistency,
     check_inclusion,
@@ -43,8 +44,8 @@ from avow.evidence.verifier.tree import (
 )
 
 __all__ = [
-    "COSIGNATURE", "ED25519", "PROOF_HASHES_MAX", "RECEIPT_BYTES_MAX", "Checkpoint", "Head", "Invalid",
-    "Note", "Opened", "Policy", "Receipt", "Signed", "Verdict", "VerifierKey", "believing",
+    "COSIGNATURE", "ED25519", "EMPTY_ROOT", "PROOF_HASHES_MAX", "RECEIPT_BYTES_MAX", "Checkpoint", "Head",
+    "Invalid", "Note", "Opened", "Policy", "Receipt", "Signed", "Verdict", "VerifierKey", "believing",
     "check_consistency", "check_inclusion", "check_note", "cosigned_text", "is_key_name", "leaf_hash",
     "moment", "node_hash", "open_checkpoint", "parse_base64", "parse_checkpoint", "parse_hash", "parse_key",
     "parse_keys", "parse_note", "parse_number", "parse_policy", "parse_receipt", "policy_of", "verify",

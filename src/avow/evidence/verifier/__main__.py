@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 from avow.evidence.verifier.policy import policy_of
 from avow.evidence.verifier.receipt import RECEIPT_BYTES_MAX, verify
@@ -28,6 +29,9 @@ def main(arguments: list[str]) -> int:
         data = _read(given.receipt)
     except (OSError, UnicodeDecodeError, Invalid) as error:
         parser.error(str(error))
+    reconfigure: Any = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:  # a verdict is said on any terminal, whatever it can't show
+        reconfigure(errors="backslashreplace")
     try:
         sys.stdout.write(f"VALID\n{verify(data, policy).statement}")
     except Invalid as error:

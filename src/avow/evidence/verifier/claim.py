@@ -145,7 +145,7 @@ def _holds(condition: Condition, found: Any) -> bool:
         case Amount(number, currency):
             held = _amount(path, found)
             if held.currency != currency and op not in ("=", "!="):
-                raise Invalid(f"{path} is in {held.currency}; other currencies can't be ordered against it")
+                raise Invalid(f"{path} is in another currency; other currencies can't be ordered against it")
             if held.currency != currency:
                 return op == "!="
             return _compared(held.number, op, number)

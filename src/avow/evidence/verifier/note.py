@@ -13,9 +13,11 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from avow.evidence.verifier.text import HASH_BYTES, SIZE_MAX, Invalid, parse_base64
+from avow.evidence.verifier.text import HASH_BYTES, Invalid, parse_base64
 
 SIGNATURES_MAX = 100
+TIME_MAX = 253_402_300_799
+"""The last second of the year 9999: no calendar that is printed here goes further."""
 NOTE_BYTES_MAX = 1_000_000
 ED25519 = 1
 """The type of a signature that says nothing but "this text" (signed-note)."""
@@ -122,7 +124,7 @@ def _checked(text: str, key: VerifierKey, data: bytes) -> Signed:
     if key.kind == COSIGNATURE:
         time, data = int.from_bytes(data[:8], "big"), data[8:]
         text = cosigned_text(text, time)
-        if time > SIZE_MAX:
+        if time > TIME_MAX:
             raise Invalid(f"the time of the signature of {key.name} is none")
     try:
         Ed25519PublicKey.from_public_bytes(key.public).verify(data, text.encode())

@@ -27,13 +27,11 @@ class Policy(NamedTuple):
 
     def reached(self, by: Collection[VerifierKey]) -> bool:
         """Whether these witnesses are enough."""
-        return self.quorum == NOBODY or self._stands(self.quorum, by)
-
-    def _stands(self, name: str, by: Collection[VerifierKey]) -> bool:
-        if name in self.witnesses:
-            return self.witnesses[name] in by
-        least, members = self.groups[name]
-        return sum(self._stands(member, by) for member in members) >= least
+        standing = {name for name, key in self.witnesses.items() if key in by}
+        for name, (least, members) in self.groups.items():  # each after those that it is made of
+            if sum(member in standing for member in members) >= least:
+                standing.add(name)
+        return self.quorum == NOBODY or self.quorum in standing
 
 
 def parse_keys(text: str) -> tuple[VerifierKey, ...]:

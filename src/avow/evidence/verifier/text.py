@@ -12,6 +12,8 @@ INTEGER_MAX = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly; ours write no larger one."""
 SIZE_MAX = 2**63 - 1
 HASH_BYTES = 32
+DEPTH_MAX = 64
+"""How deep a JSON value may be nested: more than any declaration needs, and no program's limit."""
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
@@ -59,15 +61,20 @@ def parse_object(data: bytes) -> Mapping[str, Any]:
 
 
 def canonical(value: Any) -> bytes:
-    """A value as canonical JSON. Raises ValueError for what has none, and Invalid for floating point."""
-    _demand_exact(value)
+    """A value as canonical JSON. Raises ValueError for what has none, and Invalid for floating point.
+
+    It isn't nested deeper than DEPTH_MAX.
+    """
+    _demand_exact(value, DEPTH_MAX)
     return json.dumps(
         value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
     ).encode()
 
 
-def _demand_exact(value: Any) -> None:
+def _demand_exact(value: Any, depth: int) -> None:
     match value:
+        case dict() | list() if depth == 0:
+            raise Invalid(f"it is nested more than {DEPTH_MAX} times")
         case float():
             raise Invalid("there is a number with a point or an exponent, or none at all")
         case int() if abs(value) > INTEGER_MAX:
@@ -76,9 +83,9 @@ def _demand_exact(value: Any) -> None:
             for name, member in cast("dict[str, Any]", value).items():
                 if not name.isascii():
                     raise Invalid("there is a name outside ASCII")
-                _demand_exact(member)
+                _demand_exact(member, depth - 1)
         case list():
             for item in cast("list[Any]", value):
-                _demand_exact(item)
+                _demand_exact(item, depth - 1)
         case _:
             pass

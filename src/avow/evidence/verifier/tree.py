@@ -9,6 +9,8 @@ from avow.evidence.verifier.text import HASH_BYTES, SIZE_MAX, Invalid
 
 PROOF_HASHES_MAX = 63
 """No tree of fewer than 2**63 leaves has a longer proof."""
+EMPTY_ROOT = hashlib.sha256(b"").digest()
+"""The root of the tree without leaves."""
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -23,7 +25,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
     """Raises Invalid unless `leaf` (a leaf hash) is the leaf number `index` of the tree with this root."""
-    _demand_proof(proof)
+    _demand_hashes(proof, leaf, root)
     if not 0 <= index < size <= SIZE_MAX:
         raise Invalid("there is no such leaf in a tree of this size")
     place, last, found = index, size - 1, leaf
@@ -46,9 +48,11 @@ def check_consistency(old_size: int, old_root: bytes, size: int, root: bytes, pr
 
     Every tree begins with the empty one; the proof is empty then, and for two trees of one size.
     """
-    _demand_proof(proof)
+    _demand_hashes(proof, old_root, root)
     if not 0 <= old_size <= size <= SIZE_MAX:
         raise Invalid("the log has become shorter")
+    if any(count == 0 and of != EMPTY_ROOT for count, of in ((old_size, old_root), (size, root))):
+        raise Invalid("the root of a log of nothing is the hash of nothing")
     if old_size in (0, size):
         if proof:
             raise Invalid("the consistency proof is too long")
@@ -83,6 +87,7 @@ def _consistent_roots(place: int, last: int, path: Sequence[bytes]) -> tuple[byt
     return old, new
 
 
-def _demand_proof(proof: Sequence[bytes]) -> None:
-    if len(proof) > PROOF_HASHES_MAX or any(len(item) != HASH_BYTES for item in proof):
-        raise Invalid(f"a proof is at most {PROOF_HASHES_MAX} hashes of {HASH_BYTES} bytes")
+def _demand_hashes(proof: Sequence[bytes], *ends: bytes) -> None:
+    """A proof that no tree of a size that can be written down is too small for, and its two ends."""
+    if len(proof) > PROOF_HASHES_MAX or any(len(item) != HASH_BYTES for item in (*proof, *ends)):
+        raise Invalid(f"a proof is at most {PROOF_HASHES_MAX} hashes, and each has {HASH_BYTES} bytes")

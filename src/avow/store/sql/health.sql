@@ -64,3 +64,13 @@ ORDER BY 1
 SELECT s.size, coalesce((
     SELECT extract(epoch FROM avow.now() - min(a.at)) FROM avow.audit a WHERE a.entry > s.reached), 0)::float8 AS waits_s
 FROM (SELECT set_config('avow.scope', 'all', true) OFFSET 0) AS seen CROSS JOIN avow.log_state s
+
+-- name: health_dropped
+-- Of how many leaves the entries were dropped, when last, and where those were exported to. No row: of none.
+SELECT sum(d.upto - d.first)::bigint AS leaves, max(d.at) AS at,
+       (SELECT l.exported_to FROM avow.dropped l ORDER BY l.at DESC, l.epoch DESC, l.first DESC LIMIT 1) AS exported_to
+FROM avow.dropped d HAVING count(*) > 0
+
+-- name: health_log_key
+-- What the signatures of the newest log are checked with. No row: there is no log.
+SELECT l.key FROM avow.log l ORDER BY l.epoch DESC LIMIT 1

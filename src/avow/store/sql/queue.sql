@@ -22,6 +22,14 @@ SELECT avow.park_event($1, $2, $3, $4, $5, $6, $7, $8, $9)
 -- Park it again.
 SELECT avow.park_again($1, $2, $3, $4, $5)
 
+-- name: notify
+-- Tell the workers of other processes that there is something to be done now.
+SELECT pg_notify($1, '')
+
+-- name: stands
+-- Ask whether a connection that only listens still stands.
+SELECT 1
+
 -- name: give_back
 -- Give back what wasn't settled.
 SELECT avow.give_back_work($1, $2, $3, $4, $5, $6, $7, $8)

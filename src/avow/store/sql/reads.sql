@@ -46,24 +46,13 @@ SELECT r.id FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFF
 CROSS JOIN LATERAL (SELECT t.id FROM @{table} AS t WHERE t.tenant = s.tenant AND t.@{field} = $2 LIMIT 1) AS r
 
 -- name: entries
--- The next audit entries of one record. Their headers aren't looked into: one may have been edited by hand.
+-- The next audit entries of one record, up to a version. Their headers aren't looked into: one may have been edited by hand.
 SELECT e.entry, e.kind, e.id, e.version, e.header, e.hash
 FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
 CROSS JOIN LATERAL (
     SELECT * FROM avow.audit a
-    WHERE a.tenant = s.tenant AND a.kind = $2 AND a.id = $3 AND a.version > $4
-    ORDER BY a.version LIMIT $5
-) AS e
-
--- name: entries_until
--- The same, of those that are among the first leaves of a log, or in an earlier log.
-SELECT e.entry, e.kind, e.id, e.version, e.header, e.hash
-FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
-CROSS JOIN LATERAL (
-    SELECT * FROM avow.audit a
-    WHERE a.tenant = s.tenant AND a.kind = $2 AND a.id = $3 AND a.version > $4
-      AND EXISTS (SELECT FROM avow.leaf l WHERE l.entry = a.entry AND (l.epoch, l.index) < ($6::int, $7::bigint))
-    ORDER BY a.version LIMIT $5
+    WHERE a.tenant = s.tenant AND a.kind = $2 AND a.id = $3 AND a.version > $4 AND a.version <= $5
+    ORDER BY a.version LIMIT $6
 ) AS e
 
 -- name: payloads

@@ -1,10 +1,19 @@
 -- Avow's own tables and functions, schema `avow`. Owned by the owner role; see docs/reference/tables.md.
--- @{owner}, @{application} and @{reader} are the three roles of this database.
+-- A fresh database gets them from here. Whatever is changed here also gets a step in upgrade.sql.
+-- @{owner}, @{application} and @{reader} are the three roles of this database; @{version} is the version of these tables.
 
 CREATE SCHEMA avow AUTHORIZATION @{owner};
 GRANT USAGE ON SCHEMA avow TO @{application}, @{reader};
 
 SET LOCAL ROLE @{owner};
+
+-- Which versions Avow's own tables have had, and since when: the newest one counts; see upgrade.sql.
+CREATE TABLE avow.upgrade (
+    version integer PRIMARY KEY CHECK (version > 0),
+    at      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+INSERT INTO avow.upgrade (version) VALUES (@{version});
+GRANT SELECT ON avow.upgrade TO @{application}, @{reader};
 
 -- The one clock. A row here fixes it; only the owner can write one, and only tests do.
 CREATE TABLE avow.clock (
@@ -131,6 +140,8 @@ CREATE INDEX work_ready ON avow.work (destination, ready_at);
 CREATE INDEX work_line ON avow.work (destination, line, work) WHERE line <> '';
 CREATE INDEX work_topic ON avow.work (topic) WHERE topic <> '';
 CREATE INDEX work_stuck ON avow.work (tenant, destination) WHERE stuck IS NOT NULL;
+-- What is under way, to be counted. Commands begin and end work that isn't taken, and times aren't counted.
+CREATE INDEX work_taken ON avow.work (destination, ready_at) WHERE taken AND destination <> '';
 
 -- Who is told of what happens. Secrets aren't kept: each follows from the service's own, the id and the generation;
 -- the generation before signs as well until previous_until. rotated_by: the request that made the last one.

@@ -60,14 +60,40 @@ CROSS JOIN LATERAL (
     SELECT * FROM avow.audit e WHERE e.tenant = s.tenant AND e.kind = $2 AND e.id = $3 AND e.version = $4 LIMIT 1) AS a
 LEFT JOIN LATERAL (SELECT * FROM avow.leaf f WHERE f.entry = a.entry LIMIT 1) AS l ON true
 
--- name: head_at
--- The last entry of a record that a checkpoint covers. The leaves of one record follow its versions.
-SELECT a.entry, a.version, a.header, a.hash, l.epoch, l.index
+-- name: known_versions
+-- The last version of each of some records that a checkpoint covers: 0 where it covers none, null where nobody can tell any
+-- more, because these entries were dropped. The leaves of a record follow its versions, so the newest is asked about first,
+-- and then the middle of what is left: a look at two indexes for each doubling of what came since, and not for each entry.
+SELECT r.id, CASE WHEN gone.covered IS FALSE THEN NULL ELSE k.version END AS version
 FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
-CROSS JOIN LATERAL (SELECT * FROM avow.audit e WHERE e.tenant = s.tenant AND e.kind = $2 AND e.id = $3) AS a
+CROSS JOIN LATERAL unnest($3::uuid[]) WITH ORDINALITY AS r (id, place)
+LEFT JOIN LATERAL (
+    SELECT a.version FROM avow.audit a WHERE a.tenant = s.tenant AND a.kind = $2 AND a.id = r.id
+    ORDER BY a.version DESC LIMIT 1) AS newest ON true
+LEFT JOIN LATERAL (
+    SELECT b.version, EXISTS (
+        SELECT FROM (SELECT * FROM avow.leaf f WHERE f.entry = b.entry LIMIT 1) AS l
+        WHERE (l.epoch, l.index) < ($4::int, $5::bigint)) AS covered
+    FROM avow.stub b WHERE b.tenant = s.tenant AND b.kind = $2 AND b.id = r.id LIMIT 1) AS gone ON true
 CROSS JOIN LATERAL (
-    SELECT * FROM avow.leaf f WHERE f.entry = a.entry AND (f.epoch, f.index) < ($4::int, $5::bigint) LIMIT 1) AS l
-ORDER BY a.version DESC LIMIT 1
+    WITH RECURSIVE halved (low, high, middle) AS (
+        SELECT coalesce(gone.version, 0), coalesce(newest.version, 0), coalesce(newest.version, 0)
+        UNION ALL
+        SELECT n.low, n.high, (n.low + n.high + 1) / 2
+        FROM (
+            SELECT CASE WHEN m.covered THEN h.middle ELSE h.low END AS low,
+                   CASE WHEN m.covered THEN h.high ELSE h.middle - 1 END AS high
+            FROM halved h CROSS JOIN LATERAL (
+                SELECT EXISTS (
+                    SELECT FROM (
+                        SELECT a.entry FROM avow.audit a
+                        WHERE a.tenant = s.tenant AND a.kind = $2 AND a.id = r.id AND a.version = h.middle LIMIT 1) AS e
+                    CROSS JOIN LATERAL (SELECT * FROM avow.leaf f WHERE f.entry = e.entry LIMIT 1) AS l
+                    WHERE (l.epoch, l.index) < ($4::int, $5::bigint)) AS covered) AS m
+            WHERE h.low < h.high) AS n
+    )
+    SELECT max(h.low) AS version FROM halved h) AS k
+ORDER BY r.place
 
 -- name: logs
 -- All logs of this database, from the first.

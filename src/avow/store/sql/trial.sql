@@ -8,6 +8,10 @@ CREATE DATABASE @{name} TEMPLATE @{template} STRATEGY file_copy
 -- Away with one, whoever uses it.
 DROP DATABASE @{name} WITH (FORCE)
 
+-- name: drop_account
+-- Away with a login that has nothing.
+DROP ROLE @{name}
+
 -- name: stop_clock
 -- Fix the time; from then on it stands still until it is set again.
 INSERT INTO avow.clock (fixed) VALUES ($1) ON CONFLICT (single) DO UPDATE SET fixed = excluded.fixed

@@ -40,7 +40,7 @@ BEGIN
                 WHERE r.destination = p_destinations[place] AND r.ready_at <= moment
                     AND (r.line = '' OR NOT EXISTS (
                         SELECT FROM avow.work o
-                        WHERE o.destination = r.destination AND o.line = r.line AND o.work < r.work))
+                        WHERE o.destination = r.destination AND o.line = r.line AND o.line <> '' AND o.work < r.work))
                 ORDER BY r.ready_at LIMIT room FOR UPDATE OF r SKIP LOCKED))
             RETURNING w.*;
         GET DIAGNOSTICS begun = ROW_COUNT;
@@ -69,8 +69,8 @@ BEGIN
     IF p_concurrency IS NOT NULL THEN
         room := least(room, p_concurrency - (
             SELECT count(*) FROM avow.work w
-            WHERE w.destination = p_destination.destination AND w.taken AND w.ready_at > p_now
-                AND w.ready_at < 'infinity')::integer);
+            WHERE w.destination = p_destination.destination AND w.destination <> '' AND w.taken
+                AND w.ready_at > p_now)::integer);
     END IF;
     RETURN room;
 END

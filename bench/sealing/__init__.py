@@ -1,0 +1,1 @@
+"""What sealing costs the commands, and how soon an entry is sealed."""

@@ -1,0 +1,54 @@
+-- Avow's own tables change in numbered steps. schema.sql has what a fresh database gets, at the newest version; here is
+-- what brings older tables there, step by step. A step that was released is never edited. It adds: servers of the version
+-- before go on while it runs and after. What they need no longer is taken away by a step of a later release.
+-- @{owner}, @{application} and @{reader} are the three roles; steps run as the owner, in one transaction.
+
+-- name: upgrades_counted
+-- Whether the versions of these tables are counted: they are from version 1 on.
+SELECT to_regclass('avow.upgrade') IS NOT NULL
+
+-- name: newest_upgrade
+-- The version that these tables have.
+SELECT max(version) FROM avow.upgrade
+
+-- name: upgrades_countable
+-- Whether tables of which no version was counted are as step 1 expects them: as they were once logs had witnesses.
+SELECT to_regclass('avow.cosignature') IS NOT NULL
+
+-- name: record_upgrade
+-- These tables have this version from now on.
+INSERT INTO avow.upgrade (version) VALUES ($1)
+
+-- name: upgrade_1
+-- Tables that were made before their versions were counted. Servers of that time are stopped before.
+CREATE TABLE IF NOT EXISTS avow.upgrade (
+    version integer PRIMARY KEY CHECK (version > 0),
+    at      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+GRANT SELECT ON avow.upgrade TO @{application}, @{reader};
+ALTER TABLE avow.work ADD COLUMN IF NOT EXISTS progress jsonb;
+CREATE INDEX IF NOT EXISTS work_taken ON avow.work (destination, ready_at) WHERE taken AND destination <> '';
+CREATE TABLE IF NOT EXISTS avow.bulk (
+    tenant      text NOT NULL,
+    bulk        uuid NOT NULL,
+    fingerprint bytea NOT NULL,
+    at          timestamptz NOT NULL DEFAULT avow.now(),
+    action      text NOT NULL,
+    subject     text NOT NULL CHECK (subject <> ''),
+    reason      text NOT NULL CHECK (reason <> ''),
+    works       bigint[] NOT NULL,
+    fences      bigint[] NOT NULL,
+    PRIMARY KEY (tenant, bulk)
+);
+ALTER TABLE avow.bulk ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS tenant ON avow.bulk;
+CREATE POLICY tenant ON avow.bulk USING (tenant = avow.tenant());
+DROP POLICY IF EXISTS owner_reads_all ON avow.bulk;
+CREATE POLICY owner_reads_all ON avow.bulk FOR SELECT TO @{owner} USING (current_setting('avow.scope', true) = 'all');
+GRANT SELECT ON avow.bulk TO @{application}, @{reader};
+DROP FUNCTION IF EXISTS avow.apply_entries(text, text[], jsonb[], bytea[]);
+DROP FUNCTION IF EXISTS avow.keep_intervention(avow.work, bigint, text, text, text);
+DROP FUNCTION IF EXISTS avow.park_again(bigint, bigint, text, bigint);
+DROP FUNCTION IF EXISTS avow.pause_destination(text, boolean, text, text);
+DROP FUNCTION IF EXISTS avow.retry_work(bigint, bigint, text, text);
+DROP FUNCTION IF EXISTS avow.skip_time(bigint, bigint, text, text);
