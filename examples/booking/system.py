@@ -188,23 +188,23 @@ def lines_add_up(world: World) -> bool:
     return all(people[tour] == tour.asked - tour.given_back for tour in open_)
 
 
-@always("Who has confirmed keeps the room, or the place, unless somebody gives it up.")
-def confirmed_is_kept(world: World) -> bool:
-    stays = [one for one in world.all(Booking) if world.performers(one, Booking.confirm)]
-    parties = [one for one in world.all(Party) if world.performers(one, Party.confirm)]
-    return not any(one.state == "lapsed" for one in stays) and not any(
-        one.state == "gone" and not world.performers(one, Party.cancel) for one in parties
-    )
+@always("Only the guest confirms; what is confirmed doesn't lapse, and who came isn't missed.")
+def stays_are_kept(world: World) -> bool:
+    def kept(one: Booking) -> bool:
+        confirmed, came = world.performers(one, Booking.confirm), world.performers(one, Booking.check_in)
+        lost = (confirmed and one.state == "lapsed") or (came and one.state == "missed")
+        return confirmed <= {one.guest} and not lost
+
+    return all(kept(one) for one in world.all(Booking))
 
 
-@always("Nobody else confirms for somebody, and who came hasn't been missed.")
-def by_own_hand(world: World) -> bool:
-    stays, parties = world.all(Booking), world.all(Party)
-    return (
-        all(world.performers(one, Booking.confirm) <= {one.guest} for one in stays)
-        and all(world.performers(one, Party.confirm) <= {one.leader} for one in parties)
-        and not any(one.state == "missed" and world.performers(one, Booking.check_in) for one in stays)
-    )
+@always("Only who leads a party confirms; what is confirmed is kept until somebody gives it up.")
+def places_are_kept(world: World) -> bool:
+    def kept(one: Party) -> bool:
+        confirmed, given_up = world.performers(one, Party.confirm), world.performers(one, Party.cancel)
+        return confirmed <= {one.leader} and not (confirmed and one.state == "gone" and not given_up)
+
+    return all(kept(one) for one in world.all(Party))
 
 
 @always("It takes two people for somebody to be forgotten.")
@@ -217,5 +217,5 @@ def forgotten_by_two(world: World) -> bool:
 
 app = system(
     "booking", Room, Booking, Tour, Party, Erasure,
-    promises=[rooms_are_let_once, tours_fit, lines_add_up, confirmed_is_kept, by_own_hand, forgotten_by_two],
+    promises=[rooms_are_let_once, tours_fit, lines_add_up, stays_are_kept, places_are_kept, forgotten_by_two],
 )  # fmt: skip

@@ -41,7 +41,7 @@ KINDS = {
     ),
     "a timer takes what was confirmed": Planted(
         "booking", "lapse = transition(held, to=lapsed", "lapse = transition([held, confirmed], to=lapsed",
-        "confirmed_is_kept", 4, 2_000,
+        "stays_are_kept", 4, 2_000,
     ),
     "a line is jumped": Planted(
         "booking", "every=minutes(1), when=its_turn, uses=tour)", "every=minutes(1), uses=tour)",
