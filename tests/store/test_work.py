@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+from avow import backoff
+from avow.engine.breaker import FAULTS_MAX
 from avow.model.outcome import Declined, NotDone, Unclear
 from avow.store.queue import Queue, keep
 from tests.acceptance.polling import until
@@ -122,6 +124,16 @@ async def test_a_call_without_keys_of_a_worker_that_died_is_not_made_again(
         await s.worker.step()
         (work,) = await s.work()
         assert (work["stuck"], outside.asked) == ("unknown", [])
+
+
+async def test_a_destination_that_keeps_failing_is_left_alone(shop: MakeShop, outside: Outside) -> None:
+    async with shop(retry=backoff(20, first_s=0.001, most_s=0.001)) as s:
+        outside.answers = [NotDone("refused")] * 20
+        await s.capturing()
+        for _ in range(2 * FAULTS_MAX):
+            await s.admin.execute(READY)
+            await s.worker.step()
+        assert len(outside.asked) == FAULTS_MAX
 
 
 async def test_the_other_side_says_when_it_is_asked_again(shop: MakeShop, outside: Outside) -> None:
