@@ -90,7 +90,8 @@ class Wire:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._served.pop(task).transport.abort()
+        writer = self._served.pop(task)  # a name for it: Python 3.13 warns of one that is let go of open
+        writer.transport.abort()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.info("a connection on the wire ended with %s", type(error).__name__)
 
