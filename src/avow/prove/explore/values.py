@@ -64,8 +64,8 @@ def _constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
     for entity in system.entities.values():  # what is weighed and what it is weighed against, alike
         for quota in entity.quotas:
             anchor = system.referred(entity, quota.anchor).name
-            for name in (name for part in walk(quota.limit) if (name := _name(part)) and quota.weight):
-                near = found.get((entity.name, quota.weight), {})
+            near = {} if quota.weight is None else found.get((entity.name, quota.weight), {})
+            for name in filter(None, map(_name, walk(quota.limit))):
                 found[anchor, name] = {**found.get((anchor, name), {}), **near}
     return {key: tuple(values) for key, values in found.items()}
 
