@@ -63,13 +63,10 @@ def _constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
                 found.setdefault((entity.name, name), {})[value] = None
     for entity in system.entities.values():  # what is weighed and what it is weighed against, alike
         for quota in entity.quotas:
-            if quota.weight is not None:
-                anchor, near = (
-                    system.referred(entity, quota.anchor).name,
-                    found.get((entity.name, quota.weight)),
-                )
-                for name in filter(None, map(_name, walk(quota.limit))):
-                    found.setdefault((anchor, name), {}).update(near or {})
+            anchor = system.referred(entity, quota.anchor).name
+            near = {} if quota.weight is None else found.get((entity.name, quota.weight), {})
+            for name in filter(None, map(_name, walk(quota.limit))):
+                found[anchor, name] = {**found.get((anchor, name), {}), **near}
     return {key: tuple(values) for key, values in found.items()}
 
 
