@@ -10,7 +10,7 @@ import pytest
 from tests.canaries.mutants import ROOT, declared, explored, mutant
 
 TILL = "tests/canaries/till.py"
-ACTS = {"coupons": 2_000, "shelf": 7_000, "cards": 2_000}
+ACTS = {"coupons": 2_000, "shelf": 16_000, "cards": 6_000}
 
 
 class Canary(NamedTuple):

@@ -179,10 +179,10 @@ def _unclear_is_no(ending: Ending) -> Ending:
 def _foreign_loads(node: Node) -> None:
     """Loads records by their ids alone."""
     plans: dict[tuple[str, str], Any] = getattr(node.engine, "_plans")  # noqa: B009 - a seam that isn't declared
-    bare = {
-        key: replace(plan, sql=plan.sql.replace("t.tenant = s.tenant AND ", ""))
-        for key, plan in plans.items()
-    }
+    bare = dict[tuple[str, str], Any]()
+    for key, plan in plans.items():
+        sql = plan.load.sql.replace("t.tenant = s.tenant AND ", "")
+        bare[key] = replace(plan, load=replace(plan.load, sql=sql))
     setattr(node.engine, "_plans", bare)  # noqa: B010
 
 
