@@ -330,7 +330,7 @@ class Order(Entity):
         """The coupon may be used again, and the gift card has its money back."""
         if self.coupon is not None:
             self.coupon.give_back()
-        if self.gift_card is not None:
+        if self.gift_card is not None and self.gift_cents > 0:
             self.gift_card.put_back(self.gift_cents)
 
 
