@@ -7,6 +7,7 @@ phases on a real database.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -159,7 +160,6 @@ def _touched(bench: Bench, scope: Scope) -> bool:
 
 def coverage_of(system: System, searches: Iterable[Found]) -> Coverage:
     """The paths that searches have found, without what isn't needed, and what is refused where."""
-    found = Coverage({}, {}, {})
     states, taken = dict[tuple[str, str], Path](), dict[tuple[str, str], Path]()
     refused = dict[tuple[str, str], dict[tuple[str, str], Refused]]()
     for one in searches:
@@ -177,9 +177,8 @@ def coverage_of(system: System, searches: Iterable[Found]) -> Coverage:
     for at, path in states.items():
         for refusal in refused_in(system, at, path):
             refused.setdefault(at, {}).setdefault((refusal.act.command, refusal.code), refusal)
-    found = Coverage(states, taken, {at: tuple(all_.values()) for at, all_ in refused.items()}, ())
-    ends = tuple(_ends(system, searches))
-    return Coverage(found.states, found.transitions, found.refused, tuple(_missed(system, found)), ends)
+    found = Coverage(states, taken, {at: tuple(all_.values()) for at, all_ in refused.items()})
+    return replace(found, missed=tuple(_missed(system, found)), ends=tuple(_ends(system, searches)))
 
 
 def _ends(system: System, searches: Iterable[Found]) -> Iterator[Path]:
@@ -187,11 +186,10 @@ def _ends(system: System, searches: Iterable[Found]) -> Iterator[Path]:
     paths = dict[Kind, Path]()
     for found in searches:
         for kind, at in found.kinds.items():
-            path = found.path_to(at)
-            if system.entities[kind[0]].states[kind[1]].final and len(path) < len(
-                paths.get(kind, (*path, None))
-            ):
-                paths[kind] = path
+            entity, state, _ = kind
+            if system.entities[entity].states[state].final:
+                path = found.path_to(at)
+                paths[kind] = min(path, paths.get(kind, path), key=len)
     for kind, path in paths.items():
         yield without_needless(path, lambda candidate, kind=kind: _is_there(system, candidate, kind))
 

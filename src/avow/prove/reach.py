@@ -17,6 +17,7 @@ ALONE_MAX: Final = 6
 
 
 def tallies(system: System, searches: list[Found], findings: list[Finding]) -> Iterator[Tally]:
+    """The rows of the table: acts in situations, and goals."""
     tried = sum(found.tried for found in searches)
     broke = sum(1 for finding in findings if finding.schedule.acts)
     whole = [found for found in searches if found.closed]
@@ -39,6 +40,7 @@ def _goal_tally(system: System, searches: list[Found], findings: list[Finding]) 
 
 
 def not_tried(bench: Bench, searches: list[Found]) -> Iterator[str]:
+    """What was left out, one sentence each."""
     system = bench.system
     open_ = [str(found.scope) for found in searches if not found.closed]
     if open_:
@@ -61,10 +63,10 @@ def not_tried(bench: Bench, searches: list[Found]) -> Iterator[str]:
 def alone(bench: Bench) -> Iterator[str]:
     """The guards of which no promise would tell that they are gone."""
     until = Budget(ALONE_S_MAX)
-    alone = unpromised(bench.system, bench.coverage, lambda: not until.spent)
-    if alone:
-        more = f"; and {len(alone) - ALONE_MAX} more" if len(alone) > ALONE_MAX else ""
+    guards = unpromised(bench.system, bench.coverage, lambda: not until.spent)
+    if guards:
+        more = f"; and {len(guards) - ALONE_MAX} more" if len(guards) > ALONE_MAX else ""
         yield (
             "whether the guards say what is meant, where no promise says it in other words. One that is "
-            f"dropped or widened goes unnoticed: {'; '.join(alone[:ALONE_MAX])}{more}"
+            f"dropped or widened goes unnoticed: {'; '.join(guards[:ALONE_MAX])}{more}"
         )
