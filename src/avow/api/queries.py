@@ -118,8 +118,8 @@ class Queries:
     async def _page_as_of(self, actor: Actor, query: ListQuery, after: UUID | None, bound: bytes) -> Response:
         """A page of the records as they could be known at a time, of those that the actor may read today.
 
-        Those that have changed since are taken back; one that doesn't fit the filters then is left out, so that
-        a page may end before it is full.
+        Those that have changed since are taken back. One that didn't fit the filters then is left out, so a
+        page may end before it is full.
         """
         reads = await self._reads.as_of(query.as_of or NO_TIME)
         wanted = {name: self._entity.fields[name].type.dump(value) for name, value in query.filters.items()}

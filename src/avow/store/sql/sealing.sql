@@ -110,16 +110,16 @@ FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
 CROSS JOIN avow.log_state AS g
 CROSS JOIN LATERAL (
     SELECT l.id FROM (
-        SELECT * FROM avow.leaf f WHERE (f.epoch, f.index) >= ($3::int, $4::bigint)
+        SELECT * FROM avow.leaf f WHERE f.tenant = s.tenant AND (f.epoch, f.index) >= ($3::int, $4::bigint)
         ORDER BY f.epoch, f.index LIMIT @{leaves_max}) AS l
-    WHERE l.tenant = s.tenant AND l.kind = $2 AND l.id > $5::uuid
+    WHERE l.kind = $2 AND l.id > $5::uuid
     UNION
     SELECT a.id FROM unnest(g.settling + g.unseen + int8multirange(int8range(g.reached + 1, NULL))) AS u (span)
     CROSS JOIN LATERAL (
         SELECT * FROM avow.audit e
-        WHERE e.entry >= lower(u.span) AND e.entry < coalesce(upper(u.span), 9223372036854775807)
+        WHERE e.tenant = s.tenant AND e.entry >= lower(u.span) AND e.entry < coalesce(upper(u.span), 9223372036854775807)
         ORDER BY e.entry LIMIT @{leaves_max}) AS a
-    WHERE a.tenant = s.tenant AND a.kind = $2 AND a.id > $5::uuid
+    WHERE a.kind = $2 AND a.id > $5::uuid
     ORDER BY 1 LIMIT $6
 ) AS c
 
