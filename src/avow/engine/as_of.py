@@ -71,9 +71,10 @@ async def page_of_then(
     if changed is None:
         page = fitting if everything == listing else await reads.page(entity, actor, everything)
         return page, page.records[-1].id if page.more else None
-    moved = await reads.page(entity, actor, replace(everything, among=changed))
+    moved = await reads.page(entity, actor, replace(everything, among=changed, limit=wanted))
     # Where one of the two was cut off, the other one alone doesn't tell everything that comes then.
-    cut = [changed[-1]] * (len(changed) == wanted) + [fitting.records[-1].id] * fitting.more
+    cut = [changed[-1]] if len(changed) == wanted else []
+    cut += [fitting.records[-1].id] if fitting.more else []
     end = min(cut, default=None)
     found = {record.id: record for record in (*fitting.records, *moved.records)}
     ids = sorted(id_ for id_ in found if end is None or id_ <= end)
