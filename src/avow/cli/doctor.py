@@ -249,7 +249,7 @@ def _tables(found: Tables) -> Iterator[Line]:
     if found.alterable:
         said = f"{', '.join(found.alterable)} may be changed: their triggers are gone, or don't always fire"
         mend = (
-            "ALTER TABLE ... ENABLE ALWAYS TRIGGER append_only (and append_only_whole); then `avow verify`."
+            "ALTER TABLE ... ENABLE ALWAYS TRIGGER append_only, and append_only_whole; `avow verify`."
         )
         yield Line("append-only", said, mend)
     else:
