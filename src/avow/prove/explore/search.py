@@ -16,21 +16,25 @@ from avow.kernel.draft import Pool, RecordScope
 from avow.model.expression import Meaning, meaning
 from avow.model.promise import Sometimes
 from avow.model.system import System
+from avow.model.trigger import OnTime
 from avow.model.types import Reference
-from avow.prove.act import Act, Path
+from avow.prove.act import Act, Path, transitions_of
 from avow.prove.coverage import InState, Refused, Taken
-from avow.prove.explore.compose import Kind, kind_of_record
 from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.frontier import Frontier
+from avow.prove.explore.kinds import Kind, kind_of_record
 from avow.prove.explore.possible import Acts, Scope
 from avow.prove.explore.shape import Shape, Shapes
-from avow.prove.explore.situation import Fault, Happened, Outcome, Refusal, Situation, happen
+from avow.prove.explore.situation import Fault, Happened, Outcome, Refusal, Situation, happen, ref_of
+from avow.prove.explore.turns import Turns
 from avow.prove.promises import Broken, broken_promises
 from avow.prove.world import NOBODY, names_in
 
 PORTION: Final = 32
 """How many acts are tried in a situation before it is another one's turn."""
-SOWN: Final = 4
+RARELY: Final = 8
+"""How many, where all that is left is likely to come to what is known."""
+SOWN: Final = 2
 """How many paths that were composed are followed for each situation that is gone on from."""
 
 
@@ -76,6 +80,8 @@ class Found:
     tried: how many acts. closed: every act in every situation of the scope was tried, with every input.
     counted, aside: the quotas that have weighed something, and by which node something they don't count.
     states, kinds, taken: the node, or the node and act, by which each was first reached.
+    rounds: records that have come by themselves to where they were; still: records that nothing moves in a
+            node in which all was tried; by entity and state.
     """
 
     scope: Scope
@@ -93,6 +99,8 @@ class Found:
     counted: set[str] = field(default_factory=set[str])
     aside: dict[str, int] = field(default_factory=dict[str, int])
     troubles: dict[str, Trouble] = field(default_factory=dict[str, Trouble])
+    rounds: dict[InState, tuple[int, Key]] = field(default_factory=dict[InState, tuple[int, Key]])
+    still: dict[InState, list[tuple[int, Key]]] = field(default_factory=dict[InState, list[tuple[int, Key]]])
 
     def path_to(self, node: int) -> Path:
         """The acts that lead to a node."""
@@ -124,14 +132,15 @@ class Search:
 
     def __init__(self, scope: Scope, seeds: Iterable[Path] = (), beginning: Situation | None = None) -> None:
         self.scope, self.system = scope, scope.system
-        self.found, self.frontier = Found(scope), Frontier(scope.system)
+        self.found, self.frontier = Found(scope), Frontier(scope.system, scope.entities)
         self.acts, self.shapes = Acts(scope), Shapes(scope.system)
         self.known: dict[Hashable, int] = {}
         self.goals = {
             name: goal for name, goal in goals_of(self.system) if name.split(".")[0] in scope.entities
         }
         self.ended = False
-        self._left: dict[int, Iterator[Act]] = {}
+        self._left: dict[int, Turns] = {}
+        self._moved: dict[int, set[Key]] = {}
         self.steps = self._run(beginning or Situation(), iter(seeds))
 
     def _run(self, beginning: Situation, seeds: Iterator[Path]) -> Iterator[int]:
@@ -146,15 +155,43 @@ class Search:
         """Try some acts in a situation that weren't tried there yet; how many."""
         situation, tried = self.found.nodes[at].situation, 0
         left = self._left.pop(at, None) or self.acts.possible(situation, at)
-        for act in islice(left, PORTION):
-            self._try(at, act)
+        was_tired = left.tired
+        for act in islice(left, RARELY if was_tired else PORTION):
+            left.told(self._try(at, act))
             tried += 1
-        if tried < PORTION:
+            if left.tired and not was_tired:
+                break
+        if left.over:
             self.found.expanded += 1
+            self.frontier.done(at)
+            self._note_still(at)
         else:
             self._left[at] = left
-            self.frontier.put(at, situation)
+            self.frontier.again(at, situation, left.tired)
         return tried
+
+    def _note_still(self, at: int) -> None:
+        """Take note of what nothing has moved here, now that all was tried."""
+        moved = self._moved.pop(at, set[Key]())
+        for key, record in self.found.nodes[at].situation.records.items():
+            if key not in moved and not self.system.entities[key[0]].states[record.state].final:
+                self.found.still.setdefault((key[0], record.state), []).append((at, key))
+
+    def _note_round(self, at: int, act: Act, known: int) -> None:
+        """Take note of a record that goes round: from a node by itself, and by itself back to it."""
+        walked = self.found.nodes[at], act
+        if at == known:
+            return  # it stays where it is
+        while comes_by_itself(self.system, walked[1]) and walked[1].ref == act.ref:
+            if at == known:
+                key = next(k for k in walked[0].situation.records if ref_of(k) == act.ref)
+                state = walked[0].situation.records[key].state
+                self.found.rounds.setdefault((act.entity, state), (at, key))
+                return
+            if walked[0].before is None:
+                return
+            at, before = walked[0].before
+            walked = self.found.nodes[at], before
 
     def _sow(self, path: Path) -> int:
         """Follow a path from the beginning, up to what is refused; how many acts were tried."""
@@ -178,18 +215,20 @@ class Search:
         found.edges[len(found.nodes) - 1] = [Edge(at, order)]
         return len(found.nodes) - 1
 
-    def _try(self, at: int, act: Act) -> None:
-        """Try one act."""
+    def _try(self, at: int, act: Act) -> Hashable:
+        """Try one act; what has come of it, equal for what is alike."""
         self.found.tried += 1
         outcome = happen(self.system, self.found.nodes[at].situation, act)
         self._look_for_wrongs(at, act, outcome)
         match outcome:
             case Happened():
-                self._accept(at, act, outcome)
+                return self.frontier.class_of(self._accept(at, act, outcome))
             case Refusal(rejection):
                 self._refuse(at, act, rejection)
+                return f"{rejection.code} {rejection.extra.get('rule', '')} {rejection.detail}"
             case Fault(fault):
                 self._blame(at, act, str(fault))
+                return str(fault)
 
     def _look_for_wrongs(self, at: int, act: Act, outcome: Outcome) -> None:
         for wrong in contradictions(self.system, act, outcome):
@@ -210,10 +249,16 @@ class Search:
             if (entity, transition.name) not in found.taken:
                 path = path or (*found.path_to(at), act)
                 found.taken[entity, transition.name] = path
+                self.frontier.aims.reached((entity, transition.name))
+        self._moved.setdefault(at, set()).update(
+            [s.after.key for s in happened.steps if s.before is None or s.before.state != s.after.state]
+        )
         shape = self.shapes.shape_of(happened.after)
         known = self.known.get(shape.key)
         if known is None:
             known = self._enter(shape, happened.after, (at, act), node.depth + 1)
+        else:
+            self._note_round(at, act, known)
         found.edges.setdefault(at, []).append(Edge(known, shape.order))
         return known
 
@@ -253,6 +298,7 @@ class Search:
             records = (r for r in situation.records.values() if r.entity == entity)
             if any(holds(RecordScope(pool, record)) is True for record in records):
                 self.found.goals[name] = at
+                self.frontier.aims.reached((entity, name.split(".")[1]))
                 del self.goals[name]
 
     def _refuse(self, at: int, act: Act, rejection: Rejection) -> None:
@@ -270,6 +316,12 @@ class Search:
         name = f"{act.entity}.{act.command}: {fault}"
         if name not in self.found.troubles:
             self.found.troubles[name] = Trouble((*self.found.path_to(at), act), fault=fault)
+
+
+def comes_by_itself(system: System, act: Act) -> bool:
+    """Whether nobody has to do anything for it: how a call has ended, or a time, but not again and again."""
+    triggers = [t.trigger for t in transitions_of(system, act)]
+    return act.kind == "outcome" or any(isinstance(t, OnTime) and not t.again for t in triggers)
 
 
 def why_refused(rejection: Rejection) -> str:
