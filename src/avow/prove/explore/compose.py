@@ -55,7 +55,7 @@ def composed(
         if kind[0] == entity:
             own.setdefault(kind if count == 2 else kind[1], one)  # of more, each state once
     others = list(own.values())
-    every = dict.fromkeys([*others, *(way for at, way in ways.items() if at[0] == entity)])
+    every = dict.fromkeys([*others, *_past(system, entity, ways)])
     last = [one for one in every if not any(_is_part(one[0], other[0]) for other in every)]
     chosen = [(*several, one) for several in product(others, repeat=count - 1) for one in last]
     chosen.sort(
@@ -65,6 +65,16 @@ def composed(
         yield _joined(_together(system, several, turned=False))
         yield _joined(_together(system, several, turned=True))
         yield _backwards(_together(system, several, turned=False))
+
+
+def _past(system: System, entity: str, ways: Mapping[Taken, Alone]) -> Iterator[Alone]:
+    """The ways that a record of an entity takes, and those of others that lead past one."""
+    for at, (path, ref) in ways.items():
+        if at[0] == entity:
+            yield path, ref
+        else:
+            made = [act.ref for act in path if act.entity == entity and is_creation(system, act)]
+            yield from ((path, first) for first in made[:1])
 
 
 def _is_part(path: Path, of: Path) -> bool:

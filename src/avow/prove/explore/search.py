@@ -34,8 +34,6 @@ PORTION: Final = 32
 """How many acts are tried in a situation before it is another one's turn."""
 RARELY: Final = 8
 """How many, where all that is left is likely to come to what is known."""
-SOWN: Final = 2
-"""How many paths that were composed are followed for each situation that is gone on from."""
 
 
 class Node(NamedTuple):
@@ -52,6 +50,14 @@ class Edge(NamedTuple):
 
     to: int
     order: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sown:
+    """Where an act of composed paths has led, None where it was refused; and those that have followed it."""
+
+    at: int | None
+    then: dict[Act, _Sown] = field(default_factory=dict["Act", "_Sown"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,8 @@ class Found:
     tried: how many acts. closed: every act in every situation of the scope was tried, with every input.
     counted, aside: the quotas that have weighed something, and by which node something they don't count.
     states, kinds, taken: the node, or the node and act, by which each was first reached.
-    rounds: records that have come by themselves to where they were; still: records that nothing moves in a
-            node in which all was tried; by entity and state.
+    rounds: records that have come by themselves to where they were; still: records that nothing has moved
+            in a node; by entity and state.
     """
 
     scope: Scope
@@ -141,14 +147,18 @@ class Search:
         self.ended = False
         self._left: dict[int, Turns] = {}
         self._moved: dict[int, set[Key]] = {}
+        self._sown: dict[Act, _Sown] = {}
         self.steps = self._run(beginning or Situation(), iter(seeds))
 
     def _run(self, beginning: Situation, seeds: Iterator[Path]) -> Iterator[int]:
         self._enter(self.shapes.shape_of(beginning), beginning, None, 0)
         while (at := self.frontier.take()) is not None:
-            yield self._expand(at)
-            for seed in islice(seeds, SOWN):
-                yield self._sow(seed)
+            yield (tried := self._expand(at))
+            while (
+                tried > 0 and (seed := next(seeds, None)) is not None
+            ):
+                yield (sown := self._sow(seed))
+                tried -= 1 + sown
         self.ended, self.found.closed = True, not self.acts.cut
 
     def _expand(self, at: int) -> int:
@@ -161,17 +171,18 @@ class Search:
             tried += 1
             if left.tired and not was_tired:
                 break
+        if left.tired and not was_tired:
+            self._note_still(at)
         if left.over:
             self.found.expanded += 1
             self.frontier.done(at)
-            self._note_still(at)
         else:
             self._left[at] = left
             self.frontier.again(at, situation, left.tired)
         return tried
 
     def _note_still(self, at: int) -> None:
-        """Take note of what nothing has moved here, now that all was tried."""
+        """Take note of what nothing has moved here, now that nothing else is likely to."""
         moved = self._moved.pop(at, set[Key]())
         for key, record in self.found.nodes[at].situation.records.items():
             if key not in moved and not self.system.entities[key[0]].states[record.state].final:
@@ -194,16 +205,28 @@ class Search:
             walked = self.found.nodes[at], before
 
     def _sow(self, path: Path) -> int:
-        """Follow a path from the beginning, up to what is refused; how many acts were tried."""
-        at = 0
-        for tried, act in enumerate(path, 1):
-            self.found.tried += 1
-            outcome = happen(self.system, self.found.nodes[at].situation, act)
-            self._look_for_wrongs(at, act, outcome)
-            if not isinstance(outcome, Happened):
-                return tried
-            at = self._same(at, act, outcome.after, self._accept(at, act, outcome))
-        return len(path)
+        """Follow a path from the beginning, up to what is refused; how many acts were tried that weren't on
+        an earlier one.
+        """
+        at, tried, sown = 0, 0, self._sown
+        for act in path:
+            known = sown.get(act)
+            if known is None:
+                tried += 1
+                known = sown[act] = _Sown(self._follow(at, act))
+            if known.at is None:
+                break
+            at, sown = known.at, known.then
+        return tried
+
+    def _follow(self, at: int, act: Act) -> int | None:
+        """The node for exactly what an act leads to; None where it is refused."""
+        self.found.tried += 1
+        outcome = happen(self.system, self.found.nodes[at].situation, act)
+        self._look_for_wrongs(at, act, outcome)
+        if not isinstance(outcome, Happened):
+            return None
+        return self._same(at, act, outcome.after, self._accept(at, act, outcome))
 
     def _same(self, before: int, act: Act, situation: Situation, at: int) -> int:
         """A node for exactly this situation, where the known one is the same but for names."""
