@@ -1,8 +1,8 @@
 """Whether what has begun can still end: each record can come to a final state, from whatever it has come to.
 
 A search that has tried everything knows it of every record. One that hasn't has suspects: a record that goes
-round by itself, or that came by itself to where nothing moves it. It is tried from there on, with what there
-is and one more of each entity that may refer to it.
+round by itself, whose time has come and is refused, or that came by itself to where nothing moves it. It is
+tried from there on, with what there is and one more of each entity that may refer to it.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def stuck(found: Found) -> Iterator[Stuck]:
 
 
 def suspects(found: Found) -> Iterator[Stuck]:
-    """Records that may not be able to end: those that go round by themselves, and those left alone."""
-    for (_, state), (at, key) in found.rounds.items():
+    """Records that may not be able to end: that go round, are refused their time, or left alone."""
+    for (_, state), (at, key) in (*found.rounds.items(), *found.barred.items()):
         yield Stuck(key, state, at)
     by_itself = found.scope.system.derived(_entered_by_themselves)
     for (entity, state), places in found.still.items():

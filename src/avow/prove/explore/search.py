@@ -86,8 +86,8 @@ class Found:
     tried: how many acts. closed: every act in every situation of the scope was tried, with every input.
     counted, aside: the quotas that have weighed something, and by which node something they don't count.
     states, kinds, taken: the node, or the node and act, by which each was first reached.
-    rounds: records that have come by themselves to where they were; still: records that nothing has moved
-            in a node; by entity and state.
+    rounds: records that have come by themselves to where they were; barred: whose time has come and was
+            refused; still: that nothing has moved in a node; the first ones, by entity and state.
     """
 
     scope: Scope
@@ -106,6 +106,7 @@ class Found:
     aside: dict[str, int] = field(default_factory=dict[str, int])
     troubles: dict[str, Trouble] = field(default_factory=dict[str, Trouble])
     rounds: dict[InState, tuple[int, Key]] = field(default_factory=dict[InState, tuple[int, Key]])
+    barred: dict[InState, tuple[int, Key]] = field(default_factory=dict[InState, tuple[int, Key]])
     still: dict[InState, list[tuple[int, Key]]] = field(default_factory=dict[InState, list[tuple[int, Key]]])
 
     def path_to(self, node: int) -> Path:
@@ -330,6 +331,9 @@ class Search:
         key = (act.entity, state, act.command, rejection.code)
         if key not in found.refused:
             found.refused[key] = Refused(act, rejection.code, found.path_to(at))
+        if comes_by_itself(self.system, act) and rejection.code != "guard-failed":
+            record = next(k for k in situation.records if _is_about(k, act))
+            found.barred.setdefault((act.entity, state), (at, record))
         if act.kind == "outcome":
             name = f"{act.entity}.{act.command} is recorded"
             if name not in found.troubles:
