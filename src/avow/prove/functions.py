@@ -81,7 +81,17 @@ class Functions:
             return broken
 
         campaign = Campaign(budget, run, partial(finding_of, bench.system))
-        for schedule in await _calm(campaign, grounds, roots_of(bench)):
+        left, known = list[Schedule](), set[str]()
+        for root in roots_of(bench):
+            await campaign.attempt(FAULT, Schedule(root))
+            for schedule in _failing(grounds, root):
+                kind = schedule.faults[0].kind
+                if kind in known:
+                    left.append(schedule)  # what nothing has shown yet comes first
+                    continue
+                known.add(kind)
+                await campaign.attempt(FAULT, schedule)
+        for schedule in left:
             await campaign.attempt(FAULT, schedule)
         not_tried = tuple(_not_tried(bench, grounds.seam, done))
         return PhaseReport(campaign.tallies((FAULT,)), tuple(campaign.findings), not_tried)
@@ -93,18 +103,14 @@ class Functions:
         return finding_of(bench.system, schedule, broken[0]) if broken else None
 
 
-async def _calm(campaign: Campaign, grounds: Ground, roots: list[Path]) -> list[Schedule]:
-    """Run where nothing goes wrong; then what may: each fault of each effect once before any again."""
-    often, found = Counter[str](), list[tuple[int, Schedule]]()
+def _failing(grounds: Ground, root: Path) -> list[Schedule]:
+    """What may go wrong with what was asked in the run before, in which nothing did."""
     refusable = _refusable(grounds.on.declared)
-    for root in roots:
-        await campaign.attempt(FAULT, Schedule(root))
-        for kind, (effect, number) in product(WIRE_FAULTS, tuple(grounds.seam.asked)):
-            if kind != "refused" or effect in refusable:
-                fault = Fault(f"{kind}:{effect}", len(root) - 1, number)
-                found.append((often[fault.kind], Schedule(root, faults=(fault,))))
-                often[fault.kind] += 1
-    return [schedule for _, schedule in sorted(found, key=lambda one: one[0])]
+    return [
+        Schedule(root, faults=(Fault(f"{kind}:{effect}", len(root) - 1, number),))
+        for kind, (effect, number) in product(WIRE_FAULTS, tuple(grounds.seam.asked))
+        if kind != "refused" or effect in refusable
+    ]
 
 
 def _refusable(system: System) -> set[str]:

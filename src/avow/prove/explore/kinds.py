@@ -124,6 +124,8 @@ def _named_in(entity: Entity) -> Iterator[str]:
         yield from (exclusion.start, exclusion.end)
     yield from (name for quota in entity.quotas for name in (quota.anchor, quota.weight or ""))
     for transition in entity.transitions.values():
-        trigger = transition.trigger
+        trigger, takes = transition.trigger, transition.takes
+        if transition.body is not None:
+            yield from (p.name for p in transition.parameters if takes is None or p.name in takes)
         if isinstance(trigger, OnTime) and trigger.at is not None:
             yield from (name for n in walk(trigger.at) if isinstance(n, FieldOf) for name in n.path)

@@ -155,9 +155,7 @@ class Search:
         self._enter(self.shapes.shape_of(beginning), beginning, None, 0)
         while (at := self.frontier.take()) is not None:
             yield (tried := self._expand(at))
-            while (
-                tried > 0 and (seed := next(seeds, None)) is not None
-            ):
+            while tried > 0 and (seed := next(seeds, None)) is not None:
                 yield (sown := self._sow(seed))
                 tried -= 1 + sown
         self.ended, self.found.closed = True, not self.acts.cut
@@ -168,7 +166,7 @@ class Search:
         left = self._left.pop(at, None) or self.acts.possible(situation, at)
         was_tired = left.tired
         for act in islice(left, RARELY if was_tired else PORTION):
-            left.told(self._try(at, act))
+            self._try(at, act, left)
             tried += 1
             if left.tired and not was_tired:
                 break
@@ -239,20 +237,21 @@ class Search:
         found.edges[len(found.nodes) - 1] = [Edge(at, order)]
         return len(found.nodes) - 1
 
-    def _try(self, at: int, act: Act) -> Hashable:
-        """Try one act; what has come of it, equal for what is alike."""
+    def _try(self, at: int, act: Act, turns: Turns) -> None:
+        """Try one act, and tell what has come of it: equal for what is alike."""
         self.found.tried += 1
         outcome = happen(self.system, self.found.nodes[at].situation, act)
         self._look_for_wrongs(at, act, outcome)
         match outcome:
             case Happened():
-                return self.frontier.class_of(self._accept(at, act, outcome))
+                turns.told(self.frontier.class_of(self._accept(at, act, outcome)), refused=False)
             case Refusal(rejection):
                 self._refuse(at, act, rejection)
-                return f"{rejection.code} {rejection.extra.get('rule', '')} {rejection.detail}"
+                rule = rejection.extra.get("rule", "")
+                turns.told((rejection.code, rule, rejection.detail), refused=True)
             case Fault(fault):
                 self._blame(at, act, str(fault))
-                return str(fault)
+                turns.told(str(fault), refused=True)
 
     def _look_for_wrongs(self, at: int, act: Act, outcome: Outcome) -> None:
         for wrong in contradictions(self.system, act, outcome):

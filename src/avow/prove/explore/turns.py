@@ -27,13 +27,13 @@ class _Stream:
 
 
 Usual: TypeAlias = dict[tuple[str, str], Hashable]
-"""What has come of the acts of an entity's command where they came to nothing new."""
+"""Why the acts of an entity's command were refused again and again."""
 
 
 class Turns(Iterator[Act]):
     """Each act once. Whoever tries them tells what came of each: `told`.
 
-    usual: what is known of other situations, and made better known.
+    usual: what is known of other situations, and becomes known of this one.
     """
 
     def __init__(self, each: Iterable[Iterator[Act]], usual: Usual) -> None:
@@ -62,14 +62,16 @@ class Turns(Iterator[Act]):
                 return act
         raise StopIteration
 
-    def told(self, came: Hashable) -> None:
+    def told(self, came: Hashable, *, refused: bool) -> None:
         """Take note of what has come of the last act: equal to what came of another one that was like it."""
         if self._last is None:
             return
         stream, act = self._last
         stream.often = stream.often + 1 if came == stream.last else 1
         stream.last = came
-        if stream.often >= AGAIN or self._usual.get((act.entity, act.command)) == came:
-            self._usual[act.entity, act.command] = came
+        usual = refused and self._usual.get((act.entity, act.command)) == came
+        if usual or stream.often >= AGAIN:
+            if refused:
+                self._usual[act.entity, act.command] = came
             if self._now and self._now[-1] is stream:
                 self._later.append(self._now.pop())
