@@ -242,7 +242,7 @@ async def test_installations_at_once_wait_for_each_other(place: str) -> None:
 
 async def test_a_database_that_can_not_keep_every_text_is_refused(cluster: Cluster) -> None:
     server, name = await connect(cluster.url()), f"latin_{secrets.token_hex(4)}"
-    locale = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    locale = "ENCODING 'LATIN1' LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
     await server.execute(f'CREATE DATABASE "{name}" {locale}')
     with pytest.raises(EnvironmentFault) as caught:
         await installed(cluster.url(name), first())
