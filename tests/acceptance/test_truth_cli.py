@@ -16,7 +16,7 @@ from uuid import UUID
 import pytest
 
 from avow.api import api_keys
-from avow.cli.settings import pepper_of
+from avow.cli.home import pepper_of
 from avow.store.pool import connect
 from bench.corruptions.hand import UNLOCK
 from examples.enrollment.system import app

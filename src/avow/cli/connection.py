@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 from avow.cli import output
-from avow.cli.settings import home_folder
+from avow.cli.home import home_folder
 from avow.errors import EnvironmentFault
 from avow.model.system import System
 from avow.store import cluster, driver, placement
