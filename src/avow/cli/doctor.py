@@ -15,7 +15,8 @@ import click
 
 from avow.cli import output
 from avow.cli.connection import database_url
-from avow.cli.settings import home_folder, key_of_log
+from avow.cli.home import home_folder
+from avow.cli.settings import key_of_log
 from avow.cli.target import load_target
 from avow.errors import AvowError, EnvironmentFault
 from avow.model.system import System

@@ -17,7 +17,7 @@ from avow.model.system import System
 from avow.store import driver, upgrade
 from avow.store.columns import blind_columns, column_type, performers_column
 from avow.store.driver import Connection
-from avow.store.rights import demand_owner, demand_version
+from avow.store.rights import demand_encoding, demand_owner, demand_version
 from avow.store.statements import literal, named, quote, text, whole
 from avow.store.tables import (
     Roles,
@@ -52,6 +52,7 @@ async def install(connection: Connection, system: System) -> bool:
     that records are in, a rule that existing rows break, a call that is new to records or under way.
     """
     demand_version(await connection.fetchval(text("install.sql", "server_version")))
+    demand_encoding(await connection.fetchval(text("install.sql", "encoding")))
     made = functions(system)
     digest = hashlib.sha256("\n".join(made).encode()).hexdigest()
     async with _understood(), connection.transaction():

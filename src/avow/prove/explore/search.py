@@ -22,6 +22,7 @@ from avow.prove.act import Act, Path, transitions_of
 from avow.prove.coverage import InState, Refused, Taken
 from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.frontier import Frontier
+from avow.prove.explore.inputs import Learned
 from avow.prove.explore.kinds import Kind, kind_of_record
 from avow.prove.explore.possible import Acts, Scope
 from avow.prove.explore.shape import Shape, Shapes
@@ -134,13 +135,16 @@ def search(scope: Scope, going: Going, beginning: Situation | None = None) -> Fo
 class Search:
     """One search under way. steps: goes on with it; after each step so many more acts were tried.
 
-    seeds: paths to try beside what the search comes to by itself.
+    seeds: paths to try beside what the search comes to by itself. learned: what other searches know.
     """
 
-    def __init__(self, scope: Scope, seeds: Iterable[Path] = (), beginning: Situation | None = None) -> None:
+    def __init__(
+        self, scope: Scope, seeds: Iterable[Path] = (), beginning: Situation | None = None,
+        learned: Learned | None = None,
+    ) -> None:  # fmt: skip
         self.scope, self.system = scope, scope.system
         self.found, self.frontier = Found(scope), Frontier(scope.system, scope.entities)
-        self.acts, self.shapes = Acts(scope), Shapes(scope.system)
+        self.acts, self.shapes = Acts(scope, learned), Shapes(scope.system)
         self.known: dict[Hashable, int] = {}
         self.goals = {
             name: goal for name, goal in goals_of(self.system) if name.split(".")[0] in scope.entities

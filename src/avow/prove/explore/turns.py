@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 
 from avow.prove.act import Act
 
-AGAIN: Final = 2
-"""So often the same may come of the acts of one command, before it comes after all others."""
+AGAIN: Final = {True: 2, False: 4}
+"""So often the same may come of the acts of one command, refused or not, before it comes after all others."""
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class Turns(Iterator[Act]):
         stream.often = stream.often + 1 if came == stream.last else 1
         stream.last = came
         usual = refused and self._usual.get((act.entity, act.command)) == came
-        if usual or stream.often >= AGAIN:
+        if usual or stream.often >= AGAIN[refused]:
             if refused:
                 self._usual[act.entity, act.command] = came
             if self._now and self._now[-1] is stream:
