@@ -84,7 +84,7 @@ class Cycle:
         """Have the application answer; what it fails to answer is answered for it."""
         try:
             await app(self.scope, self.receive, self.send)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  an answer is owed, whatever went wrong
             _log.error("the application failed", exc_info=error)
             await self._answer_for_it()
         else:
@@ -113,7 +113,8 @@ class Cycle:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._expects = False
         if not self.disconnected and not self.response_complete:
-            self._flow.resume_reading()
+            if self._flow.read_paused:
+                self._flow.resume_reading()
             if not self._has_news:
                 await self._wait()
             self._has_news = False

@@ -63,7 +63,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.limit_concurrency = None  # its answer would be plain text; see _start_asgi_task
+        self.limit_concurrency = None  # its answer would be plain text; see _start
         self._in_head = True  # no body is expected next
         self._begun = False  # the first byte of a message has come, its last has not
         self._crossed_in_this_read = False  # a head or a message ended in the bytes just read
@@ -90,7 +90,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timers()
         self.connections.discard(self)
-        cycle = self._latest_cycle()
+        cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             cycle.disconnect()
         self.flow.resume_writing()
@@ -172,12 +172,13 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._header_bytes = sum(map(len, chain.from_iterable(self.headers))) + HEADER_LINE_BYTES * count
         if count > self.limits.header_lines_max or self._header_bytes > self.limits.headers_bytes_max:
             raise self._headers_too_large()
-        lines = headers.Headers.received(self.headers)
-        if version != "1.0" or lines.joined(b"host") is not None:
+        lines = headers.Headers(self.headers)
+        if version != "1.0" or b"host" in lines:
             headers.host(lines)
-        coding, expected = lines.joined(b"transfer-encoding"), lines.joined(b"expect")
+        coding = lines.joined(b"transfer-encoding") if b"transfer-encoding" in lines else None
         if coding is not None and coding.strip().lower() != b"chunked":
             raise reject("bad-request", "The only transfer coding that is read is chunked.")
+        expected = lines.joined(b"expect") if b"expect" in lines else None
         return expected is not None and expected.lower() == b"100-continue"
 
     def _scope(self, version: str, method: bytes) -> dict[str, Any]:
@@ -195,13 +196,13 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def _begin_cycle(self, scope: dict[str, Any], keep_alive: bool, expects: bool) -> None:
         """Start the application on the request, or let it wait for those before it on this connection."""
-        earlier = self._latest_cycle()
+        earlier = self.cycle
         self.cycle = Cycle(
             scope, self.transport, self.flow, self.server_state.default_headers, keep_alive, expects,
             self.on_response_complete,
         )  # fmt: skip
         if earlier is None or earlier.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            self._start(self.cycle, self.app)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
@@ -229,7 +230,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     # --- the application's answers --------------------------------------------------------------
 
-    def _start_asgi_task(self, cycle: Cycle, app: Any) -> None:
+    def _start(self, cycle: Cycle, app: Any) -> None:
         limit = self.limits.concurrency_max
         if limit is not None and len(self.tasks) >= limit:
             app = busy
@@ -244,7 +245,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if self.flow.read_paused:
             self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self._start(*self.pipeline.pop())
         else:
             self._idle_since_s = self.loop.time()
             if self._idle_timer is None:
@@ -274,7 +275,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
             return
         self._deaf = True
         self._head_timer = _cancel(self._head_timer)
-        cycle = self._latest_cycle()
+        cycle = self.cycle
         if cycle is not None and cycle.more_body:
             self._abandon(cycle, problem)
         elif self._idle():
@@ -298,11 +299,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._write_refusal(problem)
 
     def _idle(self) -> bool:
-        cycle = self._latest_cycle()
+        cycle = self.cycle
         return not self.pipeline and (cycle is None or cycle.response_complete)
-
-    def _latest_cycle(self) -> Cycle | None:
-        return self.cycle
 
     def _write_refusal(self, problem: Problem) -> None:
         answer = problems.answer(problem, secrets.token_hex(16), self.root_path, {"connection": "close"})

@@ -41,8 +41,7 @@ class VerifiedTokens:
         if held is None:
             return None
         actor, validity, until_s = held
-        now_s = self._wall_s()
-        if self._monotonic_s() < until_s and not validity.over(now_s) and validity.begun(now_s):
+        if self._monotonic_s() < until_s and validity.holds(self._wall_s()):
             return actor
         del self._held[digest]
         return None
