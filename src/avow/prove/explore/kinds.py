@@ -16,7 +16,7 @@ from avow.model.system import System
 from avow.model.trigger import OnTime
 from avow.model.types import Boolean, EnumType, Integer, Reference
 from avow.model.values import Money
-from avow.prove.explore.values import PLAIN, conditions_of, constants_of
+from avow.prove.explore.values import PLAIN, conditions_of, constants_of, taken_by_body
 from avow.prove.world import names_in
 
 Kind: TypeAlias = tuple[str, str, tuple[int, ...]]
@@ -131,8 +131,8 @@ def _named_in(entity: Entity) -> Iterator[str]:
         yield from (exclusion.start, exclusion.end)
     yield from (name for quota in entity.quotas for name in (quota.anchor, quota.weight or ""))
     for transition in entity.transitions.values():
-        trigger, takes = transition.trigger, transition.takes
+        trigger = transition.trigger
         if transition.body is not None:
-            yield from (p.name for p in transition.parameters if takes is None or p.name in takes)
+            yield from taken_by_body(transition)
         if isinstance(trigger, OnTime) and trigger.at is not None:
             yield from (name for n in walk(trigger.at) if isinstance(n, FieldOf) for name in n.path)

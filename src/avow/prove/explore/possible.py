@@ -122,7 +122,8 @@ class Acts:
                 for transition in entity.transitions.values():
                     if transition.creation:
                         yield self._given(at, entity, transition, count + 1)
-        for key, record in situation.records.items():
+        own = ((key, r) for key, r in situation.records.items() if key[0] in self.scope.entities)
+        for key, record in own:
             entity = self.system.entities[key[0]]
             seen = set[str]()
             for transition in entity.transitions.values():

@@ -54,7 +54,7 @@ class Turns(Iterator[Act]):
     def __next__(self) -> Act:
         while self._now or self._later:
             if not self._now:
-                self._now, self._later = self._later, deque()
+                self._now, self._later = self._later, deque[_Stream]()
             stream = self._now.popleft()
             for act in stream.acts:
                 self._now.append(stream)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from avow.model import types as kinds
-from avow.model.entity import Entity
+from avow.model.entity import Entity, Transition
 from avow.model.exact import DecimalType, MoneyType
 from avow.model.expression import Argument, Arithmetic, Compare, Const, Expression, FieldOf, OneOf, walk
 from avow.model.private import PartlyPrivate, PrivateType
@@ -106,8 +106,7 @@ def _flows(system: System) -> Mapping[str, str]:
     compared = list[frozenset[str]]()
     for entity in system.entities.values():
         for t in entity.transitions.values():
-            own = [p.name for p in t.parameters if t.takes is None or p.name in t.takes]
-            takes.setdefault(t.name, []).append(own)
+            takes.setdefault(t.name, []).append(taken_by_body(t))
             bodies += [] if t.body is None else [t.body]
         nodes = (node for condition in conditions_of(entity) for node in walk(condition))
         compared += [frozenset(_named(node)) for node in nodes if isinstance(node, Compare)]
@@ -120,6 +119,13 @@ def _flows(system: System) -> Mapping[str, str]:
             first |= dict.fromkeys(names, min(groups))
             first |= {name: min(groups) for name, group in first.items() if group in groups}
     return first
+
+
+def taken_by_body(transition: Transition) -> list[str]:
+    """The arguments that a transition's body takes, in order."""
+    sets, takes = transition.sets, transition.takes
+    names = [p.name for p in transition.parameters]
+    return [name for name in names if (name not in sets if takes is None else name in takes)]
 
 
 def _named(node: Compare) -> Iterator[str]:
