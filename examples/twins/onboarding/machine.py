@@ -286,7 +286,9 @@ def step(record: Any, word: str, actor: Actor, given: Given, target: str, begins
 def publish(record: Any, word: str, begins: Begins) -> None:
     """Tell whoever sends mails."""
     if word in PUBLISHED:
-        told = {name: getattr(record, name, None) for name in ("person", "kind", "remark", "first_day", "due")}
+        told = {
+            name: getattr(record, name, None) for name in ("person", "kind", "remark", "first_day", "due")
+        }
         data = {"id": record.id, "version": record.version, "state": record.state, **plain(told)}
         for one in source.sql_session().scalars(select(Subscription).where(Subscription.live)):
             if word in one.words:
