@@ -310,8 +310,9 @@ def move(
     session, way, begins = source.sql_session(), WAYS[kind][word], Begins()
     try:
         with session.begin_nested():
-            record = _made(kind, record_id, given) if "" in way.sources else _locked(kind, record_id)
-            demand(record is not None and ("" in way.sources or may_see(record, actor)), "not-found", 404)
+            new = "" in way.sources
+            record: Any = _made(kind, record_id, given) if new else _locked(kind, record_id)
+            demand(record is not None and (new or may_see(record, actor)), "not-found", 404)
             demand(since in (None, record.since), "stale")
             demand(way.may(record, actor), "forbidden", 403)
             demand(record.state in way.sources, "state-conflict")
