@@ -312,7 +312,8 @@ def move(
         with session.begin_nested():
             new = "" in way.sources
             record: Any = _made(kind, record_id, given) if new else _locked(kind, record_id)
-            demand(record is not None and (new or may_see(record, actor)), "not-found", 404)
+            if record is None or not (new or may_see(record, actor)):
+                raise Refused(404, "not-found")
             demand(since in (None, record.since), "stale")
             demand(way.may(record, actor), "forbidden", 403)
             demand(record.state in way.sources, "state-conflict")
