@@ -16,11 +16,15 @@ from tests.fix_database import Database, MakeDatabase
 from tests.store.payment import Outside, payments
 
 PUT = """
-INSERT INTO avow.work (work, tenant, kind, id, name, version, destination, line, key, due, ready_at, request, since)
-OVERRIDING SYSTEM VALUE SELECT $1, $2, 'Payment', u.id, 'capture', 1, 'capture', $3, u.id, now(), now(), 'r', now()
+INSERT INTO avow.work
+    (work, tenant, kind, id, name, version, destination, line, key, due, ready_at, request, since)
+OVERRIDING SYSTEM VALUE
+SELECT $1, $2, 'Payment', u.id, 'capture', 1, 'capture', $3, u.id, now(), now(), 'r', now()
 FROM (SELECT gen_random_uuid() AS id) AS u
 """
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 BEHIND = "SELECT work FROM avow.work WHERE ready_at = 'infinity' ORDER BY work"
 LINES, EACH = 12, 5
 
@@ -70,9 +74,7 @@ async def test_the_next_of_a_line_comes_once_the_one_before_it_is_gone(
     assert numbers(await take(queue)) == [3]
 
 
-async def test_whoever_is_taken_out_of_a_line_lets_the_next_one_come(
-    queue: Queue, admin: Connection
-) -> None:
+async def test_whoever_is_taken_out_of_a_line_lets_the_next_one_come(queue: Queue, admin: Connection) -> None:
     for number in (1, 2, 3):
         await admin.execute(PUT, number, "main", "a")
     assert numbers(await take(queue)) == [1]

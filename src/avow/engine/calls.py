@@ -47,8 +47,8 @@ class DontKnow:
     """It may have been done.
 
     answered: the other side answered, with a fault of its own. final: it would do the same again, so that it
-    isn't sent once more. retry_after_s: how long it asks to be left alone. unseen: it was to be looked up, and
-    that couldn't be done now.
+    isn't sent once more. retry_after_s: how long it asks to be left alone. unseen: it was to be looked up,
+    and that couldn't be done now.
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""Threads for owners' plain functions: one that never returns holds nobody up, not even the end of the process."""
+"""Threads for owners' plain functions: one that never returns holds nobody up, nor the process's end."""
 
 from __future__ import annotations
 
