@@ -167,10 +167,15 @@ class StrictHttpProtocol(HttpToolsProtocol):
         coding, expected = lines.joined(b"transfer-encoding"), lines.joined(b"expect")
         if coding is not None and coding.strip().lower() != b"chunked":
             raise reject("bad-request", "The only transfer coding that is read is chunked.")
+        if coding is not None and version == "1.0":
+            # Who is between may not know chunks, and see another message end there (RFC 9112, section 6.1).
+            raise reject("bad-request", "HTTP/1.0 has no transfer codings.")
         self.expect_100_continue = expected is not None and expected.lower() == b"100-continue"
 
     def _complete_scope(self, version: str, method: bytes) -> None:
         url = httptools.parse_url(self.url)
+        if url.fragment is not None:
+            raise reject("bad-request", "The address of a request has no fragment.")
         path = url.path.decode("ascii")
         scope = self.scope
         scope["http_version"], scope["method"] = version, method.decode("ascii")
