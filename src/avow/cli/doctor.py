@@ -251,7 +251,9 @@ def _tables(found: Tables) -> Iterator[Line]:
     yield Line("rules", said, mend if found.unheld else "")
     if found.alterable:
         said = f"{', '.join(found.alterable)} may be changed: their triggers are gone, or don't always fire"
-        mend = "ALTER TABLE ... ENABLE ALWAYS TRIGGER append_only, and append_only_whole; `avow verify`."
+        mend = (
+            "Have the triggers append_only and append_only_whole fire ALWAYS again; then run `avow verify`."
+        )
         yield Line("append-only", said, mend)
     else:
         yield Line("append-only", "what was written to the log refuses every change, its owner's too")
