@@ -308,12 +308,16 @@ def test_doctor_looks_at_the_surroundings_and_says_what_to_do(place: Place) -> N
     place.execute(
         "INSERT INTO avow.clock (fixed) VALUES ('2026-11-21T00:00:00Z');"
         "ALTER TABLE avow.disclosure NO FORCE ROW LEVEL SECURITY;"
+        "DROP INDEX enrollment.enrollments__one_each;"
         "ALTER TABLE avow.audit ENABLE TRIGGER append_only;"
         f"GRANT UPDATE (reason) ON avow.legal_hold TO {application}"
     )
     said = place.avow("doctor", str(TARGET)).stdout
     assert "OFF clock" in said
     assert "not forced on avow.disclosure" in said
+    assert "not held by the database any more: Enrollment.one_each" in said
+    assert place.avow("migrate", str(TARGET)).returncode == 0
+    assert "not held" not in place.avow("doctor", str(TARGET)).stdout
     assert "the application may write avow.legal_hold" in said
     assert "OFF append-only        avow.audit, " in said
     assert "witnessed by: nobody" in said

@@ -33,6 +33,7 @@ from avow.store.tables import (
     sql_constant,
     table_of,
 )
+from avow.store.unheld import unheld
 from avow.store.waits import bring_times, demand_calls
 
 LOCK_WAIT_MS = 5_000
@@ -46,7 +47,8 @@ async def install(connection: Connection, system: System) -> bool:
 
     Brings Avow's own tables to the version of this code first: see upgrade.py.
     On tables of an earlier declaration: adds entities, states, fields that may be missing or have a
-    constant default, replaces constraints and functions, and notes new times for the records that wait.
+    constant default, replaces constraints and functions, makes constraints again that somebody has dropped,
+    and notes new times for the records that wait.
     Servers of the earlier declaration go on working. Raises EnvironmentFault, with nothing changed, for
     what could lose data or strand records: a removed or retyped field, a removed entity, a removed state
     that records are in, a rule that existing rows break, a call that is new to records or under way.
@@ -66,7 +68,8 @@ async def install(connection: Connection, system: System) -> bool:
         same = not stepped and latest is not None and latest["fingerprint"] == system.fingerprint
         await connection.execute(f"SET LOCAL ROLE {quote(Roles.of(system).owner)}")
         await connection.execute("SET LOCAL avow.scope = 'all'")
-        if same and await connection.fetchval(text("install.sql", "functions_made")) == digest:
+        made_before = await connection.fetchval(text("install.sql", "functions_made"))
+        if same and made_before == digest and not await unheld(connection, system):
             await bring_times(connection, system)
             return False
         await _Tables(connection, system, latest).bring_up()
