@@ -12,6 +12,11 @@ GARBAGE_OBJECTS = 20_000
 
 
 def pytest_collection_finish() -> None:
+    look_less_often()
+
+
+def look_less_often() -> None:
+    """From here on, and at nothing of what there is by now."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_OBJECTS)
