@@ -290,9 +290,18 @@ def test_doctor_looks_at_the_surroundings_and_says_what_to_do(place: Place) -> N
         "UPDATE avow.audit SET at = at - interval '1 hour' WHERE entry = (SELECT max(entry) FROM avow.audit)"
     )
     assert "OFF log" in place.avow("doctor", str(TARGET)).stdout
-    place.execute("INSERT INTO avow.clock (fixed) VALUES ('2026-11-21T00:00:00Z')")
+    application = f"{place.made.system.name}_application"
+    place.execute(
+        "INSERT INTO avow.clock (fixed) VALUES ('2026-11-21T00:00:00Z');"
+        "ALTER TABLE avow.disclosure NO FORCE ROW LEVEL SECURITY;"
+        "ALTER TABLE avow.audit ENABLE TRIGGER append_only;"
+        f"GRANT UPDATE (reason) ON avow.legal_hold TO {application}"
+    )
     said = place.avow("doctor", str(TARGET)).stdout
     assert "OFF clock" in said
+    assert "not forced on avow.disclosure" in said
+    assert "the application may write avow.legal_hold" in said
+    assert "OFF append-only        avow.audit, " in said
     assert "witnessed by: nobody" in said
 
 

@@ -247,3 +247,9 @@ def _tables(found: Tables) -> Iterator[Line]:
         )
     else:
         yield Line("rights", "the application writes through avow.commit alone")
+    if found.alterable:
+        said = f"{', '.join(found.alterable)} may be changed: their triggers are gone, or don't always fire"
+        mend = "ALTER TABLE ... ENABLE ALWAYS TRIGGER append_only, and append_only_whole; `avow verify`."
+        yield Line("append-only", said, mend)
+    else:
+        yield Line("append-only", "what was written to the log refuses every change, its owner's too")

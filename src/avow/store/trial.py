@@ -151,7 +151,7 @@ def account_for_once() -> Account:
 
 async def require_server(url: str) -> None:
     """Raise EnvironmentFault unless databases may be made on the server of an address."""
-    connection = await connect(url)
+    connection = await connect(url, given_by="--server")
     try:
         seen = await health.server(connection)
     finally:
