@@ -17,6 +17,7 @@ class Receiver:
     def __init__(self) -> None:
         self.came = list[tuple[str, dict[str, str], bytes]]()
         self.answers = list[int]()
+        self.retry_after: str | None = None
         self.at_once = self.most_at_once = 0
         self.hold: asyncio.Event | None = None
         self.url = ""
@@ -42,6 +43,7 @@ class Receiver:
         self.at_once -= 1
         status = self.answers.pop(0) if self.answers else 204
         more = f"location: {self.url}elsewhere\r\n" if 300 <= status < 400 else ""
+        more += "" if self.retry_after is None or status < 300 else f"retry-after: {self.retry_after}\r\n"
         writer.write(f"HTTP/1.1 {status} X\r\n{more}content-length: 0\r\nconnection: close\r\n\r\n".encode())
         await writer.drain()
         writer.close()

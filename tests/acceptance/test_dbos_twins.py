@@ -190,6 +190,82 @@ async def test_the_admission(cluster: Cluster, tmp_path: Path) -> None:
         assert await door.refused("rita/registrar", f"{second}/archive", {}) == "guard-failed"
 
 
+async def test_the_onboarding(cluster: Cluster, tmp_path: Path) -> None:
+    """Nobody begins without everything; what is called off leaves nothing, also while the account is made."""
+    with Provider() as outside:
+        outside.behave("accounts", "create", script=["lose_reply"])
+        outside.behave("accounts", "delete", script=["fail_after"])
+        async with twin("onboarding", cluster, tmp_path / "log", ONBOARDING_PROVIDER_URL=outside.url) as door:
+            await _prepare(door)
+            await _call_off(door, outside)
+        assert outside.ledger().doubled() == []
+
+
+async def _announced(door: Door, person: str, first_day: str = "2100-01-05T08:00Z") -> str:
+    given = {"person": person, "name": "A. B.", "login": person, "boss": "bea", "first_day": first_day}
+    case = (await door.do("hal/hr", "/onboardings", given))["id"]
+    for kind in ("laptop", "desk", "plan"):
+        asked = {"onboarding": case, "kind": kind, "what": kind, "due": "2100-01-02T08:00Z"}
+        await door.do("hal/hr", "/jobs", asked)
+    return f"/onboardings/{case}"
+
+
+async def _done(door: Door, who: str, name: str) -> None:
+    """The task of this role, which only it may do."""
+    task = next(one for one in (await door.do(who, "/tasks"))["items"] if one["command"] == name)
+    path = "jobs" if name in ("do", "take_back") else "onboardings"
+    assert await door.refused("zoe/lawyer", f"/{path}/{task['record']}/{name}", {}) == "not-found"
+    await door.do(who, f"/tasks/{task['id']}/claim", {})
+    await door.do(who, f"/{path}/{task['record']}/{name}", {})
+
+
+async def _prepare(door: Door) -> None:
+    case = await _announced(door, "ann")
+    wanted = {"onboarding": case.split("/")[-1], "kind": "contract", "due": "2099-12-20T08:00Z"}
+    paper = f"/papers/{(await door.do('hal/hr', '/papers', wanted))['id']}"
+    assert await door.refused("hal/hr", f"{case}/complete", {}) == "guard-failed"
+    assert await door.refused("ann", f"{paper}/hand_in", {}) == "guard-failed"
+    await door.do("ann", f"{paper}/hand_in", {"file": "s3://1"})
+    assert "file" not in await door.do("lea/lead", paper)
+    (task,) = (await door.do("hal/hr", "/tasks"))["items"]
+    assert (task["command"], task["file"]) == ("accept", "s3://1")
+    await door.do("hal/hr", f"{paper}/accept", {})
+    for who in ("ian/it", "fay/facilities"):
+        await _done(door, who, "do")
+    assert (await door.do("mia/manager", "/tasks"))["items"] == [], "only who will be the boss plans"
+    await _done(door, "bea/manager", "do")
+    await door.do("hal/hr", f"{case}/complete", {})
+    assert "name" not in await _is(door, case, "ready")
+    postponed = await door.do("hal/hr", f"{case}/postpone", {"first_day": "2100-02-05T08:00Z"})
+    assert postponed["state"] == "ready"
+    assert (
+        await door.refused("hal/hr", f"{case}/postpone", {"first_day": "2001-02-05T08:00Z"}) == "guard-failed"
+    )
+    await door.do("ann", f"{case}/cancel", {})
+    await _is(door, case, "undoing")
+    for who in ("ian/it", "fay/facilities"):
+        await _done(door, who, "take_back")
+    assert (await _is(door, case, "cancelled"))["account"] is None
+
+
+async def _call_off(door: Door, outside: Provider) -> None:
+    case = await _announced(door, "bob")
+    outside.behave("accounts", "create", script=[Fault("hold", at="reply")])
+    await door.do("hal/hr", f"{case}/complete", {})
+    await asyncio.to_thread(outside.wait_held)
+    assert (await door.do("bob", f"{case}/cancel", {}))["state"] == "stopping"
+    outside.release()
+    await _is(door, case, "cancelled")
+
+
+async def _is(door: Door, path: str, state: str) -> Any:
+    async def there() -> Any:
+        found = await door.do("lea/lead", path)
+        return found if found["state"] == state else None
+
+    return await until(there, f"{path} is {state}")
+
+
 async def test_the_checkout(cluster: Cluster, tmp_path: Path) -> None:
     """Whole or undone, also where replies are lost; a transfer is awaited; what is given back is bounded."""
     keys = {"CHECKOUT_WEBHOOK_SECRET": WEBHOOK_SECRET}

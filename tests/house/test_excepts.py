@@ -16,6 +16,7 @@ REASONS = {
     "src/avow/cli/group.py": "the command line's edge: a crash must not look like a finding",
     "src/avow/declare/annotation.py": "an owner's annotation may raise anything; it stays text",
     "src/avow/engine/calls.py": "an owner's effect may raise anything; whether it was done isn't known then",
+    "src/avow/engine/threads.py": "what an owner's plain function raises is raised again where it is awaited",
     "src/avow/engine/worker.py": "a worker goes on, whatever one work does; that one waits for a person",
     "src/avow/prove/promises.py": "an owner's promise may raise anything; it doesn't hold then",
     "src/avow/prove/turns.py": "a phase of prove that fails takes nothing from what the others have found",

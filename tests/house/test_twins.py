@@ -13,7 +13,7 @@ import pytest
 from tests.house.tree import ROOT
 
 EXAMPLES = ROOT / "examples"
-COUNTED = {name: name for name in ("admission", "approval", "booking", "verification")}
+COUNTED = {name: name for name in ("admission", "approval", "booking", "onboarding", "verification")}
 COUNTED |= {"checkout": "checkout_dbos"}
 """The examples that there is a twin of with DBOS, and its folder."""
 UNTRIED = EXAMPLES / "twins" / "verification"

@@ -194,6 +194,17 @@ async def test_what_was_not_taken_is_tried_again_and_its_answer_recorded(
         assert [path for path, _, _ in o.receiver.came] == ["/", "/"], "no redirect is followed"
 
 
+@pytest.mark.parametrize("status", [302, 400, 429, 503])
+async def test_a_subscriber_says_when_it_is_told_again(office: MakeOffice, status: int) -> None:
+    async with office() as o:
+        await o.subscribe()
+        o.receiver.answers, o.receiver.retry_after = [status], "7200"
+        await o.sent()
+        await o.worker.step()
+        left = await o.admin.fetchval("SELECT ready_at - now() FROM avow.work")
+        assert left > timedelta(seconds=7_100)
+
+
 async def test_a_delivery_is_tried_for_days_and_then_a_person_is_asked(office: MakeOffice) -> None:
     async with office(retried_for=timedelta(days=2)) as o:
         await o.subscribe()

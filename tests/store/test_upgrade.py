@@ -29,6 +29,12 @@ UNDONE = {
     CREATE FUNCTION avow.retry_work(bigint, bigint, text, text) RETURNS void LANGUAGE sql AS '';
     CREATE FUNCTION avow.park_again(bigint, bigint, text, bigint) RETURNS void LANGUAGE sql AS '';
     """,
+    2: """
+    DROP TRIGGER line_goes_on ON avow.work; DROP TRIGGER line_is_left ON avow.work;
+    DROP FUNCTION avow.let_next_come(); DROP FUNCTION avow.put_behind(text, timestamptz, integer);
+    DROP INDEX avow.work_behind, avow.work_line, avow.work_line_taken;
+    CREATE INDEX work_line ON avow.work (destination, line, work) WHERE line <> '';
+    """,
 }
 """For each version, what takes its step back: tables as the version before had them."""
 

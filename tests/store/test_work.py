@@ -146,6 +146,50 @@ async def test_the_other_side_says_when_it_is_asked_again(shop: MakeShop, outsid
         assert work["ready_at"] >= NOON + timedelta(seconds=600)
 
 
+async def test_so_it_does_where_nobody_can_tell_whether_it_was_done(shop: MakeShop, outside: Outside) -> None:
+    """A fault of the other side, and then its limit: sent again under its key, and not before."""
+    async with shop() as s:
+        await s.at(NOON)
+        outside.answers = [
+            Unclear("503", answered=True, retry_after_s=600),
+            NotDone("429", retry_after_s=900),
+        ]
+        await s.capturing()
+        for moment, wait_s in ((NOON, 600), (NOON + timedelta(seconds=700), 900)):
+            await s.at(moment)
+            await s.worker.step()
+            (work,) = await s.work()
+            assert work["ready_at"] >= moment + timedelta(seconds=wait_s)
+            assert work["unclear"]
+        assert len(set(outside.asked)) == 1
+
+
+async def test_a_lookup_that_fails_is_made_again_and_the_call_is_not(
+    shop: MakeShop, outside: Outside
+) -> None:
+    async with shop(keyed=False, lookup=True) as s:
+        await s.at(NOON)
+        outside.answers = [Unclear("cut")]
+        outside.lookups = [NotDone("busy", retry_after_s=600), Receipt("ch_9", 5)]
+        record = await s.capturing()
+        await s.worker.step()
+        (work,) = await s.work()
+        assert (work["stuck"], work["ready_at"] >= NOON + timedelta(seconds=600)) == (None, True)
+        await s.at(work["ready_at"])
+        await s.worker.step()
+        assert (await s.row(record))["receipt"] == "ch_9"
+        assert len(outside.asked) == 1
+
+
+async def test_a_lookup_that_goes_on_failing_leaves_it_unknown(shop: MakeShop, outside: Outside) -> None:
+    async with shop(keyed=False, lookup=True) as s:
+        outside.answers, outside.lookups = [Unclear("cut")], [NotDone("refused")] * 9
+        await s.capturing()
+        await _until_settled(s)
+        (work,) = await s.work()
+        assert (work["stuck"], work["attempt"], len(outside.asked)) == ("unknown", 3, 1)
+
+
 async def test_a_stale_worker_changes_nothing(shop: MakeShop, outside: Outside) -> None:
     async with shop() as s:
         outside.answers = [Receipt("first", 5), Receipt("second", 5)]

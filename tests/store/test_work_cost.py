@@ -16,7 +16,10 @@ MANY = 1_000_000
 READY = 3
 RESTING = 5_000
 UNDER_WAY = 30
-READ_OF_WORK = ("work", "work_pkey", "work_ready", "work_line", "work_taken")
+BLOCKED, LOOKED_AT = 10_000, 2 * 64
+READ_OF_WORK = (
+    "work", "work_pkey", "work_ready", "work_line", "work_taken", "work_behind", "work_line_taken",
+)  # fmt: skip
 FILL = """
     INSERT INTO avow.work
         (tenant, kind, id, name, version, destination, line, key, due, ready_at, request, since)
@@ -25,16 +28,25 @@ FILL = """
         LATERAL (SELECT lpad(to_hex(n), 32, '0')::uuid AS id, now() + (86400 + n) * interval '1 s' AS at)
 """
 CALLS = FILL.replace("'lapse', 1, '', ''", "'capture', 1, 'capture', 'line ' || n")
+IN_LINES = """
+    INSERT INTO avow.work
+        (tenant, kind, id, name, version, destination, line, key, due, ready_at, request, since)
+    SELECT 'main', 'Payment', id, 'capture', 1, 'capture', 'held up ' || n % $1::int, id, at, at, 'r', now()
+    FROM generate_series(1, 2 * $1::int) AS n, LATERAL (
+        SELECT md5('held up ' || n)::uuid AS id,
+            now() + CASE WHEN n > $1 THEN 0 ELSE 3600 END * interval '1 s' AS at)
+"""
+"""In each line the first rests after an attempt that failed, and the second is ready."""
 FINISHED = """
     INSERT INTO avow.attempt (tenant, kind, id, name, key, number, fence, at, outcome, detail)
     SELECT 'main', 'Payment', id, 'capture', id, 1, 1, now(), 'unclear', 'cut'
     FROM generate_series(1, $1::int) AS n, LATERAL (SELECT lpad(to_hex(n), 32, '0')::uuid AS id)
 """
-READ = """
+READ = f"""
     SELECT relname, pg_stat_get_xact_numscans(oid) AS scans, pg_stat_get_xact_tuples_returned(oid) AS read,
            pg_stat_get_xact_tuples_fetched(oid) AS fetched
     FROM pg_class WHERE relnamespace = 'avow'::regnamespace
-        AND relname IN ('work', 'attempt', 'work_pkey', 'work_ready', 'work_line', 'work_taken')
+        AND relname IN {("attempt", *READ_OF_WORK)}
 """
 
 
@@ -60,7 +72,25 @@ async def test_taking_work_reads_what_is_ready_among_a_million_that_is_not(made:
     idle = await _take(admin)
     assert idle["taken"] == 0
     assert idle["work"] + idle["work_ready"] <= 10
+    await _lines_that_are_held_up_cost_nothing(admin)
     await admin.close()
+
+
+async def _lines_that_are_held_up_cost_nothing(admin: Connection) -> None:
+    """What is ready behind something that isn't is looked at once, and not at each look for work."""
+    await admin.execute(IN_LINES, BLOCKED)
+    behind = "SELECT count(*) FROM avow.work WHERE ready_at = 'infinity'"
+    assert ((await _take(admin))["taken"], await admin.fetchval(behind)) == (0, LOOKED_AT)
+    await admin.execute("SELECT avow.put_behind('capture', now(), $1)", BLOCKED)  # as further looks do
+    assert (await _take(admin))["alive"] <= 10
+    await admin.execute(CALLS.replace("lpad(to_hex(n), 32, '0')", "md5('line ' || n)"), READY)
+    await admin.execute("UPDATE avow.work SET ready_at = now() WHERE line LIKE 'line %'")
+    took = await _take(admin)
+    assert took["taken"] == READY
+    assert took["alive"] <= 10 * READY
+    await admin.execute("DELETE FROM avow.work WHERE line = 'held up 7' AND ready_at < 'infinity'")
+    came = await _take(admin)
+    assert (came["taken"], came["alive"] <= 10 * READY) == (1, True)
 
 
 async def test_calls_that_rest_between_attempts_cost_nothing_where_others_begin(made: Database) -> None:
@@ -87,13 +117,14 @@ async def test_calls_that_rest_between_attempts_cost_nothing_where_others_begin(
 
 async def _take(connection: Connection) -> dict[str, int]:
     """Take work once; how much of each relation was read for it."""
+    await connection.execute("SELECT pg_stat_force_next_flush()")  # what was read before isn't counted here
     async with connection.transaction():
         rows = await connection.fetch(
             "SELECT work FROM avow.take_work('{\"\", capture}', '{NULL, 1000}', '{NULL, 50}', 15000, 64)"
         )
         counted = await connection.fetch(READ)
     found: dict[str, Any] = {row["relname"]: max(row["read"], row["fetched"]) for row in counted}
-    return {**found, "taken": len(rows)}
+    return {**found, "taken": len(rows), "alive": sum(row["fetched"] for row in counted)}
 
 
 async def test_two_workers_that_take_at_once_never_take_the_same(made: Database) -> None:

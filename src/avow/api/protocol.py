@@ -178,12 +178,17 @@ class StrictHttpProtocol(HttpToolsProtocol):
         coding = lines.joined(b"transfer-encoding") if b"transfer-encoding" in lines else None
         if coding is not None and coding.strip().lower() != b"chunked":
             raise reject("bad-request", "The only transfer coding that is read is chunked.")
+        if coding is not None and version == "1.0":
+            # Who is between may not know chunks, and see another message end there (RFC 9112, section 6.1).
+            raise reject("bad-request", "HTTP/1.0 has no transfer codings.")
         expected = lines.joined(b"expect") if b"expect" in lines else None
         return expected is not None and expected.lower() == b"100-continue"
 
     def _scope(self, version: str, method: bytes) -> dict[str, Any]:
         """The request as ASGI has it."""
         url = httptools.parse_url(self.url)
+        if url.fragment is not None:
+            raise reject("bad-request", "The address of a request has no fragment.")
         path = url.path.decode("ascii")
         return {
             "type": "http", "asgi": {"version": self.asgi_version, "spec_version": "2.3"},

@@ -9,17 +9,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from avow import canonical
+from avow.engine.threads import Threads
 from avow.model.effect import Effect
 from avow.model.outcome import AnswerTooLarge, Declined, NotDone, Unclear
 from avow.model.types import Misfit, Value
-
-THREADS_MAX = 64
-"""How many plain functions may run at once in a process; each has a thread of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +47,15 @@ class DontKnow:
     """It may have been done.
 
     answered: the other side answered, with a fault of its own. final: it would do the same again, so that it
-    isn't sent once more.
+    isn't sent once more. retry_after_s: how long it asks to be left alone. unseen: it was to be looked up,
+    and that couldn't be done now.
     """
 
     reason: str
     answered: bool = False
     final: bool = False
+    retry_after_s: float | None = None
+    unseen: bool = False
 
 
 Ending: TypeAlias = Result | No | NotYet | DontKnow
@@ -89,8 +89,8 @@ class Call:
 class Caller:
     """Runs effects' functions: async ones on this loop, plain ones in threads."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="effect")
+    def __init__(self, threads: Threads | None = None) -> None:
+        self._threads = threads or Threads()
 
     async def attempt(self, effect: Effect, record: Any, call: Call) -> Ending:
         """Make the call once, within the effect's timeout."""
@@ -109,17 +109,17 @@ class Caller:
                 return _fitted(effect, ending)
             case No(code, reason):
                 return No(code, reason)
-            case NotYet(reason) | DontKnow(reason):
-                return DontKnow(f"the lookup failed: {reason}")
+            case NotYet() | DontKnow():
+                said = f"the lookup failed: {ending.reason}"
+                return DontKnow(said, retry_after_s=ending.retry_after_s, unseen=True)
 
     async def _run(self, function: Callable[..., Any], timeout_s: float, record: Any, call: Call) -> Ending:
         try:
             async with asyncio.timeout(timeout_s):
                 if inspect.iscoroutinefunction(function):
                     return Result(await function(record, call))
-                loop = asyncio.get_running_loop()
                 # A thread can't be ended: one that is late runs on, and nobody hears it any more.
-                return Result(await loop.run_in_executor(self._threads, function, record, call))
+                return Result(await asyncio.wrap_future(self._threads.begin(function, record, call)))
         except Superseded:
             raise
         except Declined as declined:
@@ -127,15 +127,12 @@ class Caller:
         except NotDone as fault:
             return NotYet(str(fault), fault.retry_after_s)
         except Unclear as fault:
-            return DontKnow(str(fault), fault.answered, isinstance(fault, AnswerTooLarge))
+            final = isinstance(fault, AnswerTooLarge)
+            return DontKnow(str(fault), fault.answered, final, fault.retry_after_s)
         except TimeoutError:
             return DontKnow(f"no answer within {timeout_s:g} s")
         except Exception as error:  # noqa: BLE001 - the owner's function; whatever it raises, we can't know
             return DontKnow(f"the function raised {type(error).__name__}")
-
-    def close(self) -> None:
-        """Let threads go as they end; none is waited for."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _fitted(effect: Effect, ending: Result) -> Ending:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from avow.engine.outside import AddressRefused, Destination, Outside
+from avow.engine.outside import AddressRefused, Destination, Outside, retry_after_s
 from avow.model.cloud_event import CONTENT_TYPE, cloud_event
 from avow.model.effect import Backoff
 from avow.model.outcome import NotDone, Unclear
@@ -138,7 +138,8 @@ class Publishing:
             await self._end(work, "gone", f"answered with {answer.status}")
             await self._subscriptions.turn(work.tenant, to.id, DISABLED, "gone")
             return "gone"
-        return await self._again(work, publication, f"answered with {answer.status}", 0.0)
+        least_s = retry_after_s(answer.headers, now) or 0.0
+        return await self._again(work, publication, f"answered with {answer.status}", least_s)
 
     def _secrets(self, to: Subscription, now: datetime) -> list[str]:
         """The secrets that sign now: the current one, and for a time the one before it."""

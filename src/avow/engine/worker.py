@@ -114,7 +114,6 @@ class Worker:
             if self._publishing is not None:
                 await self._publishing.close()
             self._leases.stop()
-            self._caller.close()
 
     def stop(self) -> None:
         """Take nothing any more."""
@@ -319,8 +318,8 @@ class Worker:
                 else:
                     await self._conclude(work, effect, state, No("attempts-exhausted", reason))
             case DontKnow(reason):
-                if self._sent_again(work, effect, ending):
-                    await self._try_again(work, effect, ending, reason, 0.0)
+                if self._sent_again(work, effect, ending) or _seen_again(work, effect, ending):
+                    await self._try_again(work, effect, ending, reason, ending.retry_after_s or 0.0)
                 else:
                     await self._leave_unknown(work, effect, state, reason)
 
@@ -392,11 +391,17 @@ def provider_key(key: UUID, generation: int) -> str:
 def _doubted(work: Work, ending: Ending) -> Ending:
     """What this attempt says of itself, where an earlier one may have done more."""
     if isinstance(ending, NotYet) and work.unclear:
-        return DontKnow(f"{ending.reason}, and an earlier attempt ended without an answer")
+        said = f"{ending.reason}, and an earlier attempt ended without an answer"
+        return DontKnow(said, retry_after_s=ending.retry_after_s)
     begun = work.unclear or work.progress is not None
     if isinstance(ending, No) and ending.code == REQUEST_TOO_LARGE and begun:
         return DontKnow(f"{ending.reason}, and an earlier attempt may have done a part of it", final=True)
     return ending
+
+
+def _seen_again(work: Work, effect: Effect, ending: DontKnow) -> bool:
+    """Whether a call that isn't sent again is looked up once more, as that couldn't be done now."""
+    return ending.unseen and not effect.keyed and _attempts_left(work, effect)
 
 
 def _attempts_left(work: Work, effect: Effect) -> bool:

@@ -43,12 +43,14 @@ class Unclear(Exception):
     """Nobody here can know whether it was done: no answer in time, the connection cut after sending, a 5xx.
 
     answered: the other side did answer, with a fault of its own. A provider that keeps its answers under
-    the key would go on giving this one.
+    the key would go on giving this one. retry_after_s: how long it asks to be left alone, if it said so.
     """
 
-    def __init__(self, message: str = "", *, answered: bool = False) -> None:
+    def __init__(
+        self, message: str = "", *, answered: bool = False, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
-        self.answered = answered
+        self.answered, self.retry_after_s = answered, retry_after_s
 
 
 class AnswerTooLarge(Unclear):

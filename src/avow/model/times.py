@@ -66,7 +66,7 @@ class DateTimeType:
         if not isinstance(value, datetime) or value.utcoffset() is None:
             raise misfit(at, "not-an-instant", "must be a time with its offset from UTC")
         if not _INSTANT_MIN <= value <= INSTANT_MAX:
-            raise misfit(at, "out-of-range", "must lie within the years 1 to 9999")
+            raise misfit(at, "out-of-range", "must lie from 0001-01-02T00:00:00Z to 9999-12-30T00:00:00Z")
         return value.astimezone(UTC)
 
     def dump(self, value: datetime) -> JsonValue:

@@ -161,9 +161,6 @@ class _Caller:
     async def look_up(self, effect: Effect, record: Any, call: Call) -> Ending:
         return self._change(await self._caller.look_up(effect, record, call))
 
-    def close(self) -> None:
-        self._caller.close()
-
 
 def _with_caller(change: Callable[[Ending], Ending], *, calls: bool = True) -> Callable[[Node], None]:
     def enter(node: Node) -> None:

@@ -10,7 +10,7 @@ from avow.engine.outside.addresses import AddressRefused
 from avow.engine.outside.blocking import BlockingHttp
 from avow.engine.outside.destination import Destination
 from avow.engine.outside.http import READING, Http, Limits, Outside, what_it_means
-from avow.engine.outside.response import Response, demand_outcome
+from avow.engine.outside.response import Response, demand_outcome, retry_after_s
 
 __all__ = [
     "READING",
@@ -22,5 +22,6 @@ __all__ = [
     "Outside",
     "Response",
     "demand_outcome",
+    "retry_after_s",
     "what_it_means",
 ]

@@ -65,12 +65,12 @@ def demand_outcome(
 
     at: the words that name the request in the exception's text.
     """
-    if status == _TOO_MANY_REQUESTS:
-        raise NotDone(f"{at} was answered with 429", retry_after_s=retry_after_s(headers, now))
-    if status in _SERVER_FAULT:
-        if idempotent:
-            raise NotDone(f"{at} was answered with {status}", retry_after_s=retry_after_s(headers, now))
-        raise Unclear(f"{at} was answered with {status}", answered=True)
+    if status != _TOO_MANY_REQUESTS and status not in _SERVER_FAULT:
+        return
+    said, wait_s = f"{at} was answered with {status}", retry_after_s(headers, now)
+    if status == _TOO_MANY_REQUESTS or idempotent:
+        raise NotDone(said, retry_after_s=wait_s)
+    raise Unclear(said, answered=True, retry_after_s=wait_s)
 
 
 async def body_of(response: httpcore2.Response, headers: Mapping[str, str], at: str, most: int) -> bytes:

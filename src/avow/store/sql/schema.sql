@@ -106,7 +106,7 @@ CREATE TABLE avow.refusal (
 -- it is to be done, so that finding what is ready costs what is ready.
 -- name: the effect or transition; key: of all attempts of one call, with `generation` once that was used up.
 -- ready_at: when it may be taken next; a taken one comes back then, if it wasn't settled (its lease). Infinity:
--- it waits for a person. fence: counts takings; whoever settles it has to name the one in force.
+-- it waits for a person, or, where it isn't stuck, for what is before it in its line. fence: counts takings; whoever settles it has to name the one in force.
 -- topic, given: of an event that came too early, a hash of the record that it waits for, and what it says.
 -- progress: the last checkpoint of a call's function, for its next attempt.
 CREATE TABLE avow.work (
@@ -137,7 +137,11 @@ CREATE TABLE avow.work (
     UNIQUE (id, name, kind, tenant)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
 CREATE INDEX work_ready ON avow.work (destination, ready_at);
-CREATE INDEX work_line ON avow.work (destination, line, work) WHERE line <> '';
+CREATE INDEX work_line ON avow.work (destination, line, tenant, work) WHERE line <> '';
+-- What was put behind something of its line, and what of lines is under way.
+CREATE INDEX work_behind ON avow.work (destination, line, tenant, work)
+    WHERE line <> '' AND ready_at = 'infinity' AND stuck IS NULL;
+CREATE INDEX work_line_taken ON avow.work (destination, line, tenant) WHERE line <> '' AND taken;
 CREATE INDEX work_topic ON avow.work (topic) WHERE topic <> '';
 CREATE INDEX work_stuck ON avow.work (tenant, destination) WHERE stuck IS NOT NULL;
 -- What is under way, to be counted. Commands begin and end work that isn't taken, and times aren't counted.

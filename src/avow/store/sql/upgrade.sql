@@ -52,3 +52,11 @@ DROP FUNCTION IF EXISTS avow.park_again(bigint, bigint, text, bigint);
 DROP FUNCTION IF EXISTS avow.pause_destination(text, boolean, text, text);
 DROP FUNCTION IF EXISTS avow.retry_work(bigint, bigint, text, text);
 DROP FUNCTION IF EXISTS avow.skip_time(bigint, bigint, text, text);
+
+-- name: upgrade_2
+-- Lines are of one tenant each, and what stands in one is put behind what is before it.
+DROP INDEX IF EXISTS avow.work_line;
+CREATE INDEX work_line ON avow.work (destination, line, tenant, work) WHERE line <> '';
+CREATE INDEX work_behind ON avow.work (destination, line, tenant, work)
+    WHERE line <> '' AND ready_at = 'infinity' AND stuck IS NULL;
+CREATE INDEX work_line_taken ON avow.work (destination, line, tenant) WHERE line <> '' AND taken;

@@ -4,6 +4,8 @@
 -- Take what is ready, at most p_most of it: of each destination in its turn, the longest ready first. Taken rows
 -- come back by themselves when their lease ends. p_rates and p_concurrencies: how many calls of each destination may
 -- begin each second, and be under way; null: any number. A destination that another worker is counting is left to it.
+-- What is ready and isn't the first of its line is put behind on the way, so that it is looked at once and not each time.
+-- Numbers are given before commits: one that begins a line may come to be seen only when a later one is under way.
 CREATE OR REPLACE FUNCTION avow.take_work(
     p_destinations text[], p_rates float8[], p_concurrencies integer[], p_lease_ms integer, p_most integer)
     RETURNS SETOF avow.work
@@ -29,18 +31,29 @@ BEGIN
             SELECT * INTO counted FROM avow.destination d WHERE d.destination = p_destinations[place] FOR UPDATE SKIP LOCKED;
             CONTINUE WHEN NOT FOUND;
             room := avow.room_at(counted, p_rates[place], p_concurrencies[place], moment, left_over);
+        ELSIF EXISTS (SELECT FROM avow.destination d WHERE d.destination = p_destinations[place]) THEN
+            -- Whoever pauses it waits for what is taken here: once it is paused, nothing begins.
+            PERFORM FROM avow.destination d WHERE d.destination = p_destinations[place] FOR SHARE SKIP LOCKED;
+            CONTINUE WHEN NOT FOUND;
         END IF;
         CONTINUE WHEN room <= 0 OR EXISTS (
             SELECT FROM avow.destination d WHERE d.destination = p_destinations[place] AND d.paused IS NOT NULL);
+        IF EXISTS (SELECT FROM avow.work w WHERE w.destination = p_destinations[place] AND w.line <> '') THEN
+            PERFORM avow.put_behind(p_destinations[place], moment, 2 * left_over);
+        END IF;
         RETURN QUERY
             UPDATE avow.work w SET taken = true, fence = w.fence + 1, attempt = w.attempt + 1,
                 unclear = w.unclear OR w.taken, ready_at = moment + taken_by
             WHERE w.work = ANY (ARRAY(
                 SELECT r.work FROM avow.work r
                 WHERE r.destination = p_destinations[place] AND r.ready_at <= moment
-                    AND (r.line = '' OR NOT EXISTS (
+                    AND (r.line = '' OR r.taken OR NOT EXISTS (
                         SELECT FROM avow.work o
-                        WHERE o.destination = r.destination AND o.line = r.line AND o.line <> '' AND o.work < r.work))
+                        WHERE o.destination = r.destination AND o.tenant = r.tenant AND o.line = r.line
+                            AND o.line <> '' AND o.work < r.work) AND NOT EXISTS (
+                        SELECT FROM avow.work o
+                        WHERE o.destination = r.destination AND o.tenant = r.tenant AND o.line = r.line
+                            AND o.line <> '' AND o.taken))
                 ORDER BY r.ready_at LIMIT room FOR UPDATE OF r SKIP LOCKED))
             RETURNING w.*;
         GET DIAGNOSTICS begun = ROW_COUNT;
@@ -53,6 +66,49 @@ BEGIN
     END LOOP;
 END
 $function$;
+
+-- Put behind what is ready and has something of its line before it, as far as the first p_most show: it is ready again
+-- once that is gone. What is right before it is locked meanwhile, so that it can't go unseen; nothing is waited for, and
+-- what somebody else has locked is looked at next time. Owner only.
+CREATE OR REPLACE FUNCTION avow.put_behind(p_destination text, p_now timestamptz, p_most integer) RETURNS void
+    LANGUAGE plpgsql
+    AS $function$
+BEGIN
+    UPDATE avow.work w SET ready_at = 'infinity' WHERE w.work = ANY (ARRAY(
+        SELECT r.work
+        FROM (
+            SELECT o.work, o.tenant, o.line FROM avow.work o
+            WHERE o.destination = p_destination AND o.ready_at <= p_now ORDER BY o.ready_at LIMIT p_most) AS f
+        CROSS JOIN LATERAL (
+            SELECT b.work FROM avow.work b
+            WHERE b.destination = p_destination AND b.tenant = f.tenant AND b.line = f.line AND b.line <> ''
+                AND b.work < f.work
+            ORDER BY b.work DESC LIMIT 1) AS before
+        JOIN avow.work p ON p.work = before.work
+        JOIN avow.work r ON r.work = f.work
+        WHERE f.line <> '' AND p.line = f.line AND p.destination = p_destination AND r.ready_at <= p_now AND NOT r.taken
+        FOR SHARE OF p SKIP LOCKED FOR UPDATE OF r SKIP LOCKED));
+END
+$function$;
+
+-- Once something of a line is gone, or in another line: let the next one be looked at that was put behind. Owner only.
+CREATE OR REPLACE FUNCTION avow.let_next_come() RETURNS trigger
+    LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off
+    AS $function$
+BEGIN
+    UPDATE avow.work w SET ready_at = avow.now() WHERE w.work = (
+        SELECT n.work FROM avow.work n
+        WHERE n.destination = OLD.destination AND n.tenant = OLD.tenant AND n.line = OLD.line AND n.line <> ''
+            AND n.work > OLD.work AND n.ready_at = 'infinity' AND n.stuck IS NULL
+        ORDER BY n.work LIMIT 1 FOR UPDATE);
+    RETURN NULL;
+END
+$function$;
+CREATE OR REPLACE TRIGGER line_goes_on AFTER DELETE ON avow.work FOR EACH ROW
+    WHEN (OLD.line <> '') EXECUTE FUNCTION avow.let_next_come();
+CREATE OR REPLACE TRIGGER line_is_left AFTER UPDATE OF destination, line ON avow.work FOR EACH ROW
+    WHEN (OLD.line <> '' AND (OLD.destination, OLD.line) IS DISTINCT FROM (NEW.destination, NEW.line))
+    EXECUTE FUNCTION avow.let_next_come();
 
 -- How many calls of a destination may begin now. Owner only.
 CREATE OR REPLACE FUNCTION avow.room_at(
@@ -212,6 +268,7 @@ $function$;
 REVOKE ALL ON FUNCTION
     avow.take_work(text[], float8[], integer[], integer, integer),
     avow.room_at(avow.destination, float8, integer, timestamptz, integer),
+    avow.put_behind(text, timestamptz, integer), avow.let_next_come(),
     avow.keep_work(bigint[], bigint[], integer), avow.checkpoint_work(bigint, bigint, jsonb),
     avow.give_back_work(bigint, bigint, text, text, bigint, text, boolean, boolean),
     avow.settle_work(text, integer[], integer[], bigint[], bigint[], jsonb[]), avow.put_work(text, jsonb[], timestamptz)

@@ -191,7 +191,7 @@ async def test_429_counts_even_where_its_body_is_cut() -> None:
 async def test_a_fault_of_the_server_is_unclear_and_answered(status: int) -> None:
     ended = await outcome(answering(status, SECRET.encode(), "retry-after: 7"), "POST")
     assert isinstance(ended, Unclear)
-    assert ended.answered
+    assert (ended.answered, ended.retry_after_s) == (True, 7)
 
 
 @pytest.mark.parametrize(("method", "options"), [("GET", {}), ("POST", {"idempotent": True})])
