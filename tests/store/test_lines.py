@@ -200,7 +200,7 @@ def errands(asked: list[str]) -> System:
         @effect(ordered_by=route, retry=backoff(5, first_s=0.001, most_s=0.001))
         async def carry(errand: Any, call: Call) -> str:  # noqa: N805 - an effect, and not a method
             asked.append(errand.name)
-            if len(asked) == 1:
+            if errand.name == "a1" and asked.count("a1") == 1:
                 raise NotDone("the road is closed")
             return call.key
 
@@ -222,18 +222,14 @@ async def test_calls_of_records_with_an_equal_value_are_made_in_the_order_of_the
     pool = Pool(made.application_url, 4)
     engine = Engine(declared, pool, lambda problem, command_id: b"{}")
     worker = Worker(declared, engine, pool, made.application_url, lambda *_: None)
-    for tenant, route, name in (
-        ("main", "a", "a1"), ("main", "a", "a2"), ("main", "a", "a3"), ("main", "b", "b1"), ("other", "a", "o1"),
-    ):  # fmt: skip
-        actor, given = Actor(Subject("ann"), tenant), {"route": route, "name": name}
+    for tenant, name in (("main", "a1"), ("main", "a2"), ("main", "a3"), ("main", "b1"), ("other", "a4")):
+        actor, given = Actor(Subject("ann"), tenant), {"route": name[0], "name": name}
         await engine.execute(Request("Errand", "ask", None, given, actor, name, b"", "r"))
     admin = await connect(made.admin_url)
     for _ in range(6):
         await admin.execute("UPDATE avow.work SET ready_at = now() WHERE ready_at < 'infinity'")
         await worker.step()
-    assert (asked[0], sorted(asked[:3])) == ("a1", ["a1", "b1", "o1"]), (
-        "what is held up holds up its line alone"
-    )
+    assert sorted(asked[:3]) == ["a1", "a4", "b1"], "what is held up holds up its line alone"
     assert asked[3:] == ["a1", "a2", "a3"]
     assert await admin.fetchval("SELECT count(*) FROM avow.work") == 0
     await admin.close()
