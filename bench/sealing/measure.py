@@ -82,7 +82,7 @@ async def lag(
     pool, admin, other = (
         Pool(made.application_url, CONNECTIONS),
         await connect(made.admin_url),
-        await connect(made.admin_url),
+        await connect(made.admin_url, {"idle_in_transaction_session_timeout": "0"}),
     )
     try:
         async with sealer_of(made, folder):

@@ -139,8 +139,8 @@ async def until(condition: Callable[[], Awaitable[object]], what: str, most_s: f
 
 # For a while already: a wait that is given up soon, to be begun again in another way, doesn't count.
 WAITING = """
-SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
-AND query_start < clock_timestamp() - interval '200 ms'
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid IN (
+    SELECT pid FROM pg_locks WHERE NOT granted AND waitstart < clock_timestamp() - interval '200 ms')
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,19 @@ def test_what_init_makes_holds_is_tested_and_can_be_drawn(tmp_path: Path) -> Non
     assert "4 passed" in tested.stdout
 
 
+def test_what_to_do_next_can_be_copied_as_it_is_shown(tmp_path: Path) -> None:
+    made = avow("init", "it's $HOME", cwd=tmp_path)
+    told = made.stderr.partition("Next: ")[2]
+    assert shlex.split(told) == ["avow", "check", "it's $HOME"]
+
+
+def test_a_link_that_leads_nowhere_is_not_taken_for_a_free_place(tmp_path: Path) -> None:
+    (tmp_path / "system.py").symlink_to("nowhere")
+    ended = avow("init", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["system.py"]
+
+
 def test_an_application_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "system.py").write_text("mine")
     ended = avow("init", cwd=tmp_path)
@@ -51,9 +65,11 @@ def test_other_files_that_are_there_stay_and_that_is_said(tmp_path: Path) -> Non
 
 def test_a_folder_that_can_not_be_made_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    ended = avow("init", "file/below", cwd=tmp_path)
-    assert ended.returncode == 2
-    assert "can't be written" in ended.stderr
+    for folder in ("file/below", "x" * 300):
+        ended = avow("init", folder, cwd=tmp_path)
+        assert ended.returncode == 2
+        assert "can't be written" in ended.stderr
+        assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("checker", ["pyright", "mypy"])

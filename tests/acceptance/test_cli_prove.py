@@ -124,6 +124,11 @@ async def test_it_attacks_on_a_server_that_is_named_and_leaves_no_database_and_n
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["verdict"] == "held"
     assert await databases_and_logins(url) == before
-    refused = avow(*asked, with_login(url, "nobody", "at all"))
-    assert refused.returncode == 3
-    assert json.loads(refused.stdout)["error"]["code"] == "database-refused"
+    for wrong, code in (
+        (with_login(url, "nobody", "at all"), "database-refused"),
+        ("postgresql://x@127.0.0.1:1/x", "database-unreachable"),
+    ):
+        refused = avow(*asked, wrong)
+        assert refused.returncode == 3
+        error = json.loads(refused.stdout)["error"]
+        assert (error["code"], "check --server" in error["mend"].lower()) == (code, True), error

@@ -54,6 +54,13 @@ def test_every_command_has_help_and_json() -> None:
         assert "--json" in {option for parameter in found.params for option in parameter.opts}, name
 
 
+def test_a_file_that_the_system_refuses_is_named_and_is_no_fault_of_ours() -> None:
+    for arguments in (("check", "x" * 300), ("export", "x" * 300, "--check")):
+        ended = avow(*arguments, "--json")
+        assert (ended.returncode, "Traceback" in ended.stderr) == (3, False), arguments
+        assert json.loads(ended.stdout)["error"]["code"] == "file-unusable"
+
+
 def test_every_number_has_an_end() -> None:
     """One that the database can't hold is a mistake of who types it, and no fault of ours."""
     endless = [

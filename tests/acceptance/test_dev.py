@@ -62,6 +62,23 @@ def test_a_killed_server_is_started_again_and_nothing_acknowledged_is_lost(dev: 
     assert dev.request("POST", "/courses", "registrar", COURSE, "before-the-kill") == before
 
 
+def test_a_killed_database_is_started_again_and_nothing_acknowledged_is_lost(dev: Development) -> None:
+    """Also where the server is killed with it, and can't start as long as there is no database."""
+    before = dev.request("POST", "/courses", "registrar", COURSE, "database")
+    postmaster = int((dev.home / "pg" / "postmaster.pid").read_text().split()[0])
+    for killed in (postmaster, dev.server_pid()):
+        os.kill(killed, signal.SIGKILL)
+    until(lambda: repeated(dev, "database") == before, "the database is there again")
+
+
+def repeated(dev: Development, key: str) -> tuple[int, object] | None:
+    """The answer to the same request; None while nobody answers."""
+    try:
+        return dev.request("POST", "/courses", "registrar", COURSE, key)
+    except (OSError, ValueError):
+        return None
+
+
 def test_a_killed_supervisor_takes_its_server_along_and_the_next_start_finds_the_data(folder: Path) -> None:
     with running(ENROLLMENT, folder) as first:
         course = first.request("POST", "/courses", "registrar", COURSE, "supervisor")[1]

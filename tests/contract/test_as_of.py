@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from tests.acceptance.polling import until
 from tests.contract.fix_server import Tenancy, code_of
@@ -48,3 +49,37 @@ def test_what_is_asked_as_of_a_time_is_what_could_be_known_then(venue: Tenancy) 
     assert clerk.get(f"/rooms?as_of={at}&state=offered").json()["items"] == [then]
     assert clerk.get(f"/rooms?as_of={at}&state=retired").json()["items"] == []
     assert code_of(clerk.get(f"/rooms/{room.id}?as_of=yesterday")) == "input-invalid"
+
+
+def test_a_filtered_list_of_then_is_the_list_of_then_filtered(venue: Tenancy) -> None:
+    """Whatever was changed, retired or made since, in pages of any size, and the same again later."""
+    clerk, manager = venue.actor("ann", "clerk"), venue.actor("max", "manager")
+    rooms = [clerk.create("/rooms", {"name": f"n{n}", "places": n % 3 + 1}).id for n in range(9)]
+    for room in rooms[:2]:
+        manager.post(f"/rooms/{room}/retire", {})
+    at = sealed(venue, clerk.create("/rooms", {"name": "mark", "places": 1}).id)
+
+    def told(asked: str, limit: int = 50) -> list[dict[str, Any]]:
+        found, following = list[dict[str, Any]](), ""
+        while True:
+            page = clerk.get(f"/rooms?as_of={at}&limit={limit}{asked}{following}").json()
+            found += page["items"]
+            if "next" not in page:
+                return found
+            following = f"&cursor={page['next']}"
+
+    before = told("")
+    assert len(before) == 10
+    for round_ in range(2):
+        for asked, fits in (
+            ("&state=retired", lambda item: item["state"] == "retired"),
+            ("&places=2", lambda item: item["places"] == 2),
+            ("&places=2&state=offered", lambda item: item["places"] == 2 and item["state"] == "offered"),
+        ):
+            expected = [item for item in before if fits(item)]
+            assert expected
+            for limit in (1, 2, 50):
+                assert told(asked, limit) == expected, (round_, asked, limit)
+        for room in rooms[3:5]:
+            manager.post(f"/rooms/{room}/retire", {})
+        clerk.create("/rooms", {"name": f"late {round_}", "places": 2})

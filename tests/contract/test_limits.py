@@ -100,6 +100,8 @@ async def test_a_request_has_a_deadline(venue: Tenancy, monkeypatch: pytest.Monk
         assert time.monotonic() - started < pool_module.STATEMENT_S_MAX / 2
         assert (late.status_code, code_of(late)) == (504, "deadline-exceeded")
         assert late.headers["retry-after"] == "1"
+    monkeypatch.undo()
+    async with served(venue) as client:
         again = await client.post(f"{room.path}/describe", json={"heated": True})
     assert again.status_code == 200
     assert venue.entries() == 2
@@ -116,6 +118,8 @@ async def test_a_statement_ends_before_its_request_does(
         with venue.server.database.locked("rooms", room.id):
             late = await client.post(f"{room.path}/describe", json={"heated": True})
         assert (late.status_code, code_of(late)) == (504, "deadline-exceeded")
+    monkeypatch.undo()
+    async with served(venue) as client:
         assert (await client.post(f"{room.path}/describe", json={"heated": True})).status_code == 200
 
 

@@ -296,15 +296,19 @@ def test_a_connection_that_sends_no_request_is_closed_without_a_word(raw: bytes,
 
 def test_an_idle_connection_outlives_the_deadline_for_heads() -> None:
     """Keep-alive has its own time; the head's deadline starts with the head."""
-    with (
-        serving(WireLimits(header_timeout_s=0.2, keep_alive_timeout_s=1)) as (port, _),
-        Client(port) as client,
-    ):
+    limits = WireLimits(header_timeout_s=0.2, keep_alive_timeout_s=60)
+    with serving(limits) as (port, _), Client(port) as client:
         assert client.send(GET).response().status == 200
         client.socket.settimeout(0.5)
         with pytest.raises(TimeoutError):
             client.is_closed()
         client.socket.settimeout(WAIT_S)
+        assert client.send(GET).response().status == 200
+
+
+def test_an_idle_connection_is_closed_after_its_own_time() -> None:
+    limits = WireLimits(header_timeout_s=60, keep_alive_timeout_s=1)
+    with serving(limits) as (port, _), Client(port) as client:
         assert client.send(GET).response().status == 200
         assert client.is_closed()
 

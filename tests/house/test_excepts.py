@@ -12,6 +12,7 @@ BROAD = {"Exception", "BaseException"}
 # Where somebody else's code runs, or where the last answer must still be given.
 REASONS = {
     "src/avow/api/app.py": "the HTTP edge answers 500 instead of dropping the connection",
+    "src/avow/api/cycle.py": "an application may raise anything; its request is answered all the same",
     "src/avow/cli/group.py": "the command line's edge: a crash must not look like a finding",
     "src/avow/declare/annotation.py": "an owner's annotation may raise anything; it stays text",
     "src/avow/engine/calls.py": "an owner's effect may raise anything; whether it was done isn't known then",

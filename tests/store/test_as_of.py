@@ -6,16 +6,22 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from avow.engine.as_of import as_it_was
+import pytest
+
+from avow.engine.as_of import as_it_was, page_of_then
 from avow.engine.explain import Operator, View, history, why
 from avow.evidence.provenance import rebuild
+from avow.model.actor import Actor
+from avow.model.values import Subject
+from avow.store import log_reads
 from avow.store.driver import Connection
 from avow.store.pool import Pool, connect
-from avow.store.reads import Reads
+from avow.store.reads import Listing, Reads
 from tests.acting import acting
 from tests.fix_database import Database, MakeDatabase
 from tests.store.sealed import sealing
@@ -24,6 +30,7 @@ from tests.store.test_canonical_columns import app as samples
 from tests.store.theatre import theatre
 
 WHO = Operator("main")
+ANN = Actor(Subject("ann"), "main", frozenset(), "key:ann")
 HALL = theatre.entities["Hall"]
 
 
@@ -120,6 +127,9 @@ async def buffers(made: Database, folder: Path, versions: int) -> dict[str, int]
         read["why"] = counting.taken()
         found = await history(theatre, reads, WHO, HALL, hall, versions - 50, 50)
         read["history"] = counting.taken()
+        page, after = await page_of_then(reads, HALL, ANN, Listing({"name": "b"}, None, None, 50))
+        read["list"] = counting.taken()
+        assert ([record.id for record in page.records], after) == ([hall], None)
         await counting.close()
         assert then is not None
         assert reason is not None
@@ -181,6 +191,39 @@ async def test_what_is_asked_as_of_a_time_costs_what_came_since_and_not_the_whol
     for question, pages in read[1].items():
         assert pages < 2 * read[0][question], (question, read)
         assert pages < 1_000, (question, read)
+
+
+async def test_a_list_with_filters_looks_at_what_fits_and_at_what_has_changed_since(
+    made: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And at everything, page by page, where more has changed than anybody would look through."""
+    async with sealing(made, tmp_path) as log, acting(made) as people:
+        halls = [await people.do("Hall", "found", None, {"name": name}, "ann") for name in "abbbbbb"]
+        await log.seal()
+        first = await log.reads.newest_checkpoint(1)
+        assert first is not None
+        await people.do("Hall", "rename", halls[0], {"name": "z"}, "ann")
+        await log.seal()
+        await people.do("Hall", "sell_one", halls[1], {}, "ann")  # not sealed, and so not known either
+        late = await people.do("Hall", "found", None, {"name": "a"}, "ann")
+        pool = Pool(made.application_url)
+        reads = await Reads(theatre, pool).as_of(first.at)
+
+        async def pages(limit: int) -> list[list[UUID]]:
+            told, after = list[list[UUID]](), None
+            while True:
+                listing = Listing({"name": "a"}, None, after, limit)
+                page, after = await page_of_then(reads, HALL, ANN, listing)
+                told.append([record.id for record in page.records])
+                if after is None:
+                    return told
+
+        assert await pages(50) == [[halls[0], halls[1], late]]
+        for limit in (1, 2, 3):
+            assert [*chain.from_iterable(await pages(limit))] == [halls[0], halls[1], late]
+        monkeypatch.setattr(log_reads, "CHANGES_MAX", 0)
+        assert await pages(50) == [[*halls, late]]
+        await pool.close()
 
 
 async def test_no_two_checkpoints_have_one_time(made: Database, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ async def test_a_statement_is_ended_by_the_server_and_answered_with_a_deadline(
     made: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connection stays usable, and no lock is held any longer."""
-    monkeypatch.setitem(pools._BOUNDED, "statement_timeout", "100ms")  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setitem(pools._BOUNDED, "statement_timeout", "400ms")  # pyright: ignore[reportPrivateUsage]
     holder = await connect(made.admin_url)
     async with engine(theatre, made.application_url, size=1) as one:
         hall = (await one.execute(request("Hall", "found", None, {}))).record

@@ -24,7 +24,7 @@ from avow.api.ingress import (
 )
 from avow.canonical import JsonValue
 from avow.declare.loads import read_loads
-from avow.engine.as_of import as_it_was, page_as_it_was
+from avow.engine.as_of import as_it_was, page_as_it_was, page_of_then
 from avow.engine.execute import Engine
 from avow.engine.explain import history, why
 from avow.errors import reject
@@ -118,14 +118,15 @@ class Queries:
     async def _page_as_of(self, actor: Actor, query: ListQuery, after: UUID | None, bound: bytes) -> Response:
         """A page of the records as they could be known at a time, of those that the actor may read today.
 
-        Those that have changed since are taken back. Where few fit the filters, a page may end before it is
-        full.
+        Those that have changed since are taken back. One that didn't fit the filters then is left out, so a
+        page may end before it is full.
         """
         reads = await self._reads.as_of(query.as_of or NO_TIME)
         wanted = {name: self._entity.fields[name].type.dump(value) for name, value in query.filters.items()}
         if query.state is not None:
             wanted["state"] = query.state
-        page = await self._reads.page(self._entity, actor, Listing({}, None, after, query.page.limit))
+        listing = Listing(query.filters, query.state, after, query.page.limit)
+        page, following = await page_of_then(reads, self._entity, actor, listing)
         known = await page_as_it_was(self._system, reads, actor, self._entity, page.records)
         items = list[dict[str, Any]]()
         for record in page.records:
@@ -137,7 +138,7 @@ class Queries:
                 shown = await as_it_was(self._system, reads, actor, self._entity, record.id)
             if shown is not None and all(shown.get(name) == value for name, value in wanted.items()):
                 items.append(shown)
-        return self._page_of(items, str(page.records[-1].id) if page.more else None, bound)
+        return self._page_of(items, None if following is None else str(following), bound)
 
     def _listed(self, actor: Actor, record: Record, now: datetime) -> dict[str, Any]:
         """A record of a page. Where all fields are open, nobody has to be asked about them."""

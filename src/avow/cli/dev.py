@@ -15,7 +15,7 @@ from avow.api.serving import listen, url_of
 from avow.cli import output
 from avow.cli.child import Child
 from avow.cli.development import Surroundings, set_up
-from avow.cli.settings import home_folder
+from avow.cli.home import home_folder
 from avow.cli.target import load_target, source_folder
 from avow.errors import EnvironmentFault
 from avow.model.system import System
@@ -24,6 +24,9 @@ RESTARTS_MAX = 5
 """How often in a row a server that dies while it starts is started again."""
 RESTART_PAUSE_S = 0.2
 """How long it waits after the first of them; longer after each."""
+
+DATABASE_LOOK_S = 1.0
+"""How often it looks whether its PostgreSQL is there."""
 
 _UNSERVED = (
     "the declaration can't be served as it is now: see above. It is tried again when the source changes"
@@ -75,15 +78,17 @@ class _Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.ending.set)
-        watching = asyncio.create_task(self._watch()) if self.reload else None
+        watching = [asyncio.create_task(self._watch_database())]
+        if self.reload:
+            watching.append(asyncio.create_task(self._watch()))
         try:
             await self._start()
             self._announce()
             while not self.ending.is_set():
                 await self._until_something_happens()
         finally:
-            if watching is not None:
-                watching.cancel()
+            for task in watching:
+                task.cancel()
             await self.server.stop()
 
     async def _start(self) -> None:
@@ -145,6 +150,21 @@ class _Supervisor:
             output.talk(_UNSERVED)
         else:
             output.talk("reloaded")
+
+    async def _watch_database(self) -> None:
+        """Start the PostgreSQL of Avow's own again when it has died, as nobody else would."""
+        lease = self.surroundings.lease
+        while lease is not None:
+            await asyncio.sleep(DATABASE_LOOK_S)
+            try:
+                revived = await asyncio.to_thread(lease.revive, output.talk)
+            except EnvironmentFault as fault:
+                output.failure(fault, as_json=False)
+                continue
+            if revived:
+                output.talk("PostgreSQL had ended; it was started again")
+                if not self.runs:
+                    self.changed.set()
 
     async def _watch(self) -> None:
         async for _ in awatch(source_folder(self.target), watch_filter=PythonFilter()):

@@ -19,7 +19,7 @@ import click
 
 from avow import __version__
 from avow.cli import output
-from avow.cli.output import HOLDS, INTERRUPTED, NO_VERDICT, USAGE
+from avow.cli.output import ENVIRONMENT, HOLDS, INTERRUPTED, NO_VERDICT, USAGE
 from avow.errors import AvowError
 
 VERBS: Final[Mapping[str, str]] = {
@@ -105,11 +105,21 @@ def run(arguments: Sequence[str]) -> int:
         # Who read our output has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_VERDICT
+    except OSError as error:
+        if error.filename is None:
+            return _crashed(error, as_json)
+        detail = f"{error.filename} can't be used: {error.strerror}"
+        output.error("file-unusable", detail, "Name another file or folder, or look at its rights.", as_json)
+        return ENVIRONMENT
     except Exception as error:  # noqa: BLE001  the last answer: a crash must not look like a finding
-        traceback.print_exc()
-        detail = f"Avow failed with {type(error).__name__}; this says nothing about your application"
-        output.error("internal-error", detail, "Report the lines above.", as_json)
-        return NO_VERDICT
+        return _crashed(error, as_json)
+
+
+def _crashed(error: Exception, as_json: bool) -> int:
+    traceback.print_exception(error)
+    detail = f"Avow failed with {type(error).__name__}; this says nothing about your application"
+    output.error("internal-error", detail, "Report the lines above.", as_json)
+    return NO_VERDICT
 
 
 def _invoke(arguments: Sequence[str]) -> int:

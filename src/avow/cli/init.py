@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -40,7 +42,7 @@ def command(directory: str, as_json: bool) -> int:
         output.data("\n".join(f"{folder / file}" for file in made))
     for file in kept:
         output.talk(f"{folder / file} was there; it stays as it is")
-    where = "" if directory == "." else f" {directory}"
+    where = "" if directory in ("", ".") else f" {shlex.quote(directory)}"
     output.talk(f"{name} is made. Next: avow check{where}")
     return output.HOLDS
 
@@ -58,10 +60,12 @@ def application_name(folder: str) -> str:
 
 def _write(folder: Path, name: str) -> tuple[list[str], list[str]]:
     """Write the files that aren't there; gives back which were made and which were kept."""
-    if (folder / FILE_NAME).exists():
-        raise UsageError(f"{folder / FILE_NAME} is there already", "Name another folder: `avow init DIR`.")
     made, kept = list[str](), list[str]()
     try:
+        if os.path.lexists(folder / FILE_NAME):  # also a link that leads nowhere
+            raise UsageError(
+                f"{folder / FILE_NAME} is there already", "Name another folder: `avow init DIR`."
+            )
         folder.mkdir(parents=True, exist_ok=True)
         for file, source in FILES.items():
             text = files("avow.cli").joinpath("scaffold", source).read_text(encoding="utf-8")
@@ -73,8 +77,8 @@ def _write(folder: Path, name: str) -> tuple[list[str], list[str]]:
                 kept.append(file)
             else:
                 made.append(file)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise UsageError(
             f"{folder} can't be written: {reason}", "Name a folder that you may write to."
         ) from None

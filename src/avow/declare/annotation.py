@@ -19,7 +19,7 @@ from avow.canonical import INTEGER_MAX
 from avow.declare.surface import Bounds, Entity
 from avow.model import types as kinds
 from avow.model.types import ValueType
-from avow.model.values import Money, Subject, currency_scale
+from avow.model.values import Money, Subject, currency_scale, is_currency
 
 if sys.version_info >= (3, 14):
     import annotationlib
@@ -163,6 +163,9 @@ def _decimal(bounds: Bounds) -> ValueType:
 def _money(bounds: Bounds) -> ValueType:
     if bounds.currency is None or not re.fullmatch("[A-Z]{3}", bounds.currency):
         raise Unreadable("money needs its currency", 'Write field(currency="EUR"), an ISO 4217 code.')
+    if bounds.scale is None and not is_currency(bounds.currency):
+        mend = "Correct it; for a unit of your own say how many digits it has after the point: scale=2."
+        raise Unreadable(f"{bounds.currency} is no currency of ISO 4217", mend)
     digits = 18 if bounds.digits is None else bounds.digits
     scale = currency_scale(bounds.currency) if bounds.scale is None else bounds.scale
     _demand_digits(digits, scale)
@@ -235,8 +238,12 @@ def _read_list(annotation: Any, bounds: Bounds) -> ValueType:
 def _read_enum(annotation: type[Enum], bounds: Bounds) -> ValueType:
     _demand(bounds, annotation.__name__)
     values = [member.value for member in annotation]
-    if not values or not all(isinstance(value, str) and value for value in values):
+    if not values:
+        raise Unreadable(f"{annotation.__name__} has no members", "Give it members.")
+    if not all(isinstance(value, str) for value in values):
         raise Unreadable(f"the values of {annotation.__name__} aren't all strings", "Use a StrEnum.")
+    if "" in values:
+        raise Unreadable(f"a value of {annotation.__name__} is empty", "Give each member a value.")
     if any("\x00" in value or not _is_unicode(value) for value in values):
         raise Unreadable(f"a value of {annotation.__name__} can't be stored as text", "Correct the value.")
     return kinds.EnumType(annotation.__name__, tuple(values), annotation)
@@ -255,7 +262,9 @@ def _read_object(annotation: Any, bounds: Bounds) -> ValueType:
     members, hints = list[kinds.Member](), annotations_of(annotation, {})
     for member in dataclasses.fields(annotation):
         hint = hints.get(member.name, member.type)
-        if not member.init or not member.name.isascii() or _is_compound(hint):
+        if not member.name.isascii():
+            raise Unreadable(f"{name}.{member.name} isn't a usable name", "Use ASCII letters, digits and _.")
+        if not member.init or _is_compound(hint):
             raise Unreadable(f"{name}.{member.name} isn't a plain value", _MEMBERS)
         kind, optional = read_type(hint, Bounds())
         if isinstance(kind, kinds.Reference):

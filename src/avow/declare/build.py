@@ -66,6 +66,7 @@ def build(
 
 def _name_mistakes(name: str, entities: tuple[type[word.Entity], ...], place: Place) -> list[Mistake]:
     found = list[Mistake]()
+    name = name if isinstance(name, str) else repr(name)  # pyright: ignore[reportUnnecessaryIsInstance]
     if not _NAME.fullmatch(name) or name in _SCHEMAS or name.startswith("pg_"):
         mend = "Use lower-case words joined by _, at most 48 characters."
         found.append(Mistake(place.file, place.line, "name-invalid", f"`{name}` can't name a schema", mend))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from avow.declare.asking import people_mistakes
 from avow.declare.hearing import hearing_mistakes
-from avow.declare.machine import at, machine_mistakes
+from avow.declare.machine import at, machine_mistakes, unstartable
 from avow.declare.naming import UNKNOWN_NAME
 from avow.declare.overlap import can_both_hold
 from avow.declare.private import private_mistakes
@@ -59,6 +59,7 @@ def check_entities(
                 at(entity.place, "declared-twice", detail, 'Write class NAME(Entity, plural="...").')
             )
         plurals[entity.plural] = entity
+    found.extend(unstartable(entities))
     return found
 
 

@@ -12,6 +12,7 @@ from avow.declare import surface as word
 from avow.declare.annotation import annotations_of
 from avow.declare.body import body_mistakes, read_body, source_hash
 from avow.declare.effect import EffectWord
+from avow.declare.entity_names import NAME, RESERVED, inherits, name_mistakes
 from avow.declare.expression import Symbolic, node_of
 from avow.declare.field import read_field
 from avow.declare.naming import UNKNOWN_NAME, Names
@@ -43,30 +44,6 @@ from avow.model.promise import Always, Sometimes
 from avow.model.publication import Publication
 from avow.model.trigger import OnEvent, OnOutcome, Trigger
 
-RESERVED = frozenset(
-    {
-        "id",
-        "version",
-        "state",
-        "now",
-        "actor",
-        "tenant",
-        "head",
-        "boundary",
-        "changed_at",
-        "given",
-        "etag",
-        "why",
-    }
-)
-SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
-"""What PostgreSQL calls columns of its own, in every table."""
-PAGES = frozenset({"destinations", "effects", "events", "healthz", "readyz", "subscriptions", "tasks"})
-"""Addresses at which the server itself answers."""
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
-_MADE = re.compile(r"[a-z][a-z0-9_]{0,149}", re.ASCII)
-"""The states and transitions of a saga are named for several effects."""
-_CLASS = re.compile(r"[A-Z][A-Za-z0-9]{0,47}", re.ASCII)
 _HANDLE = frozenset({"id", "version", "state", "now", "actor"})
 
 
@@ -85,7 +62,7 @@ class EntityBuilder:
         self.words: Mapping[str, Any] = declared.avow_words
         self.namespace = {**declared.avow_locals, **namespace}
         self.annotations = annotations_of(declared, self.namespace, declared.avow_globals)
-        self.machine_unsure = False
+        self.machine_unsure = inherits(declared)
         self.effects: dict[str, Effect] = {}
         self.plural = declared.avow_plural or f"{_snake(declared.__name__)}s"
         self.written: list[Transition] = []
@@ -96,7 +73,9 @@ class EntityBuilder:
     def build(self) -> Entity:
         """The entity; mistakes went into the list that was given."""
         declared, place = self.declared, self.declared.avow_place
-        self._demand_names()
+        made = self._made_by_sagas.__contains__
+        for told in name_mistakes(declared, self.plural, self.words, self.annotations, made):
+            self.note(*told)
         states = {name: self._state(name, w) for name, w in self._words(word.State)}
         fields = {name: self._field(name, w.avow_word) for name, w in self._words(word.FieldTerm)}
         self.effects = read_effects(self, dict(self._words(word.State)))
@@ -170,47 +149,6 @@ class EntityBuilder:
         detail = f"{self.declared.__name__}: {detail}"
         self.mistakes.append(Mistake(place.file, place.line, code, detail, mend))
 
-    def _demand_names(self) -> None:
-        declared, place = self.declared, self.declared.avow_place
-        if not _CLASS.fullmatch(declared.__name__):
-            self.note(
-                place, "name-invalid", "the class has no usable name", "Write an ASCII name such as Course."
-            )
-        if not _NAME.fullmatch(self.plural):
-            self.note(place, "name-invalid", f"`{self.plural}` can't name a table", 'Write plural="people".')
-        if self.plural in PAGES:
-            mend = f'Write class {declared.__name__}(Entity, plural="...").'
-            self.note(place, "name-reserved", f"/{self.plural} is a page of the server", mend)
-        if declared.__bases__ != (word.Entity,):
-            mend = "Write class NAME(Entity), and declare its words in its own body."
-            self.note(place, "entity-inherits", "what it inherits would not be declared", mend)
-        for held in declared.avow_lost:
-            if not isinstance(held, word.State):
-                at: Place = held.avow_word.place if isinstance(held, word.FieldTerm) else held.place
-                kind = "field" if isinstance(held, word.FieldTerm) else type(held).__name__.lower()
-                mend = "Give it a name of its own: NAME = ..."
-                self.note(
-                    at, "word-lost", f"the {kind} declared here has no name, or lost it to another", mend
-                )
-        for name, held in self.words.items():
-            inner = held.avow_word if isinstance(held, word.FieldTerm) else getattr(held, "word", held)
-            if isinstance(inner, word.FieldWord | word.Named):
-                made = name in self._made_by_sagas and not isinstance(inner, word.FieldWord)
-                self._demand_name(name, inner.place, _MADE if made else _NAME)
-        for name in self.annotations:
-            if name not in self.words and not name.startswith("avow_"):
-                mend = f"Write {name}: ... = field()."
-                self.note(place, "field-without-word", f"`{name}` has a type but isn't declared", mend)
-
-    def _demand_name(self, name: str, place: Place, shape: re.Pattern[str]) -> None:
-        if not shape.fullmatch(name):
-            mend = "Use lower-case ASCII words joined by _, at most 48 characters."
-            self.note(place, "name-invalid", f"`{name}` isn't a usable name", mend)
-        elif name in RESERVED or name.startswith(("avow_", "by_", "blind_")):
-            self.note(place, "name-reserved", f"`{name}` is kept for the engine", "Choose another name.")
-        elif name in SYSTEM_COLUMNS:
-            self.note(place, "name-reserved", f"`{name}` is a column of PostgreSQL", "Choose another name.")
-
     def named(self, value: object, place: Place) -> ast.Expression:
         """The expression behind a word, with names in place of tokens."""
 
@@ -243,6 +181,8 @@ class EntityBuilder:
 
     def _read(self) -> ast.Expression:
         reads = [w for _, w in self._words(word.Read)]
+        if not reads and inherits(self.declared):
+            return ast.Everybody()  # it has been reported, and this only follows from it
         if not reads:
             detail, mend = (
                 "nobody is said to be allowed to read it",
@@ -305,7 +245,7 @@ class EntityBuilder:
         if w.by is None and trigger is None and w.on is None:
             mend = f"Write {name} = transition(..., by=...); by=everybody if it is meant."
             self.note(w.place, "policy-missing", f"nobody is said to be allowed to {name}", mend)
-        if w.command is not None and (not _NAME.fullmatch(w.command) or w.command in RESERVED):
+        if w.command is not None and (not NAME.fullmatch(w.command) or w.command in RESERVED):
             mend = "Use lower-case ASCII words joined by _."
             self.note(w.place, "name-invalid", f"`{w.command}` can't name a command", mend)
         if not w.creation and not w.sources:
@@ -436,8 +376,11 @@ class EntityBuilder:
                 names.append(state.name)
                 continue
             self.machine_unsure = True
-            shown = (state.name or "a state without a name") if isinstance(state, word.State) else repr(state)
-            detail = f"`{shown}` isn't a state of this entity"
+            if isinstance(state, word.State) and not state.name:
+                detail = "a state that is named here has no name, or lost it to another"
+            else:
+                shown = state.name if isinstance(state, word.State) else repr(state)
+                detail = f"`{shown}` isn't a state of this entity"
             self.note(place, "state-undeclared", detail, "Declare it here: NAME = State().")
         return tuple(names)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from avow.declare.naming import UNKNOWN_NAME
 from avow.errors import Mistake
 from avow.model.entity import Entity, State
+from avow.model.expression import Internal
 from avow.model.place import Place
+from avow.model.types import Reference
 
 Edges = list[tuple[str, str]]
 
@@ -24,9 +26,14 @@ def machine_mistakes(entity: Entity) -> Iterator[Mistake]:
         yield at(entity.place, "no-states", f"{entity.name} has no states", mend)
         return
     transitions = entity.transitions.values()
-    starts = [t for t in transitions if t.creation and t.target != UNKNOWN_NAME]
+    creations = [t for t in transitions if t.creation and t.target != UNKNOWN_NAME]
+    starts = [t for t in creations if t.trigger is not None or t.by != Internal()]
     edges = [(source, t.target) for t in transitions for source in t.sources]
-    if not starts:
+    for t in creations:
+        if t not in starts:
+            detail = f"{entity.name}.{t.name} is internal, and a body can't call for a creation"
+            yield at(t.place, "no-start", detail, "Write by=... of somebody, or on= of an event.")
+    if not creations:
         detail = f"no {entity.name} can ever come into being"
         yield at(entity.place, "no-start", detail, "Declare start = create(STATE, by=...).")
     for t in starts:
@@ -89,3 +96,27 @@ def _closure(seeds: set[str], edges: Edges) -> set[str]:
 def reached_from(entity: Entity, state: str) -> set[str]:
     """The states that a record in one state may be in later, that one included."""
     return _closure({state}, [(s, t.target) for t in entity.transitions.values() for s in t.sources])
+
+
+def unstartable(entities: Mapping[str, Entity]) -> Iterator[Mistake]:
+    """Circles of references that each record needs: the first record of such an entity can't be made."""
+    needed = {e.name: _needed(e) for e in entities.values()}
+    edges = [(name, target) for name, targets in needed.items() for target in targets.values()]
+    told = set[str]()
+    for entity in entities.values():
+        for field, target in needed[entity.name].items():
+            circle = _closure({target}, edges)
+            if entity.name not in circle or entity.name in told:
+                continue
+            told |= circle
+            detail = (
+                f"no {entity.name} can ever come into being: its `{field}` needs one that is there before"
+            )
+            mend = f"Write {field}: {target} | None = ref()."
+            yield at(entity.fields[field].place, "no-start", detail, mend)
+
+
+def _needed(entity: Entity) -> dict[str, str]:
+    """The references that every record of an entity has, and what they lead to."""
+    fields = entity.fields.values()
+    return {f.name: f.type.entity for f in fields if isinstance(f.type, Reference) and not f.optional}

@@ -8,6 +8,7 @@ the way back to where the fields were set that were changed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,9 +17,10 @@ from avow.engine.explain import Reader, View
 from avow.errors import reject
 from avow.evidence.provenance import Sight, Told, rebuild
 from avow.kernel.command import Key, Record
+from avow.model.actor import Actor
 from avow.model.entity import Entity
 from avow.model.system import System
-from avow.store.reads import ENTRIES_MAX, Reads
+from avow.store.reads import ENTRIES_MAX, Listing, Page, Reads
 
 NEAR: Final = 16
 """How many entries are looked at first, backwards; then four times as many, up to ENTRIES_MAX."""
@@ -49,6 +51,36 @@ async def as_it_was(
         state, values = await _Back(view, reads, actor.tenant, key, entity, row).to(version, sight)
     shown: dict[str, Any] = {"id": str(record_id), "version": version, "state": state}
     return await view.filled(shown | {name: values[name] for name in entity.fields if sight.sees(name)})
+
+
+async def page_of_then(
+    reads: Reads, entity: Entity, actor: Actor, listing: Listing
+) -> tuple[Page, UUID | None]:
+    """A page of the records that may have fitted the filters then, of those that the actor may read today;
+    and after which id the next page goes on.
+
+    They are those that fit today, and those that have changed since; where too many have, all of them, of
+    which few may fit. So a page may be shorter than asked, though there are more.
+    """
+    everything, wanted = replace(listing, filters={}, state=None), listing.limit + 1
+    fitting = await reads.page(entity, actor, listing)
+    # Asked after: a record that has stopped to fit before the page was read has changed by now.
+    changed = None
+    if everything != listing:
+        changed = await reads.changed_since(actor.tenant, entity.name, listing.after, wanted)
+    if changed is None:
+        page = fitting if everything == listing else await reads.page(entity, actor, everything)
+        return page, page.records[-1].id if page.more else None
+    moved = await reads.page(entity, actor, replace(everything, among=changed, limit=wanted))
+    # Where one of the two was cut off, the other one alone doesn't tell everything that comes then.
+    cut = [changed[-1]] if len(changed) == wanted else []
+    cut += [fitting.records[-1].id] if fitting.more else []
+    end = min(cut, default=None)
+    found = {record.id: record for record in (*fitting.records, *moved.records)}
+    ids = sorted(id_ for id_ in found if end is None or id_ <= end)
+    records = tuple(found[id_] for id_ in ids[: listing.limit])
+    after = records[-1].id if len(ids) > listing.limit else end
+    return Page(records, after is not None, max(fitting.now, moved.now)), after
 
 
 async def page_as_it_was(

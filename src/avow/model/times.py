@@ -66,7 +66,7 @@ class DateTimeType:
         if not isinstance(value, datetime) or value.utcoffset() is None:
             raise misfit(at, "not-an-instant", "must be a time with its offset from UTC")
         if not _INSTANT_MIN <= value <= INSTANT_MAX:
-            raise misfit(at, "out-of-range", "must lie within the years 1 to 9999")
+            raise misfit(at, "out-of-range", "must lie from 0001-01-02T00:00:00Z to 9999-12-30T00:00:00Z")
         return value.astimezone(UTC)
 
     def dump(self, value: datetime) -> JsonValue:
@@ -79,7 +79,7 @@ class DateTimeType:
 def instant(value: datetime) -> str:
     """Write an instant in UTC with six digits of a second: 2026-11-21T09:30:00.000000Z."""
     in_utc = value if value.tzinfo is UTC else value.astimezone(UTC)
-    return f"{in_utc.replace(tzinfo=None).isoformat('T', 'microseconds')}Z"
+    return f"{in_utc.isoformat('T', 'microseconds')[:-6]}Z"  # the zone is written +00:00
 
 
 @dataclass(frozen=True, slots=True)

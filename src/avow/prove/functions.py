@@ -7,15 +7,16 @@ was carried out, is found here: no declaration says it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from typing import Final, cast
 
-from avow.model.effect import DONE
+from avow.model.effect import DONE, FAILED
 from avow.model.system import System
+from avow.model.trigger import OnOutcome
 from avow.prove.act import Act, Path
 from avow.prove.campaign import Campaign
 from avow.prove.databases import databases
@@ -32,6 +33,7 @@ from avow.store.picture import Picture
 
 FAULT: Final = "the wire fails an owner's function"
 _SAID: Final[dict[WireFault, str]] = {
+    "refused": "refuses it",
     "reply-lost": "does it, and the reply is lost",
     "cut-before-work": "is cut off before anything is done",
     "server-error": "answers with 503",
@@ -79,11 +81,18 @@ class Functions:
             return broken
 
         campaign = Campaign(budget, run, partial(finding_of, bench.system))
+        left, known = list[Schedule](), set[str]()
         for root in roots_of(bench):
             await campaign.attempt(FAULT, Schedule(root))
-            for kind, (effect, number) in product(WIRE_FAULTS, tuple(grounds.seam.asked)):
-                fault = Fault(f"{kind}:{effect}", len(root) - 1, number)
-                await campaign.attempt(FAULT, Schedule(root, faults=(fault,)))
+            for schedule in _failing(grounds, root):
+                kind = schedule.faults[0].kind
+                if kind in known:
+                    left.append(schedule)  # what nothing has shown yet comes first
+                    continue
+                known.add(kind)
+                await campaign.attempt(FAULT, schedule)
+        for schedule in left:
+            await campaign.attempt(FAULT, schedule)
         not_tried = tuple(_not_tried(bench, grounds.seam, done))
         return PhaseReport(campaign.tallies((FAULT,)), tuple(campaign.findings), not_tried)
 
@@ -92,6 +101,23 @@ class Functions:
         on = await bench.shared(ground)
         broken = await run_schedule(on, schedule)
         return finding_of(bench.system, schedule, broken[0]) if broken else None
+
+
+def _failing(grounds: Ground, root: Path) -> list[Schedule]:
+    """What may go wrong with what was asked in the run before, in which nothing did."""
+    refusable = _refusable(grounds.on.declared)
+    return [
+        Schedule(root, faults=(Fault(f"{kind}:{effect}", len(root) - 1, number),))
+        for kind, (effect, number) in product(WIRE_FAULTS, tuple(grounds.seam.asked))
+        if kind != "refused" or effect in refusable
+    ]
+
+
+def _refusable(system: System) -> set[str]:
+    """The effects of which it is declared what a definite no leads to."""
+    transitions = (t for entity in system.entities.values() for t in entity.transitions.values())
+    triggers = (t.trigger for t in transitions if isinstance(t.trigger, OnOutcome))
+    return {trigger.effect for trigger in triggers if trigger.outcome == FAILED}
 
 
 def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:
@@ -138,7 +164,7 @@ async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
     picture = await on.end()
     found = [
         *judge_functions(seam.calls),
-        *judge_holds(on.declared, seam.holds, picture),
+        *judge_holds(on.declared, seam.holds.values(), seam.calls.values(), picture),
         *on.judge_end(picture),
     ]
     return found if schedule.faults else [*judge_demands(seam.calls), *found]
@@ -177,17 +203,29 @@ def judge_demands(calls: dict[str, Made]) -> Iterator[Break]:
                 yield Break(EFFECTS, told, why, made.effect.place)
 
 
-def judge_holds(system: System, holds: dict[str, Hold], picture: Picture) -> Iterator[Break]:
-    """Of a record that has ended no money is held any more: it was taken, or let go."""
-    for hold in holds.values():
+def judge_holds(
+    system: System, holds: Iterable[Hold], calls: Iterable[Made], picture: Picture
+) -> Iterator[Break]:
+    """Of a record that has ended no money is held any more: it was taken, or let go; and no pieces are set
+    aside where one of its calls was refused, and nothing was paid or sent.
+    """
+    refused = {str(made.work.id) for made in calls if made.ended == "declined"}
+    for hold in holds:
         for (_, kind, record), live in picture.rows.items():
             entity = system.entities.get(kind)
-            if record == hold.reference and entity is not None and entity.states[live.state].final:
+            ended = entity is not None and entity.states[live.state].final
+            if record == hold.reference and ended and (hold.of == "money" or record in refused):
                 told = (
-                    f"A {kind} is {live.state}, and the provider still holds the {hold.amount} that "
+                    f"A {kind} is {live.state}, and {_HELD[hold.of].format(hold.amount)} that "
                     f"{hold.effect.name} has asked for: nothing has taken them or let them go."
                 )
-                yield Break(EFFECTS, told, "Whatever holds money has to be undone.", hold.effect.place)
+                yield Break(EFFECTS, told, "Whatever holds something has to be undone.", hold.effect.place)
+
+
+_HELD: Final = {
+    "money": "the provider still holds the {}",
+    "pieces": "still set aside are the {} pieces",
+}
 
 
 def finding_of(system: System, schedule: Schedule, broke: Break) -> Finding:

@@ -11,34 +11,35 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from avow.kernel.command import Key
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.model.types import Reference
 from avow.prove.act import Path
-from avow.prove.coverage import Coverage, Refused
-from avow.prove.explore.compose import Alone, Kind, alone_of, composed, kind_of_record
+from avow.prove.coverage import Coverage, Refused, Taken
+from avow.prove.endings import never_ending, story_of, stuck_at
+from avow.prove.explore.compose import Alone, alone_of, composed, ways_of
 from avow.prove.explore.contradictions import Wrong, contradictions
-from avow.prove.explore.ends import cannot_end, reasons, stuck
+from avow.prove.explore.inputs import Learned
+from avow.prove.explore.kinds import Kind, kind_of_record
 from avow.prove.explore.path import end_of, faults_at_end, shorter, without_needless
 from avow.prove.explore.possible import Scope
 from avow.prove.explore.refusals import refused_in
 from avow.prove.explore.search import Found, Search, Trouble, components, goals_of, why_refused
 from avow.prove.explore.situation import Fault, Happened, Refusal, Situation, happen, ref_of
-from avow.prove.finding import Finding, Line, PhaseReport
+from avow.prove.finding import Finding, PhaseReport
 from avow.prove.phase import Bench, Budget
 from avow.prove.promises import Broken, broken_promises
 from avow.prove.reach import alone, not_tried, tallies
 from avow.prove.schedule import Schedule
-from avow.prove.story import line_of, permitted_by
+from avow.prove.story import permitted_by
 
 NAME: Final = "model"
 ALONE: Final = 0.3
 """The share of worlds with one record of each: with what is found there, the others begin."""
+SEARCHING: Final = 0.9
+"""The share of all searches; with the rest it is looked at whether what they have come to can end."""
 TURN: Final = 500
 """How many acts a search tries before it is another one's turn."""
-REASONS_MAX: Final = 3
-"""How many refusals are told of a record that can't end."""
 
 
 class Model:
@@ -48,10 +49,11 @@ class Model:
 
     async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
         """Search one scope after the other, the smallest first, as far as the budget goes."""
-        searches = _searches(bench, budget)
+        with budget.only(SEARCHING):
+            searches = _searches(bench, budget)
         bench.coverage = coverage_of(bench.system, searches)
         bench.unfit += list(_never_made(bench.system, searches, bench.coverage))
-        findings = list(_findings(bench.system, searches))
+        findings = [*_findings(bench.system, searches), *never_ending(bench.system, searches, budget)]
         return PhaseReport(
             tuple(tallies(bench.system, searches, findings)),
             tuple(findings),
@@ -67,7 +69,7 @@ class Model:
         if end is not None:
             for broken in broken_promises(system, end.records, end.performers, end.now):
                 return _of_broken(system, path, broken)
-            return _stuck_at(system, path, end)
+            return stuck_at(system, path, end)
         if path and (refused := _refused_at_end(system, path)):
             return _of_refused(system, path, refused)
         if path and faults_at_end(system, path):
@@ -120,23 +122,27 @@ def _belongs(entity: Entity) -> bool:
 def _searches(bench: Bench, budget: Budget) -> list[Found]:
     """A search of each scope, in turns: at first of those with one record of each, then of all."""
     scopes = sorted(scopes_of(bench.system), key=lambda scope: not _touched(bench, scope))
-    alone = [Search(scope) for scope in scopes if not scope.several]
+    learned = Learned()
+    alone = [Search(scope, learned=learned) for scope in scopes if not scope.several]
     with budget.only(ALONE):
         _take_turns(alone, budget)
-    paths = dict[Kind, Path]()
+    paths, taken = dict[Kind, Path](), dict[Taken, Path]()
     for one in alone:
+        taken |= one.found.taken
         for kind, at in one.found.kinds.items():
             paths[kind] = one.found.path_to(at)
-    known = alone_of(bench.system, paths)
-    several = [Search(scope, _seeds(scope, known)) for scope in scopes if scope.several]
+    known, ways = alone_of(bench.system, paths), ways_of(bench.system, taken)
+    several = [
+        Search(scope, _seeds(scope, known, ways), learned=learned) for scope in scopes if scope.several
+    ]
     _take_turns([*alone, *several], budget)
     return [one.found for one in (*alone, *several)]
 
 
-def _seeds(scope: Scope, known: Mapping[Kind, Alone]) -> Iterator[Path]:
+def _seeds(scope: Scope, known: Mapping[Kind, Alone], ways: Mapping[Taken, Alone]) -> Iterator[Path]:
     """Paths that lead more than one record of the same entity to where one alone has come."""
     for entity in sorted(scope.several, key=[*scope.entities].index):
-        yield from composed(scope.system, entity, known, 1 + scope.more)
+        yield from composed(scope.system, entity, known, ways, 1 + scope.more)
 
 
 def _take_turns(searches: Iterable[Search], budget: Budget) -> None:
@@ -229,13 +235,6 @@ def _missed(system: System, found: Coverage) -> Iterator[tuple[str, str]]:
 def _findings(system: System, searches: list[Found]) -> Iterator[Finding]:
     for trouble in _troubles(searches):
         yield _of_trouble(system, trouble)
-    seen = set[str]()
-    for found in searches:
-        for one in stuck(found):
-            name = f"{one.key[0]}.{one.state} can end"
-            if name not in seen:
-                seen.add(name)
-                yield _of_stuck(system, found.scope, found.path_to(one.node), one.key, one.state)
     yield from _unreached(system, searches)
     yield from _idle(system, searches)
 
@@ -289,7 +288,7 @@ def _breaking(system: System, path: Path, promise: str) -> Broken | None:
 
 
 def _of_broken(system: System, path: Path, broken: Broken) -> Finding:
-    story = _story(system, path)
+    story = story_of(system, path)
     end = end_of(system, path)
     last = f"The last step was allowed by {permitted_by(system, path[-1])}." if path else ""
     about = "" if end is None else _values(end, broken)
@@ -329,7 +328,7 @@ def _of_fault(system: System, path: Path, fault: str) -> Finding:
         sentence=f"{act.entity}.{transition.name} ends in a mistake of the declaration's own: {fault}",
         place=transition.place,
         schedule=Schedule(path),
-        story=_story(system, path),
+        story=story_of(system, path),
         why=f"Its caller would be answered with 500. The step is {permitted_by(system, act)}.",
     )
 
@@ -355,7 +354,7 @@ def _wrongs_at_end(system: System, path: Path) -> list[Wrong]:
 
 
 def _of_wrong(system: System, path: Path, wrong: Wrong) -> Finding:
-    story = _story(system, path)
+    story = story_of(system, path)
     return Finding(NAME, wrong.promise, wrong.sentence, wrong.place, Schedule(path), story, wrong.why)
 
 
@@ -367,40 +366,8 @@ def _of_refused(system: System, path: Path, refused: str) -> Finding:
         sentence=f"{act.ref} can't take in how its call has ended: {refused}",
         place=system.entities[act.entity].of_command(act.command)[0].place,
         schedule=Schedule(path),
-        story=_story(system, path),
+        story=story_of(system, path),
         why="What was done outside is done: the call waits for a person, who can't have it recorded either.",
-    )
-
-
-def _stuck_at(system: System, path: Path, end: Situation) -> Finding | None:
-    """What can't end any more after a path, the first such record."""
-    for scope in (Scope(system, group) for group in components(system)):
-        for key, record in end.records.items():
-            final = system.entities[key[0]].states[record.state].final
-            if key[0] in scope.entities and not final and cannot_end(scope, end, key):
-                return _of_stuck(system, scope, path, key, record.state)
-    return None
-
-
-def _of_stuck(system: System, scope: Scope, path: Path, key: Key, state: str) -> Finding:
-    def is_stuck(candidate: Path) -> bool:
-        end = end_of(system, candidate)
-        there = end is not None and key in end.records and end.records[key].state == state
-        return end is not None and there and cannot_end(scope, end, key)
-
-    path = shorter(path, is_stuck)
-    entity, end = system.entities[key[0]], end_of(system, path)
-    finals = " or ".join(one.name for one in entity.states.values() if one.final)
-    said = [] if end is None else reasons(system, scope, end, key)
-    refused = f" Refused are {'; '.join(said[:REASONS_MAX])}." if said else ""
-    return Finding(
-        phase=NAME,
-        promise=f"{entity.name}.{state} can end",
-        sentence=f"{ref_of(key)} can never end: from {state}, nothing leads to {finals} any more.",
-        place=entity.states[state].place,
-        schedule=Schedule(path),
-        story=_story(system, path),
-        why=f"Every act was tried from there on, with {scope}, and none led on.{refused}",
     )
 
 
@@ -440,7 +407,7 @@ def _idle(system: System, searches: list[Found]) -> Iterator[Finding]:
                 sentence=f"{name} limits nothing: no {entity.name} with {quota.weight} is ever {where}.",
                 place=quota.place,
                 schedule=Schedule(path),
-                story=_story(system, path),
+                story=story_of(system, path),
                 why=f"One is {weighs(path)}, which among= leaves out.",
             )
 
@@ -455,25 +422,3 @@ def _weighs(system: System, weight: str, entity: str, path: Path) -> str:
 def _made(found: Found, goal: str) -> bool:
     """Whether there was any record of the goal's entity; where there was none, nothing is known of it."""
     return any(entity == goal.split(".")[0] for entity, _ in found.states)
-
-
-def _story(system: System, path: Path) -> tuple[Line, ...]:
-    last = len(path) - 1
-    return tuple(
-        line_of(system, act, _answer(system, path[: at + 1]), matters=at >= last - 1)
-        for at, act in enumerate(path)
-    )
-
-
-def _answer(system: System, path: Path) -> str:
-    """What became of the record of a path's last act."""
-    before = end_of(system, path[:-1])
-    outcome = None if before is None else happen(system, before, path[-1])
-    match outcome:
-        case Happened(after):
-            key: Key = next(key for key in after.records if ref_of(key) == path[-1].ref)
-            return after.records[key].state
-        case Fault():
-            return "internal error"
-        case _:
-            return ""

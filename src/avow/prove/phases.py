@@ -12,7 +12,7 @@ from avow.prove.lint import Lint
 from avow.prove.messages import Messages
 from avow.prove.model import Model
 from avow.prove.phase import Phase
-from avow.prove.protocols import Protocols
+from avow.prove.protocols.phase import Protocols
 from avow.prove.race import Race
 from avow.prove.selftest import SelfTest
 

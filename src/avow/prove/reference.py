@@ -8,7 +8,7 @@ from avow.declare.effect import Call, effect, forever
 from avow.declare.expression import actor, authenticated, internal, role
 from avow.declare.rule import invariant, quota, unique
 from avow.declare.saga import saga, step
-from avow.declare.surface import Entity, State, create, field, in_state, read, ref, transition
+from avow.declare.surface import Entity, State, create, field, in_state, publish, read, ref, transition
 from avow.model.values import Subject
 
 clerk = role("clerk")
@@ -67,6 +67,7 @@ class Ticket(Entity):
 
     hold = create(held, by=authenticated, sets=[hall, code], when=in_state(Hall.opened, of=hall))
     lapse = transition(held, to=lapsed, after=minutes(30))
+    told = publish(lapse, by=clerk)
 
     @transition(held, to=asked, by=actor == holder, uses=hall)
     def buy(self) -> None:

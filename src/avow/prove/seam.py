@@ -39,10 +39,13 @@ from avow.model.system import System
 from avow.prove.outside import Attempt, Carried, Exchange
 from avow.store.queue import Work
 
-WireFault: TypeAlias = Literal["not-reached", "cut-before-work", "reply-lost", "sent-twice", "server-error"]
+WireFault: TypeAlias = Literal[
+    "not-reached", "cut-before-work", "reply-lost", "sent-twice", "server-error", "refused"
+]
 WIRE_FAULTS: Final[tuple[WireFault, ...]] = (
-    "reply-lost", "cut-before-work", "server-error", "sent-twice", "not-reached",
+    "refused", "reply-lost", "cut-before-work", "server-error", "sent-twice", "not-reached",
 )  # fmt: skip
+REFUSAL: Final = b'{"code": "declined", "detail": "The other side will not."}'
 SIMULATOR: Final = "avow.testing.provider"
 CALL_S: Final = 20.0
 
@@ -65,9 +68,12 @@ class Sent:
 
 @dataclass(slots=True)
 class Hold:
-    """An amount that a payment provider holds for whoever asked for it, until it is taken or let go."""
+    """What another side holds for whoever asked for it, until it is taken or let go.
 
-    payment: str
+    of: an amount of money, or pieces in stock; those are taken by whatever is captured or shipped.
+    """
+
+    of: Literal["money", "pieces"]
     reference: str
     amount: int
     effect: Effect
@@ -202,6 +208,9 @@ class _Http(Http):
             raise NotDone("the other side wasn't reached")
         if fault == "cut-before-work":
             raise what_it_means("the connection was cut", [True], repeats)
+        if fault == "refused":
+            sent.answered, sent.refused = True, ("declined", "")
+            return Response(402, {"content-type": "application/json"}, REFUSAL)
         if fault == "server-error":
             demand_outcome(503, {}, idempotent=repeats, now=datetime.now(UTC), at=url)
         answer = await self._pass(sent, method, url, options)
@@ -218,23 +227,31 @@ class _Http(Http):
             if sent.carried:
                 self._made.sent.append(replace(sent))  # the copy was carried out as well
             sent.carried = True
-            self._note_hold(sent.path, answer)
+            self._note_hold(sent.path, options.get("json"), answer)
         elif not answer.ok and (said := _said(answer)):
             sent.refused = str(said.get("code", "")), str(said.get("detail", ""))
         return answer
 
-    def _note_hold(self, path: str, answer: Response) -> None:
-        holds, (_, *parts) = self._seam.holds, path.split("/")
+    def _note_hold(self, path: str, asked: Any, answer: Response) -> None:
+        holds, (_, *parts), effect = self._seam.holds, path.split("/"), self._made.effect
+        said = _said(answer)
         match parts:
-            case ["payments", "authorize"]:
-                said = _said(answer)
-                if said.get("status") == "authorized":
-                    hold = Hold(said["id"], said["reference"], said["amount"], self._made.effect)
-                    holds[hold.payment] = hold
-            case ["payments", payment, "capture" | "void"]:
+            case ["payments", "authorize"] if said.get("status") == "authorized":
+                holds[said["id"]] = Hold("money", said["reference"], said["amount"], effect)
+            case ["payments", payment, "capture" | "void" as what]:
                 holds.pop(payment, None)
+                if what == "capture":
+                    self._let_go_pieces(said.get("reference"))
+            case ["stock", "reserve"]:
+                reference, pieces = str(asked.get("reference")), asked.get("quantity", 0)
+                holds[f"pieces of {reference}"] = Hold("pieces", reference, pieces, effect)
+            case ["stock", "release"] | ["shipments"]:
+                self._let_go_pieces(asked.get("reference"))
             case _:
                 pass
+
+    def _let_go_pieces(self, reference: Any) -> None:
+        self._seam.holds.pop(f"pieces of {reference}", None)
 
     def _note(self, method: str, url: str, options: Mapping[str, Any]) -> Sent:
         headers: Mapping[str, str] = options.get("headers") or {}

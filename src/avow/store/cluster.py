@@ -104,6 +104,23 @@ class Lease:
         finally:
             users.close()
 
+    def revive(self, progress: Callable[[str], None] | None = None) -> bool:
+        """Start the server again if it has died, at the same address; whether it had.
+
+        Raises EnvironmentFault where it doesn't start, or where somebody has taken its port meanwhile.
+        """
+        with _alive(self._home) as alive:
+            if not alive.is_free():
+                return False
+        with start(self._home, progress=progress) as again:
+            if again.cluster.port != self.cluster.port:
+                raise EnvironmentFault(
+                    "database-moved",
+                    f"The server has another port than before: {again.cluster.port}.",
+                    "Start once more.",
+                )
+        return True
+
     def __enter__(self) -> Self:
         return self
 

@@ -16,7 +16,7 @@ from avow.model import types as kinds
 from avow.model.entity import Entity
 from avow.model.private import PRIVATE, Private, PrivateType
 from avow.model.types import Value, ValueType
-from avow.model.values import Money, Subject
+from avow.model.values import EXACT, Money, Subject
 from avow.store.statements import literal, named, quote
 
 _PLAIN: Mapping[type, str] = {
@@ -120,10 +120,10 @@ def _decoder(kind: ValueType) -> Callable[[Any], Value] | None:
             return Private
         case kinds.MoneyType(currency, scale):
             unit = Decimal(1).scaleb(-scale)
-            return lambda amount: Money(amount.quantize(unit), currency)
+            return lambda amount: Money(amount.quantize(unit, context=EXACT), currency)
         case kinds.DecimalType(_, scale):
             step = Decimal(1).scaleb(-scale)
-            return lambda number: number.quantize(step)
+            return lambda number: number.quantize(step, context=EXACT)
         case kinds.EnumType(python=python):
             return python
         case kinds.DateTimeType():

@@ -8,8 +8,9 @@ from typing import Any
 
 from avow.model.system import System
 from avow.store.driver import Connection
-from avow.store.statements import named
+from avow.store.statements import named, text
 from avow.store.tables import Roles
+from avow.store.unheld import unheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,17 @@ class Server:
     installed: bool
 
 
+_APPEND_ONLY = ["audit", "log", "leaf", "node", "checkpoint", "cosignature"]
+
+
 @dataclass(frozen=True, slots=True)
 class Tables:
     """How the tables of Avow and of the application are.
 
     boundary_known: they were made for this declaration. clock_off_s: more than none where a test fixed it.
     roles_missing, roles_too_wide: of the three. open, writable: tables without forced row-level security,
-    and those that the application could write past the commit function.
+    and those that the application could write past the commit function. alterable: those of the log whose
+    triggers don't refuse every change any more. unheld: rules whose constraint is gone.
     """
 
     boundary_known: bool
@@ -47,6 +52,8 @@ class Tables:
     roles_too_wide: tuple[str, ...]
     open: tuple[str, ...]
     writable: tuple[str, ...]
+    alterable: tuple[str, ...]
+    unheld: tuple[str, ...]
 
 
 async def server(connection: Connection) -> Server:
@@ -103,7 +110,11 @@ async def tables(connection: Connection, system: System) -> Tables:
     missing = tuple(row["name"] for row in found if row["missing"])
     security: list[Any] = []
     if roles.application not in missing:
-        security = await connection.fetch(sql["health_security"], system.name, roles.application)
+        security = await connection.fetch(
+            sql["health_security"], system.name, roles.application, _APPEND_ONLY
+        )
+    newest = await connection.fetchrow(text("install.sql", "latest_boundary"))
+    latest = newest is not None and newest["fingerprint"] == system.fingerprint
     return Tables(
         boundary_known=await connection.fetchval(sql["health_boundary"], system.fingerprint),
         clock_off_s=await connection.fetchval(sql["health_clock"]),
@@ -111,4 +122,6 @@ async def tables(connection: Connection, system: System) -> Tables:
         roles_too_wide=tuple(row["name"] for row in found if row["too_wide"]),
         open=tuple(row["place"] for row in security if row["is_open"]),
         writable=tuple(row["place"] for row in security if row["is_writable"]),
+        alterable=tuple(row["place"] for row in security if row["is_alterable"]),
+        unheld=tuple(await unheld(connection, system)) if latest else (),
     )

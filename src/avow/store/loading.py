@@ -93,14 +93,13 @@ class Loads:
         """What one command's decision rests on."""
         return plan.read(await self._sharing.share((tenant, plan), wanted))
 
-    async def _fetch(self, lane: Any, members: list[Member[Wanted, Any]]) -> None:
+    async def _fetch(self, lane: Any, members: list[Member[Wanted, Any]]) -> Sequence[Any]:
         tenant, plan = lane
         async with self._pool.borrow() as connection:
             asked_s = time.monotonic()
             rows = await connection.fetch(plan.sql, *plan.parameters(tenant, [m.item for m in members]))
             self.clock.read(rows[0][0], asked_s, time.monotonic())
-        for member, row in zip(members, rows, strict=True):
-            member.settle(row)
+        return rows
 
 
 def plan_command(system: System, entity: Entity, command: str) -> LoadPlan:

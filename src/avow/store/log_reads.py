@@ -26,7 +26,10 @@ from avow.evidence.merkle import (
     root_of,
 )
 from avow.store.driver import Connection
-from avow.store.statements import text
+from avow.store.statements import named, text
+
+CHANGES_MAX = 20_000
+"""How many leaves are looked through for what has changed since a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,20 @@ class LogReads:
                 text("sealing.sql", "known_versions"), tenant, kind, records, epoch, size
             )
         return {row["id"]: row["version"] for row in rows}
+
+    async def changed_since(
+        self, tenant: str, kind: str, epoch: int, size: int, after: UUID | None, limit: int
+    ) -> list[UUID] | None:
+        """The next records of a kind, by id, with entries beyond the first `size` leaves of a log; at most
+        `limit`. None: so many leaves came since that nobody should look through them."""
+        async with self._borrow() as connection:
+            since = await connection.fetchval(text("sealing.sql", "leaves_since"), epoch, size)
+            if since > CHANGES_MAX:
+                return None
+            # As many may be sealed meanwhile, and as many again not be sealed yet.
+            sql = named("sealing.sql")["changed_since"].substitute(leaves_max=str(4 * CHANGES_MAX))
+            start = UUID(int=0) if after is None else after
+            return [row[0] for row in await connection.fetch(sql, tenant, kind, epoch, size, start, limit)]
 
     async def dropped(self, tenant: str, kind: str, record: UUID) -> Dropped | None:
         """What of a record's history was dropped from the database; None where nothing was."""

@@ -43,11 +43,13 @@ _log = logging.getLogger("avow.store")
 
 
 async def connect(
-    url: str, settings: dict[str, str] | None = None, answer_s: float | None = None
-) -> Connection:
+    url: str, settings: dict[str, str] | None = None, answer_s: float | None = None,
+    given_by: str = "AVOW_DATABASE_URL",
+) -> Connection:  # fmt: skip
     """One connection. Raises EnvironmentFault where there is no database to talk to.
 
     answer_s: how long an answer is waited for; None: as long as it takes, as for a change of the tables.
+    given_by: the setting or option that the address comes from, to be named where it leads nowhere.
     """
     try:
         return await driver.connect(
@@ -55,7 +57,7 @@ async def connect(
         )
     except driver.Refused as error:
         raise EnvironmentFault(
-            "database-refused", f"the database refused: {error}", "Check AVOW_DATABASE_URL."
+            "database-refused", f"the database refused: {error}", f"Check {given_by}."
         ) from None
     except driver.NoRoom as error:
         raise EnvironmentFault(
@@ -63,9 +65,7 @@ async def connect(
         ) from None
     except (TimeoutError, OSError, *driver.Lost) as error:
         detail = f"no database answers: {error or type(error).__name__}"
-        raise EnvironmentFault(
-            "database-unreachable", detail, "Start it, or check AVOW_DATABASE_URL."
-        ) from None
+        raise EnvironmentFault("database-unreachable", detail, f"Start it, or check {given_by}.") from None
 
 
 def with_login(url: str, name: str, password: str) -> str:

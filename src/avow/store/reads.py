@@ -33,6 +33,7 @@ class Listing:
 
     filters: fields with the value they must have; state: the same for the state.
     blind:   private fields with the keyed hash that their value must have.
+    among:   only records of these ids; None: of any.
     after:   the id of the last record of the page before. limit: at most so many records.
     """
 
@@ -41,6 +42,7 @@ class Listing:
     after: UUID | None
     limit: int
     blind: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    among: Collection[UUID] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,14 @@ class Reads:
             self._known.update({(tenant, kind, record): found[record] for record in asked})
         return {record: self._known[tenant, kind, record] for record in newest}
 
+    async def changed_since(
+        self, tenant: str, kind: str, after: UUID | None, limit: int
+    ) -> list[UUID] | None:
+        """The next records, by id, of which something wasn't known; None where these are too many to tell."""
+        if self._horizon is None:
+            return []
+        return await LogReads(self._pool.borrow).changed_since(tenant, kind, *self._horizon, after, limit)
+
     async def entries(self, tenant: str, kind: str, record: UUID, after: int = 0) -> list[StoredEntry]:
         """The audit entries of one record from the version after `after` on, at most ENTRIES_MAX of them."""
         upto = (await self.known(tenant, kind, {record: INTEGER_MAX}))[record]
@@ -195,6 +205,9 @@ def _page_statement(system: System, entity: Entity, actor: Actor, listing: Listi
         permit(entity.fields[name].read)
         parameters.append(hashed)
         conditions.append(f"t.{quote(blind_column(name))} = ${len(parameters)}")
+    if listing.among is not None:
+        parameters.append(list(listing.among))
+        conditions.append(f"t.id = ANY (${len(parameters)}::uuid[])")
     if listing.after is not None:
         parameters.append(listing.after)
         conditions.append(f"t.id > ${len(parameters)}::uuid")

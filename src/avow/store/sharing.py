@@ -2,9 +2,10 @@
 
 Nobody waits for others to come. Who comes to an idle lane goes at once and alone; under load, the longer a
 round trip takes, the more go into the next. A lane has one round under way; another one goes beside it only
-where that is full, or where the first takes so long that it may itself be waiting for something. Work that
-has claimed something for itself alone meets no other work on it, in the same round or in another, so that
-no two wait for each other in the database.
+where that is full, or where the first takes so long that it may itself be waiting for something. When a round
+is back, the next one is sent before the members of the first go on, so that neither side waits for the other.
+Work that has claimed something for itself alone meets no other work on it, in the same round or in another,
+so that no two wait for each other in the database.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar
+from functools import partial
+from typing import Generic, TypeAlias, TypeVar
 
 from avow.errors import reject
 
@@ -21,6 +23,8 @@ WAITING_MAX = 1_000
 """How many may wait in one lane."""
 LATE_S = 0.01
 """How long a round keeps the next one of its lane waiting, if that isn't full."""
+ENOUGH = 8
+"""How many are worth a round that could have been larger: process and database then work at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +71,21 @@ class Member(Generic[Item, Result]):
             self.result.set_exception(error)
 
 
-Run = Callable[[Hashable, "list[Member[Item, Result]]"], Awaitable[None]]
+Run = Callable[[Hashable, "list[Member[Item, Result]]"], Awaitable[Sequence[Result] | None]]
 
 
 class Sharing(Generic[Item, Result]):
     """Shares round trips among those who wait in the same lane; lanes take turns.
 
-    run: makes one round trip for several members, and settles each of them then or later. Whatever it
-    raises is handed to the members that it has left unsettled.
+    run: makes one round trip for several members, and returns a result for each, in their order, or None
+    where it has sent each of them on a round trip of its own. What it raises is handed to all of them.
     """
 
     def __init__(self, run: Run[Item, Result], bounds: Bounds) -> None:
         self._run, self._bounds = run, bounds
         self._lanes = dict[Hashable, deque[Member[Item, Result]]]()
         self._claimed = dict[Hashable, int]()  # how many share it; 0: one has it alone
-        self._rounds, self._apart = set[asyncio.Task[None]](), set[asyncio.Task[None]]()
+        self._rounds, self._tasks = 0, set[asyncio.Task[None]]()
         self._busy = dict[Hashable, asyncio.TimerHandle]()  # lanes whose round isn't late yet
         self._is_starting = False
 
@@ -102,39 +106,36 @@ class Sharing(Generic[Item, Result]):
 
     def _start_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start when everybody who comes in this turn of the loop is there."""
-        if not self._is_starting and len(self._rounds) < self._bounds.rounds_max:
+        if not self._is_starting and self._rounds < self._bounds.rounds_max:
             self._is_starting = True
             loop.call_soon(self._start)
 
-    def _start(self) -> None:
+    def _start(self, ended: Hashable = None) -> None:
+        """Begin what rounds may be begun; ended: the lane whose round has just come back."""
         self._is_starting = False
         for lane, waiting in list(self._lanes.items()):
-            if len(self._rounds) >= self._bounds.rounds_max:
+            if self._rounds >= self._bounds.rounds_max:
                 return
-            if lane in self._busy and len(waiting) < self._bounds.members_max:
+            most = self._bounds.members_max
+            if lane in self._busy and len(waiting) < most:
                 continue  # the longer they wait, the more go together
-            members = self._gather(lane)
+            if lane not in self._busy and lane != ended and len(waiting) >= 2 * ENOUGH:
+                most = min(most, (len(waiting) + 1) // 2)  # the others go when these are back
+            members = self._gather(lane, most)
             if members:
                 self._begin(lane, members)
 
     def _begin(self, lane: Hashable, members: list[Member[Item, Result]]) -> None:
-        task = asyncio.create_task(self._round(lane, members))
-        loop = task.get_loop()
-        late = loop.call_later(LATE_S, self._is_late, lane, loop)
+        loop = asyncio.get_running_loop()
         if (earlier := self._busy.get(lane)) is not None:
             earlier.cancel()
-        self._busy[lane] = late
+        self._busy[lane] = late = loop.call_later(LATE_S, self._is_late, lane, loop)
+        self._rounds += 1
+        self._keep(loop.create_task(self._round(lane, members, late)))
 
-        def ended(task: asyncio.Task[None]) -> None:
-            self._rounds.discard(task)
-            late.cancel()
-            if self._busy.get(lane) is late:
-                del self._busy[lane]
-            if self._lanes:
-                self._start_soon(loop)
-
-        self._rounds.add(task)
-        task.add_done_callback(ended)
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)  # the loop itself would forget it
+        task.add_done_callback(self._tasks.discard)
 
     def _is_late(self, lane: Hashable, loop: asyncio.AbstractEventLoop) -> None:
         """What waits in the lane doesn't wait for its round any longer."""
@@ -142,12 +143,12 @@ class Sharing(Generic[Item, Result]):
         if lane in self._lanes:
             self._start_soon(loop)
 
-    def _gather(self, lane: Hashable) -> list[Member[Item, Result]]:
+    def _gather(self, lane: Hashable, most: int) -> list[Member[Item, Result]]:
         """The members of the next round of a lane, in the order they came; the lane goes to the end."""
         waiting, passed = self._lanes.pop(lane), list[Member[Item, Result]]()
         members = list[Member[Item, Result]]()
         for _ in range(len(waiting)):
-            if len(members) == self._bounds.members_max:
+            if len(members) == most:
                 break
             member = waiting.popleft()
             if member.result.done():
@@ -180,38 +181,61 @@ class Sharing(Generic[Item, Result]):
             if sharers > 1:
                 self._claimed[name] = sharers - 1
 
-    async def _round(self, lane: Hashable, members: list[Member[Item, Result]]) -> None:
+    async def _round(
+        self, lane: Hashable, members: list[Member[Item, Result]], late: asyncio.TimerHandle
+    ) -> None:
         try:
-            await _deliver(members, lambda: self._run(lane, members))
+            await _deliver(
+                members, partial(self._run, lane, members), partial(self._ended, lane, members, late)
+            )
         finally:
-            for member in members:
-                if not member.goes_apart:
-                    self._release(member.claims)
+            if self._lanes:
+                self._start_soon(asyncio.get_running_loop())
+
+    def _ended(self, lane: Hashable, members: list[Member[Item, Result]], late: asyncio.TimerHandle) -> None:
+        """A lane's next round begins, if it is worth it, before anybody of this one goes on."""
+        self._rounds -= 1
+        late.cancel()
+        if self._busy.get(lane) is late:
+            del self._busy[lane]
+        for member in members:
+            if not member.goes_apart:
+                self._release(member.claims)
+        if len(self._lanes.get(lane, ())) >= ENOUGH:
+            self._start(lane)
 
     def apart(self, member: Member[Item, Result], work: Callable[[], Awaitable[Result]]) -> None:
         """Give a member a round trip of its own, which ends when nobody waits for it any more."""
 
-        async def settle() -> None:
-            member.settle(await work())
-
         def ended(task: asyncio.Task[None]) -> None:
-            self._apart.discard(task)
             self._release(member.claims)
             self._start_soon(task.get_loop())
 
+        async def one() -> Sequence[Result]:
+            return [await work()]
+
         member.goes_apart = True
-        task = asyncio.create_task(_deliver([member], settle))
-        self._apart.add(task)
+        task = asyncio.create_task(_deliver([member], one))
+        self._keep(task)
         task.add_done_callback(ended)
         member.result.add_done_callback(lambda result: task.cancel() if result.cancelled() else None)
 
 
-async def _deliver(members: Sequence[Member[Any, Any]], work: Callable[[], Awaitable[None]]) -> None:
-    """Do the work, and hand its failure to the members that it has left unsettled."""
+async def _deliver(
+    members: Sequence[Member[Item, Result]],
+    work: Callable[[], Awaitable[Sequence[Result] | None]],
+    back: Callable[[], None] = lambda: None,
+) -> None:
+    """Hand its result to each member, or to all what the work failed with; `back` is called before that."""
     try:
-        await work()
+        results = await work()
     except BaseException as error:
+        back()
         for member in members:
             member.fail(error)
         if not isinstance(error, Exception):
             raise
+        return
+    back()
+    for member, result in zip(members, results or (), strict=results is not None):
+        member.settle(result)

@@ -206,19 +206,17 @@ class Transactions:
             await (transaction.commit() if keep else transaction.rollback())
             return outcome
 
-    async def _share(self, tenant: Hashable, members: list[Member[Commit, Outcome]]) -> None:
+    async def _share(self, tenant: Hashable, members: list[Member[Commit, Outcome]]) -> list[Outcome] | None:
         """One transaction for all members; where it fails, one for each."""
         try:
             async with self._pool.borrow() as connection:
-                outcomes = await self._call(connection, tenant, [m.item for m in members], patient=False)
+                return await self._call(connection, tenant, [m.item for m in members], patient=False)
         except driver.DatabaseError as error:
             if isinstance(error, driver.Lost):
                 raise
             for member in members:
                 self._sharing.apart(member, partial(self._commit_alone, tenant, member.item))
-            return
-        for member, outcome in zip(members, outcomes, strict=True):
-            member.settle(outcome)
+            return None
 
     async def _commit_alone(self, tenant: Hashable, commit: Commit) -> Outcome:
         """A transaction for one command, which waits for locks as long as a statement may."""

@@ -29,12 +29,9 @@ from avow.store.driver import Connection
 from avow.store.install import create_database, install, login
 from avow.store.pool import connect
 from avow.store.rights import VERSION_MIN
-from avow.store.sealing import Place, Sealing
 from avow.store.statements import literal, named, quote, text
 from avow.store.tables import constraints_of, table_of
 
-BEGIN, COMMIT, ROLL_BACK = (text("trial.sql", f"trial_{name}") for name in ("begin", "commit", "roll_back"))
-"""What processes say that keep a transaction open while others go on."""
 SETTINGS: Final = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -154,7 +151,7 @@ def account_for_once() -> Account:
 
 async def require_server(url: str) -> None:
     """Raise EnvironmentFault unless databases may be made on the server of an address."""
-    connection = await connect(url)
+    connection = await connect(url, given_by="--server")
     try:
         seen = await health.server(connection)
     finally:
@@ -352,78 +349,3 @@ async def _execute(server: Server, statement: str, **values: str) -> None:
         await connection.execute(named("trial.sql")[statement].substitute(values))
     finally:
         await connection.close()
-
-
-# --- what workers, senders and sealers do, on a record and an event that stand for any ---
-
-
-async def take(connection: Connection, destinations: Sequence[str], lease_s: int) -> list[Any]:
-    """Take what is ready, as workers do."""
-    many = [None] * len(destinations)
-    return await connection.fetch(text("queue.sql", "take"), destinations, many, many, lease_s * 1_000, 8)
-
-
-async def give_back(connection: Connection, work: int, fence: int) -> bool:
-    """Give back what was taken, as never to be done; whether it was still the caller's."""
-    given = work, fence, "failed", "", None, None, False, False
-    return await connection.fetchval(text("queue.sql", "give_back"), *given)
-
-
-async def park(connection: Connection) -> None:
-    """Park the event."""
-    await connection.execute(text("trial.sql", "park_one"))
-
-
-async def take_parked(connection: Connection, lease_s: int) -> tuple[int, int] | None:
-    """Take the event that is parked: its number and that of the taking; None where it isn't ready."""
-    rows = await take(connection, ["events"], lease_s)
-    return (rows[0]["work"], rows[0]["fence"]) if rows else None
-
-
-async def park_again(connection: Connection, work: int, fence: int) -> None:
-    """Park it again, to rest; twice, as the first time only names what it waits for."""
-    await connection.execute(text("trial.sql", "park_one_again"), work, fence)
-
-
-async def record_is_there(connection: Connection) -> bool:
-    """Whether the record has been made that the event is about."""
-    return await connection.fetchval(text("trial.sql", "record_is_there"))
-
-
-async def make_record(connection: Connection) -> None:
-    """Write an entry of that record."""
-    await connection.execute(text("trial.sql", "make_record"))
-
-
-async def begin_a_record(connection: Connection) -> None:
-    """Write an entry in a transaction that stays open."""
-    await connection.execute(f"{BEGIN};{text('trial.sql', 'make_record')}")
-
-
-async def make_record_and_wake(connection: Connection) -> None:
-    """The same, and wake what waits for it, in one statement, as a command does that writes."""
-    await connection.execute(text("trial.sql", "make_record_and_wake"))
-
-
-async def parked_is_ready(connection: Connection) -> bool:
-    """Whether the event is to be tried now."""
-    return await connection.fetchval(text("trial.sql", "parked_is_ready"))
-
-
-async def entries_without_leaf(connection: Connection) -> int:
-    """How many entries of the log aren't sealed."""
-    return await connection.fetchval(text("trial.sql", "entries_without_leaf"))
-
-
-async def begin_log(connection: Connection) -> None:
-    """Begin the log of the database."""
-    await Sealing(connection).begin_log("trial", "key")
-
-
-async def seal(connection: Connection) -> None:
-    """Seal what can be seen, with notes that nobody has signed."""
-
-    def sign(before: Place, after: Place, root: bytes, _: datetime) -> str:
-        return f"{before.size}-{after.size} {root.hex()}"
-
-    await Sealing(connection).step(sign)

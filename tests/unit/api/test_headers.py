@@ -16,7 +16,7 @@ from avow.errors import ProblemError
 
 
 def _headers(name: str, *values: bytes) -> Headers:
-    return Headers([(name.encode(), value) for value in values])
+    return Headers([(name.lower().encode(), value) for value in values])
 
 
 def _code(call: Callable[[], object]) -> str:
@@ -96,7 +96,7 @@ def test_an_absent_header_is_none() -> None:
 )
 def test_a_json_body_is_accepted(value: bytes) -> None:
     headers.demand_json_body(_headers("content-type", value))
-    headers.demand_json_body(Headers([(b"Content-Type", value), (b"content-encoding", b"Identity")]))
+    headers.demand_json_body(Headers([(b"content-type", value), (b"content-encoding", b"Identity")]))
 
 
 @pytest.mark.parametrize(

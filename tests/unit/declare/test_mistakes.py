@@ -12,6 +12,7 @@ import avow
 from avow.errors import DeclarationError
 from tests.unit.declare.declarations import SOUND, course, mistakes_of
 from tests.unit.declare.hearing_cases import HEARING
+from tests.unit.declare.newcomer_cases import NEWCOMER
 from tests.unit.declare.people_cases import PEOPLE
 from tests.unit.declare.private_cases import PRIVATE
 from tests.unit.declare.publishing_cases import PUBLISHING
@@ -383,6 +384,7 @@ class Seat(Entity):
     **PRIVATE,
     **PUBLISHING,
     **SAGAS,
+    **NEWCOMER,
 }
 
 

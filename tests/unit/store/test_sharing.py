@@ -8,7 +8,7 @@ from collections.abc import Hashable
 import pytest
 
 from avow.errors import ProblemError
-from avow.store.sharing import WAITING_MAX, Bounds, Claims, Member, Sharing
+from avow.store.sharing import ENOUGH, WAITING_MAX, Bounds, Claims, Member, Sharing
 from tests.acceptance.polling import settled, until
 
 Pair = Member[str, str]
@@ -21,13 +21,12 @@ class Trips:
         self.made = list[tuple[Hashable, list[str]]]()
         self.under_way = list[tuple[asyncio.Future[None], list[Pair]]]()
 
-    async def run(self, lane: Hashable, members: list[Pair]) -> None:
+    async def run(self, lane: Hashable, members: list[Pair]) -> list[str]:
         self.made.append((lane, [member.item for member in members]))
         gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.under_way.append((gate, members))
         await gate
-        for member in members:
-            member.settle(f"{member.item} done")
+        return [f"{member.item} done" for member in members]
 
     async def end(self, error: Exception | None = None) -> None:
         """End the oldest round trip under way, and let what follows from it happen."""
@@ -69,6 +68,38 @@ async def test_a_round_trip_takes_so_many_and_leaves_the_rest_to_the_next() -> N
     await trips.end()
     assert trips.made == [("a", ["1", "2"]), ("a", ["3", "4"]), ("a", ["5"])]
     await asyncio.gather(*begun)
+
+
+async def test_when_all_wait_at_once_half_of_them_go_and_the_rest_when_these_are_back() -> None:
+    trips = Trips()
+    sharing = Sharing[str, str](trips.run, Bounds())
+    begun = begin(sharing, "a", *(str(n) for n in range(4 * ENOUGH)))
+    await settled()
+    assert [len(items) for _, items in trips.made] == [2 * ENOUGH]
+    await trips.end()
+    assert [len(items) for _, items in trips.made] == [2 * ENOUGH, 2 * ENOUGH]
+    await trips.end()
+    await asyncio.gather(*begun)
+
+
+@pytest.mark.parametrize(("waiting", "is_first"), [(ENOUGH, True), (ENOUGH - 1, False)])
+async def test_enough_of_them_are_sent_before_anybody_of_the_last_round_goes_on(
+    waiting: int, is_first: bool
+) -> None:
+    trips = Trips()
+    sharing = Sharing[str, str](trips.run, Bounds())
+    (first,) = begin(sharing, "a", "first")
+    seen = list[int]()
+    first.add_done_callback(lambda _: seen.append(len(trips.made)))
+    await settled()
+    rest = begin(sharing, "a", *map(str, range(waiting)))
+    await settled()
+    assert len(trips.made) == 1
+    await trips.end()
+    assert seen == [2 if is_first else 1]
+    assert len(trips.made) == 2
+    await trips.end()
+    await asyncio.gather(*rest)
 
 
 async def test_a_full_round_trip_goes_beside_one_of_its_lane_and_another_lane_beside_both() -> None:

@@ -6,92 +6,75 @@ What leads one of them there is known by then, and leads another one there just 
 
 from __future__ import annotations
 
-from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
-from avow.kernel.command import Record
-from avow.model.entity import Entity
 from avow.model.system import System
-from avow.model.types import Integer, Reference
 from avow.model.values import Subject
 from avow.prove.act import Act, Path, Ref, is_creation, refs_of
+from avow.prove.coverage import Taken
+from avow.prove.explore.kinds import Kind, kind_of_record
 from avow.prove.explore.path import end_of, without_needless
 from avow.prove.explore.people import people_of
-from avow.prove.explore.situation import ref_of
-from avow.prove.explore.values import constants_of
+from avow.prove.explore.situation import Happened, happen, ref_of
 
 COMPOSED_MAX: Final = 600
 """How many composed paths a search is given at most, the shortest ones."""
 
 Alone = tuple[Path, Ref]
 """A path, and the record that it is about."""
-PLAIN: Final = 2
-"""Up to this number, what a field is compared with tells no more than whether it is empty."""
-
-Kind = tuple[str, str, tuple[int, ...]]
-"""An entity, a state of it, and what sets its records apart there: which optional references lead anywhere,
-how many have performed a step that counts, how many of the numbers it is compared with a field has reached.
-"""
-
-
-def kind_of_record(system: System, record: Record) -> Kind:
-    """What a record is like."""
-    optional, compared = system.derived(_telling)[record.entity]
-    values: Mapping[str, Any] = record.values
-    refers = [int(values[name] is not None) for name in optional]
-    voted = [len(record.performers[step]) for step in sorted(record.performers)]
-    reached = [bisect(numbers, values[name] or 0) for name, numbers in compared]
-    return record.entity, record.state, (*refers, *voted, *reached)
-
-
-_Telling = tuple[tuple[str, ...], tuple[tuple[str, tuple[int, ...]], ...]]
-
-
-def _telling(system: System) -> Mapping[str, _Telling]:
-    """For each entity its optional references, and the numbers that its fields are compared with."""
-    return {name: _telling_of(system, entity) for name, entity in system.entities.items()}
-
-
-def _telling_of(system: System, entity: Entity) -> _Telling:
-    constants, fields = constants_of(system), entity.fields.values()
-    optional = tuple(f.name for f in fields if isinstance(f.type, Reference) and f.optional)
-    compared = list[tuple[str, tuple[int, ...]]]()
-    for name in (f.name for f in fields if isinstance(f.type, Integer)):
-        numbers = {c for c in constants.get((entity.name, name), ()) if type(c) is int and c > PLAIN}
-        if numbers:
-            compared.append((name, tuple(sorted(numbers))))
-    return optional, tuple(compared)
 
 
 def alone_of(system: System, paths: Mapping[Kind, Path]) -> Mapping[Kind, Alone]:
     """Paths to records of each kind without what isn't needed for them."""
-    found = {kind: _own(system, kind, path) for kind, path in paths.items()}
+    found = {kind: _own(system, path, partial(_of_kind, system, kind)) for kind, path in paths.items()}
     return {kind: one for kind, one in found.items() if one is not None}
 
 
-def composed(system: System, entity: str, alone: Mapping[Kind, Alone], count: int) -> Iterator[Path]:
+def ways_of(system: System, taken: Mapping[Taken, Path]) -> Mapping[Taken, Alone]:
+    """Paths that take each transition without what isn't needed for it."""
+    found = {at: _own(system, path, partial(_that_took, system, at)) for at, path in taken.items()}
+    return {at: one for at, one in found.items() if one is not None}
+
+
+def composed(
+    system: System, entity: str, alone: Mapping[Kind, Alone], ways: Mapping[Taken, Alone], count: int
+) -> Iterator[Path]:
     """Paths that lead so many records of an entity to where these lead one, in each combination.
 
-    The last one of them goes as far as any path goes, so that on its way it passes what the shorter ones come
-    to. First come those that have a record in common, then those in which it passes where the others are:
-    what is too much of one kind is seen there.
+    The last one of them takes each transition that any path takes, so that on its way it passes what the
+    shorter ones come to. First come those that have a record in common, then those in which it passes where
+    the others are: what is too much of one kind is seen there.
     """
     own = dict[Kind | str, Alone]()
     for kind, one in sorted(alone.items(), key=lambda known: len(known[1][0])):
         if kind[0] == entity:
             own.setdefault(kind if count == 2 else kind[1], one)  # of more, each state once
     others = list(own.values())
-    last = [one for one in others if not any(_is_part(one[0], other[0]) for other in others)]
+    every = dict.fromkeys([*others, *_past(system, entity, ways)])
+    last = [one for one in every if not any(_is_part(one[0], other[0]) for other in every)]
     chosen = [(*several, one) for several in product(others, repeat=count - 1) for one in last]
     chosen.sort(
         key=lambda several: (not _shared(several), _apart(several), sum(len(path) for path, _ in several))
     )
-    for several, turned in product(chosen[:COMPOSED_MAX], (False, True)):
-        yield _together(system, several, turned)
+    for several in chosen[:COMPOSED_MAX]:
+        yield _joined(_together(system, several, turned=False))
+        yield _joined(_together(system, several, turned=True))
+        yield _backwards(_together(system, several, turned=False))
+
+
+def _past(system: System, entity: str, ways: Mapping[Taken, Alone]) -> Iterator[Alone]:
+    """The ways that a record of an entity takes, and those of others that lead past one."""
+    for at, (path, ref) in ways.items():
+        if at[0] == entity:
+            yield path, ref
+        else:
+            made = [act.ref for act in path if act.entity == entity and is_creation(system, act)]
+            yield from ((path, first) for first in made[:1])
 
 
 def _is_part(path: Path, of: Path) -> bool:
@@ -110,21 +93,34 @@ def _apart(several: Sequence[Alone]) -> int:
     return sum(path != last and not _is_part(path, last) for path, _ in others)
 
 
-def _own(system: System, kind: Kind, path: Path) -> Alone | None:
-    """The path without what isn't needed for a record of that kind, and that record."""
+Like: TypeAlias = Callable[[Path], list[Ref]]
+"""The records that a path leads to where it is to lead one."""
 
-    def like(candidate: Path) -> list[Ref]:
-        end = end_of(system, candidate)
-        if end is None:
-            return []
-        return [ref_of(key) for key, record in end.records.items() if kind_of_record(system, record) == kind]
 
+def _of_kind(system: System, kind: Kind, path: Path) -> list[Ref]:
+    end = end_of(system, path)
+    if end is None:
+        return []
+    return [ref_of(key) for key, record in end.records.items() if kind_of_record(system, record) == kind]
+
+
+def _that_took(system: System, at: Taken, path: Path) -> list[Ref]:
+    """The records that take a transition in the last act."""
+    before = end_of(system, path[:-1]) if path else None
+    outcome = None if before is None else happen(system, before, path[-1])
+    if not isinstance(outcome, Happened):
+        return []
+    return [ref_of(s.after.key) for s in outcome.steps if (s.after.entity, s.transition.name) == at]
+
+
+def _own(system: System, path: Path, like: Like) -> Alone | None:
+    """The path without what isn't needed for a record like that, and that record."""
     short = without_needless(path, lambda candidate: bool(like(candidate)))
     refs = like(short)
     return (_scarce(system, short, refs[0], like), refs[0]) if refs else None
 
 
-def _scarce(system: System, path: Path, ref: Ref, like: Callable[[Path], list[Ref]]) -> Path:
+def _scarce(system: System, path: Path, ref: Ref, like: Like) -> Path:
     """The path with as little as possible of whatever others share with the record: one place, one cent."""
     for at, act in enumerate(path):
         if act.ref.entity != ref.entity and is_creation(system, act):
@@ -139,24 +135,47 @@ def _with(path: Path, at: int, act: Act) -> Path:
     return (*path[:at], act, *path[at + 1 :])
 
 
-def _together(system: System, several: Iterable[Alone], turned: bool) -> Path:
-    """One path after the other, each with a record of its own. turned: given by different people."""
-    found = Path()
+Parts: TypeAlias = list[tuple[Path, Path]]
+"""Paths one after the other, each up to where its record is made, and from there on."""
+
+
+def _joined(parts: Parts) -> Path:
+    """One path after the other."""
+    return tuple(act for part in parts for half in part for act in half)
+
+
+def _backwards(parts: Parts) -> Path:
+    """All records are made, in order; then the last is brought further first: who came late goes ahead."""
+    made = tuple(act for first, _ in parts for act in first)
+    return made + tuple(act for _, rest in reversed(parts) for act in rest)
+
+
+def _together(system: System, several: Iterable[Alone], turned: bool) -> Parts:
+    """The paths, each with a record of its own. turned: given by different people."""
+    found, parts = Path(), Parts()
     for number, (path, ref) in enumerate(several):
         if number:
-            found += tuple(_again(system, found, path, ref, number if turned else 0))
-        else:
-            found = path
-    return found
+            path, ref = _again(system, found, path, ref, number if turned else 0)
+        found += path
+        made = 1 + next((at for at, act in enumerate(path) if act.ref == ref), -1)
+        parts.append((path[:made], path[made:]))
+    return parts
 
 
-def _again(system: System, before: Path, path: Path, ref: Ref, turn: int) -> Iterator[Act]:
+def _again(system: System, before: Path, path: Path, ref: Ref, turn: int) -> Alone:
     """The acts of a path that are about a record and what refers to it, for others of their kinds.
 
     What these refer to stays the same, where it is there; it isn't brought further.
     """
+    renamed = dict[Ref, Ref]()
+    return tuple(_acts_again(system, before, path, ref, turn, renamed)), renamed.get(ref, ref)
+
+
+def _acts_again(
+    system: System, before: Path, path: Path, ref: Ref, turn: int, renamed: dict[Ref, Ref]
+) -> Iterator[Act]:
     there = {act.ref for act in before if is_creation(system, act)}
-    counts, renamed = Counter(ref.entity for ref in there), dict[Ref, Ref]()
+    counts = Counter(ref.entity for ref in there)
     people = [person.subject for person in people_of(system)]
     names = {name: people[(at + turn) % len(people)] for at, name in enumerate(people)}
     for act in path:

@@ -2,23 +2,25 @@
 
 What somebody agreed to is what counts. What comes by itself can happen: a time that is refused because
 another record has ended waits for a person who can do nothing. A numbered word of a sender isn't overwritten
-by an older one.
+by an older one. What a call has told, and a later call needs, is kept whenever it comes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from avow.kernel.command import Step
+from avow.model.effect import DONE
 from avow.model.entity import Entity, Transition
 from avow.model.expression import All, AnyOf, Argument, FieldOf, Not, Performed, Votes, walk
 from avow.model.node import Expression
 from avow.model.place import Place
 from avow.model.system import System
-from avow.model.trigger import OnEvent, OnTime
+from avow.model.trigger import OnEvent, OnOutcome, OnTime
 from avow.prove.act import Act, transitions_of
 from avow.prove.explore.situation import Happened, Outcome, Refusal, ref_of
+from avow.prove.world import names_in
 
 NUMBERS: Final = frozenset({"revision", "version", "sequence", "sequence_number", "seq"})
 """What senders call the number that says which of two words about the same is the newer one."""
@@ -40,6 +42,7 @@ def contradictions(system: System, act: Act, outcome: Outcome) -> Iterator[Wrong
             if step.before is not None:
                 yield from _outlived(system, step)
                 yield from _overwritten(system, step)
+                yield from _dropped(system, step)
     elif isinstance(outcome, Refusal) and act.kind == "time":
         yield from _barred(system, act, outcome)
 
@@ -120,6 +123,67 @@ def _numbered(taken: Transition) -> Iterator[tuple[str, str]]:
     for field, value in taken.assigns:
         if isinstance(value, Argument) and value.path and value.path[-1] in NUMBERS:
             yield field, value.path[-1]
+
+
+def _dropped(system: System, step: Step) -> Iterator[Wrong]:
+    """What a call has told is lost, though it is kept elsewhere, for a call that may still be made."""
+    taken, record = step.transition, step.after
+    for sibling, field, effect in system.derived(_kept_elsewhere)[record.entity].get(taken.name, ()):
+        if record.values[field] is None:
+            call = str(taken.trigger).partition(".")[0]
+            yield Wrong(
+                f"{record.entity}.{taken.name} keeps what {call} tells",
+                f"{taken.name} drops what {call} has told of {ref_of(record.key)}: {sibling} keeps it in "
+                f"{field}, which {effect} needs, and {field} is empty now.",
+                taken.place,
+                f"{record.entity}.{taken.name} sets no {field}.",
+            )
+
+
+_Kept: TypeAlias = Mapping[str, tuple[tuple[str, str, str], ...]]
+"""By transition: another one that takes in the same, the field in which that keeps it, and who needs it."""
+
+
+def _kept_elsewhere(system: System) -> Mapping[str, _Kept]:
+    return {name: _kept_of(entity) for name, entity in system.entities.items()}
+
+
+def _kept_of(entity: Entity) -> _Kept:
+    ended = [t for t in entity.transitions.values() if _is_done(t)]
+    found = dict[str, tuple[tuple[str, str, str], ...]]()
+    for taken in (t for t in ended if not any(_results(t)) and not _body_takes_result(t)):
+        kept = [(o.name, field) for o in ended if o.trigger == taken.trigger for field in _results(o)]
+        later = [e for s in _from(entity, taken.target) for e in entity.states[s].invoke]
+        found[taken.name] = tuple(
+            (sibling, field, effect)
+            for sibling, field in kept
+            for effect in dict.fromkeys(later)
+            if entity.fields[field].optional and field in names_in(entity.effects[effect].function)
+        )[:1]
+    return found
+
+
+def _is_done(transition: Transition) -> bool:
+    return isinstance(transition.trigger, OnOutcome) and transition.trigger.outcome == DONE
+
+
+def _results(transition: Transition) -> Iterator[str]:
+    """The fields in which a transition keeps something of what a call has told."""
+    for field, value in transition.assigns:
+        if any(isinstance(node, Argument) for node in walk(value)):
+            yield field
+
+
+def _body_takes_result(transition: Transition) -> bool:
+    return transition.body is not None and (transition.takes is None or "result" in transition.takes)
+
+
+def _from(entity: Entity, state: str) -> list[str]:
+    """A state and those to which something leads from there."""
+    found = [state]
+    for at in found:
+        found += {t.target for t in entity.transitions.values() if at in t.sources} - {*found}
+    return found
 
 
 def _barred(system: System, act: Act, refusal: Refusal) -> Iterator[Wrong]:

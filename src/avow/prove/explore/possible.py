@@ -15,16 +15,18 @@ from avow.kernel.policy import never_may
 from avow.model.actor import Actor
 from avow.model.effect import DONE
 from avow.model.entity import Entity, Parameter, Transition
-from avow.model.expression import Argument, FieldOf, Now, Opaque, walk
+from avow.model.expression import Argument, Now, Opaque, walk
 from avow.model.private import PrivateType
 from avow.model.system import System
 from avow.model.trigger import OnEvent, OnOutcome
 from avow.model.types import ObjectOf, Reference, SubjectType
 from avow.prove.act import Act, Given, Ref
-from avow.prove.explore.inputs import Accepted, count_of
+from avow.prove.explore.inputs import Accepted, Learned, count_of
+from avow.prove.explore.kinds import asked_about
 from avow.prove.explore.people import people_of, tells_people_apart
 from avow.prove.explore.situation import Situation, ref_of
-from avow.prove.explore.values import conditions_of, constants_of, lengths_of, values_of
+from avow.prove.explore.turns import Turns, Usual
+from avow.prove.explore.values import constants_of, lengths_of, values_of
 from avow.prove.world import names_in
 
 T = TypeVar("T")
@@ -45,6 +47,7 @@ class Scope:
     entities: the ones whose records there are: one of each, or as many as a record of another one refers to.
     several:  those of which there may be more, `more` of them.
     wide:     more boundary values.
+    exactly:  how many there are of each at most, whatever else is said; empty: it isn't said.
     """
 
     system: System
@@ -52,12 +55,17 @@ class Scope:
     several: frozenset[str] = frozenset()
     wide: bool = False
     more: int = 1
+    exactly: tuple[tuple[str, int], ...] = ()
 
     def most(self, entity: str) -> int:
         """How many records of an entity there are at most."""
+        if self.exactly:
+            return dict(self.exactly)[entity]
         return needed_of(self.system)[entity] + (self.more if entity in self.several else 0)
 
     def __str__(self) -> str:
+        if self.exactly:
+            return "what there is, and one more of each that may refer to it"
         alone = len(self.entities) == len(self.system.entities)
         each = "each" if alone else f"each of {', '.join(self.entities)}"
         count = _COUNTS[1 + self.more * bool(self.several)]
@@ -87,22 +95,23 @@ def _needed_of(system: System) -> Mapping[str, int]:
 class Acts:
     """The acts of a scope. What doesn't depend on the situation is worked out once.
 
+    learned: what was accepted elsewhere, and becomes known here.
     cut: some command had more inputs than were tried in one situation.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, learned: Learned | None = None) -> None:
         self.scope, self.system, self.cut = scope, scope.system, False
         self._asked: dict[tuple[str, str], _Asked] = {}
-        self._accepted: dict[tuple[str, str], Accepted] = {}
+        self._accepted = Learned() if learned is None else learned
+        self._usual = Usual()
         self._lengths = lengths_of(scope.system)
 
-    def possible(self, situation: Situation, place: int) -> Iterator[Act]:
+    def possible(self, situation: Situation, place: int) -> Turns:
         """Every act that could happen in a situation, refused or not.
 
         place: the situation's number, by which inputs are drawn where there are too many.
         """
-        at = _Here(situation, seen_in(situation), place)
-        yield from in_turns(self._each(at))
+        return Turns(self._each(_Here(situation, seen_in(situation), place)), self._usual)
 
     def _each(self, at: _Here) -> Iterator[Iterator[Act]]:
         """The acts of each command, call, event and time."""
@@ -113,7 +122,8 @@ class Acts:
                 for transition in entity.transitions.values():
                     if transition.creation:
                         yield self._given(at, entity, transition, count + 1)
-        for key, record in situation.records.items():
+        own = ((key, r) for key, r in situation.records.items() if key[0] in self.scope.entities)
+        for key, record in own:
             entity = self.system.entities[key[0]]
             seen = set[str]()
             for transition in entity.transitions.values():
@@ -130,6 +140,7 @@ class Acts:
                 yield from self._given(at, entity, transition, ordinal)
             case OnOutcome(effect, outcome):
                 if (key, effect) in situation.waiting:
+                    self.cut = self.cut or _looks_at_result(transition)
                     yield from _ended(self.scope, situation, entity, transition, ordinal, effect, outcome)
             case OnEvent() as event:
                 yield from self._told(at, entity, transition, ordinal, event, record)
@@ -267,18 +278,6 @@ class _Here(NamedTuple):
         return found
 
 
-def in_turns(each: Iterable[Iterator[T]]) -> Iterator[T]:
-    """One of each, then a second one of each, until there are no more."""
-    left = list(each)
-    while left:
-        more = list[Iterator[T]]()
-        for one in left:
-            for found in islice(one, 1):
-                yield found
-                more.append(one)
-        left = more
-
-
 def seen_in(situation: Situation) -> frozenset[str]:
     """The people whom records speak of."""
     found = set[str]()
@@ -297,6 +296,12 @@ def _looks_at_time(transition: Transition) -> bool:
     if any(isinstance(node, Now | Opaque) for condition in conditions for node in walk(condition)):
         return True
     return transition.body is not None and bool({"now"} & names_in(transition.body) or transition.uses)
+
+
+def _looks_at_result(transition: Transition) -> bool:
+    """Whether what a call has told may matter, of which not every value is tried."""
+    nodes = () if transition.when is None else walk(transition.when)
+    return transition.body is not None or any(isinstance(node, Argument) for node in nodes)
 
 
 def _ended(
@@ -337,29 +342,10 @@ def _values(scope: Scope, at: _Here, entity: Entity, parameter: Parameter, peopl
             constants = constants_of(scope.system).get((entity.name, parameter.name), ())
             several = scope.wide or is_compared(entity, parameter.name)
             found = values_of(kind, constants, at.situation.now, several)
-            looked_at = scope.system.derived(_looked_at)[entity.name]
-            if isinstance(kind, PrivateType) and found and parameter.name not in looked_at:
+            told_apart = isinstance(kind, PrivateType) or not scope.wide
+            if found and told_apart and parameter.name not in asked_about(scope.system):
                 return found[:1]
     return [*found, None] if parameter.optional or not found else found
-
-
-def _looked_at(system: System) -> Mapping[str, frozenset[str]]:
-    """For each entity the names of which it may matter whether they have a value: of a private one nobody can
-    tell more than that.
-    """
-    return {name: frozenset(_looked_at_in(entity)) for name, entity in system.entities.items()}
-
-
-def _looked_at_in(entity: Entity) -> Iterator[str]:
-    nodes = (node for condition in conditions_of(entity) for node in walk(condition))
-    for node in nodes:
-        if isinstance(node, Argument):
-            yield node.name
-        elif isinstance(node, FieldOf):
-            yield node.path[0]
-    for transition in entity.transitions.values():
-        yield from () if transition.body is None else names_in(transition.body)
-    yield from (name for name in entity.fields if is_compared(entity, name))
 
 
 def is_compared(entity: Entity, field: str) -> bool:

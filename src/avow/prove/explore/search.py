@@ -16,22 +16,25 @@ from avow.kernel.draft import Pool, RecordScope
 from avow.model.expression import Meaning, meaning
 from avow.model.promise import Sometimes
 from avow.model.system import System
+from avow.model.trigger import OnTime
 from avow.model.types import Reference
-from avow.prove.act import Act, Path
+from avow.prove.act import Act, Path, transitions_of
 from avow.prove.coverage import InState, Refused, Taken
-from avow.prove.explore.compose import Kind, kind_of_record
 from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.frontier import Frontier
+from avow.prove.explore.inputs import Learned
+from avow.prove.explore.kinds import Kind, kind_of_record
 from avow.prove.explore.possible import Acts, Scope
 from avow.prove.explore.shape import Shape, Shapes
-from avow.prove.explore.situation import Fault, Happened, Outcome, Refusal, Situation, happen
+from avow.prove.explore.situation import Fault, Happened, Outcome, Refusal, Situation, happen, ref_of
+from avow.prove.explore.turns import Turns
 from avow.prove.promises import Broken, broken_promises
 from avow.prove.world import NOBODY, names_in
 
 PORTION: Final = 32
 """How many acts are tried in a situation before it is another one's turn."""
-SOWN: Final = 4
-"""How many paths that were composed are followed for each situation that is gone on from."""
+RARELY: Final = 8
+"""How many, where all that is left is likely to come to what is known."""
 
 
 class Node(NamedTuple):
@@ -48,6 +51,14 @@ class Edge(NamedTuple):
 
     to: int
     order: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sown:
+    """Where an act of composed paths has led, None where it was refused; and those that have followed it."""
+
+    at: int | None
+    then: dict[Act, _Sown] = field(default_factory=dict["Act", "_Sown"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,8 @@ class Found:
     tried: how many acts. closed: every act in every situation of the scope was tried, with every input.
     counted, aside: the quotas that have weighed something, and by which node something they don't count.
     states, kinds, taken: the node, or the node and act, by which each was first reached.
+    rounds: records that have come by themselves to where they were; barred: whose time has come and was
+            refused; still: that nothing has moved in a node; the first ones, by entity and state.
     """
 
     scope: Scope
@@ -93,6 +106,9 @@ class Found:
     counted: set[str] = field(default_factory=set[str])
     aside: dict[str, int] = field(default_factory=dict[str, int])
     troubles: dict[str, Trouble] = field(default_factory=dict[str, Trouble])
+    rounds: dict[InState, tuple[int, Key]] = field(default_factory=dict[InState, tuple[int, Key]])
+    barred: dict[InState, tuple[int, Key]] = field(default_factory=dict[InState, tuple[int, Key]])
+    still: dict[InState, list[tuple[int, Key]]] = field(default_factory=dict[InState, list[tuple[int, Key]]])
 
     def path_to(self, node: int) -> Path:
         """The acts that lead to a node."""
@@ -119,54 +135,101 @@ def search(scope: Scope, going: Going, beginning: Situation | None = None) -> Fo
 class Search:
     """One search under way. steps: goes on with it; after each step so many more acts were tried.
 
-    seeds: paths to try beside what the search comes to by itself.
+    seeds: paths to try beside what the search comes to by itself. learned: what other searches know.
     """
 
-    def __init__(self, scope: Scope, seeds: Iterable[Path] = (), beginning: Situation | None = None) -> None:
+    def __init__(
+        self, scope: Scope, seeds: Iterable[Path] = (), beginning: Situation | None = None,
+        learned: Learned | None = None,
+    ) -> None:  # fmt: skip
         self.scope, self.system = scope, scope.system
-        self.found, self.frontier = Found(scope), Frontier(scope.system)
-        self.acts, self.shapes = Acts(scope), Shapes(scope.system)
+        self.found, self.frontier = Found(scope), Frontier(scope.system, scope.entities)
+        self.acts, self.shapes = Acts(scope, learned), Shapes(scope.system)
         self.known: dict[Hashable, int] = {}
         self.goals = {
             name: goal for name, goal in goals_of(self.system) if name.split(".")[0] in scope.entities
         }
         self.ended = False
-        self._left: dict[int, Iterator[Act]] = {}
+        self._left: dict[int, Turns] = {}
+        self._moved: dict[int, set[Key]] = {}
+        self._sown: dict[Act, _Sown] = {}
         self.steps = self._run(beginning or Situation(), iter(seeds))
 
     def _run(self, beginning: Situation, seeds: Iterator[Path]) -> Iterator[int]:
         self._enter(self.shapes.shape_of(beginning), beginning, None, 0)
         while (at := self.frontier.take()) is not None:
-            yield self._expand(at)
-            for seed in islice(seeds, SOWN):
-                yield self._sow(seed)
+            yield (tried := self._expand(at))
+            while tried > 0 and (seed := next(seeds, None)) is not None:
+                yield (sown := self._sow(seed))
+                tried -= 1 + sown
         self.ended, self.found.closed = True, not self.acts.cut
 
     def _expand(self, at: int) -> int:
         """Try some acts in a situation that weren't tried there yet; how many."""
         situation, tried = self.found.nodes[at].situation, 0
         left = self._left.pop(at, None) or self.acts.possible(situation, at)
-        for act in islice(left, PORTION):
-            self._try(at, act)
+        was_tired = left.tired
+        for act in islice(left, RARELY if was_tired else PORTION):
+            self._try(at, act, left)
             tried += 1
-        if tried < PORTION:
+            if left.tired and not was_tired:
+                break
+        if left.tired and not was_tired:
+            self._note_still(at)
+        if left.over:
             self.found.expanded += 1
+            self.frontier.done(at)
         else:
             self._left[at] = left
-            self.frontier.put(at, situation)
+            self.frontier.again(at, situation, left.tired)
         return tried
 
+    def _note_still(self, at: int) -> None:
+        """Take note of what nothing has moved here, now that nothing else is likely to."""
+        moved = self._moved.pop(at, set[Key]())
+        for key, record in self.found.nodes[at].situation.records.items():
+            if key not in moved and not self.system.entities[key[0]].states[record.state].final:
+                self.found.still.setdefault((key[0], record.state), []).append((at, key))
+
+    def _note_round(self, at: int, act: Act, known: int) -> None:
+        """Take note of a record that goes round: from a node by itself, and by itself back to it."""
+        walked = self.found.nodes[at], act
+        if at == known:
+            return  # it stays where it is
+        while comes_by_itself(self.system, walked[1]) and walked[1].ref == act.ref:
+            if at == known:
+                key = next(k for k in walked[0].situation.records if ref_of(k) == act.ref)
+                state = walked[0].situation.records[key].state
+                self.found.rounds.setdefault((act.entity, state), (at, key))
+                return
+            if walked[0].before is None:
+                return
+            at, before = walked[0].before
+            walked = self.found.nodes[at], before
+
     def _sow(self, path: Path) -> int:
-        """Follow a path from the beginning, up to what is refused; how many acts were tried."""
-        at = 0
-        for tried, act in enumerate(path, 1):
-            self.found.tried += 1
-            outcome = happen(self.system, self.found.nodes[at].situation, act)
-            self._look_for_wrongs(at, act, outcome)
-            if not isinstance(outcome, Happened):
-                return tried
-            at = self._same(at, act, outcome.after, self._accept(at, act, outcome))
-        return len(path)
+        """Follow a path from the beginning, up to what is refused; how many acts were tried that weren't on
+        an earlier one.
+        """
+        at, tried, sown = 0, 0, self._sown
+        for act in path:
+            known = sown.get(act)
+            if known is None:
+                tried += 1
+                known = sown[act] = _Sown(self._follow(at, act))
+            if known.at is None:
+                break
+            at, sown = known.at, known.then
+        return tried
+
+    def _follow(self, at: int, act: Act) -> int | None:
+        """The node for exactly what an act leads to; None where it is refused."""
+        self.found.tried += 1
+        outcome = happen(self.system, self.found.nodes[at].situation, act)
+        self._look_for_wrongs(at, act, outcome)
+        if not isinstance(outcome, Happened):
+            return None
+        return self._same(at, act, outcome.after, self._accept(at, act, outcome))
 
     def _same(self, before: int, act: Act, situation: Situation, at: int) -> int:
         """A node for exactly this situation, where the known one is the same but for names."""
@@ -178,18 +241,21 @@ class Search:
         found.edges[len(found.nodes) - 1] = [Edge(at, order)]
         return len(found.nodes) - 1
 
-    def _try(self, at: int, act: Act) -> None:
-        """Try one act."""
+    def _try(self, at: int, act: Act, turns: Turns) -> None:
+        """Try one act, and tell what has come of it: equal for what is alike."""
         self.found.tried += 1
         outcome = happen(self.system, self.found.nodes[at].situation, act)
         self._look_for_wrongs(at, act, outcome)
         match outcome:
             case Happened():
-                self._accept(at, act, outcome)
+                turns.told(self.frontier.class_of(self._accept(at, act, outcome)), refused=False)
             case Refusal(rejection):
                 self._refuse(at, act, rejection)
+                rule = rejection.extra.get("rule", "")
+                turns.told((rejection.code, rule, rejection.detail), refused=True)
             case Fault(fault):
                 self._blame(at, act, str(fault))
+                turns.told(str(fault), refused=True)
 
     def _look_for_wrongs(self, at: int, act: Act, outcome: Outcome) -> None:
         for wrong in contradictions(self.system, act, outcome):
@@ -210,10 +276,16 @@ class Search:
             if (entity, transition.name) not in found.taken:
                 path = path or (*found.path_to(at), act)
                 found.taken[entity, transition.name] = path
+                self.frontier.aims.reached((entity, transition.name))
+        self._moved.setdefault(at, set()).update(
+            [s.after.key for s in happened.steps if s.before is None or s.before.state != s.after.state]
+        )
         shape = self.shapes.shape_of(happened.after)
         known = self.known.get(shape.key)
         if known is None:
             known = self._enter(shape, happened.after, (at, act), node.depth + 1)
+        else:
+            self._note_round(at, act, known)
         found.edges.setdefault(at, []).append(Edge(known, shape.order))
         return known
 
@@ -253,6 +325,7 @@ class Search:
             records = (r for r in situation.records.values() if r.entity == entity)
             if any(holds(RecordScope(pool, record)) is True for record in records):
                 self.found.goals[name] = at
+                self.frontier.aims.reached((entity, name.split(".")[1]))
                 del self.goals[name]
 
     def _refuse(self, at: int, act: Act, rejection: Rejection) -> None:
@@ -261,6 +334,9 @@ class Search:
         key = (act.entity, state, act.command, rejection.code)
         if key not in found.refused:
             found.refused[key] = Refused(act, rejection.code, found.path_to(at))
+        if comes_by_itself(self.system, act) and rejection.code != "guard-failed":
+            record = next(k for k in situation.records if _is_about(k, act))
+            found.barred.setdefault((act.entity, state), (at, record))
         if act.kind == "outcome":
             name = f"{act.entity}.{act.command} is recorded"
             if name not in found.troubles:
@@ -270,6 +346,12 @@ class Search:
         name = f"{act.entity}.{act.command}: {fault}"
         if name not in self.found.troubles:
             self.found.troubles[name] = Trouble((*self.found.path_to(at), act), fault=fault)
+
+
+def comes_by_itself(system: System, act: Act) -> bool:
+    """Whether nobody has to do anything for it: how a call has ended, or a time, but not again and again."""
+    triggers = [t.trigger for t in transitions_of(system, act)]
+    return act.kind == "outcome" or any(isinstance(t, OnTime) and not t.again for t in triggers)
 
 
 def why_refused(rejection: Rejection) -> str:

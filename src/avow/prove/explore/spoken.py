@@ -1,18 +1,51 @@
-"""What functions of an owner compare with what: the numbers in their Python, by the attribute beside them."""
+"""What functions of an owner compare with what, and what they make of what: as their Python says."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeAlias
 
 
 def compared_in(function: Callable[..., Any]) -> Iterator[tuple[str, int]]:
     """Each attribute and whole number of one comparison, in a function and in those that it names."""
+    for node, known in _all_nodes(function):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            yield from product(sorted(_attributes(sides)), _numbers(sides, known))
+
+
+Taken: TypeAlias = Mapping[str, Sequence[Sequence[str]]]
+"""The arguments that a word may take, in order, for each transition of that word."""
+
+
+def flows_in(function: Callable[..., Any], takes: Taken) -> Iterator[frozenset[str]]:
+    """Names of which one takes over the others' values: what is assigned, and what a transition is given."""
+    for node, _ in _all_nodes(function):
+        match node:
+            case ast.Assign(targets, value):
+                yield from (frozenset({*_names([target]), *_names([value])}) for target in targets)
+            case ast.AugAssign(target, _, value):
+                yield frozenset({*_names([target]), *_names([value])})
+            case ast.Call(ast.Attribute(_, word), given, named):
+                for parameters in takes.get(word, ()):
+                    pairs = [*zip(parameters, given, strict=False), *((k.arg, k.value) for k in named)]
+                    yield from (frozenset({str(name), *_names([value])}) for name, value in pairs)
+            case _:
+                pass
+
+
+def _names(parts: list[ast.expr]) -> set[str]:
+    nodes = [node for part in parts for node in ast.walk(part)]
+    return _attributes(parts) | {node.id for node in nodes if isinstance(node, ast.Name)}
+
+
+def _all_nodes(function: Callable[..., Any]) -> Iterator[tuple[ast.AST, Mapping[str, Any]]]:
+    """What a function and those that it names are made of, each with what is known there."""
     left, seen = [inspect.unwrap(function)], set[int]()
     while left:
         one = left.pop()
@@ -21,10 +54,8 @@ def compared_in(function: Callable[..., Any]) -> Iterator[tuple[str, int]]:
         seen.add(id(one))
         known: Mapping[str, Any] = one.__globals__
         for node in _nodes(one):
-            if isinstance(node, ast.Compare):
-                sides = [node.left, *node.comparators]
-                yield from product(sorted(_attributes(sides)), _numbers(sides, known))
-            elif isinstance(node, ast.Name) and isinstance(known.get(node.id), FunctionType):
+            yield node, known
+            if isinstance(node, ast.Name) and isinstance(known.get(node.id), FunctionType):
                 left.append(known[node.id])
 
 

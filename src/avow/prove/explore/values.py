@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from avow.model import types as kinds
-from avow.model.entity import Entity
+from avow.model.entity import Entity, Transition
 from avow.model.exact import DecimalType, MoneyType
 from avow.model.expression import Argument, Arithmetic, Compare, Const, Expression, FieldOf, OneOf, walk
 from avow.model.private import PartlyPrivate, PrivateType
@@ -22,13 +22,15 @@ from avow.model.system import System
 from avow.model.times import DateTimeType, DateType, DurationType
 from avow.model.types import Misfit, ValueType
 from avow.model.values import Money
-from avow.prove.explore.spoken import compared_in
+from avow.prove.explore.spoken import compared_in, flows_in
 from avow.prove.private import made_of, planted
 
 OBJECTS_MAX: Final = 4
 """How many value objects of one type are tried."""
 OBJECTS_ASKED_MAX: Final = 5_000
 """How many a value object's own check is asked about, until it has let some pass."""
+PLAIN: Final = 2
+"""Up to this number, what a field is compared with tells no more than whether it is empty."""
 NEAR_MAX: Final = 3
 """So many of the numbers that something is compared with are tried, and those beside them."""
 NEAR_RANGE: Final = 4
@@ -67,7 +69,67 @@ def _constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
             near = {} if quota.weight is None else found.get((entity.name, quota.weight), {})
             for name in filter(None, map(_name, walk(quota.limit))):
                 found[anchor, name] = {**found.get((anchor, name), {}), **near}
+    for place, value in _flowing(system, found):
+        found.setdefault(place, {}).setdefault(value)
     return {key: tuple(values) for key, values in found.items()}
+
+
+def _flowing(
+    system: System, found: Mapping[tuple[str, str], Mapping[Any, None]]
+) -> list[tuple[tuple[str, str], Any]]:
+    """What fields and arguments are compared with through others, whose values they take over or give."""
+    groups = system.derived(_flows)
+    amounts = {(name, value) for (_, name), values in found.items() for value in values if _tells(value)}
+    return [
+        ((entity.name, name), value)
+        for entity in system.entities.values()
+        for name in sorted(_words(entity))
+        for other, value in sorted(amounts, key=str)
+        if groups.get(name, name) == groups.get(other, other)
+    ]
+
+
+def _tells(value: Any) -> bool:
+    """Whether it is a number that isn't among the plainest ones anyway."""
+    return isinstance(value, Money | Decimal) or (type(value) is int and value > PLAIN)
+
+
+def _words(entity: Entity) -> set[str]:
+    given = (p.name for t in entity.transitions.values() for p in t.parameters)
+    return {*entity.fields, *given}
+
+
+def _flows(system: System) -> Mapping[str, str]:
+    """For each name that shares values with others one of them, the same for all of these."""
+    takes = dict[str, list[list[str]]]()
+    bodies = list[Any]()
+    compared = list[frozenset[str]]()
+    for entity in system.entities.values():
+        for t in entity.transitions.values():
+            takes.setdefault(t.name, []).append(taken_by_body(t))
+            bodies += [] if t.body is None else [t.body]
+        nodes = (node for condition in conditions_of(entity) for node in walk(condition))
+        compared += [frozenset(_named(node)) for node in nodes if isinstance(node, Compare)]
+    known = frozenset[str]().union(*(_words(entity) for entity in system.entities.values()))
+    first = dict[str, str]()
+    for joined in (*compared, *(flow for body in bodies for flow in flows_in(body, takes))):
+        names = sorted(joined & known)
+        groups = {first.get(name, name) for name in names}
+        if len(names) > 1:
+            first |= dict.fromkeys(names, min(groups))
+            first |= {name: min(groups) for name, group in first.items() if group in groups}
+    return first
+
+
+def taken_by_body(transition: Transition) -> list[str]:
+    """The arguments that a transition's body takes, in order."""
+    sets, takes = transition.sets, transition.takes
+    names = [p.name for p in transition.parameters]
+    return [name for name in names if (name not in sets if takes is None else name in takes)]
+
+
+def _named(node: Compare) -> Iterator[str]:
+    return (name for part in walk(node) if (name := _name(part)))
 
 
 def _spoken(system: System) -> Iterator[tuple[str, int]]:

@@ -50,13 +50,18 @@ FROM unnest($1::text[]) AS w (name) LEFT JOIN pg_roles r ON r.rolname = w.name
 ORDER BY w.name
 
 -- name: health_security
--- Tables of tenants whose row-level security isn't forced, and tables that the application may write.
+-- Tables of tenants whose row-level security isn't forced, tables that the application may write, as a whole or in some
+-- column, and those that were made to only grow and don't refuse every change any more. API keys are the owner's alone.
 SELECT n.nspname || '.' || c.relname AS place,
-       NOT (c.relrowsecurity AND c.relforcerowsecurity) AS is_open,
-       has_table_privilege($2::text, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') AS is_writable
+       NOT (c.relrowsecurity AND c.relforcerowsecurity) AND c.relname <> 'api_key' AND EXISTS (
+           SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant') AS is_open,
+       has_table_privilege($2::text, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+           OR has_any_column_privilege($2::text, c.oid, 'INSERT, UPDATE') AS is_writable,
+       n.nspname = 'avow' AND c.relname = ANY ($3::text[]) AND (
+           SELECT count(*) FROM pg_trigger t
+           WHERE t.tgrelid = c.oid AND t.tgname LIKE 'append\_only%' AND t.tgenabled = 'A') < 2 AS is_alterable
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p')
-  AND (n.nspname = $1 OR (n.nspname = 'avow' AND c.relname IN ('audit', 'payload', 'idempotency', 'refusal')))
+WHERE c.relkind IN ('r', 'p') AND n.nspname IN ($1, 'avow')
 ORDER BY 1
 
 -- name: health_log

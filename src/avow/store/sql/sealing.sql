@@ -95,6 +95,34 @@ CROSS JOIN LATERAL (
     SELECT max(h.low) AS version FROM halved h) AS k
 ORDER BY r.place
 
+-- name: leaves_since
+-- How many leaves all logs together have got since a checkpoint.
+SELECT coalesce(sum(c.size), 0)::bigint - $2::bigint
+FROM avow.log l
+CROSS JOIN LATERAL (SELECT k.size FROM avow.checkpoint k WHERE k.epoch = l.epoch ORDER BY k.size DESC LIMIT 1) AS c
+WHERE l.epoch >= $1::int
+
+-- name: changed_since
+-- The next records of a kind, in the order of their ids, that have entries which a checkpoint doesn't cover: sealed later, or
+-- not yet. The limit of leaves is never reached; it tells the planner, whose plan is kept, that few are wanted.
+SELECT c.id
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
+CROSS JOIN avow.log_state AS g
+CROSS JOIN LATERAL (
+    SELECT l.id FROM (
+        SELECT * FROM avow.leaf f WHERE f.tenant = s.tenant AND (f.epoch, f.index) >= ($3::int, $4::bigint)
+        ORDER BY f.epoch, f.index LIMIT @{leaves_max}) AS l
+    WHERE l.kind = $2 AND l.id > $5::uuid
+    UNION
+    SELECT a.id FROM unnest(g.settling + g.unseen + int8multirange(int8range(g.reached + 1, NULL))) AS u (span)
+    CROSS JOIN LATERAL (
+        SELECT * FROM avow.audit e
+        WHERE e.tenant = s.tenant AND e.entry >= lower(u.span) AND e.entry < coalesce(upper(u.span), 9223372036854775807)
+        ORDER BY e.entry LIMIT @{leaves_max}) AS a
+    WHERE a.kind = $2 AND a.id > $5::uuid
+    ORDER BY 1 LIMIT $6
+) AS c
+
 -- name: logs
 -- All logs of this database, from the first.
 SELECT l.epoch, l.origin, l.key, l.reason, l.previous, l.begun_at, c.size, c.at

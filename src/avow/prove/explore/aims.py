@@ -1,0 +1,127 @@
+"""What a search aims at: what nothing has come to yet, and the situations that come nearest to it.
+
+A transition that nothing has taken, a goal that nothing has reached, an `always` that nothing has broken: for
+each several conditions have to hold at once. The more of them hold in a situation, the nearer it is.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from avow.kernel.draft import Pool, RecordScope
+from avow.model.entity import Entity
+from avow.model.expression import (
+    ActorSubject,
+    All,
+    AnyOf,
+    Argument,
+    Expression,
+    HasRole,
+    Meaning,
+    Not,
+    Opaque,
+    Performed,
+    meaning,
+    walk,
+)
+from avow.model.system import System
+from avow.prove.coverage import Taken
+from avow.prove.explore.situation import Situation
+from avow.prove.world import NOBODY
+
+_OF_THE_ACT: Final = (ActorSubject, Argument, HasRole, Opaque, Performed)
+"""What depends on who acts, or on what is given: of a situation alone nothing can be said of it."""
+
+
+@dataclass(slots=True)
+class _Aim:
+    """Something to come to. near: nodes by how many conditions fail there, and how often it was tried there.
+
+    sources: from where; empty: from everywhere.
+    """
+
+    entity: str
+    sources: frozenset[str]
+    asked: tuple[Meaning, ...]
+    tried: int = 0
+    near: list[tuple[int, int, int]] = field(default_factory=list[tuple[int, int, int]])
+
+
+class Aims:
+    """The aims of one search. A node may stand near several of them."""
+
+    def __init__(self, system: System, entities: Iterable[str]) -> None:
+        self._system = system
+        self._left = {name: aim for entity in entities for name, aim in _aims_of(system.entities[entity])}
+        self._last: tuple[_Aim, tuple[int, int, int]] | None = None
+
+    def reached(self, what: Taken) -> None:
+        """Aim at something no more: it was come to."""
+        self._left.pop(what, None)
+
+    def put(self, at: int, situation: Situation) -> None:
+        """Put a node, by its number, near whatever it is near to."""
+        pool = Pool(self._system, NOBODY, situation.now, dict(situation.records), {})
+        scopes = [(r.entity, r.state, RecordScope(pool, r)) for r in situation.records.values()]
+        for aim in self._left.values():
+            fails = [
+                sum(asked(scope) is not True for asked in aim.asked)
+                for entity, state, scope in scopes
+                if entity == aim.entity and (not aim.sources or state in aim.sources)
+            ]
+            if fails:
+                heapq.heappush(aim.near, (min(fails), 0, at))
+
+    def take(self) -> int | None:
+        """The node nearest to what was aimed at least; None where there is none."""
+        aims = [aim for aim in self._left.values() if aim.near]
+        if not aims:
+            return None
+        aim = min(aims, key=lambda aim: aim.tried)
+        aim.tried += 1
+        self._last = aim, heapq.heappop(aim.near)
+        return self._last[1][2]
+
+    def again(self) -> None:
+        """Put the node that was taken last where it was, behind what is as near."""
+        if self._last is not None:
+            aim, (fails, times, at) = self._last
+            heapq.heappush(aim.near, (fails, times + 1, at))
+
+
+def _aims_of(entity: Entity) -> Iterator[tuple[Taken, _Aim]]:
+    for t in entity.transitions.values():
+        if not t.creation:
+            asked = () if t.when is None else tuple(_settled(_all_of(t.when)))
+            yield (entity.name, t.name), _Aim(entity.name, frozenset(t.sources), asked)
+    for goal in entity.goals:
+        asked = tuple(_settled(_all_of(goal.condition)))
+        yield (entity.name, goal.name), _Aim(entity.name, frozenset(), asked)
+    for promise in entity.promises:
+        asked = tuple(_settled(_all_of(Not(promise.condition))))
+        yield (entity.name, promise.name), _Aim(entity.name, frozenset(), asked)
+
+
+def _all_of(condition: Expression) -> Iterator[Expression]:
+    """What has to hold together for a condition to hold."""
+    match condition:
+        case All(parts):
+            for part in parts:
+                yield from _all_of(part)
+        case Not(AnyOf(parts)):
+            for part in parts:
+                yield from _all_of(Not(part))
+        case Not(Not(part)):
+            yield from _all_of(part)
+        case _:
+            yield condition
+
+
+def _settled(conditions: Iterable[Expression]) -> Iterator[Meaning]:
+    """What conditions mean that a situation alone decides."""
+    for condition in conditions:
+        if not any(isinstance(node, _OF_THE_ACT) for node in walk(condition)):
+            yield meaning(condition)
