@@ -84,7 +84,7 @@ def decode(data: bytes) -> Any:
 
 _digest_begun = hashlib.sha256()
 _leaf_begun = hashlib.sha256(b"\x00")
-# To copy one that has begun takes half of the time that looking for the function anew takes.
+# To copy one that has begun costs less than to have OpenSSL look for the function anew.
 
 
 def digest(data: bytes) -> bytes:

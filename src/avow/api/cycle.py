@@ -63,20 +63,20 @@ class Cycle:
         """Take a part of the body."""
         self._parts.append(part)
         self.held_bytes += len(part)
-        self._notice()
+        self._has_news = True
+        if self._news is not None:
+            self._news.set()
 
     def end(self) -> None:
         """The body has come."""
         self.more_body = False
-        self._notice()
+        self._has_news = True
+        if self._news is not None:
+            self._news.set()
 
     def disconnect(self) -> None:
         """Nothing more comes, and nothing can be sent."""
         self.disconnected = True
-        self._notice()
-
-    def _notice(self) -> None:
-        self._has_news = True
         if self._news is not None:
             self._news.set()
 
@@ -187,7 +187,8 @@ class Cycle:
 
     def _complete(self) -> None:
         self.response_complete = True
-        self._notice()
+        if self._news is not None:
+            self._news.set()
         if not self.keep_alive:
             self._transport.close()
         self._on_response()

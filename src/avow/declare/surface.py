@@ -410,7 +410,7 @@ class Entity:
         """Assign a declared field. Anything else would be lost without a word, and is refused."""
         if not isinstance(type(self).avow_words.get(name), FieldTerm):
             raise BodyFault(f"{type(self).__name__} has no field `{name}`")
-        object.__setattr__(self, name, value)
+        self.avow_draft.set(name, value)
 
     @property
     def id(self) -> UUID:

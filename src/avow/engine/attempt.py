@@ -111,14 +111,15 @@ class Attempt:
         if self.plan.conceals or self.given:
             actor = self.request.actor
             self.concealing = concealing_of(self.system, decided, self.given, actor, loaded.now)
-        self.answer = self._accept(loaded, decided)
+        result = decided.result
+        self.answer = self._accept(loaded, decided, result)
         try:
             entries = entries_of(self.system, self.command, decided, loaded.now, self.request.request_id)
         except HeaderTooLong:
             detail = f"changes more than one audit entry holds: {HEADER_BYTES_MAX} bytes"
             errors = [{"pointer": "#", "code": "too-large", "detail": detail}]
             raise reject("input-invalid", "The command changes too much at once.", errors=errors) from None
-        self.successor = _linked(decided, entries)
+        self.successor = _linked(decided, result, entries)
         reads: Mapping[Key, int | None] = decided.reads
         written = frozenset(decided.final)
         if self.plan.counts:
@@ -145,8 +146,7 @@ class Attempt:
                     found[kind.entity, anchor] = None
         return found
 
-    def _accept(self, loaded: Loaded, decision: Decision) -> Answer:
-        result = decision.result
+    def _accept(self, loaded: Loaded, decision: Decision, result: Record) -> Answer:
         records = {**loaded.records, **decision.final}
         shown = seen_by(self.system, result, self.request.actor, loaded.now, records)
         told = represent(self.system, result, ()) if shown is None else shown
@@ -273,11 +273,13 @@ def _kept_under(request: Request) -> IdempotencyKey | None:
     return None if request.key is None else key_of(request)
 
 
-def _linked(decided: Decision, entries: Sequence[Entry]) -> Record:
+def _linked(decided: Decision, result: Record, entries: Sequence[Entry]) -> Record:
     """The command's own record, with the hash of the last of the entries that is about it."""
-    result = decided.result
-    entry = next(entry for step, entry in zip(decided.steps, entries, strict=True) if step.after is result)
-    return result.with_head(entry.hash)
+    head = result.head
+    for step, entry in zip(decided.steps, entries, strict=True):
+        if step.after is result:
+            head = entry.hash
+    return result.with_head(head)
 
 
 def key_of(request: Request) -> IdempotencyKey:

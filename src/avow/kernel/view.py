@@ -34,7 +34,10 @@ def seen_by(
     pool = Pool(system, actor, now, {**records, (record.entity, record.id): record}, {})
     if not may_read(pool, record):
         return None
-    return represent(system, record, readable_fields(system.entities[record.entity], pool, record))
+    plan = pool.plans[record.entity]
+    return represent(
+        system, record, readable_fields(plan.declared, pool, record) if plan.open is None else plan.open
+    )
 
 
 def allowed_commands(
