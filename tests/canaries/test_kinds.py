@@ -37,7 +37,7 @@ KINDS = {
     ),
     "over while it is needed": Planted(
         "checkout", "to=withdrawn, by=shopkeeper, when=used == 0)", "to=withdrawn, by=shopkeeper)",
-        "Order.give_back can happen", 5, 5_000,
+        "Order.give_back can happen", 5, 2_000,
     ),
     "a timer takes what was confirmed": Planted(
         "booking", "lapse = transition(held, to=lapsed", "lapse = transition([held, confirmed], to=lapsed",
@@ -52,7 +52,7 @@ KINDS = {
         '"""Who stands behind moves up."""', "lines_add_up", 7, 1_500,
     ),
     "an edit keeps the votes": Planted(
-        "approval", "        voids=[approve, sanction],\n", "", "Request.revise keeps approve", 4, 1_500
+        "approval", "        voids=[approve, sanction],\n", "", "Request.revise keeps approve", 4, 8_000
     ),
     "counted until it is paid": Planted(
         "approval", "among=[approved, paid], limit", "among=[approved], limit", "within_means", 6, 5_000

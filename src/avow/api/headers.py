@@ -30,7 +30,7 @@ _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~!$&'()*+;=%
 _BEARER: Final = re.compile(rb"(?i:bearer)[ ]+([A-Za-z0-9._~+/-]+=*)")
 _RANGE: Final = re.compile(r"(\*/\*|[!#$%&'+.^_`|~0-9a-z-]+/(?:\*|[!#$%&'+.^_`|~0-9a-z-]+))", re.ASCII)
 _WAIT: Final = re.compile(
-    rb'(?:^|,)[ \t]*wait(?:[ \t]*=[ \t]*"?([0-9]{1,9})"?)?[ \t]*(?:;[^,]*)?(?:,|$)', re.IGNORECASE
+    rb'(?:^|,)[ \t]*wait(?:[ \t]*=[ \t]*"?([0-9]+)"?)?[ \t]*(?:;[^,]*)?(?:,|$)', re.IGNORECASE
 )
 _HARMLESS: Final = ("", "charset=utf-8", 'charset="utf-8"')
 _QUALITY: Final = re.compile(r"q=(0(?:\.[0-9]{0,3})?|\.[0-9]{1,3}|1(?:\.0{0,3})?)", re.ASCII)

@@ -187,7 +187,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _scope(self, version: str, method: bytes) -> dict[str, Any]:
         """The request as ASGI has it."""
         url = httptools.parse_url(self.url)
-        if url.fragment is not None:
+        if b"#" in self.url:
             raise reject("bad-request", "The address of a request has no fragment.")
         path = url.path.decode("ascii")
         return {

@@ -119,7 +119,7 @@ class Caller:
                 if inspect.iscoroutinefunction(function):
                     return Result(await function(record, call))
                 # A thread can't be ended: one that is late runs on, and nobody hears it any more.
-                return Result(await asyncio.wrap_future(self._threads.begin(function, record, call)))
+                return Result(await asyncio.wrap_future(self._threads.start(function, record, call)))
         except Superseded:
             raise
         except Declined as declined:

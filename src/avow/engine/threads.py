@@ -19,7 +19,7 @@ class Threads:
     def __init__(self, most: int = THREADS_MAX) -> None:
         self._free = threading.BoundedSemaphore(most)
 
-    def begin(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
+    def start(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
         """What it will return, or raise. Raises NotDone, and runs nothing, where too many are running."""
         if not self._free.acquire(blocking=False):
             raise NotDone("every thread for plain functions is taken")

@@ -252,3 +252,17 @@ def test_a_refusal_never_repeats_the_value(name: str, read: Callable[[Headers], 
         read(_headers(name, b"hunter2\r\nset-cookie: (x)"))
     problem = caught.value.problem
     assert "hunter2" not in json.dumps([problem.detail, dict(problem.extra), caught.value.headers])
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (b"wait", 10.0), (b"wait=3", 3.0), (b'WAIT = "3"', 3.0), (b"wait=0", 0.0),
+        (b"wait=" + b"9" * 400, 10.0), (b"respond-async, wait=3;foo", 3.0), (b"return=minimal", None),
+        (b"wait=-1", None), (b"wait=soon", None), (b"waiting=3", None), (b"", None),
+    ],
+)  # fmt: skip
+def test_how_long_a_client_would_wait_is_bounded_and_else_not_heeded(
+    value: bytes, seconds: float | None
+) -> None:
+    assert headers.preferred_wait_s(_headers("prefer", value), 10.0) == seconds

@@ -33,6 +33,8 @@ from avow.prove.world import NOBODY, names_in
 
 PORTION: Final = 32
 """How many acts are tried in a situation before it is another one's turn."""
+DUE: Final = 4
+"""In so many new situations times come that are due, for each situation that is gone on from."""
 RARELY: Final = 8
 """How many, where all that is left is likely to come to what is known."""
 
@@ -153,12 +155,13 @@ class Search:
         self._left: dict[int, Turns] = {}
         self._moved: dict[int, set[Key]] = {}
         self._sown: dict[Act, _Sown] = {}
+        self._due = list[int]()
         self.steps = self._run(beginning or Situation(), iter(seeds))
 
     def _run(self, beginning: Situation, seeds: Iterator[Path]) -> Iterator[int]:
         self._enter(self.shapes.shape_of(beginning), beginning, None, 0)
         while (at := self.frontier.take()) is not None:
-            yield (tried := self._expand(at))
+            yield (tried := self._expand(at) + self._let_come())
             while tried > 0 and (seed := next(seeds, None)) is not None:
                 yield (sown := self._sow(seed))
                 tried -= 1 + sown
@@ -182,6 +185,19 @@ class Search:
         else:
             self._left[at] = left
             self.frontier.again(at, situation, left.tired)
+        return tried
+
+    def _let_come(self) -> int:
+        """Let times come that are due in new situations: nothing else happens there first; how many acts."""
+        tried = 0
+        for at in self._due[:DUE]:
+            situation = self.found.nodes[at].situation
+            for (key, name), wait in situation.waiting.items():
+                if not wait.destination and wait.due <= situation.now:
+                    command = self.system.entities[key[0]].transitions[name].command
+                    self._try(at, Act("time", key[0], command, ref_of(key).ordinal), Turns((), {}))
+                    tried += 1
+        del self._due[:DUE]
         return tried
 
     def _note_still(self, at: int) -> None:
@@ -295,6 +311,8 @@ class Search:
         at = self.known[shape.key] = len(found.nodes)
         found.nodes.append(Node(situation, shape.order, before, depth))
         self.frontier.put(at, situation)
+        if any(wait.due <= situation.now for wait in situation.waiting.values()):
+            self._due.append(at)
         for key, record in situation.records.items():
             found.states.setdefault((key[0], record.state), at)
             found.kinds.setdefault(kind_of_record(self.system, record), at)

@@ -79,7 +79,9 @@ def _flowing(
 ) -> list[tuple[tuple[str, str], Any]]:
     """What fields and arguments are compared with through others, whose values they take over or give."""
     groups = system.derived(_flows)
-    amounts = {(name, value) for (_, name), values in found.items() for value in values if _tells(value)}
+    compared = [(name, value) for (_, name), values in found.items() for value in values]
+    bounds = [bound for entity in system.entities.values() for bound in _bounds(entity)]
+    amounts = {(name, value) for name, value in (*compared, *bounds) if _tells(value)}
     return [
         ((entity.name, name), value)
         for entity in system.entities.values()
@@ -87,6 +89,20 @@ def _flowing(
         for other, value in sorted(amounts, key=str)
         if groups.get(name, name) == groups.get(other, other)
     ]
+
+
+def _bounds(entity: Entity) -> Iterator[tuple[str, Any]]:
+    """The least value of each number, by its name: whoever is to reach it has to know it."""
+    own = [(f.name, f.type) for f in entity.fields.values()]
+    given = [(p.name, p.type) for t in entity.transitions.values() for p in t.parameters]
+    for name, kind in (*own, *given):
+        match kind:
+            case kinds.Integer(ge=ge):
+                yield name, ge
+            case MoneyType(currency=currency, ge=ge) if ge is not None:
+                yield name, Money(ge, currency)
+            case _:
+                pass
 
 
 def _tells(value: Any) -> bool:
