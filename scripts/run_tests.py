@@ -35,7 +35,8 @@ FOLDER_ORDER = ("unit", "docs", "canaries", "house", "acceptance", "contract", "
 
 # These wait for processes and databases much of their time; each worker brings its own.
 PARALLEL_FOLDERS = ("store", "contract", "acceptance")
-PARALLEL = ("-n", "2", "--dist", "loadfile")
+# One more than cores of the smallest machine: what one waits for is time for the others.
+PARALLEL = ("-n", "3", "--dist", "loadfile")
 
 # Files with many tests are begun first. Where few tests may take long, those would come last, and one worker
 # would wait for the other: there the order is that of their names.

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.fix_database"]
+pytest_plugins = ["tests.fix_collector", "tests.fix_database"]

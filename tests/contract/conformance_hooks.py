@@ -15,12 +15,15 @@ from schemathesis import GenerationMode
 from schemathesis.core import NotSet
 from schemathesis.core.parameters import ParameterLocation
 
+from tests.fix_collector import look_less_often
+
 REFUSED_BY_A_RULE = frozenset({401, 403, 404, 409, 412, 428})
 UNSEEN = frozenset({"cursor-invalid", "reference-not-found"})
 """What a document can't say of a value: whose cursor it is, and which records exist."""
 
 _keys = itertools.count()
 _run = uuid.uuid4()
+look_less_often()
 
 
 @schemathesis.hook

@@ -23,7 +23,7 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 from avow.api import api_keys
 from avow.api.authentication import DEVELOPMENT_ISSUER
 from avow.api.bearer import development_token
-from avow.cli.settings import pepper_of
+from avow.cli.home import pepper_of
 from avow.cli.target import load_target
 from avow.store.api_keys import ApiKeys
 from avow.store.cluster import Cluster

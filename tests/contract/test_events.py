@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from avow.api.exchange import BODY_BYTES_MAX
-from avow.cli.settings import development_sender_secret
+from avow.cli.senders import development_sender_secret
 from avow.model.signature import sign
 from tests.contract.fix_server import Caller, Response, Server, StartServer, code_of
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -46,19 +47,23 @@ def run(block: Block, command: list[str], folder: Path) -> None:
 
 @pytest.mark.parametrize("name", with_blocks_to_run())
 def test_the_blocks_of_a_page_run_in_their_order(name: str, tmp_path: Path) -> None:
+    """One that the next one continues runs as the beginning of that one's program."""
     before = ""
-    for number, block in enumerate(blocks_of(ROOT / name)):
+    tried = [block for block in blocks_of(ROOT / name) if block.language in TRIED and block.mark != "sketch"]
+    for number, (block, following) in enumerate(zip_longest(tried, tried[1:])):
         if block.language == "python" and block.file:
             target = tmp_path / block.file
             assert target.resolve().is_relative_to(tmp_path.resolve()), f"{block.page}:{block.line}"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(block.code)
-        elif block.language == "python" and block.mark != "sketch":
+        elif block.language == "python":
             before = f"{before}\n{block.code}" if block.mark == "continue" else block.code
+            if following is not None and following.mark == "continue":
+                continue
             script = tmp_path / f"block_{number}.py"
             script.write_text(before)
             run(block, [sys.executable, script.name], tmp_path)
-        elif block.language == "sh" and block.mark == "run":
+        elif block.mark == "run":
             run(block, ["sh", "-eu", "-c", block.code], tmp_path)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from avow.api.app import Application
-from avow.cli.settings import key_of_log, keyring_of, read_settings, sender_secrets, witnesses_of
+from avow.cli.senders import sender_secrets
+from avow.cli.settings import key_of_log, keyring_of, read_settings, witnesses_of
 from avow.engine.sealer import sealer_of
 from avow.engine.witnessing import witnessing_of
 from avow.model.system import System

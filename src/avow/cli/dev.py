@@ -15,7 +15,7 @@ from avow.api.serving import listen, url_of
 from avow.cli import output
 from avow.cli.child import Child
 from avow.cli.development import Surroundings, set_up
-from avow.cli.settings import home_folder
+from avow.cli.home import home_folder
 from avow.cli.target import load_target, source_folder
 from avow.errors import EnvironmentFault
 from avow.model.system import System

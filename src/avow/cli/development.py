@@ -13,7 +13,8 @@ from pathlib import Path
 
 from avow.api.authentication import DEFAULT_TENANT, DEVELOPMENT_ISSUER
 from avow.api.bearer import development_token
-from avow.cli.settings import PRIVATE_KEYS, SECRET_CHARACTERS_MIN, home_folder, sender_secrets
+from avow.cli.home import PRIVATE_KEYS, SECRET_CHARACTERS_MIN, home_folder
+from avow.cli.senders import sender_secrets
 from avow.engine.privacy import FileKeyring
 from avow.errors import EnvironmentFault, UsageError
 from avow.model.system import System, keeps_private

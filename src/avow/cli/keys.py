@@ -13,7 +13,7 @@ from avow.api.authentication import DEFAULT_TENANT
 from avow.cli import output, private_keys
 from avow.cli.connection import ask_database
 from avow.cli.development import service_secret
-from avow.cli.settings import pepper_of
+from avow.cli.home import pepper_of
 from avow.cli.target import load_target
 from avow.cli.word import SUBJECT, TENANT
 from avow.errors import UsageError

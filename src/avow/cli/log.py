@@ -10,7 +10,7 @@ import click
 
 from avow.cli import log_drop, output
 from avow.cli.connection import ask_database
-from avow.cli.settings import home_folder
+from avow.cli.home import home_folder
 from avow.cli.target import load_target
 from avow.engine.epochs import begin_epoch
 from avow.engine.log_key import log_key

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import os
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from avow.api.authentication import DEFAULT_TENANT, Trust
+from avow.api.authentication import Trust
 from avow.api.bearer import ALGORITHMS, Issuer
 from avow.api.jwks import KeySet
 from avow.api.jwks_fetch import fetch
+from avow.cli.home import PRIVATE_KEYS, SECRET_CHARACTERS_MIN, home_folder, pepper_of
 from avow.engine.log_key import LogKey, log_key
 from avow.engine.outside import Destination
 from avow.engine.privacy import FileKeyring, Keyring
 from avow.errors import UsageError
 from avow.evidence.verifier import Invalid
 from avow.evidence.witness import Witness, parse_witnesses
-from avow.model.signature import check_secret
 from avow.model.system import System, keeps_private
-
-SECRET_CHARACTERS_MIN = 32
-PRIVATE_KEYS = "private.keys"
-"""The file of keys of keys that `avow dev` makes in its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +40,6 @@ class Settings:
     destinations: Mapping[str, Destination]
     private_subscribers: bool
     private_key: str
-
-
-def home_folder(environment: Mapping[str, str]) -> Path:
-    """Where development keeps everything: AVOW_HOME, or `.avow` in the working directory."""
-    return Path(environment.get("AVOW_HOME") or Path.cwd() / ".avow").absolute()
 
 
 def key_of_log(system: System, environment: Mapping[str, str], *, development: bool = False) -> LogKey | None:
@@ -130,11 +119,6 @@ def private_keyring(system: System) -> Keyring | None:
     return keyring_of(system, place or str(home_folder(os.environ) / PRIVATE_KEYS))
 
 
-def pepper_of(secret: bytes) -> bytes:
-    """The secret under which API keys are stored, derived from the service's own."""
-    return hmac.digest(secret, b"avow api keys", "sha256")
-
-
 def _destinations(environment: Mapping[str, str]) -> dict[str, Destination]:
     """Where calls to the outside go: a JSON object by name, in a file that only the service may read."""
     place = environment.get("AVOW_DESTINATIONS")
@@ -154,52 +138,6 @@ def _destination(
     name: str, *, url: str, headers: Mapping[str, str] | None = None, allow_private: bool = False
 ) -> Destination:
     return Destination(name, url, headers or {}, allow_private)
-
-
-def sender_secrets(
-    system: System, environment: Mapping[str, str], *, development: bool = False
-) -> dict[str, dict[str, list[str]]]:
-    """The secrets of those who send events, by sender and tenant; under `avow dev` each has one by itself.
-
-    Raises UsageError for a secret that can't be one, for one of two tenants, and for a sender without any.
-    """
-    found: dict[str, dict[str, list[str]]] = {name: {} for name in system.senders}
-    for entry in environment.get("AVOW_SENDER_SECRETS", "").split():
-        whose, _, secret = entry.partition("=")
-        name, _, tenant = whose.partition("@")
-        _demand_secret(system, name, secret)
-        if any(
-            secret in secrets for other, secrets in found[name].items() if other != (tenant or DEFAULT_TENANT)
-        ):
-            detail = f"AVOW_SENDER_SECRETS gives two tenants of {name} one secret"
-            raise UsageError(detail, "Ask for a secret for each tenant: it says whose a message is.")
-        found[name].setdefault(tenant or DEFAULT_TENANT, []).append(secret)
-    for name, secrets in found.items():
-        if not secrets and not development:
-            raise UsageError(
-                f"AVOW_SENDER_SECRETS has no secret of {name}",
-                f"Set AVOW_SENDER_SECRETS={name}=SECRET, with the secret that the sender signs with.",
-            )
-        if not secrets:
-            root = bytes.fromhex(environment.get("AVOW_DEVELOPMENT_SECRET", ""))
-            secrets[DEFAULT_TENANT] = [development_sender_secret(root, name)]
-    return found
-
-
-def development_sender_secret(root: bytes, name: str) -> str:
-    """The secret that a sender has under `avow dev`."""
-    return f"whsec_{b64encode(hmac.digest(root, f'avow sender {name}'.encode(), 'sha256')).decode()}"
-
-
-def _demand_secret(system: System, name: str, secret: str) -> None:
-    sender = system.senders.get(name)
-    if sender is None:
-        listed = ", ".join(system.senders) or "none"
-        raise UsageError("AVOW_SENDER_SECRETS names a sender that isn't declared", f"There are: {listed}.")
-    try:
-        check_secret(sender.scheme, secret)
-    except ValueError as error:
-        raise UsageError(f"AVOW_SENDER_SECRETS: {name}: {error}", "Correct it.") from None
 
 
 def _issuers(environment: Mapping[str, str]) -> dict[str, tuple[Issuer, KeySet]]:

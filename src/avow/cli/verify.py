@@ -12,8 +12,8 @@ import click
 
 from avow.cli import output
 from avow.cli.connection import database_url
+from avow.cli.home import home_folder
 from avow.cli.kept_verification import KeptVerification
-from avow.cli.settings import home_folder
 from avow.cli.target import load_target
 from avow.cli.word import TENANT
 from avow.engine.log_key import log_key

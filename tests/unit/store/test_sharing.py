@@ -14,6 +14,12 @@ from tests.acceptance.polling import settled, until
 Pair = Member[str, str]
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine makes no round a late one."""
+    monkeypatch.setattr("avow.store.sharing.LATE_S", 3_600.0)
+
+
 class Trips:
     """Round trips that end when they are told to; `made` has lane and items of each, in order."""
 
@@ -118,7 +124,8 @@ async def test_a_full_round_trip_goes_beside_one_of_its_lane_and_another_lane_be
     await asyncio.gather(*begun)
 
 
-async def test_nobody_waits_long_for_a_round_trip_that_hangs() -> None:
+async def test_nobody_waits_long_for_a_round_trip_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avow.store.sharing.LATE_S", 0.0)
     trips = Trips()
     sharing = Sharing[str, str](trips.run, Bounds(rounds_max=2))
     begun = begin(sharing, "a", "1")
