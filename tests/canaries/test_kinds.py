@@ -67,6 +67,28 @@ KINDS = {
         "enrollment", "reject = transition([submitted, verified], to",
         "reject = transition([submitted, verified, approved], to", "places_add_up", 6, 1_000,
     ),
+    "undone for ever": Planted(
+        "checkout", "on=void_payment.done, sets={payment: None})", "on=void_payment.done)",
+        "Order.undone can end", 4, 4_000,
+    ),
+    "refused when its time has come": Planted(
+        "checkout", "            self.coupon.give_back()\n",
+        "            self.coupon.give_back()\n            self.coupon.give_back()\n",
+        "Order.undone can end", 4, 4_000,
+    ),
+    "told and dropped": Planted(
+        "onboarding", "calling_off, on=make_account.done, sets={account: make_account.result.id}",
+        "calling_off, on=make_account.done",
+        "Onboarding.stopped_late keeps what make_account tells", 7, 4_000,
+    ),
+    "left behind": Planted(
+        "onboarding", "when=called_off & missing(account) & left)", "when=called_off & left)",
+        "nothing_is_left", 9, 4_000,
+    ),
+    "a place ahead of its turn": Planted(
+        "admission", "every=minutes(1), when=its_turn, uses=course)",
+        "every=minutes(1), when=still_open, uses=course)", "Enrollment.in_turn", 12, 4_000,
+    ),
 }  # fmt: skip
 
 

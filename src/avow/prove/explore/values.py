@@ -107,7 +107,8 @@ def _bounds(entity: Entity) -> Iterator[tuple[str, Any]]:
 
 def _tells(value: Any) -> bool:
     """Whether it is a number that isn't among the plainest ones anyway."""
-    return isinstance(value, Money | Decimal) or (type(value) is int and value > PLAIN)
+    amount = value.amount if isinstance(value, Money) else value
+    return type(amount) in (int, Decimal) and amount > PLAIN
 
 
 def _words(entity: Entity) -> set[str]:
@@ -298,7 +299,7 @@ def _decimals(
     unit = Decimal((0, (1,), -scale))
     found = [Decimal(1) if ge is None or ge <= 1 else ge, Decimal(2) if ge is None or ge <= 2 else ge + unit]
     near = [Decimal(c) + step for c in constants for step in (Decimal(0), unit, -unit)]
-    found += near if wide else near[:3]
+    found += near if wide else near[: 3 * NEAR_MAX]
     found += [] if ge is None else [ge]
     found += [le] if le is not None and wide else []
     return found + ([-unit] if ge is None else [])
