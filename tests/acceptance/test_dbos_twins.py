@@ -195,9 +195,7 @@ async def test_the_onboarding(cluster: Cluster, tmp_path: Path) -> None:
     with Provider() as outside:
         outside.behave("accounts", "create", script=["lose_reply"])
         outside.behave("accounts", "delete", script=["fail_after"])
-        async with twin(
-            "onboarding", cluster, tmp_path / "log", ONBOARDING_PROVIDER_URL=outside.url
-        ) as door:
+        async with twin("onboarding", cluster, tmp_path / "log", ONBOARDING_PROVIDER_URL=outside.url) as door:
             await _prepare(door)
             await _call_off(door, outside)
         assert outside.ledger().doubled() == []
@@ -240,7 +238,9 @@ async def _prepare(door: Door) -> None:
     assert "name" not in await _is(door, case, "ready")
     postponed = await door.do("hal/hr", f"{case}/postpone", {"first_day": "2100-02-05T08:00Z"})
     assert postponed["state"] == "ready"
-    assert await door.refused("hal/hr", f"{case}/postpone", {"first_day": "2001-02-05T08:00Z"}) == "guard-failed"
+    assert (
+        await door.refused("hal/hr", f"{case}/postpone", {"first_day": "2001-02-05T08:00Z"}) == "guard-failed"
+    )
     await door.do("ann", f"{case}/cancel", {})
     await _is(door, case, "undoing")
     for who in ("ian/it", "fay/facilities"):

@@ -23,7 +23,7 @@ from examples.enrollment.system import app
 from tests.acceptance import forked
 from tests.acceptance.command_line import SECONDS_MAX, avow
 from tests.acting import Acting, acting
-from tests.fix_database import Database, MakeDatabase
+from tests.fix_database import Database, MakeDatabase, with_login
 
 TARGET = Path(__file__).resolve().parents[2] / "examples" / "enrollment"
 SECRET = "the secret of the service, long enough"
@@ -216,6 +216,20 @@ def test_a_key_is_made_listed_rotated_and_revoked(place: Place) -> None:
     assert filled(place.made, lambda act: act.reads.api_key(fresh["id"])) is not None
 
 
+def test_a_login_that_may_not_look_is_told_which_one_may(place: Place) -> None:
+    login = f"plain_{os.getpid()}"
+    place.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'of a test'")
+    url = with_login(place.made.admin_url, login, "of a test")
+    for arguments in (
+        ("verify", str(TARGET)),
+        ("history", f"courses/{place.course}", "--target", str(TARGET)),
+    ):
+        done = place.avow(*arguments, AVOW_DATABASE_URL=url)
+        assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
+        assert "a member of enrollment_owner" in done.stderr
+    place.execute(f"DROP ROLE {login}")
+
+
 def test_keys_are_the_owners_business(place: Place) -> None:
     done = place.avow("keys", "list", "--target", str(TARGET), AVOW_DATABASE_URL=place.made.application_url)
     assert done.returncode == 3
@@ -294,12 +308,16 @@ def test_doctor_looks_at_the_surroundings_and_says_what_to_do(place: Place) -> N
     place.execute(
         "INSERT INTO avow.clock (fixed) VALUES ('2026-11-21T00:00:00Z');"
         "ALTER TABLE avow.disclosure NO FORCE ROW LEVEL SECURITY;"
+        "DROP INDEX enrollment.enrollments__one_each;"
         "ALTER TABLE avow.audit ENABLE TRIGGER append_only;"
         f"GRANT UPDATE (reason) ON avow.legal_hold TO {application}"
     )
     said = place.avow("doctor", str(TARGET)).stdout
     assert "OFF clock" in said
     assert "not forced on avow.disclosure" in said
+    assert "not held by the database any more: Enrollment.one_each" in said
+    assert place.avow("migrate", str(TARGET)).returncode == 0
+    assert "not held" not in place.avow("doctor", str(TARGET)).stdout
     assert "the application may write avow.legal_hold" in said
     assert "OFF append-only        avow.audit, " in said
     assert "witnessed by: nobody" in said

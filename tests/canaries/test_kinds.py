@@ -29,43 +29,43 @@ class Planted(NamedTuple):
 
 KINDS = {
     "used once more than granted": Planted(
-        "checkout", "invariant(used <= limit,", "invariant(used <= limit + 1,", "coupons_add_up", 3, 9_000
+        "checkout", "invariant(used <= limit,", "invariant(used <= limit + 1,", "coupons_add_up", 3, 5_000
     ),
     "spent and kept": Planted(
         "checkout", "        self.into.load(self.balance)\n        self.balance = 0\n",
-        "        self.into.load(self.balance)\n", "GiftCard.poured_out", 3, 9_000,
+        "        self.into.load(self.balance)\n", "GiftCard.poured_out", 3, 3_000,
     ),
     "over while it is needed": Planted(
         "checkout", "to=withdrawn, by=shopkeeper, when=used == 0)", "to=withdrawn, by=shopkeeper)",
-        "Order.give_back can happen", 5, 8_000,
+        "Order.give_back can happen", 5, 2_000,
     ),
     "a timer takes what was confirmed": Planted(
         "booking", "lapse = transition(held, to=lapsed", "lapse = transition([held, confirmed], to=lapsed",
-        "stays_are_kept", 4, 2_000,
+        "stays_are_kept", 4, 1_000,
     ),
     "a line is jumped": Planted(
         "booking", "every=minutes(1), when=its_turn, uses=tour)", "every=minutes(1), uses=tour)",
-        "Party.in_turn", 3, 6_000,
+        "Party.in_turn", 3, 5_000,
     ),
     "given back by nobody": Planted(
         "admission", '"""Who stands behind moves up."""\n        self.course.give_back()',
-        '"""Who stands behind moves up."""', "lines_add_up", 7, 5_000,
+        '"""Who stands behind moves up."""', "lines_add_up", 7, 1_500,
     ),
     "an edit keeps the votes": Planted(
         "approval", "        voids=[approve, sanction],\n", "", "Request.revise keeps approve", 4, 8_000
     ),
     "counted until it is paid": Planted(
-        "approval", "among=[approved, paid], limit", "among=[approved], limit", "within_means", 6, 9_000
+        "approval", "among=[approved, paid], limit", "among=[approved], limit", "within_means", 6, 5_000
     ),
     "at the bound itself": Planted(
-        "approval", "if self.amount < LARGE:", "if self.amount <= LARGE:", "enough_agree", 4, 6_000
+        "approval", "if self.amount < LARGE:", "if self.amount <= LARGE:", "enough_agree", 4, 1_000
     ),
     "both hands of one": Planted(
         "approval", "by=privacy & ~performed(ask), erases", "by=privacy, erases", "forgotten_by_two", 2, 500
     ),
     "rejected with the place in hand": Planted(
         "enrollment", "reject = transition([submitted, verified], to",
-        "reject = transition([submitted, verified, approved], to", "places_add_up", 6, 3_000,
+        "reject = transition([submitted, verified, approved], to", "places_add_up", 6, 1_000,
     ),
 }  # fmt: skip
 

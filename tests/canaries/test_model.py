@@ -15,7 +15,7 @@ from tests.canaries.mutants import ROOT, declared, explored, mutant
 
 ENROLLMENT, BOOKING = "examples/enrollment/system.py", "examples/booking/system.py"
 CHECKOUT, SHOP = "examples/checkout/system.py", "tests/canaries/shop.py"
-ACTS = {ENROLLMENT: 3_000, BOOKING: 2_000, CHECKOUT: 5_000, SHOP: 1_500}
+ACTS = {ENROLLMENT: 3_000, BOOKING: 2_500, CHECKOUT: 5_000, SHOP: 1_500}
 
 
 class Canary(NamedTuple):
@@ -83,7 +83,7 @@ CANARIES = {
     ),
     "a coupon stays used": Canary(
         CHECKOUT, "            self.coupon.give_back()\n", "            pass\n", "coupons_add_up", 6,
-        "Order.give_back", 20_000,
+        "Order.give_back",
     ),
     "stuck behind a tour that is over": Canary(
         BOOKING, '    if party.tour.state == "open":\n', "    if party.tour.state:\n",

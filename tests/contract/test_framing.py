@@ -56,6 +56,18 @@ def test_ambiguous_framing_closes_the_connection(venue: Tenancy, framing: str) -
     assert venue.entries() == 0
 
 
+def test_a_transfer_coding_in_http_1_0_is_bad_framing(venue: Tenancy) -> None:
+    """H02, RFC 9112 section 6.1: an older hop would see the message end elsewhere."""
+    head = (
+        f"POST /rooms HTTP/1.0\r\nAuthorization: Bearer {venue.actor('ann', 'clerk').token}\r\n"
+        "Idempotency-Key: k\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    body = json.dumps(ROOM)
+    status, headers, _ = ask(venue.server, f"{head}{len(body):x}\r\n{body}\r\n0\r\n\r\n".encode())
+    assert (status, headers["connection"]) == (400, "close")
+    assert venue.entries() == 0
+
+
 def test_no_header_can_be_split(venue: Tenancy) -> None:
     """H03: nothing that a client sends becomes a header line of an answer."""
     token = venue.actor("ann", "clerk").token
@@ -74,7 +86,18 @@ def test_no_header_can_be_split(venue: Tenancy) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/./rooms", "/x/../rooms", "/rooms/.", "/%2e/rooms", "/rooms%2f", "/rooms;a=1", "rooms", "*"]
+    "path",
+    [
+        "/./rooms",
+        "/x/../rooms",
+        "/rooms/.",
+        "/%2e/rooms",
+        "/rooms%2f",
+        "/rooms;a=1",
+        "/rooms#a",
+        "rooms",
+        "*",
+    ],
 )
 def test_a_path_is_taken_as_it_is_spelled(venue: Tenancy, path: str) -> None:
     """M08: no dot segments are resolved, no parameters dropped: 404, or 400 from the parser."""

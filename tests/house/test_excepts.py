@@ -12,10 +12,11 @@ BROAD = {"Exception", "BaseException"}
 # Where somebody else's code runs, or where the last answer must still be given.
 REASONS = {
     "src/avow/api/app.py": "the HTTP edge answers 500 instead of dropping the connection",
+    "src/avow/api/cycle.py": "an application may raise anything; its request is answered all the same",
     "src/avow/cli/group.py": "the command line's edge: a crash must not look like a finding",
     "src/avow/declare/annotation.py": "an owner's annotation may raise anything; it stays text",
     "src/avow/engine/calls.py": "an owner's effect may raise anything; whether it was done isn't known then",
-    "src/avow/engine/threads.py": "an owner's plain function may raise anything; it is raised again where it is awaited",
+    "src/avow/engine/threads.py": "what an owner's plain function raises is raised again where it is awaited",
     "src/avow/engine/worker.py": "a worker goes on, whatever one work does; that one waits for a person",
     "src/avow/prove/promises.py": "an owner's promise may raise anything; it doesn't hold then",
     "src/avow/prove/turns.py": "a phase of prove that fails takes nothing from what the others have found",

@@ -240,6 +240,17 @@ async def test_installations_at_once_wait_for_each_other(place: str) -> None:
     ]
 
 
+async def test_a_database_that_can_not_keep_every_text_is_refused(cluster: Cluster) -> None:
+    server, name = await connect(cluster.url()), f"latin_{secrets.token_hex(4)}"
+    locale = "ENCODING 'LATIN1' LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    await server.execute(f'CREATE DATABASE "{name}" {locale}')
+    with pytest.raises(EnvironmentFault) as caught:
+        await installed(cluster.url(name), first())
+    assert caught.value.code == "database-encoding"
+    await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await server.close()
+
+
 async def test_two_databases_of_one_application_are_made_at_once(cluster: Cluster) -> None:
     """Their roles belong to the whole server: each finds those that the other makes in the same moment."""
     name = f"twin_{secrets.token_hex(4)}"

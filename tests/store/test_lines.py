@@ -5,9 +5,29 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
+from avow import (
+    Call,
+    Entity,
+    NotDone,
+    State,
+    backoff,
+    create,
+    effect,
+    everybody,
+    field,
+    read,
+    system,
+    transition,
+)
+from avow.engine.execute import Engine, Request
+from avow.engine.worker import Worker
+from avow.model.actor import Actor
+from avow.model.system import System
+from avow.model.values import Subject
 from avow.store.driver import Connection
 from avow.store.pool import Pool, connect
 from avow.store.queue import Queue, Work
@@ -16,11 +36,15 @@ from tests.fix_database import Database, MakeDatabase
 from tests.store.payment import Outside, payments
 
 PUT = """
-INSERT INTO avow.work (work, tenant, kind, id, name, version, destination, line, key, due, ready_at, request, since)
-OVERRIDING SYSTEM VALUE SELECT $1, $2, 'Payment', u.id, 'capture', 1, 'capture', $3, u.id, now(), now(), 'r', now()
+INSERT INTO avow.work
+    (work, tenant, kind, id, name, version, destination, line, key, due, ready_at, request, since)
+OVERRIDING SYSTEM VALUE
+SELECT $1, $2, 'Payment', u.id, 'capture', 1, 'capture', $3, u.id, now(), now(), 'r', now()
 FROM (SELECT gen_random_uuid() AS id) AS u
 """
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 BEHIND = "SELECT work FROM avow.work WHERE ready_at = 'infinity' ORDER BY work"
 LINES, EACH = 12, 5
 
@@ -70,9 +94,7 @@ async def test_the_next_of_a_line_comes_once_the_one_before_it_is_gone(
     assert numbers(await take(queue)) == [3]
 
 
-async def test_whoever_is_taken_out_of_a_line_lets_the_next_one_come(
-    queue: Queue, admin: Connection
-) -> None:
+async def test_whoever_is_taken_out_of_a_line_lets_the_next_one_come(queue: Queue, admin: Connection) -> None:
     for number in (1, 2, 3):
         await admin.execute(PUT, number, "main", "a")
     assert numbers(await take(queue)) == [1]
@@ -163,3 +185,52 @@ async def test_workers_that_take_and_end_at_once_leave_nothing_behind(
         await asyncio.gather(*(worker() for _ in range(4)))
     assert await admin.fetchval("SELECT count(*) FROM avow.work") == 0
     assert all(numbers == sorted(numbers) for numbers in done.values())
+
+
+def errands(asked: list[str]) -> System:
+    """Calls for which the outside has answers of its own: those on one route are made one after the other."""
+
+    class Errand(Entity):
+        """Something to be carried along a route."""
+
+        route: str = field(max_length=20)
+        name: str = field(max_length=20)
+        visible = read(by=everybody)
+
+        @effect(ordered_by=route, retry=backoff(5, first_s=0.001, most_s=0.001))
+        async def carry(errand: Any, call: Call) -> str:  # noqa: N805 - an effect, and not a method
+            asked.append(errand.name)
+            if errand.name == "a1" and asked.count("a1") == 1:
+                raise NotDone("the road is closed")
+            return call.key
+
+        carrying = State(initial=True, invoke=carry)
+        carried, failed = State(final=True), State(final=True)
+        ask = create(carrying, by=everybody, sets=[route, name])
+        done = transition(carrying, to=carried, on=carry.done)
+        not_done = transition(carrying, to=failed, on=carry.failed)
+
+    return system("errands", Errand)
+
+
+async def test_calls_of_records_with_an_equal_value_are_made_in_the_order_of_their_commands(
+    database: MakeDatabase,
+) -> None:
+    asked = list[str]()
+    declared = errands(asked)
+    made = database(declared)
+    pool = Pool(made.application_url, 4)
+    engine = Engine(declared, pool, lambda problem, command_id: b"{}")
+    worker = Worker(declared, engine, pool, made.application_url, lambda *_: None)
+    for tenant, name in (("main", "a1"), ("main", "a2"), ("main", "a3"), ("main", "b1"), ("other", "a4")):
+        actor, given = Actor(Subject("ann"), tenant), {"route": name[0], "name": name}
+        await engine.execute(Request("Errand", "ask", None, given, actor, name, b"", "r"))
+    admin = await connect(made.admin_url)
+    for _ in range(6):
+        await admin.execute("UPDATE avow.work SET ready_at = now() WHERE ready_at < 'infinity'")
+        await worker.step()
+    assert sorted(asked[:3]) == ["a1", "a4", "b1"], "what is held up holds up its line alone"
+    assert asked[3:] == ["a1", "a2", "a3"]
+    assert await admin.fetchval("SELECT count(*) FROM avow.work") == 0
+    await admin.close()
+    await pool.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -23,9 +24,13 @@ from avow.store import driver
 from avow.store.operate import By, Filter, Operations
 from avow.store.pool import connect
 from avow.store.transaction import IdempotencyKey
+from tests.acceptance.polling import until
 from tests.store.payment import Outside, Receipt
 from tests.store.shop import NOON, MakeShop, Shop
 
+WAITING = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 BY = By("olga", "the provider says so", "ticket 12")
 
 
@@ -159,6 +164,22 @@ async def test_a_paused_destination_is_left_alone_until_it_is_resumed(
         assert await operations.turn(item["destination"], False)
         assert await s.worker.step() == 1
         assert [row[0] for row in await kept(s)] == ["pause", "resume"]
+
+
+async def test_whoever_pauses_waits_for_what_is_being_taken_and_nothing_begins_afterwards(
+    shop: MakeShop,
+) -> None:
+    async with shop() as s:
+        await s.capturing()
+        async with s.owners.borrow() as watching, s.admin.transaction():
+            taken = await s.admin.fetch(
+                "SELECT work FROM avow.take_work('{capture}', '{NULL}', '{NULL}', 9, 9)"
+            )
+            pausing = asyncio.create_task(desk_of(s).turn("capture", True))
+            await until(lambda: watching.fetchval(WAITING), "who pauses waits")
+        assert (len(taken), await pausing) == (1, True)
+        await s.admin.execute("UPDATE avow.work SET taken = false, ready_at = now()")
+        assert await s.worker.step() == 0
 
 
 async def test_the_application_can_do_none_of_it_unless_operators_are_declared(shop: MakeShop) -> None:

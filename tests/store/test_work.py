@@ -150,7 +150,10 @@ async def test_so_it_does_where_nobody_can_tell_whether_it_was_done(shop: MakeSh
     """A fault of the other side, and then its limit: sent again under its key, and not before."""
     async with shop() as s:
         await s.at(NOON)
-        outside.answers = [Unclear("503", answered=True, retry_after_s=600), NotDone("429", retry_after_s=900)]
+        outside.answers = [
+            Unclear("503", answered=True, retry_after_s=600),
+            NotDone("429", retry_after_s=900),
+        ]
         await s.capturing()
         for moment, wait_s in ((NOON, 600), (NOON + timedelta(seconds=700), 900)):
             await s.at(moment)

@@ -33,7 +33,8 @@ IN_LINES = """
         (tenant, kind, id, name, version, destination, line, key, due, ready_at, request, since)
     SELECT 'main', 'Payment', id, 'capture', 1, 'capture', 'held up ' || n % $1::int, id, at, at, 'r', now()
     FROM generate_series(1, 2 * $1::int) AS n, LATERAL (
-        SELECT md5('held up ' || n)::uuid AS id, now() + CASE WHEN n > $1 THEN 0 ELSE 3600 END * interval '1 s' AS at)
+        SELECT md5('held up ' || n)::uuid AS id,
+            now() + CASE WHEN n > $1 THEN 0 ELSE 3600 END * interval '1 s' AS at)
 """
 """In each line the first rests after an attempt that failed, and the second is ready."""
 FINISHED = """

@@ -18,11 +18,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
 from .flows import LOCKING, command
-from .machine import CREATING, KINDS, PUBLISHED, WAYS, Actor, by_engine, may_see, shown
-from .tables import URL, Base, Case, Entry, Subscription, Task, source
+from .machine import CREATING, KINDS, PUBLISHED, WAYS, Actor, by_engine, may_see, plain, shown
+from .tables import URL, Base, Entry, Subscription, Task, source
 
 SECRET, CLAIM = os.environ["ONBOARDING_SECRET"], timedelta(hours=8)
 LOGIN = "[a-z][a-z0-9.]*"
+TOLD = {
+    "name_again": ("login", "problem"), "postpone": ("login", "first_day"), "settle": ("login", "account"),
+    "do": ("kind", "what"), "take_back": ("kind", "what"), "accept": ("kind", "file"), "waive": ("kind",),
+}  # fmt: skip
 
 
 class Given(BaseModel):
@@ -175,12 +179,9 @@ def tasks(actor: Who) -> Any:
     def found() -> Any:
         session, items = source.sql_session(), list[dict[str, Any]]()
         for task in session.scalars(select(Task).where(Task.role.in_(actor.roles)).order_by(Task.due)):
-            record = session.get_one(KINDS[task.kind], task.record)
+            record: Any = session.get_one(KINDS[task.kind], task.record)
             if task.word == "settle" or WAYS[task.kind][task.word].may(record, actor):
-                case = record if isinstance(record, Case) else None
-                told = {"login": case.login, "problem": case.problem} if case else {"kind": record.kind}
-                told |= {"file": record.file} if task.word == "accept" else {}
-                told |= {"what": record.what} if task.word == "do" else {}
+                told = plain({name: getattr(record, name) for name in TOLD[task.word]})
                 items.append({
                     "id": task.id, "record": record.id, "command": task.word, "due": task.due.isoformat(),
                     "holder": task.holder, "reminded": task.reminded, **told,

@@ -115,7 +115,7 @@ def remove(case: str, key: str) -> None:
         return tell(case, "deleted", {})
 
 
-def owe(case: str, flow: str, account: str, code: str) -> None:
+def owe(case: str, flow: Any, account: Any, code: str) -> None:
     session = source.sql_session()
     due = source.sql_session().get_one(Case, case).first_day
     session.add(Task(id=flow, kind="onboardings", record=case, word="settle", role="it", due=due))

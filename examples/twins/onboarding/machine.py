@@ -286,7 +286,9 @@ def step(record: Any, word: str, actor: Actor, given: Given, target: str, begins
 def publish(record: Any, word: str, begins: Begins) -> None:
     """Tell whoever sends mails."""
     if word in PUBLISHED:
-        told = {name: getattr(record, name, None) for name in ("person", "kind", "remark", "first_day", "due")}
+        told = {
+            name: getattr(record, name, None) for name in ("person", "kind", "remark", "first_day", "due")
+        }
         data = {"id": record.id, "version": record.version, "state": record.state, **plain(told)}
         for one in source.sql_session().scalars(select(Subscription).where(Subscription.live)):
             if word in one.words:
@@ -308,8 +310,10 @@ def move(
     session, way, begins = source.sql_session(), WAYS[kind][word], Begins()
     try:
         with session.begin_nested():
-            record = _made(kind, record_id, given) if "" in way.sources else _locked(kind, record_id)
-            demand(record is not None and ("" in way.sources or may_see(record, actor)), "not-found", 404)
+            new = "" in way.sources
+            record: Any = _made(kind, record_id, given) if new else _locked(kind, record_id)
+            if record is None or not (new or may_see(record, actor)):
+                raise Refused(404, "not-found")
             demand(since in (None, record.since), "stale")
             demand(way.may(record, actor), "forbidden", 403)
             demand(record.state in way.sources, "state-conflict")

@@ -1,4 +1,4 @@
-"""What is kept: who is to come, what is prepared and handed in, what has happened, and who is asked and told."""
+"""What is kept: who is to come, what is prepared and handed in, what has happened, who is asked and told."""
 
 import os
 from datetime import UTC, datetime

@@ -101,6 +101,7 @@ class Application:
             self._notifier = Notifier(url)
             self._engine.when_work = self._notifier.notify
         self._routes = Routes(system)
+        self._bodied = frozenset(filter(_has_body, self._routes))
         self._started = False
         self._starting: asyncio.Task[None] | None = None
         self._housekeeping: asyncio.Task[None] | None = None
@@ -124,7 +125,9 @@ class Application:
         elif scope["type"] == "http":
             exchange = Exchange(scope, receive, new_id_text(), NOBODY, running_task(), self._body_limit)
             response = await self._answer(exchange)
-            await response.send(exchange, send)
+            head, body = response.messages(exchange)
+            await send(head)
+            await send(body)
         else:
             raise ValueError(f"{scope['type']} is not served")
 
@@ -206,7 +209,22 @@ class Application:
         """The one edge at which everything that can go wrong becomes an answer."""
         try:
             with self._limit.span(exchange.task):
-                return await self._dispatch(exchange)
+                match, route = self._routed(exchange)
+                if route is None:
+                    return _options(exchange, match.resource)
+                handler = self._handlers.get(route)
+                if handler is None:
+                    return await self._page(exchange, match, route)
+                exchange.record, exchange.number = match.id, match.number
+                exchange.demand_framing()
+                if route in self._bodied:
+                    exchange.demand_media_type()
+                if not self._started:
+                    await self.start()
+                if route.sender is None:  # a sender's message is known by its signature
+                    lines, identify = exchange.headers, self._authenticator.identify
+                    exchange.actor = self._authenticator.known(lines) or await identify(lines)
+                return await handler(exchange)
         except ProblemError as error:
             _note_denial(exchange, error.problem)
             return Response.of_problem(exchange, error)
@@ -220,28 +238,14 @@ class Application:
                 fault = reject("internal-error")
             return Response.of_problem(exchange, fault)
 
-    async def _dispatch(self, exchange: Exchange) -> Response:
+    def _routed(self, exchange: Exchange) -> tuple[Match, Route | None]:
+        """What the path leads to, and what the method does there; None: nothing of its own."""
         if exchange.method not in KNOWN_METHODS:
             raise reject("method-unknown")
         match = self._routes.match(exchange.path)
         if match is None:
             raise reject("not-found")
-        route = match.route(exchange.method)
-        if route is None:
-            return _options(exchange, match.resource)
-        handler = self._handlers.get(route)
-        if handler is None:
-            return await self._page(exchange, match, route)
-        exchange.record, exchange.number = match.id, match.number
-        exchange.demand_framing()
-        posts = route.method == "POST" and route.operation in POSTED
-        if route.transitions or posts or route.operation in BODIES:
-            exchange.demand_media_type()
-        if not self._started:
-            await self.start()
-        if route.sender is None:  # a sender's message is known by its signature
-            exchange.actor = await self._authenticator.identify(exchange.headers)
-        return await handler(exchange)
+        return match, match.route(exchange.method)
 
     async def _page(self, exchange: Exchange, match: Match, route: Route) -> Response:
         """The server's own pages; they need no credential."""
@@ -261,6 +265,12 @@ class Application:
             case _:
                 pass
         return Response.json({"status": "ok"})
+
+
+def _has_body(route: Route) -> bool:
+    """Whether what is sent there is JSON."""
+    posts = route.method == "POST" and route.operation in POSTED
+    return bool(route.transitions) or posts or route.operation in BODIES
 
 
 def _options(exchange: Exchange, resource: Resource) -> Response:

@@ -62,12 +62,14 @@ class Authenticator:
         secret = trust.development_secret
         self._development_key = None if secret is None else bearer.development_key(secret)
 
+    def known(self, headers: Headers) -> Actor | None:
+        """The actor of a request whose credential was verified a moment ago. Raises `unauthenticated`."""
+        credential = headers.one(b"authorization", "unauthenticated")
+        return None if credential is None else self._tokens.find(credential)
+
     async def identify(self, headers: Headers) -> Actor:
         """The actor of a request; anonymous without a credential. Raises `unauthenticated`."""
         credential = headers.one(b"authorization", "unauthenticated")
-        known = None if credential is None else self._tokens.find(credential)
-        if known is not None:
-            return known
         text = bearer_token(headers)
         if text is None or credential is None:
             return NOBODY

@@ -93,6 +93,10 @@ class Validity:
     starts_s: int | Decimal | None
     ends_s: int | Decimal
 
+    def holds(self, now_s: float) -> bool:
+        """Whether it is the time."""
+        return now_s < self.ends_s and (self.starts_s is None or now_s >= self.starts_s)
+
     def begun(self, now_s: float) -> bool:
         """Whether the time has come."""
         return self.starts_s is None or now_s >= self.starts_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from avow.model.types import Value
 
 _REPLAYED: Final[Line] = (b"idempotency-replayed", b"true")
 _TYPE = b'{"type":"/'
+NO_INPUT: Final[Mapping[str, Value]] = {}
 NO_VERSION = -1
 """An expected version that no record has: a condition that can't be met."""
 
@@ -37,36 +39,36 @@ class Command:
     async def answer(self, exchange: Exchange) -> Response:
         """Execute the command of a request, or replay its answer."""
         self._right.demand(exchange.actor)
-        dry_run = read_command_query(exchange.query)
+        dry_run = bool(exchange.query) and read_command_query(exchange.query)
         key = idempotency_key(exchange.headers)
         if key is None:
             raise reject("idempotency-key-missing")
-        expected_version = _expected_version(exchange)
+        conditional = b"if-match" in exchange.headers or b"if-none-match" in exchange.headers
+        expected_version = _expected_version(exchange) if conditional else None
         body = await exchange.json()
         request = Request(
-            self._entity.name, self._command, exchange.record, {}, exchange.actor, key,
+            self._entity.name, self._command, exchange.record, NO_INPUT, exchange.actor, key,
             fingerprint(exchange.record, body), exchange.request_id, expected_version,
         )  # fmt: skip
-        answer = self._rehearse if dry_run else self._execute
-        return await answer(exchange, request, body)
-
-    async def _execute(self, exchange: Exchange, request: Request, body: JsonValue) -> Response:
+        if dry_run:
+            return await self._rehearse(exchange, request, body)
         try:
-            values = self._values(request, body)
+            request.input = self._values(request, body)
         except ProblemError:
             # The declaration may have changed since the key was first used: its answer still stands.
             known = await self._engine.known(request)
             if known is None:
                 raise
             return self._respond(exchange, known)
-        return self._respond(exchange, await self._engine.execute(request.with_input(values)))
+        return self._respond(exchange, await self._engine.execute(request))
 
     async def _rehearse(self, exchange: Exchange, request: Request, body: JsonValue) -> Response:
         """What the request would be answered with: its key's answer if it has one, or what is decided now."""
         known = await self._engine.known(request)
         if known is not None:
             return self._respond(exchange, known)
-        reply = await self._engine.execute(request.with_input(self._values(request, body), dry_run=True))
+        request.input, request.dry_run = self._values(request, body), True
+        reply = await self._engine.execute(request)
         if reply.problem is not None:
             return self._respond(exchange, reply)
         return Response(200, reply.body, (JSON_LINE,))
@@ -102,8 +104,6 @@ def _below(root_path: str, problem: bytes) -> bytes:
 def _expected_version(exchange: Exchange) -> int | None:
     """The version that the conditions of a request name; NO_VERSION where they can't be met."""
     wanted, refused = if_match(exchange.headers), if_none_match(exchange.headers)
-    if wanted is None and refused is None:
-        return None
     exists = exchange.record is not None
     if refused is not None and refused.any and exists:
         return NO_VERSION

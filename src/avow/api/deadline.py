@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import CancelledError
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -24,37 +25,34 @@ class TimeLimit:
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
-        self._running = dict[Span, None]()  # in the order in which they began
-        self._timer: asyncio.TimerHandle | None = None
-
-    def span(self, task: asyncio.Task[Any]) -> Span:
+        self.running = dict[Span, None]()  # in the order in which they began
+        self.timer: asyncio.TimerHandle | None = None
+        self.span = partial(Span, self)
         """A piece of work of the running task."""
-        return Span(self, self._running, task)
 
     def watch(self, span: Span) -> None:
         """Have the span interrupted at its end; those that began earlier end earlier."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_at(span.ends_s, self._interrupt_late)
+        self.timer = asyncio.get_running_loop().call_at(span.ends_s, self._interrupt_late)
 
     def _interrupt_late(self) -> None:
-        self._timer = None
+        self.timer = None
         loop = asyncio.get_running_loop()
-        while self._running:
-            oldest = next(iter(self._running))
+        while self.running:
+            oldest = next(iter(self.running))
             if oldest.ends_s > loop.time():
-                self._timer = loop.call_at(oldest.ends_s, self._interrupt_late)
+                self.timer = loop.call_at(oldest.ends_s, self._interrupt_late)
                 return
-            del self._running[oldest]
+            del self.running[oldest]
             oldest.interrupt()
 
 
 class Span:
     """One piece of work. Leaving it late raises TimeoutError, as `asyncio.timeout` does."""
 
-    __slots__ = ("_cancelling", "_late", "_limit", "_running", "_task", "ends_s")
+    __slots__ = ("_cancelling", "_late", "_limit", "_task", "ends_s")
 
-    def __init__(self, limit: TimeLimit, running: dict[Span, None], task: asyncio.Task[Any]) -> None:
-        self._limit, self._running, self._task = limit, running, task
+    def __init__(self, limit: TimeLimit, task: asyncio.Task[Any]) -> None:
+        self._limit, self._task = limit, task
         self._late = False
         self._cancelling = 0
         self.ends_s = 0.0
@@ -65,15 +63,17 @@ class Span:
         self._task.cancel()
 
     def __enter__(self) -> None:
-        self._cancelling = self._task.cancelling()
-        self.ends_s = self._task.get_loop().time() + self._limit.limit_s
-        self._running[self] = None
-        self._limit.watch(self)
+        task, limit = self._task, self._limit
+        self._cancelling = task.cancelling()
+        self.ends_s = task.get_loop().time() + limit.limit_s
+        limit.running[self] = None
+        if limit.timer is None:
+            limit.watch(self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._running.pop(self, None)
+        self._limit.running.pop(self, None)
         if not self._late:
             return
         # Somebody else's cancellation, if there is one too, goes on.

@@ -26,7 +26,7 @@ def etag(entity_id: UUID | str, version: int) -> str:
 
 def etag_line(entity_id: UUID, version: int) -> tuple[bytes, bytes]:
     """The header with a record's tag; a UUID and a number hold nothing that a header may not."""
-    return b"etag", etag(entity_id, version).encode("ascii")
+    return b"etag", f'"{entity_id}.{version}"'.encode("ascii")
 
 
 def read_etag(text: str) -> tuple[UUID, int] | None:

@@ -53,7 +53,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.root_path, self.path = _place(scope)
         self.query: bytes = scope.get("query_string", b"")
-        self.headers = Headers.received(scope["headers"])
+        self.headers = Headers(scope["headers"])
         self.has_body = False
         self.actor = nobody
         self.record: UUID | None = None
@@ -66,7 +66,7 @@ class Exchange:
         length = content_length(self.headers)
         if length is not None and length > BODY_BYTES_MAX:
             raise reject("body-too-large", limit_bytes=BODY_BYTES_MAX)
-        self.has_body = bool(length) or self.headers.joined(b"transfer-encoding") is not None
+        self.has_body = bool(length) or b"transfer-encoding" in self.headers
         negotiate(self.headers)
 
     def demand_media_type(self) -> None:
@@ -155,12 +155,15 @@ class Response:
         answer = problems.answer_error(error, exchange.request_id, exchange.root_path)
         return cls(answer.status, answer.body, answer.headers, None)
 
-    async def send(self, exchange: Exchange, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
-        """Send it, with what every answer carries; HEAD gets the headers alone."""
+    def messages(self, exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]]:
+        """It as ASGI sends it, with what every answer carries; HEAD gets the headers alone."""
         lines = [*self.lines]
         if self.caching is not None:
             lines += (self.caching, (b"x-request-id", exchange.request_id.encode("ascii")))
             if self.body:
                 lines.append((b"content-length", b"%d" % len(self.body)))
-        await send({"type": "http.response.start", "status": self.status, "headers": lines})
-        await send({"type": "http.response.body", "body": b"" if exchange.method == "HEAD" else self.body})
+        body = b"" if exchange.method == "HEAD" else self.body
+        return (
+            {"type": "http.response.start", "status": self.status, "headers": lines},
+            {"type": "http.response.body", "body": body},
+        )

@@ -30,38 +30,31 @@ _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~!$&'()*+;=%
 _BEARER: Final = re.compile(rb"(?i:bearer)[ ]+([A-Za-z0-9._~+/-]+=*)")
 _RANGE: Final = re.compile(r"(\*/\*|[!#$%&'+.^_`|~0-9a-z-]+/(?:\*|[!#$%&'+.^_`|~0-9a-z-]+))", re.ASCII)
 _WAIT: Final = re.compile(
-    rb'(?:^|,)[ \t]*wait(?:[ \t]*=[ \t]*"?([0-9]{1,9})"?)?[ \t]*(?:;[^,]*)?(?:,|$)', re.IGNORECASE
+    rb'(?:^|,)[ \t]*wait(?:[ \t]*=[ \t]*"?([0-9]+)"?)?[ \t]*(?:;[^,]*)?(?:,|$)', re.IGNORECASE
 )
 _HARMLESS: Final = ("", "charset=utf-8", 'charset="utf-8"')
 _QUALITY: Final = re.compile(r"q=(0(?:\.[0-9]{0,3})?|\.[0-9]{1,3}|1(?:\.0{0,3})?)", re.ASCII)
 
 
-class Headers:
-    """The header lines of one request, found by lower-case name."""
+class Headers(dict[bytes, bytes]):
+    """The header lines of one request by lower-case name, as ASGI has them; of several, the last.
 
-    __slots__ = ("_lines", "_repeated")
+    What a header says, `one` and `joined` tell, which see whether it stands twice; `in`, whether it is there.
+    """
+
+    __slots__ = ("_repeated",)
 
     def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
-        self._hold([(name.lower(), value) for name, value in raw])
-
-    @classmethod
-    def received(cls, raw: Sequence[tuple[bytes, bytes]]) -> Headers:
-        """The lines as ASGI has them, whose names are in lower case already."""
-        made = cls.__new__(cls)
-        made._hold(raw)
-        return made
-
-    def _hold(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
-        self._lines = dict(raw)
+        super().__init__(raw)
         self._repeated: dict[bytes, list[bytes]] | None = None
-        if len(self._lines) != len(raw):
+        if len(self) != len(raw):
             self._repeated = {}
             for name, value in raw:
                 self._repeated.setdefault(name, []).append(value)
 
     def one(self, name: bytes, code: str = "header-invalid") -> bytes | None:
         """The value of a header that may stand once, or None; raises the problem `code` for two lines."""
-        value = self._lines.get(name)
+        value = self.get(name)
         if value is None:
             return None
         if self._repeated is not None and len(self._repeated[name]) != 1:
@@ -71,12 +64,12 @@ class Headers:
     def lines(self) -> list[tuple[bytes, bytes]]:
         """Every line, names in lower case: for whoever has to see that a header stands twice."""
         if self._repeated is None:
-            return list(self._lines.items())
+            return list(self.items())
         return [(name, value) for name, values in self._repeated.items() for value in values]
 
     def joined(self, name: bytes) -> bytes | None:
         """The value of a list header: all its lines, joined by commas (RFC 9110, section 5.3)."""
-        value = self._lines.get(name)
+        value = self.get(name)
         if value is None or self._repeated is None:
             return value
         return b",".join(self._repeated[name])
@@ -129,7 +122,7 @@ def demand_json_body(headers: Headers) -> None:
     value = headers.one(b"content-type", "media-type-unsupported")
     if value != _JSON and (value is None or not _JSON_TYPE.fullmatch(value)):
         raise _media_type("The body must be application/json in UTF-8.")
-    encoding = headers.joined(b"content-encoding")
+    encoding = headers.joined(b"content-encoding") if b"content-encoding" in headers else None
     if encoding is not None and encoding.strip(_SPACE).lower() != b"identity":
         raise _media_type("The body must be sent without Content-Encoding.")
 
@@ -172,7 +165,7 @@ def negotiate(headers: Headers, offered: Sequence[str] = (JSON,)) -> str:
     Ranges that cannot be read are passed over, as if they were not there. Raises `not-acceptable`.
     Problems are sent as problem+json whatever this says (RFC 9457, section 3, allows it).
     """
-    value = headers.joined(b"accept")
+    value = headers.joined(b"accept") if b"accept" in headers else None
     if value is None or not value.strip(_SPACE):
         return offered[0]
     if value == b"*/*":

@@ -124,9 +124,7 @@ class InputReader:
         Raises `input-invalid` with every flaw.
         """
         values = read_members(self._members, body)
-        for name, default in self._defaults.items():
-            values.setdefault(name, default)
-        return values
+        return {**self._defaults, **values} if self._defaults else values
 
 
 def input_invalid(flaws: Iterable[Flaw]) -> ProblemError:

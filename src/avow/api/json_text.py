@@ -26,6 +26,7 @@ NUMBER_CHARACTERS_MAX: Final = 128
 EXPONENT_MAX: Final = 400
 POINTER_NAME_CHARACTERS_MAX: Final = 64
 
+_BLANK: Final = " \t\n\r"
 _BRACKETS: Final = b"[]{}"
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(_BRACKETS))
 _STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -81,7 +82,7 @@ def loads(raw: bytes) -> JsonValue:
             "encoding", f"The body is not UTF-8 at byte {error.start}.", byte=error.start
         ) from None
     try:
-        value: JsonValue = _QUICK.decode(text)
+        value = _value(text, _SHORT if len(raw) <= NUMBER_CHARACTERS_MAX else _QUICK)
     except _Suspect:
         raise _locate(text) from None
     except json.JSONDecodeError as error:
@@ -89,6 +90,18 @@ def loads(raw: bytes) -> JsonValue:
     if b"\\u" in raw and _ESCAPED_SURROGATE.search(raw) and _path_where(value, _has_surrogate) is not None:
         raise _locate(text)
     return value
+
+
+def _value(text: str, decoder: Any) -> JsonValue:
+    """What a text says. Raises _Suspect, and JSONDecodeError where it isn't JSON."""
+    bare = text.strip(_BLANK)
+    try:
+        value, end = decoder.scan_once(bare, 0)
+        if end == len(bare):
+            return value
+    except (StopIteration, json.JSONDecodeError):
+        pass
+    return decoder.decode(text)  # which says what is wrong, and where
 
 
 def pointer(path: Sequence[str | int]) -> str:
@@ -178,6 +191,10 @@ def _slow_constant(_text: str) -> object:
 _QUICK: Final = json.JSONDecoder(
     object_pairs_hook=_members, parse_int=_integer, parse_float=_decimal, parse_constant=_suspect
 )
+_SHORT: Final = json.JSONDecoder(
+    object_pairs_hook=_members, parse_int=int, parse_float=_decimal, parse_constant=_suspect
+)
+"""The same for a text in which no number is too long: integers are read without asking us."""
 _SLOW: Final = json.JSONDecoder(
     object_pairs_hook=_Members,
     parse_int=_slow_number,

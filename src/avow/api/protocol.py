@@ -22,7 +22,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from avow.api import headers, problems
 from avow.api.cycle import Cycle, busy
@@ -57,11 +57,13 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     limits: ClassVar[WireLimits] = WireLimits()
     app: Any
+    cycle: Any  # a Cycle, once there has been a request: uvicorn has one of its own
+    pipeline: Any  # of cycles with the applications that will answer them
     url: bytes
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.limit_concurrency = None  # its answer would be plain text; see _start_asgi_task
+        self.limit_concurrency = None  # its answer would be plain text; see _start
         self._in_head = True  # no body is expected next
         self._begun = False  # the first byte of a message has come, its last has not
         self._crossed_in_this_read = False  # a head or a message ended in the bytes just read
@@ -87,7 +89,14 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timers()
-        super().connection_lost(exc)
+        self.connections.discard(self)
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnect()
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        self.parser: Any = None  # it holds this protocol
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -95,7 +104,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._idle_since_s = None
         self._crossed_in_this_read = False
         try:
-            self._live_parser().feed_data(data)
+            self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             # The bytes behind an upgrade would be in another protocol: answer, read no more, close.
             self._deaf = True
@@ -123,7 +132,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if self._deaf:
             raise reject("bad-request", "The connection is closing.")  # stops the parser; is never sent
-        super().on_message_begin()
+        self.url, self.headers = b"", []
         self._begun = True
         self._header_bytes = 0
 
@@ -145,51 +154,60 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._crossed_in_this_read = True
         self._head_bytes = 0
-        self._head_timer = _cancel(self._head_timer)
-        parser = self._live_parser()
+        if self._head_timer is not None:
+            self._head_timer = _cancel(self._head_timer)
+        parser = self.parser
         version, method = parser.get_http_version(), parser.get_method()
         if version not in SERVED_VERSIONS:
             raise reject("bad-request", "The HTTP version is not 1.0 or 1.1.")
         if method == b"CONNECT":
             raise reject("method-unknown", "CONNECT is not served.")
-        self._check_lines(version)
-        self._complete_scope(version, method)
-        self._begin_cycle(version != "1.0" and parser.should_keep_alive())
+        expects = self._check_lines(version)
+        keep_alive = version != "1.0" and parser.should_keep_alive()
+        self._begin_cycle(self._scope(version, method), keep_alive, expects)
 
-    def _check_lines(self, version: str) -> None:
+    def _check_lines(self, version: str) -> bool:
+        """Refuse header lines that can't be served; whether the client waits for 100 Continue."""
         count = len(self.headers)
         self._header_bytes = sum(map(len, chain.from_iterable(self.headers))) + HEADER_LINE_BYTES * count
         if count > self.limits.header_lines_max or self._header_bytes > self.limits.headers_bytes_max:
             raise self._headers_too_large()
-        lines = headers.Headers.received(self.headers)
-        if version != "1.0" or lines.joined(b"host") is not None:
+        lines = headers.Headers(self.headers)
+        if version != "1.0" or b"host" in lines:
             headers.host(lines)
-        coding, expected = lines.joined(b"transfer-encoding"), lines.joined(b"expect")
+        coding = lines.joined(b"transfer-encoding") if b"transfer-encoding" in lines else None
         if coding is not None and coding.strip().lower() != b"chunked":
             raise reject("bad-request", "The only transfer coding that is read is chunked.")
-        self.expect_100_continue = expected is not None and expected.lower() == b"100-continue"
+        if coding is not None and version == "1.0":
+            # Who is between may not know chunks, and see another message end there (RFC 9112, section 6.1).
+            raise reject("bad-request", "HTTP/1.0 has no transfer codings.")
+        expected = lines.joined(b"expect") if b"expect" in lines else None
+        return expected is not None and expected.lower() == b"100-continue"
 
-    def _complete_scope(self, version: str, method: bytes) -> None:
+    def _scope(self, version: str, method: bytes) -> dict[str, Any]:
+        """The request as ASGI has it."""
         url = httptools.parse_url(self.url)
+        if b"#" in self.url:
+            raise reject("bad-request", "The address of a request has no fragment.")
         path = url.path.decode("ascii")
-        scope = self.scope
-        scope["http_version"], scope["method"] = version, method.decode("ascii")
-        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
-        scope["raw_path"] = self.root_path.encode("ascii") + url.path
-        scope["query_string"] = url.query or b""
+        return {
+            "type": "http", "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version, "method": method.decode("ascii"), "scheme": self.scheme,
+            "root_path": self.root_path, "path": self.root_path + (unquote(path) if "%" in path else path),
+            "raw_path": self.root_path.encode("ascii") + url.path, "query_string": url.query or b"",
+            "headers": self.headers, "server": self.server, "client": self.client,
+            "state": self.app_state.copy(),
+        }  # fmt: skip
 
-    def _begin_cycle(self, keep_alive: bool) -> None:
+    def _begin_cycle(self, scope: dict[str, Any], keep_alive: bool, expects: bool) -> None:
         """Start the application on the request, or let it wait for those before it on this connection."""
-        earlier = self._latest_cycle()
+        earlier = self.cycle
         self.cycle = Cycle(
-            scope=self.scope, transport=self.transport, flow=self.flow, logger=self.logger,
-            access_logger=self.access_logger, access_log=False,
-            default_headers=self.server_state.default_headers, message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue, keep_alive=keep_alive,
-            on_response=self.on_response_complete,
+            scope, self.transport, self.flow, self.server_state.default_headers, keep_alive, expects,
+            self.on_response_complete,
         )  # fmt: skip
         if earlier is None or earlier.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            self._start(self.cycle, self.app)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
@@ -201,10 +219,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
             if self._discarded_bytes > self.limits.discard_bytes_max:
                 self._close()
             return
-        cycle.body += body
-        if len(cycle.body) > HIGH_WATER_LIMIT:
+        cycle.bring(body)
+        if cycle.held_bytes > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
-        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         self._in_head = True
@@ -214,16 +231,15 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if cycle.response_complete:
             self._close()
             return
-        cycle.more_body = False
-        cycle.message_event.set()
+        cycle.end()
 
     # --- the application's answers --------------------------------------------------------------
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+    def _start(self, cycle: Cycle, app: Any) -> None:
         limit = self.limits.concurrency_max
         if limit is not None and len(self.tasks) >= limit:
             app = busy
-        task = self.loop.create_task(cycle.run_asgi(app))
+        task = self.loop.create_task(cycle.run(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
@@ -231,9 +247,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self._start(*self.pipeline.pop())
         else:
             self._idle_since_s = self.loop.time()
             if self._idle_timer is None:
@@ -263,7 +280,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
             return
         self._deaf = True
         self._head_timer = _cancel(self._head_timer)
-        cycle = self._latest_cycle()
+        cycle = self.cycle
         if cycle is not None and cycle.more_body:
             self._abandon(cycle, problem)
         elif self._idle():
@@ -271,11 +288,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
         else:
             self._refusal = problem
 
-    def _abandon(self, cycle: RequestResponseCycle, problem: Problem) -> None:
+    def _abandon(self, cycle: Cycle, problem: Problem) -> None:
         """The fault stands in the body of a request that the application may already be reading."""
         started, complete = cycle.response_started, cycle.response_complete
-        cycle.disconnected = True
-        cycle.message_event.set()
+        cycle.disconnect()
         waiting = [entry for entry in self.pipeline if entry[0] is cycle]
         if waiting:
             self.pipeline.remove(waiting[0])
@@ -288,16 +304,8 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._write_refusal(problem)
 
     def _idle(self) -> bool:
-        cycle = self._latest_cycle()
+        cycle = self.cycle
         return not self.pipeline and (cycle is None or cycle.response_complete)
-
-    def _latest_cycle(self) -> RequestResponseCycle | None:
-        return self.cycle  # uvicorn declares it without its None
-
-    def _live_parser(self) -> httptools.HttpRequestParser:
-        if self.parser is None:
-            raise AssertionError("the parser was used after the connection was lost")
-        return self.parser
 
     def _write_refusal(self, problem: Problem) -> None:
         answer = problems.answer(problem, secrets.token_hex(16), self.root_path, {"connection": "close"})

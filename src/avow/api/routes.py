@@ -19,6 +19,7 @@ from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Transition
 from avow.model.sender import Sender
 from avow.model.system import System, asks, publishes
+from avow.model.tuples import made
 from avow.store.driver import Id
 
 
@@ -179,7 +180,7 @@ class Routes:
                 resource = self._records.get(segments[1])
             else:
                 resource = self._below.get((segments[1], segments[3]))
-            return None if resource is None else Match(resource, Id(segments[2]))
+            return None if resource is None else made(Match, (resource, Id(segments[2]), None, None))
         if count >= 3 and segments[1] == _EFFECTS[1:] and _WORK.fullmatch(segments[2]):
             resource = self._work.get(segments[3] if count == 4 else "")
             return None if resource is None else Match(resource, number=int(segments[2]))

@@ -7,10 +7,10 @@ that was verified enters, so nobody fills it without credentials; what is kept o
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Final
 
+from avow import canonical
 from avow.api.bearer import Validity
 from avow.model.actor import Actor
 
@@ -36,25 +36,20 @@ class VerifiedTokens:
 
         credential: the value of the header that carries the token.
         """
-        digest = _digest(credential)
+        digest = canonical.digest(credential)
         held = self._held.get(digest)
         if held is None:
             return None
         actor, validity, until_s = held
-        now_s = self._wall_s()
-        if self._monotonic_s() < until_s and not validity.over(now_s) and validity.begun(now_s):
+        if self._monotonic_s() < until_s and validity.holds(self._wall_s()):
             return actor
         del self._held[digest]
         return None
 
     def add(self, credential: bytes, actor: Actor, validity: Validity, verified_at_s: float) -> None:
         """Remember a token that was verified, with keys as they were at `verified_at_s` (monotonic)."""
-        digest = _digest(credential)
+        digest = canonical.digest(credential)
         self._held.pop(digest, None)  # so that the oldest stands first
         if len(self._held) >= TOKENS_MAX:
             del self._held[next(iter(self._held))]
         self._held[digest] = actor, validity, verified_at_s + BELIEVED_S
-
-
-def _digest(credential: bytes) -> bytes:
-    return hashlib.sha256(credential).digest()

@@ -26,8 +26,8 @@ Answer = TypeVar("Answer")
 def database_url(system: System) -> Generator[str]:
     """The address to work on, as the owner or a superuser; an embedded server runs at least as long.
 
-    Raises EnvironmentFault where there is neither a setting nor an embedded database, and where the
-    tables that are asked aren't those of the declaration.
+    Raises EnvironmentFault where there is neither a setting nor an embedded database, where the tables that
+    are asked aren't those of the declaration, and where the login may not read them.
     """
     url = os.environ.get("AVOW_DATABASE_URL")
     try:
@@ -38,6 +38,12 @@ def database_url(system: System) -> Generator[str]:
             "tables-other",
             f"the tables in this database weren't made for {system.name} as it is declared",
             "Run `avow migrate` with the owner's URL, or check AVOW_DATABASE_URL.",
+        ) from None
+    except driver.InsufficientPrivilege as error:
+        raise EnvironmentFault(
+            "rights-missing",
+            f"this login may not look there: {error}",
+            f"Use one of the database's owner, or a member of {system.name}_owner, in AVOW_DATABASE_URL.",
         ) from None
 
 

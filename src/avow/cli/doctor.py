@@ -247,9 +247,14 @@ def _tables(found: Tables) -> Iterator[Line]:
         )
     else:
         yield Line("rights", "the application writes through avow.commit alone")
+    said = f"not held by the database any more: {', '.join(found.unheld)}" if found.unheld else "held"
+    mend = "Run `avow migrate` with the owner's URL: it makes them again, if the rows fit."
+    yield Line("rules", said, mend if found.unheld else "")
     if found.alterable:
         said = f"{', '.join(found.alterable)} may be changed: their triggers are gone, or don't always fire"
-        mend = "ALTER TABLE ... ENABLE ALWAYS TRIGGER append_only, and append_only_whole; `avow verify`."
+        mend = (
+            "Have the triggers append_only and append_only_whole fire ALWAYS again; then run `avow verify`."
+        )
         yield Line("append-only", said, mend)
     else:
         yield Line("append-only", "what was written to the log refuses every change, its owner's too")

@@ -163,7 +163,8 @@ def _believed(key: Path | None, policy: Path | None) -> Policy:
             None if key is None else _read(key).decode(), None if policy is None else _read(policy).decode()
         )
     except (Invalid, UnicodeDecodeError) as error:
-        raise UsageError(str(error), "Give --key FILE with the log's public key, or --policy FILE.") from None
+        said = f"{policy or key} can't be believed: {error}"
+        raise UsageError(said, "Give --key FILE with the log's public key, or --policy FILE.") from None
 
 
 def _page(data: bytes, policy: Policy) -> str:

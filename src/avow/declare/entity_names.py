@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Final, get_origin
+from typing import Any, ClassVar, Final, cast, get_origin
 
 from avow.declare import surface as word
 from avow.model.place import Place
@@ -123,5 +123,5 @@ def _without_word(place: Place, words: Mapping[str, Any], annotations: Mapping[s
 
 def _is_word(held: Any) -> bool:
     """Whether it is a word; one before a stray comma is reported as lost."""
-    parts: tuple[Any, ...] = held if isinstance(held, tuple) else (held,)
+    parts = cast("tuple[object, ...]", held) if isinstance(held, tuple) else (held,)
     return any(isinstance(part, word.FieldTerm | word.Named | word.Command) for part in parts)

@@ -91,10 +91,10 @@ class FieldTerm(Term):
         self.avow_word.name = name
 
     def __get__(self, handle: Entity | None, owner: type | None = None) -> Any:
-        return self if handle is None else draft_of(handle).get(self.avow_word.name)
+        return self if handle is None else handle.avow_draft.get(self.avow_word.name)
 
     def __set__(self, handle: Entity, value: Any) -> None:
-        draft_of(handle).set(self.avow_word.name, value)
+        handle.avow_draft.set(self.avow_word.name, value)
 
     __hash__ = Term.__hash__
 
@@ -410,7 +410,7 @@ class Entity:
         """Assign a declared field. Anything else would be lost without a word, and is refused."""
         if not isinstance(type(self).avow_words.get(name), FieldTerm):
             raise BodyFault(f"{type(self).__name__} has no field `{name}`")
-        object.__setattr__(self, name, value)
+        self.avow_draft.set(name, value)
 
     @property
     def id(self) -> UUID:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from avow import canonical
@@ -21,9 +22,10 @@ from avow.kernel.policy import may
 from avow.kernel.view import represent, seen_by
 from avow.model.draft import BodyFault
 from avow.model.system import System
+from avow.model.tuples import made
 from avow.model.types import Reference
 from avow.store.driver import Id
-from avow.store.loading import KnownAnswer, Loaded
+from avow.store.loading import KnownAnswer, Loaded, Wanted
 from avow.store.transaction import Answer, IdempotencyKey, Write
 
 REVEALED = "revealed"
@@ -31,6 +33,9 @@ REVEALED = "revealed"
 REVEALED_OPENING = b'"revealed":'
 NOTHING_PRIVATE: Mapping[str, Given] = {}
 
+SCOPES_MAX = 4_096
+"""Of how many callers and commands is remembered how the names of their keys begin."""
+UNANSWERED = Answer(0, b"", "")
 RECEIPT = ("id", "version", "state")
 """What whoever gave a command is always told."""
 
@@ -54,18 +59,23 @@ class Attempt:
         self.given, self.concealing = given, list[Concealing]()
         self.key = None if request.dry_run else _kept_under(request)
         self.record_id = request.record or new_id()
-        self.command = Command(
+        asked = (
             request.entity, request.command, self.record_id, request.input, request.actor, new_id(),
             request.expected_version, request.internal or request.settles is not None,
         )  # fmt: skip
-        key_id = None if self.key is None else self.key.id
+        self.command = made(Command, asked)
         self.tenant = request.actor.tenant
-        self.wanted = plan.load.wanted(key_id, request.record, request.input)
-        self.answer = Answer(0, b"", request.entity)
+        self.answer = UNANSWERED
         self.loaded: Loaded | None = None
         self.decision: Decision | None = None
         self.successor: Record | None = None  # the command's record, as the write leaves it
         self.met_rivals = False
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is to be loaded for it."""
+        key_id = None if self.key is None else self.key.id
+        return self.plan.load.wanted(key_id, self.request.record, self.request.input)
 
     def decide(self, loaded: Loaded) -> Write:
         """Decide on what was loaded, and make everything that is to be committed.
@@ -101,30 +111,33 @@ class Attempt:
         if self.plan.conceals or self.given:
             actor = self.request.actor
             self.concealing = concealing_of(self.system, decided, self.given, actor, loaded.now)
-        self.answer = self._accept(loaded, decided)
+        result = decided.result
+        self.answer = self._accept(loaded, decided, result)
         try:
             entries = entries_of(self.system, self.command, decided, loaded.now, self.request.request_id)
         except HeaderTooLong:
             detail = f"changes more than one audit entry holds: {HEADER_BYTES_MAX} bytes"
             errors = [{"pointer": "#", "code": "too-large", "detail": detail}]
             raise reject("input-invalid", "The command changes too much at once.", errors=errors) from None
-        self.successor = _linked(decided, entries)
-        anchors = self._anchors(decided)
+        self.successor = _linked(decided, result, entries)
+        reads: Mapping[Key, int | None] = decided.reads
+        written = frozenset(decided.final)
+        if self.plan.counts:
+            anchors = self._anchors(decided)
+            reads, written = {**anchors, **reads}, written | anchors.keys()
+        headers, payloads = list[bytes](), dict[bytes, bytes]()
+        for header, long in entries:
+            headers.append(header)
+            payloads |= long
+        request = self.request
         return Write(
-            answer=self.answer,
-            reads={**anchors, **decided.reads},
-            written=frozenset(decided.final) | anchors.keys(),
-            headers=[entry.header for entry in entries],
-            payloads=list({data for entry in entries for data in entry.payloads.values()}),
-            settles=self.request.settles,
-            intervention=self.request.intervention,
-        )
+            self.answer, reads, written, headers, list(payloads.values()), None, request.settles,
+            request.intervention,
+        )  # fmt: skip
 
     def _anchors(self, decision: Decision) -> dict[Key, int | None]:
         """The records that quotas are counted at; they are locked in order with all others."""
         found = dict[Key, int | None]()
-        if not self.plan.counts:
-            return found
         for record in decision.final.values():
             entity = self.system.entities[record.entity]
             for quota in entity.quotas:
@@ -133,8 +146,7 @@ class Attempt:
                     found[kind.entity, anchor] = None
         return found
 
-    def _accept(self, loaded: Loaded, decision: Decision) -> Answer:
-        result = decision.result
+    def _accept(self, loaded: Loaded, decision: Decision, result: Record) -> Answer:
         records = {**loaded.records, **decision.final}
         shown = seen_by(self.system, result, self.request.actor, loaded.now, records)
         told = represent(self.system, result, ()) if shown is None else shown
@@ -190,7 +202,8 @@ class Attempt:
             return {} if self.request.record is None else {(self.request.entity, self.request.record): True}
         found = dict.fromkeys(self.loaded.records, False)
         if self.decision is not None:
-            found.update(dict.fromkeys(self._anchors(self.decision), True))
+            if self.plan.counts:
+                found.update(dict.fromkeys(self._anchors(self.decision), True))
             found.update({key: True for key in self.decision.final if key in found})
         return found
 
@@ -201,7 +214,7 @@ class Attempt:
 
     def begins_work(self) -> bool:
         """Whether calls are to be made from now on, or others may have to be told."""
-        if not self.plan.begins or self.decision is None:
+        if self.decision is None:
             return False
         steps = self.decision.steps
         if any(self.system.entities[step.after.entity].publications for step in steps):
@@ -260,17 +273,27 @@ def _kept_under(request: Request) -> IdempotencyKey | None:
     return None if request.key is None else key_of(request)
 
 
-def _linked(decided: Decision, entries: Sequence[Entry]) -> Record:
+def _linked(decided: Decision, result: Record, entries: Sequence[Entry]) -> Record:
     """The command's own record, with the hash of the last of the entries that is about it."""
-    key = decided.steps[0].after.key
-    last = max(place for place, step in enumerate(decided.steps) if step.after.key == key)
-    return decided.result.with_head(entries[last].hash)
+    head = result.head
+    for step, entry in zip(decided.steps, entries, strict=True):
+        if step.after is result:
+            head = entry.hash
+    return result.with_head(head)
 
 
 def key_of(request: Request) -> IdempotencyKey:
     """A key belongs to one tenant, one subject and one operation: nobody meets another's."""
-    scope = [request.actor.tenant, str(request.actor.subject), request.entity, request.command, request.key]
-    return IdempotencyKey(Id(canonical.digest(canonical.encode_trusted(scope))[:16]), request.fingerprint)
+    actor = request.actor
+    scope = _scope(actor.tenant, actor.subject, request.entity, request.command)
+    named = canonical.digest(f"{scope}{canonical.written(request.key)}]".encode())
+    return IdempotencyKey(Id(named[:16]), request.fingerprint)
+
+
+@lru_cache(SCOPES_MAX)
+def _scope(tenant: str, subject: str, entity: str, command: str) -> str:
+    """Whose keys these are, as a list that the key ends, in canonical JSON."""
+    return "".join(["[", *(f"{canonical.quoted(one)}," for one in (tenant, subject, entity, command))])
 
 
 _written = canonical.compact()

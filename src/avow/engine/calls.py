@@ -47,8 +47,8 @@ class DontKnow:
     """It may have been done.
 
     answered: the other side answered, with a fault of its own. final: it would do the same again, so that it
-    isn't sent once more. retry_after_s: how long it asks to be left alone. unseen: it was to be looked up, and
-    that couldn't be done now.
+    isn't sent once more. retry_after_s: how long it asks to be left alone. unseen: it was to be looked up,
+    and that couldn't be done now.
     """
 
     reason: str
@@ -119,7 +119,7 @@ class Caller:
                 if inspect.iscoroutinefunction(function):
                     return Result(await function(record, call))
                 # A thread can't be ended: one that is late runs on, and nobody hears it any more.
-                return Result(await asyncio.wrap_future(self._threads.begin(function, record, call)))
+                return Result(await asyncio.wrap_future(self._threads.start(function, record, call)))
         except Superseded:
             raise
         except Declined as declined:

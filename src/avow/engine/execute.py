@@ -168,10 +168,9 @@ class Engine:
 
     async def _concealed(self, attempt: Attempt, write: Write) -> Write:
         """A write with the private values that it brings, encrypted."""
-        if attempt.concealing:
-            tenant = attempt.tenant
-            keys = await self.vault.keys(tenant, attempt.persons)
-            write.disclosures = self.vault.rows(tenant, attempt.concealing, keys)
+        tenant = attempt.tenant
+        keys = await self.vault.keys(tenant, attempt.persons)
+        write.disclosures = self.vault.rows(tenant, attempt.concealing, keys)
         return write
 
     async def refuse(self, request: Request, problem: Problem) -> Reply:
@@ -196,6 +195,8 @@ class Engine:
                 except Retryable:
                     attempt.met_rivals = True
                     continue
+            if isinstance(outcome, Done):
+                return self._done(attempt)
             reply = await self._reply(attempt, outcome)
             if reply is not None:
                 return reply
@@ -235,12 +236,16 @@ class Engine:
         recalled = self._recalled(attempt)
         write = None if recalled is None else attempt.decide_recalled(recalled)
         if write is not None:
-            outcome = await self._transactions.commit(tenant, key, await self._concealed(attempt, write))
+            if attempt.concealing:
+                write = await self._concealed(attempt, write)
+            outcome = await self._transactions.commit(tenant, key, write)
             if not isinstance(outcome, Stale):
                 return outcome
             self._memory.forget(tenant, (attempt.request.entity, attempt.record_id))
         loaded = await self._transactions.load(attempt.plan.load, tenant, attempt.wanted)
-        write = await self._concealed(attempt, attempt.decide(loaded))
+        write = attempt.decide(loaded)
+        if attempt.concealing:
+            write = await self._concealed(attempt, write)
         if attempt.request.dry_run:
             return await self._transactions.rehearse(tenant, write)
         return await self._transactions.commit(tenant, key, write)
@@ -248,8 +253,9 @@ class Engine:
     def _recalled(self, attempt: Attempt) -> Loaded | None:
         """What a load would bring, as far as is known here; None where it has to be loaded."""
         request = attempt.request
-        asked = not attempt.command.internal or attempt.hears
-        if not attempt.plan.recallable or request.dry_run or not asked:
+        if not attempt.plan.recallable or request.dry_run:
+            return None
+        if attempt.command.internal and not attempt.hears:
             return None
         now = self._transactions.clock.now(time.monotonic())
         if now is None:
@@ -257,7 +263,7 @@ class Engine:
         if request.record is None:
             return Loaded(now, None, {})
         record = self._memory.find(attempt.tenant, (request.entity, request.record))
-        return None if record is None else Loaded(now, None, {record.key: record})
+        return None if record is None else Loaded(now, None, {(record.entity, record.id): record})
 
     def _optimistic_attempts(self, attempt: Attempt) -> int:
         """How often to decide without locks: not at all on a record that others are moving right now."""
@@ -271,15 +277,19 @@ class Engine:
         if len(self._contended) > CONTENDED_MAX:
             del self._contended[next(iter(self._contended))]
 
+    def _done(self, attempt: Attempt) -> Reply:
+        """The reply to what is committed."""
+        if attempt.successor is not None and not attempt.request.dry_run:
+            self._memory.keep(attempt.tenant, attempt.successor)
+        if attempt.plan.begins and attempt.begins_work():
+            self.when_work()
+        return attempt.reply()
+
     async def _reply(self, attempt: Attempt, outcome: Outcome) -> Reply | None:
         """The reply to an outcome; None where it has to be decided again."""
         match outcome:
             case Done():
-                if attempt.successor is not None and not attempt.request.dry_run:
-                    self._memory.keep(attempt.tenant, attempt.successor)
-                if attempt.begins_work():
-                    self.when_work()
-                return attempt.reply()
+                return self._done(attempt)
             case Settled():
                 raise Outrun
             case Replay():

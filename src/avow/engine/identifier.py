@@ -32,9 +32,9 @@ def new_id() -> UUID:
 def _draw() -> int:
     """The lower 80 bits of an id, from the system's source of chance; those of the next ids are put aside."""
     chance = os.urandom(10 * _DRAWN_AT_ONCE)
-    parts = (int.from_bytes(chance[at : at + 10], "big") for at in range(10, len(chance), 10))
-    _drawn.extend(_FIXED | part & _CHANCE for part in parts)
-    return _FIXED | int.from_bytes(chance[:10], "big") & _CHANCE
+    parts = [chance[at : at + 10] for at in range(0, len(chance), 10)]
+    _drawn.extend([_FIXED | int.from_bytes(part, "big") & _CHANCE for part in parts])
+    return _drawn.pop()
 
 
 def new_id_text() -> str:

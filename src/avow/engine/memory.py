@@ -32,10 +32,11 @@ class Memory:
 
     def keep(self, tenant: str, record: Record) -> None:
         """Remember a record that was just committed."""
-        place = tenant, record.key
+        place = tenant, (record.entity, record.id)
         self._held.pop(place, None)  # so that the oldest stands first
-        performers = sum(map(len, record.performers.values()))
-        if record.entity in self._kept and performers <= PERFORMERS_MAX:
+        performers = record.performers
+        many = bool(performers) and sum(map(len, performers.values())) > PERFORMERS_MAX
+        if record.entity in self._kept and not many:
             self._held[place] = record
             if len(self._held) > RECORDS_MAX:
                 del self._held[next(iter(self._held))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 from avow.errors import Problem
@@ -44,13 +44,6 @@ class Request:
     intervention: Mapping[str, str] | None = None
     kept_under: UUID | None = None
 
-    def with_input(self, values: Mapping[str, Value], *, dry_run: bool = False) -> Request:
-        """The same request with its typed arguments."""
-        return Request(
-            self.entity, self.command, self.record, values, self.actor, self.key, self.fingerprint,
-            self.request_id, self.expected_version, dry_run,
-        )  # fmt: skip
-
 
 @dataclass(slots=True)
 class Reply:
@@ -65,4 +58,3 @@ class Reply:
     version: int | None = None
     replayed: bool = False
     problem: Problem | None = None
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])

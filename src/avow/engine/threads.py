@@ -1,4 +1,4 @@
-"""Threads for owners' plain functions: one that never returns holds nobody up, not even the end of the process."""
+"""Threads for owners' plain functions: one that never returns holds nobody up, nor the process's end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Threads:
     def __init__(self, most: int = THREADS_MAX) -> None:
         self._free = threading.BoundedSemaphore(most)
 
-    def begin(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
+    def start(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
         """What it will return, or raise. Raises NotDone, and runs nothing, where too many are running."""
         if not self._free.acquire(blocking=False):
             raise NotDone("every thread for plain functions is taken")

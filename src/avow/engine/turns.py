@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Hashable, Sequence
+from functools import partial
 
 from avow.errors import reject
 
@@ -22,9 +23,8 @@ class Turns:
     def __init__(self) -> None:
         self._waiting = dict[Hashable, deque[asyncio.Future[None]]]()
 
-    def of(self, names: Sequence[Hashable]) -> Turn:
+        self.of = partial(Turn, self._waiting)
         """The turn of every name at once; the names are in an order that all callers share."""
-        return Turn(self._waiting, names)
 
 
 class Turn:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
@@ -24,7 +25,8 @@ from avow.model.actor import Actor
 from avow.model.entity import Entity, Transition
 from avow.model.private import Private
 from avow.model.system import System
-from avow.model.types import Value, ValueType, instant
+from avow.model.tuples import made
+from avow.model.types import Integer, Text, Value, ValueType, instant
 
 FORMAT = 1
 INLINE_BYTES_MAX = 1_024
@@ -32,8 +34,11 @@ INLINE_BYTES_MAX = 1_024
 HEADER_BYTES_MAX = 65_535
 """The longest entry that the bundles of a transparency log can carry (tlog-tiles)."""
 
-_Members: TypeAlias = Mapping[str, tuple[str, Callable[[Value], JsonValue]]]
-"""Names of values: the name as it opens a member, and how the value becomes JSON."""
+ACTORS_MAX = 4_096
+"""How many actors' own part of an entry is remembered."""
+
+_Members: TypeAlias = Mapping[str, tuple[str, Callable[[Value], str]]]
+"""Names of values: the name as it opens a member, and how the value is written."""
 
 
 class Entry(NamedTuple):
@@ -101,13 +106,10 @@ class EntryWriter:
     def __init__(self, system: System, command: Command) -> None:
         self._forms = forms = system.derived(_forms)
         actor = command.actor
-        self._first = (
-            f'{{"actor":{{"credential":{quoted(actor.credential)},"roles":[{_listed(sorted(actor.roles))}],'
-            f'"subject":{quoted(actor.subject)}}},"app":{forms.app},"at":"{instant(command.at)}",'
-            f'"boundary":{forms.boundary},"cause":'
-        )
+        told = _told(actor.credential, actor.roles, actor.subject)
+        self._first = f'{{"actor":{told},"app":{forms.app},"at":"{instant(command.at)}",{forms.boundary}'
         self._second = f'"command":"{command.id}","from":'
-        reads = ",".join([f'[{quoted(read.kind)},"{read.id}",{read.version}]' for read in command.reads])
+        reads = ",".join([f'[{quoted(kind)},"{of}",{version}]' for kind, of, version in command.reads])
         self._third = f'"reads":[{reads}],"request":{quoted(command.request_id)},'
         self._fourth = f'"tenant":{quoted(actor.tenant)},"to":'
 
@@ -140,7 +142,7 @@ class EntryWriter:
             f'"kind":{form.kind},{performers}"prev":"{prev.hex()}",{self._third}{tasks}{self._fourth}{end}'
             f"{version}{waits}}}"
         )
-        return Entry(header.encode(), payloads)
+        return made(Entry, (header.encode(), payloads))
 
 
 class _KindForm(NamedTuple):
@@ -155,7 +157,7 @@ class _KindForm(NamedTuple):
 
 
 class _Forms(NamedTuple):
-    """What is the same in all entries of one system."""
+    """What is the same in all entries of one system; `boundary` goes on until the cause."""
 
     app: str
     boundary: str
@@ -164,7 +166,8 @@ class _Forms(NamedTuple):
 
 def _forms(system: System) -> _Forms:
     kinds = {name: _kind_form(entity) for name, entity in system.entities.items()}
-    return _Forms(quoted(system.name), quoted(system.fingerprint.hex()), kinds)
+    boundary = f'"boundary":{quoted(system.fingerprint.hex())},"cause":'
+    return _Forms(quoted(system.name), boundary, kinds)
 
 
 def _kind_form(entity: Entity) -> _KindForm:
@@ -180,7 +183,23 @@ def _kind_form(entity: Entity) -> _KindForm:
 
 
 def _members(types: Iterable[tuple[str, ValueType]]) -> _Members:
-    return {name: (f"{quoted(name)}:", kind.dump) for name, kind in types}
+    return {name: (f"{quoted(name)}:", _writer(kind)) for name, kind in types}
+
+
+def _writer(kind: ValueType) -> Callable[[Value], str]:
+    """How a value is written: `written(kind.dump(value))`, without asking each time what it is."""
+    if isinstance(kind, Integer):
+        return int.__repr__
+    if isinstance(kind, Text):
+        return quoted
+    return lambda value: written(kind.dump(value))
+
+
+@lru_cache(ACTORS_MAX)
+def _told(credential: str, roles: frozenset[str], subject: str) -> str:
+    """An actor, as all of their entries tell it."""
+    listed = ",".join(map(quoted, sorted(roles)))
+    return f'{{"credential":{quoted(credential)},"roles":[{listed}],"subject":{quoted(subject)}}}'
 
 
 def _split(
@@ -190,13 +209,11 @@ def _split(
     held: list[str] = []
     digests: list[str] = []
     for name in sorted(values):
-        opening, dump = types[name]
+        opening, write = types[name]
         value = values[name]
-        text = "null" if value is None else written(dump(value))
-        data = text.encode()
-        if (
-            len(data) > inline and type(value) is not Private
-        ):  # only what has no bound of its own: a number is shorter than any hash
+        text = "null" if value is None else write(value)
+        # No character takes more than four bytes. Only what has no bound of its own is so long: no number is.
+        if len(text) > inline // 4 and type(value) is not Private and len(data := text.encode()) > inline:
             digest = canonical.digest(data)
             payloads[digest] = data
             digests.append(f'{opening}"{digest.hex()}"')
@@ -221,7 +238,3 @@ def _waiting(waits: Mapping[str, tuple[datetime, str, str] | None]) -> str:
 
 def _reference(record: Reference) -> str:
     return f'{{"id":"{record.id}","kind":{quoted(record.kind)},"ver":{record.version}}}'
-
-
-def _listed(texts: Iterable[str]) -> str:
-    return ",".join(map(quoted, texts))

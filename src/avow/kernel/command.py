@@ -11,6 +11,7 @@ from uuid import UUID
 
 from avow.model.actor import Actor
 from avow.model.entity import Transition
+from avow.model.tuples import made
 from avow.model.types import Value
 
 Key: TypeAlias = tuple[str, UUID]
@@ -22,7 +23,7 @@ NOBODY: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 """The performers of a record of which no step is tracked."""
 
 # These are made for every command, several of each: a named tuple is as immutable as a frozen dataclass,
-# and made in a third of the time.
+# and made in a third of the time. Where every command makes one, `made` does it.
 
 
 class OpenTask(NamedTuple):
@@ -77,8 +78,7 @@ class Record(NamedTuple):
 
     def with_head(self, head: bytes) -> Record:
         """The same, with the hash of the entry that wrote it."""
-        entity, record_id, state, version, values, performers, _, tasks = self
-        return Record(entity, record_id, state, version, values, performers, head, tasks)
+        return made(Record, (*self[:6], head, self.tasks))
 
 
 class Command(NamedTuple):
@@ -178,7 +178,8 @@ class Decision(NamedTuple):
     @property
     def result(self) -> Record:
         """The command's own record, as it is after all steps."""
-        return self.final[self.steps[0].after.key]
+        own = self.steps[0].after
+        return self.final[own.entity, own.id]
 
 
 @dataclass(frozen=True, slots=True)

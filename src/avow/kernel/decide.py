@@ -25,6 +25,7 @@ from avow.model.draft import BodyFault, Refusal
 from avow.model.expression import delegated, render
 from avow.model.system import System
 from avow.model.trigger import REFUSE, OnEvent
+from avow.model.tuples import made
 from avow.model.types import Flaw, Misfit, Value
 from avow.model.values import EXACT
 
@@ -71,15 +72,19 @@ class _Decider:
             self._create(plan.candidates[0], key, arguments)
         else:
             record, permitted = self._demand_record(key)
-            self._demand_references(arguments)
-            self._demand_version(record)
+            if plan.references:
+                self._demand_references(arguments)
+            if plan.precondition or self.command.expected_version is not None:
+                self._demand_version(record)
             self._perform(self._choose(record, permitted, arguments), key, arguments, None)
-        steps = tuple([step for step in pool.steps if step is not None])
-        final = {step.after.key: step.after for step in steps}  # of several, its last
+        steps = tuple(filter(None, pool.steps))
+        final = dict[Key, Record]()
+        for _, _, after, *_ in steps:
+            final[after.entity, after.id] = after  # of several, its last
         if steps[0].before is None:
             self._demand_values(steps[0], final)
         self._demand_invariants(final)
-        return Decision(steps, pool.reads, final, pool.timed)
+        return made(Decision, (steps, pool.reads, final, pool.timed))
 
     def _arguments(self) -> dict[str, Value]:
         """The input in its stored form; a default stands where nothing was given."""
@@ -166,7 +171,10 @@ class _Decider:
 
         known: one that policy permits, as has been found.
         """
-        stated = [t for t in self.plan.candidates if record.state in t.declared.sources]
+        candidates = self.plan.candidates
+        if len(candidates) == 1 and record.state in known.declared.sources:
+            return known
+        stated = [t for t in candidates if record.state in t.declared.sources]
         if not stated:
             raise self._wrong_state(record)
         permitted = [t for t in stated if t is known or may(self.pool, record, t, self.command.internal)]
@@ -245,7 +253,9 @@ class _Decider:
             rule = "" if plan.declared.when is None else render(plan.declared.when)
             detail = f"{plan.where} is only possible when {rule}."
             raise _reject("guard-failed", detail, rule=f"{plan.where}: {rule}")
-        values = {**before.values, **_set(plan, arguments)}
+        values = {**before.values}
+        if plan.sets:
+            values |= _set(plan, arguments)
         if plan.assigns:
             values |= self._assigned(plan, before, arguments)
         at = None if cause is None else cause.at
@@ -286,24 +296,19 @@ class _Decider:
         step.open = False
         pool.running.pop(step.key, None)
         performers = self._performers(step) if step.plan.tracked else before.performers
-        after = Record(
-            before.entity, before.id, transition.target, before.version + 1, values, performers, before.head,
-            before.tasks,
-        )  # fmt: skip
+        entity = pool.plans[step.key[0]]
+        target, version = transition.target, before.version + 1
+        after = made(Record, (*step.key, target, version, values, performers, before.head, before.tasks))
         pool.records[step.key] = after
-        if transition.creation:
-            source, changes = None, {name: value for name, value in values.items() if value is not None}
-        else:
-            source, old = before, before.values
-            changes = {name: value for name, value in values.items() if value != old.get(name)}
-        waits = waits_of(pool, step.plan, source, after) if pool.plans[step.key[0]].waits else NOTHING
+        source = None if transition.creation else before
+        changes = _changes(source, values)
+        waits = waits_of(pool, step.plan, source, after) if entity.waits else NOTHING
         asking = NOBODY_ASKED
-        if pool.plans[step.key[0]].asks:
+        if entity.asks:
             asking = tasks_of(pool, step.plan, source, after)
             pool.records[step.key] = after = after._replace(tasks=left_of(after.tasks, asking, pool.now))
-        pool.steps[step.place] = Step(
-            transition, source, after, step.arguments, changes, step.cause, waits, asking
-        )
+        done = (transition, source, after, step.arguments, changes, step.cause, waits, asking)
+        pool.steps[step.place] = made(Step, done)
 
     def _demand_nested(self, plan: TransitionPlan, record: Record) -> None:
         if not may(self.pool, record, plan, internal=True):
@@ -324,22 +329,11 @@ class _Decider:
         """Run a body on the record as it stands; what it assigns goes into the step's values."""
         pool, before, where = self.pool, step.before, step.plan.where
         pool.running[step.key] = step
-        pool.records[step.key] = Record(
-            before.entity,
-            before.id,
-            before.state,
-            before.version,
-            step.values,
-            before.performers,
-            before.head,
-            before.tasks,
-        )
+        pool.records[step.key] = made(Record, (*before[:4], step.values, *before[5:]))
         draft = RecordDraft(pool, step.key, step, self._perform)
-        given = step.arguments
-        own = {
-            name: given[name] if kind is None else draft.shown(kind, given[name])
-            for name, kind in step.plan.own
-        }
+        given, own = step.arguments, dict[str, Value]()
+        for name, kind in step.plan.own:
+            own[name] = given[name] if kind is None else draft.shown(kind, given[name])
         try:
             body(pool.plans[before.entity].declared.bind(draft), **own)
         except Refusal as refusal:
@@ -385,6 +379,16 @@ class _Decider:
                 if holds(scope) is False:
                     rule = f"{record.entity}.{invariant.name}: {render(invariant.condition)}"
                     raise _reject("invariant-violated", invariant.message, rule=rule)
+
+
+def _changes(source: Record | None, values: Mapping[str, Value]) -> dict[str, Value]:
+    """The fields that have another value than before; of a creation, all that have one."""
+    changes = dict[str, Value]()
+    before: Mapping[str, Value] = {} if source is None else source.values
+    for name, value in values.items():
+        if value != before.get(name):
+            changes[name] = value
+    return changes
 
 
 def _set(plan: TransitionPlan, arguments: Mapping[str, Value]) -> dict[str, Value]:

@@ -31,10 +31,13 @@ def seen_by(
 
     `records` holds what the read policy follows references to.
     """
-    pool = Pool(system, actor, now, {**records, record.key: record}, {})
+    pool = Pool(system, actor, now, {**records, (record.entity, record.id): record}, {})
     if not may_read(pool, record):
         return None
-    return represent(system, record, readable_fields(system.entities[record.entity], pool, record))
+    plan = pool.plans[record.entity]
+    return represent(
+        system, record, readable_fields(plan.declared, pool, record) if plan.open is None else plan.open
+    )
 
 
 def allowed_commands(
@@ -44,7 +47,7 @@ def allowed_commands(
 
     Guards, and what a body refuses, depend on the arguments: they aren't looked at.
     """
-    pool = Pool(system, actor, now, {**records, record.key: record}, {})
+    pool = Pool(system, actor, now, {**records, (record.entity, record.id): record}, {})
     return allowed(pool, record)
 
 
@@ -52,5 +55,5 @@ def reading_handle(
     system: System, record: Record, actor: Actor, now: datetime, records: Mapping[Key, Record]
 ) -> Any:
     """A handle on a record for who may only read it, and what its references lead to in `records`."""
-    pool = Pool(system, actor, now, {**records, record.key: record}, {})
+    pool = Pool(system, actor, now, {**records, (record.entity, record.id): record}, {})
     return handle_on(pool, record.key, None, None)

@@ -35,7 +35,7 @@ class Misfit(Exception):
 class ValueType(Protocol):
     """What each type can do. Implementations are frozen and compare by value."""
 
-    def parse(self, raw: Any, at: str) -> Value:
+    def parse(self, raw: Any, at: str, /) -> Value:
         """Read the JSON value `raw` found at JSON pointer `at`. Raises Misfit."""
         ...
 
@@ -43,7 +43,7 @@ class ValueType(Protocol):
         """Write a value as JSON; `parse` reads it back equal."""
         ...
 
-    def fit(self, value: Value, at: str) -> Value:
+    def fit(self, value: Value, at: str, /) -> Value:
         """Check a value that a handler assigned and give back its stored form. Raises Misfit."""
         ...
 

@@ -43,9 +43,11 @@ class System:
 
     def derived(self, make: Callable[[System], T]) -> T:
         """What a pure function makes of this system. It never changes, so it is made once and kept."""
-        if make not in self._derived:
-            self._derived[make] = make(self)
-        return self._derived[make]
+        try:
+            return self._derived[make]
+        except KeyError:
+            made = self._derived[make] = make(self)
+            return made
 
     def by_plural(self, plural: str) -> Entity | None:
         """The entity whose resource has this name."""

@@ -79,7 +79,7 @@ class DateTimeType:
 def instant(value: datetime) -> str:
     """Write an instant in UTC with six digits of a second: 2026-11-21T09:30:00.000000Z."""
     in_utc = value if value.tzinfo is UTC else value.astimezone(UTC)
-    return f"{in_utc.replace(tzinfo=None).isoformat('T', 'microseconds')}Z"
+    return f"{in_utc.isoformat('T', 'microseconds')[:-6]}Z"  # the zone is written +00:00
 
 
 @dataclass(frozen=True, slots=True)

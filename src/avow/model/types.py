@@ -96,16 +96,16 @@ class Integer:
     ge: int | None = None
     le: int | None = None
 
-    def parse(self, raw: Any, at: str) -> int:
-        return self.fit(raw, at)
-
     def fit(self, value: Any, at: str) -> int:
         if type(value) is not int:
             raise misfit(at, "not-an-integer", "must be an integer, written without point or exponent")
         if not -INTEGER_MAX <= value <= INTEGER_MAX:
             raise misfit(at, "out-of-range", "must lie within plus or minus 2^53 - 1")
-        demand_within(value, self.ge, self.le, at)
+        if self.ge is not None or self.le is not None:
+            demand_within(value, self.ge, self.le, at)
         return value
+
+    parse = fit
 
     def dump(self, value: int) -> JsonValue:
         return value
@@ -119,13 +119,12 @@ class Integer:
 class Boolean:
     """true or false."""
 
-    def parse(self, raw: Any, at: str) -> bool:
-        return self.fit(raw, at)
-
     def fit(self, value: Any, at: str) -> bool:
         if type(value) is not bool:
             raise misfit(at, "not-a-boolean", "must be true or false")
         return value
+
+    parse = fit
 
     def dump(self, value: bool) -> JsonValue:
         return value
@@ -315,22 +314,27 @@ def parse_members(
 
     null and absent mean the same: no value.
     """
-    values, flaws = dict[str, Value](), list[Flaw]()
-    if sum(member.name in given for member in members) < len(given):
-        known = {member.name for member in members}
-        unknown = [name for name in given if name not in known]
-        flaws.extend(Flaw(f"{at}/{escape(name)}", "unknown", "is not declared") for name in unknown)
+    values, flaws, known = dict[str, Value](), list[Flaw](), 0
     for member in members:
-        raw = given.get(member.name)
+        name = member.name
+        raw = given.get(name)
         if raw is None:
+            known += name in given
             if not (member.optional or member.defaulted):
-                flaws.append(Flaw(f"{at}/{member.name}", "missing", "is required"))
+                flaws.append(Flaw(f"{at}/{name}", "missing", "is required"))
             continue
+        known += 1
         try:
-            values[member.name] = member.type.parse(raw, f"{at}/{member.name}")
+            values[name] = member.type.parse(raw, f"{at}/{name}")
         except Misfit as misfits:
             flaws.extend(misfits.flaws)
-    return values, flaws
+    return values, flaws if known == len(given) else [*_unknown(members, given, at), *flaws]
+
+
+def _unknown(members: tuple[Member, ...], given: Mapping[str, Any], at: str) -> list[Flaw]:
+    known = {member.name for member in members}
+    unknown = [name for name in given if name not in known]
+    return [Flaw(f"{at}/{escape(name)}", "unknown", "is not declared") for name in unknown]
 
 
 def escape(name: str) -> str:

@@ -19,6 +19,7 @@ from avow.prove.coverage import Coverage, Refused, Taken
 from avow.prove.endings import never_ending, story_of, stuck_at
 from avow.prove.explore.compose import Alone, alone_of, composed, ways_of
 from avow.prove.explore.contradictions import Wrong, contradictions
+from avow.prove.explore.inputs import Learned
 from avow.prove.explore.kinds import Kind, kind_of_record
 from avow.prove.explore.path import end_of, faults_at_end, shorter, without_needless
 from avow.prove.explore.possible import Scope
@@ -121,7 +122,8 @@ def _belongs(entity: Entity) -> bool:
 def _searches(bench: Bench, budget: Budget) -> list[Found]:
     """A search of each scope, in turns: at first of those with one record of each, then of all."""
     scopes = sorted(scopes_of(bench.system), key=lambda scope: not _touched(bench, scope))
-    alone = [Search(scope) for scope in scopes if not scope.several]
+    learned = Learned()
+    alone = [Search(scope, learned=learned) for scope in scopes if not scope.several]
     with budget.only(ALONE):
         _take_turns(alone, budget)
     paths, taken = dict[Kind, Path](), dict[Taken, Path]()
@@ -130,7 +132,9 @@ def _searches(bench: Bench, budget: Budget) -> list[Found]:
         for kind, at in one.found.kinds.items():
             paths[kind] = one.found.path_to(at)
     known, ways = alone_of(bench.system, paths), ways_of(bench.system, taken)
-    several = [Search(scope, _seeds(scope, known, ways)) for scope in scopes if scope.several]
+    several = [
+        Search(scope, _seeds(scope, known, ways), learned=learned) for scope in scopes if scope.several
+    ]
     _take_turns([*alone, *several], budget)
     return [one.found for one in (*alone, *several)]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from avow.model.system import System
 from avow.store.driver import Connection
-from avow.store.statements import named
+from avow.store.statements import named, text
 from avow.store.tables import Roles
+from avow.store.unheld import unheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Tables:
     boundary_known: they were made for this declaration. clock_off_s: more than none where a test fixed it.
     roles_missing, roles_too_wide: of the three. open, writable: tables without forced row-level security,
     and those that the application could write past the commit function. alterable: those of the log whose
-    triggers don't refuse every change any more.
+    triggers don't refuse every change any more. unheld: rules whose constraint is gone.
     """
 
     boundary_known: bool
@@ -52,6 +53,7 @@ class Tables:
     open: tuple[str, ...]
     writable: tuple[str, ...]
     alterable: tuple[str, ...]
+    unheld: tuple[str, ...]
 
 
 async def server(connection: Connection) -> Server:
@@ -111,6 +113,8 @@ async def tables(connection: Connection, system: System) -> Tables:
         security = await connection.fetch(
             sql["health_security"], system.name, roles.application, _APPEND_ONLY
         )
+    newest = await connection.fetchrow(text("install.sql", "latest_boundary"))
+    latest = newest is not None and newest["fingerprint"] == system.fingerprint
     return Tables(
         boundary_known=await connection.fetchval(sql["health_boundary"], system.fingerprint),
         clock_off_s=await connection.fetchval(sql["health_clock"]),
@@ -119,4 +123,5 @@ async def tables(connection: Connection, system: System) -> Tables:
         open=tuple(row["place"] for row in security if row["is_open"]),
         writable=tuple(row["place"] for row in security if row["is_writable"]),
         alterable=tuple(row["place"] for row in security if row["is_alterable"]),
+        unheld=tuple(await unheld(connection, system)) if latest else (),
     )

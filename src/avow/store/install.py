@@ -17,7 +17,7 @@ from avow.model.system import System
 from avow.store import driver, upgrade
 from avow.store.columns import blind_columns, column_type, performers_column
 from avow.store.driver import Connection
-from avow.store.rights import demand_owner, demand_version
+from avow.store.rights import demand_encoding, demand_owner, demand_version
 from avow.store.statements import literal, named, quote, text, whole
 from avow.store.tables import (
     Roles,
@@ -33,6 +33,7 @@ from avow.store.tables import (
     sql_constant,
     table_of,
 )
+from avow.store.unheld import unheld
 from avow.store.waits import bring_times, demand_calls
 
 LOCK_WAIT_MS = 5_000
@@ -46,12 +47,14 @@ async def install(connection: Connection, system: System) -> bool:
 
     Brings Avow's own tables to the version of this code first: see upgrade.py.
     On tables of an earlier declaration: adds entities, states, fields that may be missing or have a
-    constant default, replaces constraints and functions, and notes new times for the records that wait.
+    constant default, replaces constraints and functions, makes constraints again that somebody has dropped,
+    and notes new times for the records that wait.
     Servers of the earlier declaration go on working. Raises EnvironmentFault, with nothing changed, for
     what could lose data or strand records: a removed or retyped field, a removed entity, a removed state
     that records are in, a rule that existing rows break, a call that is new to records or under way.
     """
     demand_version(await connection.fetchval(text("install.sql", "server_version")))
+    demand_encoding(await connection.fetchval(text("install.sql", "encoding")))
     made = functions(system)
     digest = hashlib.sha256("\n".join(made).encode()).hexdigest()
     async with _understood(), connection.transaction():
@@ -65,7 +68,8 @@ async def install(connection: Connection, system: System) -> bool:
         same = not stepped and latest is not None and latest["fingerprint"] == system.fingerprint
         await connection.execute(f"SET LOCAL ROLE {quote(Roles.of(system).owner)}")
         await connection.execute("SET LOCAL avow.scope = 'all'")
-        if same and await connection.fetchval(text("install.sql", "functions_made")) == digest:
+        made_before = await connection.fetchval(text("install.sql", "functions_made"))
+        if same and made_before == digest and not await unheld(connection, system):
             await bring_times(connection, system)
             return False
         await _Tables(connection, system, latest).bring_up()

@@ -80,6 +80,16 @@ def demand_version(version: int) -> None:
         )
 
 
+def demand_encoding(encoding: str) -> None:
+    """Refuse a database that can't keep every text. `encoding` as in server_encoding."""
+    if encoding != "UTF8":
+        raise EnvironmentFault(
+            "database-encoding",
+            f"the database keeps text in {encoding}, which has no place for most of it",
+            "Make one that does: CREATE DATABASE a_name ENCODING 'UTF8' TEMPLATE template0;",
+        )
+
+
 async def demand_own_tables(connection: Connection, system: System) -> None:
     """Refuse a database whose tables aren't this application's, or aren't of this Avow's version."""
     await demand_owner(connection, system)

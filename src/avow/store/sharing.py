@@ -14,6 +14,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
 from avow.errors import reject
@@ -184,17 +185,9 @@ class Sharing(Generic[Item, Result]):
         self, lane: Hashable, members: list[Member[Item, Result]], late: asyncio.TimerHandle
     ) -> None:
         try:
-            results = await self._run(lane, members)
-        except BaseException as error:
-            self._ended(lane, members, late)
-            for member in members:
-                member.fail(error)
-            if not isinstance(error, Exception):
-                raise
-        else:
-            self._ended(lane, members, late)
-            for member, result in zip(members, results or (), strict=results is not None):
-                member.settle(result)
+            await _deliver(
+                members, partial(self._run, lane, members), partial(self._ended, lane, members, late)
+            )
         finally:
             if self._lanes:
                 self._start_soon(asyncio.get_running_loop())
@@ -218,17 +211,31 @@ class Sharing(Generic[Item, Result]):
             self._release(member.claims)
             self._start_soon(task.get_loop())
 
+        async def one() -> Sequence[Result]:
+            return [await work()]
+
         member.goes_apart = True
-        task = asyncio.create_task(_alone(member, work))
+        task = asyncio.create_task(_deliver([member], one))
         self._keep(task)
         task.add_done_callback(ended)
         member.result.add_done_callback(lambda result: task.cancel() if result.cancelled() else None)
 
 
-async def _alone(member: Member[Item, Result], work: Callable[[], Awaitable[Result]]) -> None:
+async def _deliver(
+    members: Sequence[Member[Item, Result]],
+    work: Callable[[], Awaitable[Sequence[Result] | None]],
+    back: Callable[[], None] = lambda: None,
+) -> None:
+    """Hand its result to each member, or to all what the work failed with; `back` is called before that."""
     try:
-        member.settle(await work())
+        results = await work()
     except BaseException as error:
-        member.fail(error)
+        back()
+        for member in members:
+            member.fail(error)
         if not isinstance(error, Exception):
             raise
+        return
+    back()
+    for member, result in zip(members, results or (), strict=results is not None):
+        member.settle(result)

@@ -16,7 +16,7 @@ from avow.errors import ProblemError
 
 
 def _headers(name: str, *values: bytes) -> Headers:
-    return Headers([(name.encode(), value) for value in values])
+    return Headers([(name.lower().encode(), value) for value in values])
 
 
 def _code(call: Callable[[], object]) -> str:
@@ -96,7 +96,7 @@ def test_an_absent_header_is_none() -> None:
 )
 def test_a_json_body_is_accepted(value: bytes) -> None:
     headers.demand_json_body(_headers("content-type", value))
-    headers.demand_json_body(Headers([(b"Content-Type", value), (b"content-encoding", b"Identity")]))
+    headers.demand_json_body(Headers([(b"content-type", value), (b"content-encoding", b"Identity")]))
 
 
 @pytest.mark.parametrize(
@@ -252,3 +252,17 @@ def test_a_refusal_never_repeats_the_value(name: str, read: Callable[[Headers], 
         read(_headers(name, b"hunter2\r\nset-cookie: (x)"))
     problem = caught.value.problem
     assert "hunter2" not in json.dumps([problem.detail, dict(problem.extra), caught.value.headers])
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (b"wait", 10.0), (b"wait=3", 3.0), (b'WAIT = "3"', 3.0), (b"wait=0", 0.0),
+        (b"wait=" + b"9" * 400, 10.0), (b"respond-async, wait=3;foo", 3.0), (b"return=minimal", None),
+        (b"wait=-1", None), (b"wait=soon", None), (b"waiting=3", None), (b"", None),
+    ],
+)  # fmt: skip
+def test_how_long_a_client_would_wait_is_bounded_and_else_not_heeded(
+    value: bytes, seconds: float | None
+) -> None:
+    assert headers.preferred_wait_s(_headers("prefer", value), 10.0) == seconds

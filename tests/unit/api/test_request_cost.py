@@ -25,7 +25,7 @@ from avow.api.bearer import development_token
 from avow.api.protocol import serve_config
 from avow.engine.execute import Engine, Reply, Request
 
-CALLS_MAX = 131
+CALLS_MAX = 91
 """Python calls of one command, body and answer included. Raise it only with a measurement that says why."""
 REQUESTS = 20
 SECRET = b"d" * 32

@@ -23,7 +23,11 @@ print(asyncio.run(Caller().attempt(effect, None, None)).reason, flush=True)
 
 def plain(function: Any, timeout_s: float = 5.0) -> Any:
     """As much of an effect as is needed to run its function."""
-    return SimpleNamespace(function=lambda record, call: function(), timeout_s=timeout_s, result=None)
+
+    def run(record: Any, call: Any) -> Any:
+        return function()
+
+    return SimpleNamespace(function=run, timeout_s=timeout_s, result=None)
 
 
 def test_a_process_ends_though_a_plain_function_never_returns() -> None:

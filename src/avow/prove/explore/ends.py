@@ -7,7 +7,7 @@ tried from there on, with what there is and one more of each entity that may ref
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from avow.kernel.command import Key
@@ -73,14 +73,49 @@ def _reached_alone(entity: Entity) -> Iterator[str]:
 
 
 def near(system: System, situation: Situation, key: Key) -> Scope:
-    """What may have to do with whether a record ends: what there is, and what may yet refer to it."""
-    entities = system.entities
-    referring = {
-        name for name, entity in entities.items()
-        if any(isinstance(f.type, Reference) and f.type.entity == key[0] for f in entity.fields.values())
-    }  # fmt: skip
-    counts = {name: situation.count(name) + (name in referring) for name in entities}
-    return Scope(system, tuple(n for n in entities if counts[n]), exactly=tuple(counts.items()))
+    """What may have to do with whether a record ends: what there is of whatever its transitions look at or
+    may move it, and what may yet refer to it. The rest stays as it is.
+    """
+    concerned, counts = system.derived(_concerned)[key[0]], dict[str, int]()
+    for name in (name for name in system.entities if name in concerned):
+        counts[name] = situation.count(name) + (name != key[0] and key[0] in _referred(system.entities[name]))
+    return Scope(system, tuple(n for n in counts if counts[n]), exactly=tuple(counts.items()))
+
+
+def _concerned(system: System) -> Mapping[str, frozenset[str]]:
+    """For each entity those whose records may decide what becomes of one of it."""
+    looked_at = {name: _looked_at(system, entity) for name, entity in system.entities.items()}
+    return {name: _all_concerned(system, looked_at, name) for name in system.entities}
+
+
+def _all_concerned(system: System, looked_at: Mapping[str, set[str]], name: str) -> frozenset[str]:
+    found = [name]
+    for at in found:
+        moving = {one.name for one in system.entities.values() if at in _used(system, one)}
+        found += sorted((looked_at[at] | moving) - {*found})
+    return frozenset(found)
+
+
+def _looked_at(system: System, entity: Entity) -> set[str]:
+    """The entities whose records a transition of an entity's record may look at."""
+    found = {system.referred(entity, quota.anchor).name for quota in entity.quotas}
+    for path in (path for t in entity.transitions.values() if not t.creation for path in t.loads):
+        at: Entity | None = entity
+        for name in path:
+            kind = None if at is None or name not in at.fields else at.fields[name].type
+            at = system.entities[kind.entity] if isinstance(kind, Reference) else None
+            found |= set() if at is None else {at.name}
+    return found
+
+
+def _used(system: System, entity: Entity) -> set[str]:
+    """The entities whose records an entity's transitions may move."""
+    used = {name for t in entity.transitions.values() for name in t.uses if name in entity.fields}
+    return {system.referred(entity, name).name for name in used}
+
+
+def _referred(entity: Entity) -> set[str]:
+    return {f.type.entity for f in entity.fields.values() if isinstance(f.type, Reference)}
 
 
 def cannot_end(system: System, situation: Situation, key: Key, acts_max: int = ACTS_MAX) -> tuple[bool, int]:

@@ -17,7 +17,7 @@ from avow.prove.explore.situation import Situation
 States: TypeAlias = tuple[Look, ...]
 """What each record looks like, sorted: its kind, and what its declaration asks of its fields."""
 Rarity: TypeAlias = tuple[int, int]
-"""How often the search has gone on from the rarest of these records, and from all of them together."""
+"""How often the search has gone on from the rarest feature of these, and from all of them together."""
 TURNS: Final = 6
 AIMED: Final = (2, 5)
 TIRED: Final = 3
@@ -28,9 +28,10 @@ TIRED: Final = 3
 class _Class:
     """Situations whose records look the same: by what their values are like, each in its order.
 
-    queued: in which queues it stands.
+    features: what there is to see of these records, one by one. queued: in which queues it stands.
     """
 
+    features: frozenset[Hashable]
     taken: int = 0
     kinds: dict[Hashable, deque[int]] = field(default_factory=dict[Hashable, "deque[int]"])
     counts: Counter[Hashable] = field(default_factory=Counter[Hashable])
@@ -38,9 +39,9 @@ class _Class:
 
 
 class Frontier:
-    """Nodes by what their records look like. Next is by turns one with a record that looks like little known
-    ones, one whose records, taken together, are little known, and one that comes near to what is aimed at;
-    now and then one in which only what is likely to come to nothing new is left.
+    """Nodes by what their records look like. Next is by turns one with a record that has something in its
+    state of which little is known, one whose records, taken together, are little known, and one that comes
+    near to what is aimed at; now and then one in which only what is likely to come to nothing new is left.
     """
 
     def __init__(self, system: System, entities: Iterable[str]) -> None:
@@ -50,7 +51,7 @@ class Frontier:
         self._queues: tuple[list[tuple[Rarity, int, States]], ...] = ([], [])
         self._tired = deque[int]()
         self._number, self._turn = 0, -1
-        self._known = Counter[Look]()
+        self._known = Counter[Hashable]()
         self._like = dict[int, Hashable]()
         self._done = set[int]()
         self._aimed = False
@@ -87,7 +88,7 @@ class Frontier:
         self._like[at] = states, kind
         found = self._classes.get(states)
         if found is None:
-            found = self._classes[states] = _Class()
+            found = self._classes[states] = _Class(_features_of(states))
         found.kinds.setdefault(kind, deque()).append(at)
         for queue in range(len(self._queues)):
             self._push(queue, states, found)
@@ -96,12 +97,12 @@ class Frontier:
         if queue not in found.queued:
             found.queued.add(queue)
             self._number += 1
-            heapq.heappush(self._queues[queue], (self._rarity(queue, states, found), self._number, states))
+            heapq.heappush(self._queues[queue], (self._rarity(queue, found), self._number, states))
 
-    def _rarity(self, queue: int, states: States, found: _Class) -> Rarity:
+    def _rarity(self, queue: int, found: _Class) -> Rarity:
         if queue:
             return found.taken, 0
-        return min([self._known[state] for state in states], default=0), found.taken
+        return min([self._known[one] for one in found.features], default=0), found.taken
 
     def take(self) -> int | None:
         """Take the next node; None where there is none."""
@@ -123,7 +124,7 @@ class Frontier:
             rarity, _, states = heapq.heappop(queue)
             found = self._classes[states]
             found.queued.remove(turn)
-            if found.kinds and rarity == self._rarity(turn, states, found):
+            if found.kinds and rarity == self._rarity(turn, found):
                 at = self._take_of(turn, states, found)
                 if at not in self._done:
                     return at
@@ -138,9 +139,18 @@ class Frontier:
         if at not in self._done:
             found.taken += 1
             found.counts[kind] += 1
-            self._known.update(set(states))
+            self._known.update(found.features)
         if not nodes:
             del found.kinds[kind]
         if found.kinds:
             self._push(turn, states, found)
         return at
+
+
+def _features_of(states: States) -> frozenset[Hashable]:
+    """The kind of each record, and of each of its fields that is asked about what it holds in this state."""
+    found = set[Hashable]()
+    for kind, held in states:
+        found.add(kind)
+        found.update([(*kind[:2], place, value) for place, value in enumerate(held)])
+    return frozenset(found)

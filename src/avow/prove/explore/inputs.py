@@ -7,6 +7,7 @@ kept, one of each kind, and given again wherever the search comes, as it is and 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -16,6 +17,8 @@ from avow.prove.act import Given, Ref
 KINDS_MAX: Final = 12
 """How many accepted inputs of one command are kept, of which no two are of one kind."""
 CHANGED_MAX: Final = 2
+OF_THESE: Final = 3
+"""Of so many changes the one is made whose like was accepted least often."""
 DRAWS_MAX: Final = 1_000
 """How often another combination of values is drawn before it counts as having met all there are."""
 WHOLE: Final = 8
@@ -27,21 +30,27 @@ Places: TypeAlias = tuple[int, ...]
 
 @dataclass(slots=True)
 class Accepted:
-    """What was accepted of one command. drawn: in how many situations inputs were drawn."""
+    """What was accepted of one command. often: how often each argument with something like a value.
+
+    drawn: in how many situations inputs were drawn.
+    """
 
     kinds: dict[Hashable, Mapping[str, Given]] = field(default_factory=dict[Hashable, Mapping[str, Given]])
+    often: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
     drawn: int = 0
 
     def learn(self, given: Mapping[str, Given]) -> None:
         """Keep an input that was accepted, unless there is one of its kind."""
         kind = tuple(map(sort_of, given.values()))
+        self.often.update(zip(given, kind, strict=True))
         if len(self.kinds) < KINDS_MAX:
             self.kinds.setdefault(kind, given)
 
     def draw(self, names: Sequence[str], each: Sequence[Sequence[Any]], seed: int) -> Iterator[Places]:
         """Places of combinations, each once.
 
-        At first what was accepted, once with other records in it; then the last value of each, and the first;
+        At first what was accepted, once with other records in it, and by turns something near it; then the
+        last value of each, and the first;
         in the first situations all that differ from the last values in one; then others each time, most of
         them near what was accepted.
         """
@@ -60,7 +69,9 @@ class Accepted:
         chance.shuffle(known)
         if known:
             yield _turned(known[0], each, chance)
-        yield from known
+        for one in known:
+            yield self._changed(names, chance.choice(known), each, chance)
+            yield one
         yield last
         yield tuple(0 for _ in each)
         if self.drawn <= WHOLE:
@@ -71,7 +82,23 @@ class Accepted:
             if number % 4 == 0:
                 yield tuple(chance.randrange(len(values)) for values in each)
             else:
-                yield _changed(chance.choice(known or [last]), each, chance)
+                yield self._changed(names, chance.choice(known or [last]), each, chance)
+
+    def _changed(
+        self, names: Sequence[str], places: Places, each: Sequence[Sequence[Any]], chance: random.Random
+    ) -> Places:
+        """The same with a value or two changed, mostly to one whose like was seldom accepted there."""
+        found = list(places)
+        for _ in range(chance.randint(1, CHANGED_MAX)):
+            drawn = [chance.randrange(len(each)) for _ in range(OF_THESE)]
+            changes = [(at, chance.randrange(len(each[at]))) for at in drawn]
+            at, place = min(changes, key=lambda one: self.often[names[one[0]], sort_of(each[one[0]][one[1]])])
+            found[at] = place
+        return tuple(found)
+
+
+Learned: TypeAlias = dict[tuple[str, str], Accepted]
+"""What was accepted, by entity and command."""
 
 
 def _placed(
@@ -96,14 +123,6 @@ def _turned(places: Places, each: Sequence[Sequence[Any]], chance: random.Random
         chance.randrange(len(values)) if refer else place
         for place, values, refer in zip(places, each, refers, strict=True)
     )
-
-
-def _changed(places: Places, each: Sequence[Sequence[Any]], chance: random.Random) -> Places:
-    found = list(places)
-    for _ in range(chance.randint(1, CHANGED_MAX)):
-        at = chance.randrange(len(found))
-        found[at] = chance.randrange(len(each[at]))
-    return tuple(found)
 
 
 def sort_of(value: Any) -> int:

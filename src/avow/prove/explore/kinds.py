@@ -16,7 +16,7 @@ from avow.model.system import System
 from avow.model.trigger import OnTime
 from avow.model.types import Boolean, EnumType, Integer, Reference
 from avow.model.values import Money
-from avow.prove.explore.values import PLAIN, conditions_of, constants_of
+from avow.prove.explore.values import PLAIN, conditions_of, constants_of, taken_by_body
 from avow.prove.world import names_in
 
 Kind: TypeAlias = tuple[str, str, tuple[int, ...]]
@@ -50,10 +50,10 @@ def look_of(system: System, record: Record) -> Look:
 
 
 def _place(value: Any, options: tuple[Enum, ...]) -> int:
-    """0: none, or false; else which of the options, or that there is something."""
+    """0: none, false, or nothing of it; else which of the options, or that there is something."""
     if options and value is not None:
         return 1 + options.index(value)
-    return int(value is not None and value is not False)
+    return int(value is not None and (isinstance(value, str) or bool(_amount(value))))
 
 
 _Telling: TypeAlias = tuple[tuple[str, ...], tuple[tuple[str, tuple[Any, ...]], ...]]
@@ -80,15 +80,22 @@ _Asked: TypeAlias = tuple[tuple[str, tuple[Enum, ...]], ...]
 
 
 def _asked(system: System) -> Mapping[str, _Asked]:
-    """For each entity the fields of few values, and the optional ones, that anything asks about."""
-    return {name: tuple(_few(entity, asked_about(system))) for name, entity in system.entities.items()}
+    """For each entity the fields that anything asks about, but texts and what refers to others."""
+    constants = constants_of(system)
+    return {
+        name: tuple(_few(entity, asked_about(system), {field for of, field in constants if of == name}))
+        for name, entity in system.entities.items()
+    }
 
 
-def _few(entity: Entity, asked: frozenset[str]) -> Iterator[tuple[str, tuple[Enum, ...]]]:
-    for field in (f for f in entity.fields.values() if f.name in asked):
+def _few(entity: Entity, asked: frozenset[str], compared: set[str]) -> Iterator[tuple[str, tuple[Enum, ...]]]:
+    fields = entity.fields.values()
+    numeric = {f.name for f in fields if isinstance(f.type, Integer | DecimalType | MoneyType)}
+    numbers = numeric & compared
+    for field in (f for f in fields if f.name in asked):
         if isinstance(field.type, EnumType):
             yield field.name, tuple(field.type.python)
-        elif isinstance(field.type, Boolean) or _may_be_missing(field):
+        elif isinstance(field.type, Boolean) or _may_be_missing(field) or field.name in numbers:
             yield field.name, ()
 
 
@@ -124,8 +131,8 @@ def _named_in(entity: Entity) -> Iterator[str]:
         yield from (exclusion.start, exclusion.end)
     yield from (name for quota in entity.quotas for name in (quota.anchor, quota.weight or ""))
     for transition in entity.transitions.values():
-        trigger, takes = transition.trigger, transition.takes
+        trigger = transition.trigger
         if transition.body is not None:
-            yield from (p.name for p in transition.parameters if takes is None or p.name in takes)
+            yield from taken_by_body(transition)
         if isinstance(trigger, OnTime) and trigger.at is not None:
             yield from (name for n in walk(trigger.at) if isinstance(n, FieldOf) for name in n.path)

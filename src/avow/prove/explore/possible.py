@@ -21,7 +21,7 @@ from avow.model.system import System
 from avow.model.trigger import OnEvent, OnOutcome
 from avow.model.types import ObjectOf, Reference, SubjectType
 from avow.prove.act import Act, Given, Ref
-from avow.prove.explore.inputs import Accepted, count_of
+from avow.prove.explore.inputs import Accepted, Learned, count_of
 from avow.prove.explore.kinds import asked_about
 from avow.prove.explore.people import people_of, tells_people_apart
 from avow.prove.explore.situation import Situation, ref_of
@@ -95,13 +95,14 @@ def _needed_of(system: System) -> Mapping[str, int]:
 class Acts:
     """The acts of a scope. What doesn't depend on the situation is worked out once.
 
+    learned: what was accepted elsewhere, and becomes known here.
     cut: some command had more inputs than were tried in one situation.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, learned: Learned | None = None) -> None:
         self.scope, self.system, self.cut = scope, scope.system, False
         self._asked: dict[tuple[str, str], _Asked] = {}
-        self._accepted: dict[tuple[str, str], Accepted] = {}
+        self._accepted = Learned() if learned is None else learned
         self._usual = Usual()
         self._lengths = lengths_of(scope.system)
 
@@ -121,7 +122,8 @@ class Acts:
                 for transition in entity.transitions.values():
                     if transition.creation:
                         yield self._given(at, entity, transition, count + 1)
-        for key, record in situation.records.items():
+        own = ((key, r) for key, r in situation.records.items() if key[0] in self.scope.entities)
+        for key, record in own:
             entity = self.system.entities[key[0]]
             seen = set[str]()
             for transition in entity.transitions.values():

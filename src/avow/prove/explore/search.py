@@ -22,6 +22,7 @@ from avow.prove.act import Act, Path, transitions_of
 from avow.prove.coverage import InState, Refused, Taken
 from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.frontier import Frontier
+from avow.prove.explore.inputs import Learned
 from avow.prove.explore.kinds import Kind, kind_of_record
 from avow.prove.explore.possible import Acts, Scope
 from avow.prove.explore.shape import Shape, Shapes
@@ -32,6 +33,8 @@ from avow.prove.world import NOBODY, names_in
 
 PORTION: Final = 32
 """How many acts are tried in a situation before it is another one's turn."""
+DUE: Final = 4
+"""In so many new situations times come that are due, for each situation that is gone on from."""
 RARELY: Final = 8
 """How many, where all that is left is likely to come to what is known."""
 
@@ -134,13 +137,16 @@ def search(scope: Scope, going: Going, beginning: Situation | None = None) -> Fo
 class Search:
     """One search under way. steps: goes on with it; after each step so many more acts were tried.
 
-    seeds: paths to try beside what the search comes to by itself.
+    seeds: paths to try beside what the search comes to by itself. learned: what other searches know.
     """
 
-    def __init__(self, scope: Scope, seeds: Iterable[Path] = (), beginning: Situation | None = None) -> None:
+    def __init__(
+        self, scope: Scope, seeds: Iterable[Path] = (), beginning: Situation | None = None,
+        learned: Learned | None = None,
+    ) -> None:  # fmt: skip
         self.scope, self.system = scope, scope.system
         self.found, self.frontier = Found(scope), Frontier(scope.system, scope.entities)
-        self.acts, self.shapes = Acts(scope), Shapes(scope.system)
+        self.acts, self.shapes = Acts(scope, learned), Shapes(scope.system)
         self.known: dict[Hashable, int] = {}
         self.goals = {
             name: goal for name, goal in goals_of(self.system) if name.split(".")[0] in scope.entities
@@ -149,12 +155,13 @@ class Search:
         self._left: dict[int, Turns] = {}
         self._moved: dict[int, set[Key]] = {}
         self._sown: dict[Act, _Sown] = {}
+        self._due = list[int]()
         self.steps = self._run(beginning or Situation(), iter(seeds))
 
     def _run(self, beginning: Situation, seeds: Iterator[Path]) -> Iterator[int]:
         self._enter(self.shapes.shape_of(beginning), beginning, None, 0)
         while (at := self.frontier.take()) is not None:
-            yield (tried := self._expand(at))
+            yield (tried := self._expand(at) + self._let_come())
             while tried > 0 and (seed := next(seeds, None)) is not None:
                 yield (sown := self._sow(seed))
                 tried -= 1 + sown
@@ -178,6 +185,19 @@ class Search:
         else:
             self._left[at] = left
             self.frontier.again(at, situation, left.tired)
+        return tried
+
+    def _let_come(self) -> int:
+        """Let times come that are due in new situations: nothing else happens there first; how many acts."""
+        tried = 0
+        for at in self._due[:DUE]:
+            situation = self.found.nodes[at].situation
+            for (key, name), wait in situation.waiting.items():
+                if not wait.destination and wait.due <= situation.now:
+                    command = self.system.entities[key[0]].transitions[name].command
+                    self._try(at, Act("time", key[0], command, ref_of(key).ordinal), Turns((), {}))
+                    tried += 1
+        del self._due[:DUE]
         return tried
 
     def _note_still(self, at: int) -> None:
@@ -291,6 +311,8 @@ class Search:
         at = self.known[shape.key] = len(found.nodes)
         found.nodes.append(Node(situation, shape.order, before, depth))
         self.frontier.put(at, situation)
+        if any(wait.due <= situation.now for wait in situation.waiting.values()):
+            self._due.append(at)
         for key, record in situation.records.items():
             found.states.setdefault((key[0], record.state), at)
             found.kinds.setdefault(kind_of_record(self.system, record), at)

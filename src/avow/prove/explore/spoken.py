@@ -24,9 +24,11 @@ Taken: TypeAlias = Mapping[str, Sequence[Sequence[str]]]
 
 
 def flows_in(function: Callable[..., Any], takes: Taken) -> Iterator[frozenset[str]]:
-    """Names of which one takes over the others' values: what is assigned, and what a transition is given."""
+    """Names of values that have to do with each other: compared, assigned, or given to a transition."""
     for node, _ in _all_nodes(function):
         match node:
+            case ast.Compare(left, _, others):
+                yield frozenset(_names([left, *others]))
             case ast.Assign(targets, value):
                 yield from (frozenset({*_names([target]), *_names([value])}) for target in targets)
             case ast.AugAssign(target, _, value):

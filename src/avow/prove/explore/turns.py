@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 
 from avow.prove.act import Act
 
-AGAIN: Final = 2
-"""So often the same may come of the acts of one command, before it comes after all others."""
+AGAIN: Final = {True: 2, False: 4}
+"""So often the same may come of the acts of one command, refused or not, before it comes after all others."""
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Turns(Iterator[Act]):
     def __next__(self) -> Act:
         while self._now or self._later:
             if not self._now:
-                self._now, self._later = self._later, deque()
+                self._now, self._later = self._later, deque[_Stream]()
             stream = self._now.popleft()
             for act in stream.acts:
                 self._now.append(stream)
@@ -70,7 +70,7 @@ class Turns(Iterator[Act]):
         stream.often = stream.often + 1 if came == stream.last else 1
         stream.last = came
         usual = refused and self._usual.get((act.entity, act.command)) == came
-        if usual or stream.often >= AGAIN:
+        if usual or stream.often >= AGAIN[refused]:
             if refused:
                 self._usual[act.entity, act.command] = came
             if self._now and self._now[-1] is stream:

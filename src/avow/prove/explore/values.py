@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from avow.model import types as kinds
-from avow.model.entity import Entity
+from avow.model.entity import Entity, Transition
 from avow.model.exact import DecimalType, MoneyType
 from avow.model.expression import Argument, Arithmetic, Compare, Const, Expression, FieldOf, OneOf, walk
 from avow.model.private import PartlyPrivate, PrivateType
@@ -79,7 +79,9 @@ def _flowing(
 ) -> list[tuple[tuple[str, str], Any]]:
     """What fields and arguments are compared with through others, whose values they take over or give."""
     groups = system.derived(_flows)
-    amounts = {(name, value) for (_, name), values in found.items() for value in values if _tells(value)}
+    compared = [(name, value) for (_, name), values in found.items() for value in values]
+    bounds = [bound for entity in system.entities.values() for bound in _bounds(entity)]
+    amounts = {(name, value) for name, value in (*compared, *bounds) if _tells(value)}
     return [
         ((entity.name, name), value)
         for entity in system.entities.values()
@@ -87,6 +89,20 @@ def _flowing(
         for other, value in sorted(amounts, key=str)
         if groups.get(name, name) == groups.get(other, other)
     ]
+
+
+def _bounds(entity: Entity) -> Iterator[tuple[str, Any]]:
+    """The least value of each number, by its name: whoever is to reach it has to know it."""
+    own = [(f.name, f.type) for f in entity.fields.values()]
+    given = [(p.name, p.type) for t in entity.transitions.values() for p in t.parameters]
+    for name, kind in (*own, *given):
+        match kind:
+            case kinds.Integer(ge=ge):
+                yield name, ge
+            case MoneyType(currency=currency, ge=ge) if ge is not None:
+                yield name, Money(ge, currency)
+            case _:
+                pass
 
 
 def _tells(value: Any) -> bool:
@@ -106,8 +122,7 @@ def _flows(system: System) -> Mapping[str, str]:
     compared = list[frozenset[str]]()
     for entity in system.entities.values():
         for t in entity.transitions.values():
-            own = [p.name for p in t.parameters if t.takes is None or p.name in t.takes]
-            takes.setdefault(t.name, []).append(own)
+            takes.setdefault(t.name, []).append(taken_by_body(t))
             bodies += [] if t.body is None else [t.body]
         nodes = (node for condition in conditions_of(entity) for node in walk(condition))
         compared += [frozenset(_named(node)) for node in nodes if isinstance(node, Compare)]
@@ -120,6 +135,13 @@ def _flows(system: System) -> Mapping[str, str]:
             first |= dict.fromkeys(names, min(groups))
             first |= {name: min(groups) for name, group in first.items() if group in groups}
     return first
+
+
+def taken_by_body(transition: Transition) -> list[str]:
+    """The arguments that a transition's body takes, in order."""
+    sets, takes = transition.sets, transition.takes
+    names = [p.name for p in transition.parameters]
+    return [name for name in names if (name not in sets if takes is None else name in takes)]
 
 
 def _named(node: Compare) -> Iterator[str]:

@@ -4,6 +4,10 @@
 -- The server's version as a number, such as 150018.
 SELECT current_setting('server_version_num')::int
 
+-- name: encoding
+-- How the database keeps text.
+SELECT current_setting('server_encoding')
+
 -- name: installed
 -- Whether the tables of Avow are there.
 SELECT to_regclass('avow.audit') IS NOT NULL

@@ -31,6 +31,10 @@ BEGIN
             SELECT * INTO counted FROM avow.destination d WHERE d.destination = p_destinations[place] FOR UPDATE SKIP LOCKED;
             CONTINUE WHEN NOT FOUND;
             room := avow.room_at(counted, p_rates[place], p_concurrencies[place], moment, left_over);
+        ELSIF EXISTS (SELECT FROM avow.destination d WHERE d.destination = p_destinations[place]) THEN
+            -- Whoever pauses it waits for what is taken here: once it is paused, nothing begins.
+            PERFORM FROM avow.destination d WHERE d.destination = p_destinations[place] FOR SHARE SKIP LOCKED;
+            CONTINUE WHEN NOT FOUND;
         END IF;
         CONTINUE WHEN room <= 0 OR EXISTS (
             SELECT FROM avow.destination d WHERE d.destination = p_destinations[place] AND d.paused IS NOT NULL);
