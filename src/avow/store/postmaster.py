@@ -86,14 +86,8 @@ def runs_on(pid: int, data_dir: Path) -> bool:
 
     A process id alone proves nothing: it is reused after a crash, and a dead child may still be listed.
     """
-    if pid <= 1:
+    if not _exists(pid):
         return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
     if (PROCESSES / "self" / "cwd").exists():
         try:
             return os.path.samefile(PROCESSES / str(pid) / "cwd", data_dir)
@@ -109,8 +103,23 @@ def runs_on(pid: int, data_dir: Path) -> bool:
         )
     except (OSError, subprocess.TimeoutExpired):
         return True
+    if listed.stdout.strip():
+        return os.fsencode(data_dir) in listed.stdout
     # Without an answer the process counts as the server: an error that somebody sees, not a second server.
-    return not listed.stdout.strip() or os.fsencode(data_dir) in listed.stdout
+    # One that has ended since gives none either.
+    return _exists(pid)
+
+
+def _exists(pid: int) -> bool:
+    if pid <= 1:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is another account's
+    return True
 
 
 def initialise(
