@@ -81,10 +81,6 @@ KINDS = {
         "calling_off, on=make_account.done",
         "Onboarding.stopped_late keeps what make_account tells", 7, 4_000,
     ),
-    "left behind": Planted(
-        "onboarding", "when=called_off & missing(account) & left)", "when=called_off & left)",
-        "nothing_is_left", 9, 4_000,
-    ),
     "a place ahead of its turn": Planted(
         "admission", "every=minutes(1), when=its_turn, uses=course)",
         "every=minutes(1), when=still_open, uses=course)", "Enrollment.in_turn", 12, 4_000,
