@@ -6,8 +6,8 @@ import io
 import json
 import subprocess
 import sys
-import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -35,9 +35,9 @@ def moved_since(system: System, target: str, revision: str) -> frozenset[str]:
         raise UsageError("--changed-since needs a folder or a file", "Name the application by its path.")
     top = Path(_git(file.parent, "rev-parse", "--show-toplevel").decode().strip())
     with tempfile.TemporaryDirectory() as folder:
-        packed = _git(top, "archive", "--format=tar", revision)
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(folder, filter="data")
+        packed = _git(top, "archive", "--format=zip", revision)
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            archive.extractall(folder)  # it leads nothing out of the folder, and makes no links
         before = _description(Path(folder) / file.relative_to(top), revision)
     return frozenset(_moved(before, json.loads(system.description)))
 
