@@ -19,6 +19,7 @@ IN_SUITE = frozenset({
     "a time comes while its state is left",
     "an event arrives while its record is created",
     "events are told while others are written",
+    "two tell of one record",
     "a sealer dies wherever it stands",
 })  # fmt: skip
 """Of each kind the cheapest; `avow prove` explores all of them in each run, `--replays 100` here."""

@@ -114,7 +114,13 @@ DELIVERY: Final = (
     ),
     Protocol(
         "two tell of one record", (_teller, _teller), _told_in_order,
-        (Variant("told side by side", (Change("take_work", "(r.line = ''", "(true"),)),), _two_to_tell,
+        (
+            Variant(
+                "told side by side",
+                (Change("take_work", "(r.line = ''", "(true"), Change("put_behind", "NOT r.taken", "false")),
+            ),
+        ),
+        _two_to_tell,
     ),
     Protocol(
         "a subscription is replayed while its record is written",
