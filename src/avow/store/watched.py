@@ -108,6 +108,11 @@ class Watched:
     async def close(self) -> None:
         self.terminate()
 
+    def lose(self) -> None:
+        """The server has ended it, which the driver may not have heard yet: nobody is to have it again."""
+        self._ended = True
+        self._connection.terminate()
+
 
 class _WatchedTransaction:
     """A transaction whose begin and end go through the gate as well."""

@@ -31,11 +31,13 @@ class Scene:
     """One execution of a protocol.
 
     seen: what its processes have seen, in the order of time. sessions: the ids of theirs on the server.
+    dead: those of them that the server has ended.
     """
 
     on: Rig
     seen: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
     sessions: list[int] = field(default_factory=list[int])
+    dead: set[int] = field(default_factory=set[int])
 
     def note(self, what: str, value: Any) -> None:
         self.seen.append((what, value))
@@ -111,8 +113,8 @@ async def explore(on: Rig, protocol: Protocol) -> Explored:
         works = [_to_its_end(p, scene, s) for p, s in zip(protocol.processes, sessions, strict=True)]
         whole = await step.run(works, orders.choose)
         orders.ran(step.ops)
-        for session in sessions:
-            session.terminate()
+        for session, its_id in zip(sessions, scene.sessions, strict=True):
+            (session.lose if its_id in scene.dead else session.terminate)()
         count += 1
         errors = [lane.task.exception() for lane in step.lanes if lane.task and not lane.task.cancelled()]
         failed = next((f"{type(error).__name__}: {error}" for error in errors if error is not None), "")
@@ -142,6 +144,7 @@ def mortal(process: Process) -> Process:
 
 async def ends_the_first(scene: Scene, session: Watched) -> None:
     """The first process dies, and with it all that it has open."""
+    scene.dead.add(scene.sessions[0])
     await rehearsal.end_session(session, scene.sessions[0])
 
 
