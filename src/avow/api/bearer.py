@@ -97,10 +97,6 @@ class Validity:
         """Whether it is the time."""
         return now_s < self.ends_s and (self.starts_s is None or now_s >= self.starts_s)
 
-    def begun(self, now_s: float) -> bool:
-        """Whether the time has come."""
-        return self.starts_s is None or now_s >= self.starts_s
-
     def over(self, now_s: float) -> bool:
         """Whether the time is past."""
         return now_s >= self.ends_s
@@ -250,7 +246,7 @@ def _demand_validity(token: UnverifiedToken, issuer: Issuer, now_s: float) -> No
     valid = validity(token, issuer)
     if valid.over(now_s):
         raise _refusal("The token has expired.")
-    if not valid.begun(now_s):
+    if not valid.holds(now_s):
         raise _refusal("The token is not valid yet.")
     expires_s, issued_s = _instant(token.claims, "exp"), _instant(token.claims, "iat")
     if issuer.lifetime_s_max is not None and (
