@@ -18,13 +18,10 @@ from avow.api.headers import Headers, bearer_token
 from avow.api.jwks import KeySet
 from avow.api.verified import VerifiedTokens
 from avow.errors import reject
-from avow.model.actor import Actor, anonymous
+from avow.model.actor import ANONYMOUS, DEFAULT_TENANT, TENANT_CHARACTERS_MAX, Actor, anonymous
 from avow.model.values import Subject
 from avow.store.reads import Reads
 
-DEFAULT_TENANT = "main"
-"""The tenant of requests without credentials, and of issuers that know no tenants."""
-TENANT_CHARACTERS_MAX = 100
 NOBODY = anonymous(DEFAULT_TENANT)
 """Who sends a request without a credential."""
 
@@ -119,6 +116,6 @@ class Authenticator:
 def _actor(subject: str, tenant: str | None, roles: frozenset[str], credential: str) -> Actor:
     where = DEFAULT_TENANT if tenant is None else tenant
     named = 0 < len(where) <= TENANT_CHARACTERS_MAX and where.isprintable()
-    if not named or "\x00" in subject or subject == "anonymous":
+    if not named or "\x00" in subject or subject == ANONYMOUS:
         raise reject("unauthenticated", "The credential names no usable tenant or subject.")
     return Actor(Subject(subject), where, roles, credential)

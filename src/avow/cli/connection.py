@@ -17,7 +17,7 @@ from avow.errors import EnvironmentFault
 from avow.model.system import System
 from avow.store import cluster, driver, placement
 from avow.store.driver import Connection
-from avow.store.pool import connect
+from avow.store.pool import Pool, connect
 
 Answer = TypeVar("Answer")
 
@@ -56,6 +56,20 @@ def ask_database(system: System, ask: Callable[[Connection], Awaitable[Answer]])
             return await ask(connection)
         finally:
             await connection.close()
+
+    with database_url(system) as url:
+        return asyncio.run(run(url))
+
+
+def ask_pool(system: System, ask: Callable[[Pool], Awaitable[Answer]], connections: int = 1) -> Answer:
+    """Ask it something over so many connections at most. As `ask_database` otherwise."""
+
+    async def run(url: str) -> Answer:
+        pool = Pool(url, connections)
+        try:
+            return await ask(pool)
+        finally:
+            await pool.close()
 
     with database_url(system) as url:
         return asyncio.run(run(url))

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from avow.api.authentication import DEFAULT_TENANT, DEVELOPMENT_ISSUER
+from avow.api.authentication import DEVELOPMENT_ISSUER
 from avow.api.bearer import development_token
 from avow.cli.home import PRIVATE_KEYS, SECRET_CHARACTERS_MIN, home_folder
 from avow.cli.senders import sender_secrets
 from avow.engine.privacy import FileKeyring
 from avow.errors import EnvironmentFault, UsageError
+from avow.model.actor import DEFAULT_TENANT
 from avow.model.system import System, keeps_private
 from avow.store import cluster
 from avow.store.install import create_database, install, login

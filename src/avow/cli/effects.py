@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
@@ -12,9 +11,10 @@ import click
 
 from avow.api.app import problem_body
 from avow.cli import output
-from avow.cli.connection import database_url
-from avow.cli.record import DEFAULT_TENANT, moment
+from avow.cli.connection import ask_pool
+from avow.cli.options import subject_option, target_option, together
 from avow.cli.settings import private_keyring
+from avow.cli.shown import moment
 from avow.cli.target import load_target
 from avow.cli.word import NUMBER, SUBJECT, TENANT, Word
 from avow.engine.execute import Engine, Reply
@@ -30,47 +30,32 @@ from avow.engine.operating import (
     shown,
 )
 from avow.errors import UsageError
-from avow.model.actor import Actor
+from avow.model.actor import DEFAULT_TENANT, Actor
 from avow.model.system import System
 from avow.model.types import Misfit
 from avow.model.values import Subject
 from avow.store.operate import LISTED_MAX, STATES, STUCK, Filter
-from avow.store.pool import Pool
+from avow.store.pool import CONNECTIONS_MAX, Pool
 from avow.store.rights import demand_own_tables
 
 REASON: Final = Word(1_000)
 
 Answer = TypeVar("Answer")
-Command = Callable[..., Any]
 
-_target: Final = click.option(
-    "--target", default=".", show_default=True, help="The application: folder, file or module."
-)
-
-
-def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    def add(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-_who: Final = _options(
-    click.option("--as", "subject", metavar="SUBJECT", required=True, type=SUBJECT, help="Who does it."),
+_who: Final = together(
+    subject_option("Who does it."),
     click.option("--reason", required=True, type=REASON, help="Why; it is kept."),
-    _target,
+    target_option,
     output.json_option,
 )
-_which: Final = _options(
+_which: Final = together(
     click.option("--tenant", metavar="NAME", type=TENANT, help="Only this tenant's."),
     click.option("--destination", metavar="NAME", type=SUBJECT, help="Only what goes there."),
     click.option("--entity", metavar="NAME", type=SUBJECT, help="Only of this entity."),
     click.option("--state", type=click.Choice(STATES), help="Only what is in this state."),
     click.option("--stuck", metavar="CODE", type=SUBJECT, help="Only what is stuck for this reason."),
 )
-_one_or_set: Final = _options(
+_one_or_set: Final = together(
     click.argument("work", type=NUMBER, required=False),
     _which,
     click.option("--preview", is_flag=True, help="Show what fits the filter, and the name of that set."),
@@ -89,7 +74,7 @@ def command() -> None:
 
 @command.command(name="list")
 @_which
-@_target
+@target_option
 @output.json_option
 def list_work(target: str, as_json: bool, **wanted: str | None) -> int:
     """List what is to be done, oldest first: what is waiting, under way, unclear, stuck or paused."""
@@ -113,7 +98,7 @@ def list_work(target: str, as_json: bool, **wanted: str | None) -> int:
 
 @command.command(name="show")
 @click.argument("work", type=NUMBER)
-@_target
+@target_option
 @output.json_option
 def show(work: int, target: str, as_json: bool) -> int:
     """Show one WORK: its key, how its attempts ended, and what operators did about it."""
@@ -257,18 +242,13 @@ def _intent(action: str, subject: str, reason: str) -> Intent:
 
 
 def _at_work(system: System, ask: Callable[[Operating], Awaitable[Answer]]) -> Answer:
-    async def run(url: str) -> Answer:
-        pool = Pool(url)
-        try:
-            async with pool.borrow() as connection:
-                await demand_own_tables(connection, system)
-            engine = Engine(system, pool, problem_body, keyring=private_keyring(system))
-            return await ask(Operating(system, pool, engine))
-        finally:
-            await pool.close()
+    async def run(pool: Pool) -> Answer:
+        async with pool.borrow() as connection:
+            await demand_own_tables(connection, system)
+        engine = Engine(system, pool, problem_body, keyring=private_keyring(system))
+        return await ask(Operating(system, pool, engine))
 
-    with database_url(system) as url:
-        return asyncio.run(run(url))
+    return ask_pool(system, run, CONNECTIONS_MAX)
 
 
 def _json(text: str) -> Any:

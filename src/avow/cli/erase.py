@@ -16,10 +16,10 @@ import click
 from avow.api.app import problem_body
 from avow.cli import output
 from avow.cli.connection import database_url
-from avow.cli.record import DEFAULT_TENANT
+from avow.cli.options import roles_option, target_option, tenant_option
 from avow.cli.settings import private_keyring
 from avow.cli.target import load_target
-from avow.cli.word import SUBJECT, TENANT
+from avow.cli.word import SUBJECT
 from avow.engine.execute import Engine, Reply, Request
 from avow.engine.identifier import new_id_text
 from avow.errors import Problem, ProblemError, UsageError
@@ -40,9 +40,9 @@ _MEND: Final = "Declare a transition with erases=PERSON; docs/how-to/private-dat
 @click.argument("person", metavar="SUBJECT", type=SUBJECT)
 @click.option("--reason", required=True, help="Why, such as the legal ground; kept with the entry.")
 @click.option("--as", "subject", metavar="NAME", required=True, type=SUBJECT, help="Who asks for it.")
-@click.option("--role", "roles", multiple=True, type=SUBJECT, help="A role of theirs. May be repeated.")
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, type=TENANT, help="Whose data it is.")
-@click.option("--target", default=".", show_default=True, help="The application: folder, file or module.")
+@roles_option
+@tenant_option("Whose data it is.")
+@target_option
 @output.json_option
 def command(
     person: str, reason: str, subject: str, roles: tuple[str, ...], tenant: str, target: str, as_json: bool

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -11,20 +10,21 @@ from typing import Any
 import click
 
 from avow.cli import output
-from avow.cli.connection import database_url
+from avow.cli.connection import ask_database
+from avow.cli.options import target_option
 from avow.cli.target import load_target
 from avow.engine.export import Exported, export
 from avow.engine.tiles import Damaged, Folder, read
 from avow.errors import UsageError
 from avow.evidence.verifier import Invalid, VerifierKey, parse_key
 from avow.model.system import System
-from avow.store.pool import connect
+from avow.store.driver import Connection
 from avow.store.rights import demand_own_tables
 
 
 @click.command(name="export")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--target", default=".", show_default=True, help="The application.")
+@target_option
 @click.option("--check", is_flag=True, help="Check what was exported, without a database.")
 @click.option(
     "--key", metavar="KEY", help="With --check: the log's public key; by default the one that lies there."
@@ -51,8 +51,7 @@ def command(folder: Path, target: str, check: bool, key: str | None, parquet: bo
                 )
         else:
             system = load_target(target)
-            with database_url(system) as url:
-                done = asyncio.run(_export(url, system, folder))
+            done = ask_database(system, lambda connection: _export(connection, system, folder))
             if tables is not None:
                 _tabulate(folder, tables)
     except Damaged as damage:
@@ -68,14 +67,10 @@ def command(folder: Path, target: str, check: bool, key: str | None, parquet: bo
     return output.HOLDS
 
 
-async def _export(url: str, system: System, folder: Path) -> list[Exported]:
-    connection = await connect(url)
-    try:
-        await demand_own_tables(connection, system)
-        with output.Progress(sys.stderr, "entries", 0) as progress:
-            return await export(connection, folder, progress.reach)
-    finally:
-        await connection.close()
+async def _export(connection: Connection, system: System, folder: Path) -> list[Exported]:
+    await demand_own_tables(connection, system)
+    with output.Progress(sys.stderr, "entries", 0) as progress:
+        return await export(connection, folder, progress.reach)
 
 
 def _parquet() -> Any:

@@ -10,7 +10,9 @@ import click
 
 from avow.canonical import INTEGER_MAX
 from avow.cli import output
-from avow.cli.record import answer, asked, instant_of, moment, reader_options, shown, who
+from avow.cli.record import answer, asked, reader_options
+from avow.cli.shown import moment, shown, who
+from avow.cli.word import instant_of
 from avow.engine.explain import Operator, history
 from avow.store.log_reads import Dropped
 from avow.store.reads import Reads

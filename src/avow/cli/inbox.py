@@ -6,7 +6,6 @@ from here.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -18,11 +17,12 @@ from avow.api import json_text
 from avow.api.app import problem_body
 from avow.api.ingress import InputReader
 from avow.cli import output
-from avow.cli.connection import database_url
-from avow.cli.record import DEFAULT_TENANT, instant_of, moment, shown
+from avow.cli.connection import ask_pool
+from avow.cli.options import person_options
 from avow.cli.settings import private_keyring
+from avow.cli.shown import moment, shown
 from avow.cli.target import load_target
-from avow.cli.word import SUBJECT, TENANT
+from avow.cli.word import SUBJECT, instant_of, parse_id
 from avow.engine.execute import Engine, Reply, Request
 from avow.engine.identifier import new_id_text
 from avow.engine.inbox import Filter, Inbox, Intent
@@ -30,7 +30,6 @@ from avow.errors import ProblemError, UsageError, reject
 from avow.kernel.tasks import CLAIM, DELEGATE, FOLLOW_UP, RELEASE
 from avow.model.actor import Actor
 from avow.model.system import System, asks
-from avow.model.types import Misfit, UuidType
 from avow.model.values import Subject
 from avow.store.pool import Pool
 
@@ -40,23 +39,7 @@ LIMIT_MAX: Final = 200
 
 Answer = TypeVar("Answer")
 
-_OPTIONS: Final = (
-    click.option(
-        "--as", "subject", metavar="SUBJECT", required=True, type=SUBJECT, help="Whose inbox it is."
-    ),
-    click.option("--role", "roles", multiple=True, type=SUBJECT, help="A role of theirs. May be repeated."),
-    click.option("--tenant", default=DEFAULT_TENANT, show_default=True, type=TENANT, help="Where they are."),
-    click.option("--target", default=".", show_default=True, help="The application: folder, file or module."),
-    output.json_option,
-)
-
-
-def _person_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
+_person: Final = person_options("Whose inbox it is.")
 _reason: Final = click.option("--reason", default="", help="Why; kept with what was done.")
 _task: Final = click.argument("task")
 
@@ -83,7 +66,7 @@ def command() -> None:
 @click.option(
     "--limit", default=50, show_default=True, type=click.IntRange(1, LIMIT_MAX), help="At most so many."
 )
-@_person_options
+@_person
 def list_tasks(
     mine: bool, overdue: bool, entity: str | None, limit: int, subject: str, roles: tuple[str, ...],
     tenant: str, target: str, as_json: bool,
@@ -114,7 +97,7 @@ def list_tasks(
 @command.command(name="claim")
 @_task
 @_reason
-@_person_options
+@_person
 def claim(task: str, reason: str, **who: Any) -> int:
     """Claim TASK: nobody else can do it until it is released, or the claim ends."""
     return _act(CLAIM, task, reason, **who)
@@ -123,7 +106,7 @@ def claim(task: str, reason: str, **who: Any) -> int:
 @command.command(name="release")
 @_task
 @_reason
-@_person_options
+@_person
 def release(task: str, reason: str, **who: Any) -> int:
     """Release TASK: it belongs to everybody in the role again."""
     return _act(RELEASE, task, reason, **who)
@@ -133,7 +116,7 @@ def release(task: str, reason: str, **who: Any) -> int:
 @_task
 @click.argument("to", type=SUBJECT)
 @_reason
-@_person_options
+@_person
 def delegate(task: str, to: str, reason: str, **who: Any) -> int:
     """Let TO do TASK; whoever delegates counts as having done it, too."""
     return _act(DELEGATE, task, reason, to=to, **who)
@@ -143,7 +126,7 @@ def delegate(task: str, to: str, reason: str, **who: Any) -> int:
 @_task
 @click.argument("at")
 @_reason
-@_person_options
+@_person
 def follow_up(task: str, at: str, reason: str, **who: Any) -> int:
     """Say that TASK is to be looked at again AT a time, such as 2026-11-21T09:30:00Z."""
     return _act(FOLLOW_UP, task, reason, at=at, **who)
@@ -152,7 +135,7 @@ def follow_up(task: str, at: str, reason: str, **who: Any) -> int:
 @command.command(name="complete")
 @_task
 @click.option("--input", "text", default="{}", show_default=True, help="The command's arguments, as JSON.")
-@_person_options
+@_person
 def complete(
     task: str, text: str, subject: str, roles: tuple[str, ...], tenant: str, target: str, as_json: bool
 ) -> int:
@@ -225,10 +208,7 @@ def _line(item: dict[str, Any]) -> str:
 
 
 def _id(text: str) -> UUID:
-    try:
-        return UuidType().parse(text, "")
-    except Misfit:
-        raise UsageError("that isn't the id of a task", "Take one from `avow inbox list`.") from None
+    return parse_id(text, "task", "Take one from `avow inbox list`.")
 
 
 def _at_desk(
@@ -239,13 +219,8 @@ def _at_desk(
         raise UsageError(f"{system.name} asks nobody anything", "Write task=task(ROLE) in a transition.")
     actor = Actor(Subject(subject), tenant, frozenset(roles), CREDENTIAL)
 
-    async def run(url: str) -> Answer:
-        pool = Pool(url, 1)
-        try:
-            engine = Engine(system, pool, problem_body, keyring=private_keyring(system))
-            return await ask(Desk(system, actor, Inbox(system, pool), engine))
-        finally:
-            await pool.close()
+    async def run(pool: Pool) -> Answer:
+        engine = Engine(system, pool, problem_body, keyring=private_keyring(system))
+        return await ask(Desk(system, actor, Inbox(system, pool), engine))
 
-    with database_url(system) as url:
-        return asyncio.run(run(url))
+    return ask_pool(system, run)

@@ -9,11 +9,11 @@ from typing import Any, Final, TypeVar
 import click
 
 from avow.api import api_keys
-from avow.api.authentication import DEFAULT_TENANT
 from avow.cli import output, private_keys
 from avow.cli.connection import ask_database
 from avow.cli.development import service_secret
 from avow.cli.home import pepper_of
+from avow.cli.options import target_option, tenant_option
 from avow.cli.target import load_target
 from avow.cli.word import SUBJECT, TENANT
 from avow.errors import UsageError
@@ -30,9 +30,6 @@ OVERLAP_HOURS_MAX: Final = 24 * 90
 
 Answer = TypeVar("Answer")
 
-_target: Final = click.option(
-    "--target", default=".", show_default=True, help="The application: folder, file or module."
-)
 _days: Final = click.option(
     "--days", default=VALID_DAYS_DEFAULT, show_default=True, type=click.IntRange(1, VALID_DAYS_MAX),
     help="How long the key is valid.",
@@ -54,10 +51,10 @@ def command() -> None:
 @command.command(name="create")
 @click.argument("subject", type=SUBJECT)
 @click.option("--role", "roles", multiple=True, help="A role that the key has. May be repeated.")
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, type=TENANT, help="Where the key acts.")
+@tenant_option("Where the key acts.")
 @_days
 @_environment
-@_target
+@target_option
 @output.json_option
 def create(
     subject: str, roles: tuple[str, ...], tenant: str, days: int, environment: str, target: str, as_json: bool
@@ -86,7 +83,7 @@ def create(
 
 @command.command(name="list")
 @click.option("--tenant", metavar="NAME", type=TENANT, help="Only the keys of this tenant.")
-@_target
+@target_option
 @output.json_option
 def list_keys(tenant: str | None, target: str, as_json: bool) -> int:
     """List the keys: whose they are, what they may, and whether they are live. Never a secret."""
@@ -114,7 +111,7 @@ _LIVE: Final = ("live", "ending")
 )  # fmt: skip
 @_days
 @_environment
-@_target
+@target_option
 @output.json_option
 def rotate(key_id: str, overlap_hours: int, days: int, environment: str, target: str, as_json: bool) -> int:
     """Put a new key in the place of the one with this ID; both are live during the overlap."""
@@ -141,7 +138,7 @@ def rotate(key_id: str, overlap_hours: int, days: int, environment: str, target:
 
 @command.command(name="revoke")
 @click.argument("key_id", metavar="ID", type=SUBJECT)
-@_target
+@target_option
 @output.json_option
 def revoke(key_id: str, target: str, as_json: bool) -> int:
     """End the key with this ID now. Requests that are being executed are finished."""

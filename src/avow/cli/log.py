@@ -11,6 +11,7 @@ import click
 from avow.cli import log_drop, output
 from avow.cli.connection import ask_database
 from avow.cli.home import home_folder
+from avow.cli.options import target_option
 from avow.cli.target import load_target
 from avow.engine.epochs import begin_epoch
 from avow.engine.log_key import log_key
@@ -21,8 +22,6 @@ from avow.store.log_reads import Epoch, LogReads
 from avow.store.rights import demand_own_tables
 
 Answer = TypeVar("Answer")
-
-_target = click.option("--target", default=".", show_default=True, help="The application.")
 
 
 @click.group(name="log")
@@ -35,7 +34,7 @@ command.add_command(log_drop.command)
 
 
 @command.command(name="list")
-@_target
+@target_option
 @output.json_option
 def list_logs(target: str, as_json: bool) -> int:
     """List the epochs of the log: name, size, newest checkpoint, and the key to check with."""
@@ -58,7 +57,7 @@ def list_logs(target: str, as_json: bool) -> int:
 
 
 @command.command(name="checkpoint")
-@_target
+@target_option
 @output.json_option
 def checkpoint(target: str, as_json: bool) -> int:
     """Print the newest checkpoint, as it was signed. Keep it where the database's owner can't reach it, and
@@ -77,7 +76,7 @@ def checkpoint(target: str, as_json: bool) -> int:
 
 @command.command(name="epoch")
 @click.option("--reason", required=True, help="Why: it is kept for whoever looks at the log later.")
-@_target
+@target_option
 @output.json_option
 def epoch(reason: str, target: str, as_json: bool) -> int:
     """End the log and begin another one with a new key, as the owner of the database.

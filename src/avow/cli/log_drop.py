@@ -9,8 +9,9 @@ import click
 
 from avow.cli import output
 from avow.cli.connection import ask_database
-from avow.cli.record import parse_instant
+from avow.cli.options import target_option
 from avow.cli.target import load_target
+from avow.cli.word import parse_instant
 from avow.engine.retention import Planned, carry_out, plan
 from avow.store.driver import Connection
 from avow.store.rights import demand_own_tables
@@ -33,7 +34,7 @@ from avow.store.rights import demand_own_tables
 @click.option("--as", "subject", required=True, metavar="SUBJECT", help="Who does it: it is kept.")
 @click.option("--reason", required=True, help="Why: it is kept, too.")
 @click.option("--yes", is_flag=True, help="Do it; without it, what would be dropped is shown.")
-@click.option("--target", default=".", show_default=True, help="The application.")
+@target_option
 @output.json_option
 def command(
     before: str, folder: Path, subject: str, reason: str, yes: bool, target: str, as_json: bool

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import click
 
 from avow.cli import output
 from avow.cli.connection import ask_database
+from avow.cli.options import target_option
 from avow.cli.settings import private_keyring
 from avow.cli.target import load_target
 from avow.cli.word import SUBJECT
@@ -20,10 +21,6 @@ from avow.store.driver import Connection
 from avow.store.subjects import SubjectKeys
 
 Answer = TypeVar("Answer")
-
-_target: Final = click.option(
-    "--target", default=".", show_default=True, help="The application: folder, file or module."
-)
 
 
 @click.command(name="new-private")
@@ -39,7 +36,7 @@ def new(file: Path, as_json: bool) -> int:
 
 
 @click.command(name="rotate-private")
-@_target
+@target_option
 @output.json_option
 def rotate(target: str, as_json: bool) -> int:
     """Put a new key of keys in place, and put the keys of all persons under it, while everything goes on.
@@ -60,7 +57,7 @@ def rotate(target: str, as_json: bool) -> int:
 
 @click.command(name="retire-private")
 @click.argument("name", type=SUBJECT)
-@_target
+@target_option
 @output.json_option
 def retire(name: str, target: str, as_json: bool) -> int:
     """Destroy the key of keys called NAME in the file: what was erased is then gone from old copies, too."""

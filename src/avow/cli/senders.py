@@ -6,8 +6,8 @@ import hmac
 from base64 import b64encode
 from collections.abc import Mapping
 
-from avow.api.authentication import DEFAULT_TENANT
 from avow.errors import UsageError
+from avow.model.actor import DEFAULT_TENANT
 from avow.model.signature import check_secret
 from avow.model.system import System
 

@@ -10,10 +10,10 @@ import click
 
 from avow.cli import output
 from avow.cli.connection import ask_database, database_url
-from avow.cli.record import DEFAULT_TENANT
+from avow.cli.options import target_option, tenant_option
 from avow.cli.settings import private_keyring
 from avow.cli.target import load_target
-from avow.cli.word import SUBJECT, TENANT
+from avow.cli.word import SUBJECT
 from avow.engine.privacy import Vault
 from avow.engine.subject_export import export as export_of
 from avow.errors import UsageError
@@ -29,12 +29,7 @@ Answer = TypeVar("Answer")
 _person: Final = click.argument("person", metavar="SUBJECT", type=SUBJECT)
 _by: Final = click.option("--as", "by", metavar="NAME", required=True, type=SUBJECT, help="Who does it.")
 _reason: Final = click.option("--reason", required=True, help="Why; kept with who did it.")
-_tenant: Final = click.option(
-    "--tenant", default=DEFAULT_TENANT, show_default=True, type=TENANT, help="Whose data it is."
-)
-_target: Final = click.option(
-    "--target", default=".", show_default=True, help="The application: folder, file or module."
-)
+_tenant: Final = tenant_option("Whose data it is.")
 
 
 @click.group(name="subject")
@@ -45,7 +40,7 @@ def command() -> None:
 @command.command(name="show")
 @_person
 @_tenant
-@_target
+@target_option
 @output.json_option
 def show(person: str, tenant: str, target: str, as_json: bool) -> int:
     """Show how much is private about SUBJECT, and what keeps it: never the values."""
@@ -74,7 +69,7 @@ def show(person: str, tenant: str, target: str, as_json: bool) -> int:
 @_by
 @_reason
 @_tenant
-@_target
+@target_option
 @output.json_option
 def export(person: str, by: str, reason: str, tenant: str, target: str, as_json: bool) -> int:
     """Write all that is held about SUBJECT as JSON, in clear, each value with why it is there.
@@ -110,7 +105,7 @@ def export(person: str, by: str, reason: str, tenant: str, target: str, as_json:
 @_by
 @_reason
 @_tenant
-@_target
+@target_option
 @output.json_option
 def hold(person: str, by: str, reason: str, tenant: str, target: str, as_json: bool) -> int:
     """Hold what is private about SUBJECT: until it is released, nobody can have it erased."""
@@ -122,7 +117,7 @@ def hold(person: str, by: str, reason: str, tenant: str, target: str, as_json: b
 @_by
 @_reason
 @_tenant
-@_target
+@target_option
 @output.json_option
 def release(person: str, by: str, reason: str, tenant: str, target: str, as_json: bool) -> int:
     """Let go of what is private about SUBJECT: it may be erased again."""

@@ -5,7 +5,6 @@ Whoever reaches the database from here acts as the person that they name, and ma
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,18 +15,16 @@ import click
 
 from avow.api.published import Published
 from avow.cli import output
-from avow.cli.connection import database_url
+from avow.cli.connection import ask_pool
 from avow.cli.development import service_secret
-from avow.cli.record import DEFAULT_TENANT, parse_instant
+from avow.cli.options import person_options
 from avow.cli.target import load_target
-from avow.cli.word import SUBJECT, TENANT
+from avow.cli.word import parse_id, parse_instant
 from avow.engine.publishing import ROTATED_S, telling_of
 from avow.errors import UsageError, reject
 from avow.model.actor import Actor
 from avow.model.system import publishes
-from avow.model.types import Misfit, UuidType
 from avow.model.values import Subject
-from avow.store.pool import Pool
 from avow.store.subscriptions import ACTIVE, PAUSED, REPLAYED_MAX, Subscription, Subscriptions
 
 CREDENTIAL: Final = "avow subscriptions"
@@ -35,21 +32,7 @@ CREDENTIAL: Final = "avow subscriptions"
 
 Answer = TypeVar("Answer")
 
-_OPTIONS: Final = (
-    click.option("--as", "subject", metavar="SUBJECT", required=True, type=SUBJECT, help="Who does it."),
-    click.option("--role", "roles", multiple=True, type=SUBJECT, help="A role of theirs. May be repeated."),
-    click.option("--tenant", default=DEFAULT_TENANT, show_default=True, type=TENANT, help="Where they are."),
-    click.option("--target", default=".", show_default=True, help="The application: folder, file or module."),
-    output.json_option,
-)
-
-
-def _person_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
+_person: Final = person_options("Who does it.")
 _which: Final = click.argument("subscription", metavar="ID")
 
 
@@ -82,7 +65,7 @@ def command() -> None:
 
 
 @command.command(name="list")
-@_person_options
+@_person
 def list_subscriptions(as_json: bool, **who: Any) -> int:
     """List the subscriptions, oldest first. Never with a secret."""
 
@@ -104,7 +87,7 @@ def list_subscriptions(as_json: bool, **who: Any) -> int:
 @command.command(name="add")
 @click.argument("url")
 @click.argument("events", metavar="EVENT...", nargs=-1, required=True)
-@_person_options
+@_person
 def add(url: str, events: tuple[str, ...], as_json: bool, **who: Any) -> int:
     """Tell URL of each EVENT, such as shop.Invoice.pay, from now on. Shows the secret that signs, once."""
 
@@ -120,7 +103,7 @@ def add(url: str, events: tuple[str, ...], as_json: bool, **who: Any) -> int:
 
 @command.command(name="pause")
 @_which
-@_person_options
+@_person
 def pause(subscription: str, as_json: bool, **who: Any) -> int:
     """Tell the subscription ID nothing for now; what happens meanwhile is kept for it."""
     return _turn(subscription, PAUSED, as_json, **who)
@@ -128,7 +111,7 @@ def pause(subscription: str, as_json: bool, **who: Any) -> int:
 
 @command.command(name="resume")
 @_which
-@_person_options
+@_person
 def resume(subscription: str, as_json: bool, **who: Any) -> int:
     """Go on telling it: also where it was disabled because its receiver was gone."""
     return _turn(subscription, ACTIVE, as_json, **who)
@@ -136,7 +119,7 @@ def resume(subscription: str, as_json: bool, **who: Any) -> int:
 
 @command.command(name="rotate")
 @_which
-@_person_options
+@_person
 def rotate(subscription: str, as_json: bool, **who: Any) -> int:
     """Give it a new secret, shown once; for 24 hours the one before it signs as well."""
     which = _id(subscription)
@@ -152,7 +135,7 @@ def rotate(subscription: str, as_json: bool, **who: Any) -> int:
 @command.command(name="replay")
 @_which
 @click.option("--since", required=True, help="An instant, such as 2026-11-21T09:30:00Z.")
-@_person_options
+@_person
 def replay(subscription: str, since: str, as_json: bool, **who: Any) -> int:
     """Tell it again of everything since an instant, of each record in order, under the same ids."""
     which = _id(subscription)
@@ -170,7 +153,7 @@ def replay(subscription: str, since: str, as_json: bool, **who: Any) -> int:
 
 @command.command(name="delete")
 @_which
-@_person_options
+@_person
 def delete(subscription: str, as_json: bool, **who: Any) -> int:
     """End it, with what it was still to be told."""
     which = _id(subscription)
@@ -209,12 +192,7 @@ def _line(item: dict[str, Any]) -> str:
 
 
 def _id(text: str) -> UUID:
-    try:
-        return UuidType().parse(text, "")
-    except Misfit:
-        raise UsageError(
-            "that isn't the id of a subscription", "Take one from `avow subscriptions list`."
-        ) from None
+    return parse_id(text, "subscription", "Take one from `avow subscriptions list`.")
 
 
 def _at_desk(
@@ -236,12 +214,4 @@ def _at_desk(
     actor = Actor(Subject(subject), tenant, frozenset(roles), CREDENTIAL)
     published.demand_right(actor)
 
-    async def run(url: str) -> Answer:
-        pool = Pool(url, 1)
-        try:
-            return await ask(_Desk(actor, published, Subscriptions(pool)))
-        finally:
-            await pool.close()
-
-    with database_url(system) as url:
-        return asyncio.run(run(url))
+    return ask_pool(system, lambda pool: ask(_Desk(actor, published, Subscriptions(pool))))

@@ -9,7 +9,9 @@ from typing import Any, Final
 import click
 
 from avow.cli import output
-from avow.cli.record import answer, asked, instant_of, moment, reader_options, shown, who
+from avow.cli.record import answer, asked, reader_options
+from avow.cli.shown import moment, shown, who
+from avow.cli.word import instant_of
 from avow.engine.explain import why
 from avow.errors import UsageError
 from avow.model.system import System

@@ -1,13 +1,18 @@
-"""What people type: a subject, a tenant, a role, a key, none that no credential could carry; and numbers."""
+"""What people type: a subject, a tenant, a role, a key, none that no credential could carry; numbers, ids
+and instants.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 import click
 
-SUBJECT_CHARACTERS_MAX: Final = 255
-TENANT_CHARACTERS_MAX: Final = 100
+from avow.errors import UsageError
+from avow.model.actor import TENANT_CHARACTERS_MAX
+from avow.model.types import SUBJECT_LENGTH_MAX, DateTimeType, Misfit, UuidType
 
 
 class Word(click.ParamType[str]):
@@ -25,7 +30,28 @@ class Word(click.ParamType[str]):
         return text
 
 
-SUBJECT: Final = Word(SUBJECT_CHARACTERS_MAX)
+SUBJECT: Final = Word(SUBJECT_LENGTH_MAX)
 TENANT: Final = Word(TENANT_CHARACTERS_MAX)
 NUMBER: Final = click.IntRange(0, 2**53 - 1)
 """Of something that is counted in the database; one that its columns can't hold is refused here."""
+
+
+def instant_of(text: str | None, option: str) -> datetime | None:
+    """The instant that an option names; None where it isn't given. Raises UsageError."""
+    return None if text is None else parse_instant(text, option)
+
+
+def parse_instant(text: str, what: str) -> datetime:
+    """The instant that somebody has written. Raises UsageError, which says what was to be one."""
+    try:
+        return DateTimeType().parse(text, "")
+    except Misfit:
+        raise UsageError(f"{what} isn't an instant", "Write it as 2026-11-21T09:30:00Z.") from None
+
+
+def parse_id(text: str, what: str, mend: str) -> UUID:
+    """The id of something that somebody has written. Raises UsageError, which says of what, and the mend."""
+    try:
+        return UuidType().parse(text, "")
+    except Misfit:
+        raise UsageError(f"that isn't the id of a {what}", mend) from None

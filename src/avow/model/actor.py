@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from avow.model.values import Subject
 
 ANONYMOUS = Subject("anonymous")
+DEFAULT_TENANT = "main"
+"""Where whoever names no tenant acts."""
+TENANT_CHARACTERS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
