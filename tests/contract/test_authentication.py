@@ -40,7 +40,6 @@ from tests.contract.fix_server import (
 
 ISSUER, AUDIENCE = "https://id.example", "https://venue.example"
 ROOM = {"name": "A", "places": 3}
-DAY_S = 86_400
 
 
 @dataclass

@@ -225,7 +225,7 @@ class _Writer:
         return {
             "operationId": f"{entity.name}.{route.transition.command}",
             "summary": f"{route.transition.command}: {_way(public)}",
-            "description": _command_text(entity, public),
+            "description": _command_text(public),
             "security": _security([t.by for t in public]),
             "parameters": [_ref("parameters", name) for name in parameters],
             "requestBody": {
@@ -400,7 +400,7 @@ def _way(transitions: list[Transition]) -> str:
     return f"{', '.join(sources) or 'new'} to {', '.join(targets)}"
 
 
-def _command_text(entity: Entity, transitions: list[Transition]) -> str:
+def _command_text(transitions: list[Transition]) -> str:
     lines = list(dict.fromkeys(t.doc for t in transitions if t.doc))
     for t in transitions:
         guard = f" Only when `{render(t.when)}`." if t.when is not None else ""

@@ -58,7 +58,7 @@ def _prefixes(entity: Entity, conditions: Iterable[Expression], entities: Mappin
 
 
 def argument_loads(
-    entity: Entity, transition: Transition, parameter: Parameter, entities: Mapping[str, Entity]
+    transition: Transition, parameter: Parameter, entities: Mapping[str, Entity]
 ) -> tuple[Path, ...]:
     """Every path of references below the record that a reference argument names."""
     if not isinstance(parameter.type, Reference):

@@ -162,7 +162,7 @@ def _wrapped(text: str) -> Iterator[str]:
         while len(word) > WRAP_CHARACTERS:
             if line:
                 yield line
-            line, word = "", word
+            line = ""
             yield word[:WRAP_CHARACTERS]
             word = word[WRAP_CHARACTERS:]
         if line and len(line) + 1 + len(word) > WRAP_CHARACTERS:

@@ -84,7 +84,7 @@ async def page_of_then(
 
 
 async def page_as_it_was(
-    system: System, reads: Reads, actor: Reader, entity: Entity, records: Sequence[Record]
+    reads: Reads, actor: Reader, entity: Entity, records: Sequence[Record]
 ) -> Mapping[UUID, int]:
     """Which of the rows of a page were there, with their versions of that time.
 

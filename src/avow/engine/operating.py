@@ -11,7 +11,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from avow import canonical
@@ -30,8 +30,7 @@ from avow.store.pool import Pool
 from avow.store.transaction import IdempotencyKey
 
 RETRY, SKIP, COMPENSATE, SETTLE = "retry", "skip", "compensate", "settle"
-ACTIONS: Final = (RETRY, SKIP, COMPENSATE)
-"""What can be done about one work, or about all of a set."""
+"""What can be done about one work; all but `settle` also about all of a set."""
 SKIPPED, COMPENSATED = "skipped", "compensated"
 BULK_MAX = 1_000
 """Of how many works a set consists at most; what fits beyond them is another set."""

@@ -56,7 +56,6 @@ GRACE_S = 5.0
 """How much longer than its timeout a call's lease is held: for its outcome to be committed."""
 DRAIN_S_MAX = 8.0
 """How long an ending worker waits for what it has begun; the rest is taken over when its leases end."""
-CONTENTION_PAUSE_S = 0.05
 
 ENGINE = Subject("avow")
 """Who acts where no actor does: a time has come, or a call has ended."""

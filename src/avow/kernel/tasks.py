@@ -24,8 +24,7 @@ CLAIM: Final = "claim"
 RELEASE: Final = "release"
 DELEGATE: Final = "delegate"
 FOLLOW_UP: Final = "follow-up"
-ACTS: Final = (CLAIM, RELEASE, DELEGATE, FOLLOW_UP)
-"""What can be done with a task other than doing it."""
+"""What can be done with a task other than doing it: these four."""
 
 
 def tasks_of(pool: Pool, plan: TransitionPlan, before: Record | None, after: Record) -> Mapping[str, Asking]:

@@ -9,7 +9,7 @@ from typing import Any
 from avow.kernel.command import Key, Record
 from avow.kernel.draft import Pool, handle_on
 from avow.kernel.plan import plans_of
-from avow.kernel.policy import allowed, may_read, readable_fields
+from avow.kernel.policy import may_read, readable_fields
 from avow.model.actor import Actor
 from avow.model.system import System
 
@@ -38,17 +38,6 @@ def seen_by(
     return represent(
         system, record, readable_fields(plan.declared, pool, record) if plan.open is None else plan.open
     )
-
-
-def allowed_commands(
-    system: System, record: Record, actor: Actor, now: datetime, records: Mapping[Key, Record]
-) -> list[str]:
-    """The commands that are declared from the record's state and permitted to the actor.
-
-    Guards, and what a body refuses, depend on the arguments: they aren't looked at.
-    """
-    pool = Pool(system, actor, now, {**records, (record.entity, record.id): record}, {})
-    return allowed(pool, record)
 
 
 def reading_handle(

@@ -12,7 +12,6 @@ from avow.model.flaw import ValueType
 from avow.model.place import Place
 
 DONE, FAILED, UNKNOWN = "done", "failed", "unknown"
-OUTCOMES = (DONE, FAILED, UNKNOWN)
 """How a call ends: it was done; it certainly wasn't and won't be; nobody here can tell."""
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from avow.model.actor import Actor
 from avow.model.entity import Transition
 from avow.model.system import System
-from avow.model.trigger import DATA, OnEvent, OnOutcome, OnTime
+from avow.model.trigger import DATA, OnEvent
 from avow.model.types import ObjectOf, Value, ValueType
 from avow.model.values import Subject
 from avow.prove.private import dumped, made_of
@@ -86,19 +86,6 @@ def transitions_of(system: System, act: Act) -> tuple[Transition, ...]:
 def is_creation(system: System, act: Act) -> bool:
     """Whether it makes its record."""
     return any(t.creation for t in transitions_of(system, act))
-
-
-def kind_of(transition: Transition) -> Kind:
-    """What kind of act makes a transition happen."""
-    match transition.trigger:
-        case OnOutcome():
-            return "outcome"
-        case OnEvent():
-            return "event"
-        case OnTime():
-            return "time"
-        case None:
-            return "command"
 
 
 def bound_input(system: System, act: Act, ids: Ids) -> dict[str, Value]:

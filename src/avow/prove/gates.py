@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, Literal, TypeAlias
 
-from avow.store.watched import COMMIT, Gate, Send, Statement, Watched
+from avow.store.watched import COMMIT, Send, Statement, Watched
 
 Mode: TypeAlias = Literal["cut-before-send", "sent-without-reply", "reply-lost"]
 """Where a process ends at a statement: before it is sent; when it is sent, and the server has yet to carry it
@@ -67,22 +67,6 @@ class Cut:
             self.late = send
         elif self._mode != "cut-before-send":
             await send()
-
-
-class Chain:
-    """Several gates, one behind the other."""
-
-    def __init__(self, *gates: Gate) -> None:
-        self._gates = gates
-
-    async def through(self, session: Watched, statement: Statement, send: Send) -> Any:
-        for gate in reversed(self._gates):
-            send = _behind(gate, session, statement, send)
-        return await send()
-
-
-def _behind(gate: Gate, session: Watched, statement: Statement, send: Send) -> Send:
-    return lambda: gate.through(session, statement, send)
 
 
 async def until_death(work: Any, gate: Cut) -> Any:

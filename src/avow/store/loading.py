@@ -132,7 +132,7 @@ def _arguments(
 ) -> Iterator[tuple[str, tuple[str, list[Path]]]]:
     for parameter in transitions[0].parameters:
         if isinstance(parameter.type, Reference):
-            paths = {p for t in transitions for p in argument_loads(entity, t, parameter, system.entities)}
+            paths = {p for t in transitions for p in argument_loads(t, parameter, system.entities)}
             yield parameter.name, (parameter.type.entity, sorted(paths))
 
 

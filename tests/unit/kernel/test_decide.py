@@ -41,9 +41,9 @@ from avow import (
 from avow.errors import PROBLEMS
 from avow.kernel.command import Command, Decision, Key, Record, Rejection
 from avow.kernel.decide import decide
-from avow.kernel.draft import STEPS_MAX
-from avow.kernel.policy import never_may
-from avow.kernel.view import allowed_commands, seen_by
+from avow.kernel.draft import STEPS_MAX, Pool
+from avow.kernel.policy import allowed, never_may
+from avow.kernel.view import seen_by
 from avow.model.actor import anonymous
 from avow.model.draft import BodyFault
 from avow.model.system import System
@@ -265,7 +265,7 @@ def test_a_wrong_state_is_answered_with_what_is_allowed() -> None:
         "sent",
         [],
     )
-    assert "send" in allowed_commands(APP, world()["Form", FORM], ANA, NOW, world())
+    assert "send" in allowed(Pool(APP, ANA, NOW, world(), {}), world()["Form", FORM])
 
 
 def test_a_command_of_several_transitions_is_forbidden_where_only_the_other_one_is_permitted() -> None:

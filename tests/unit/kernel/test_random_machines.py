@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from avow.errors import PROBLEMS
 from avow.kernel.command import Command, Decision, Key, Record
 from avow.kernel.decide import decide
-from avow.kernel.view import allowed_commands, seen_by
+from avow.kernel.draft import Pool
+from avow.kernel.policy import allowed
+from avow.kernel.view import seen_by
 from avow.model import expression as ast
 from avow.model import types as kinds
 from avow.model.actor import Actor, anonymous
@@ -151,12 +153,12 @@ def test_what_is_allowed_is_exactly_what_a_decision_accepts(
     if record.values["count"] > 4:
         return
     for actor in ACTORS:
-        allowed = allowed_commands(system, record, actor, NOW, records)
+        commands = allowed(Pool(system, actor, NOW, records, {}), record)
         for name in WORDS:
             answer = decide(system, records, Command("Thing", name, THING, {}, actor, UUID(int=8)), NOW)
-            assert isinstance(answer, Decision) is (name in allowed)
+            assert isinstance(answer, Decision) is (name in commands)
             if not isinstance(answer, Decision) and answer.code == "state-conflict":
-                assert answer.extra["allowed"] == allowed
+                assert answer.extra["allowed"] == commands
             if not isinstance(answer, Decision) and answer.code == "forbidden":
                 assert seen_by(system, record, actor, NOW, records) is not None
 

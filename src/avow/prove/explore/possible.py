@@ -141,7 +141,7 @@ class Acts:
             case OnOutcome(effect, outcome):
                 if (key, effect) in situation.waiting:
                     self.cut = self.cut or _looks_at_result(transition)
-                    yield from _ended(self.scope, situation, entity, transition, ordinal, effect, outcome)
+                    yield from _ended(self.scope, situation, entity, transition, ordinal, outcome)
             case OnEvent() as event:
                 yield from self._told(at, entity, transition, ordinal, event, record)
             case _:
@@ -305,9 +305,8 @@ def _looks_at_result(transition: Transition) -> bool:
 
 
 def _ended(
-    scope: Scope, situation: Situation, entity: Entity, transition: Transition, ordinal: int, effect: str,
-    outcome: str,
-) -> Iterator[Act]:  # fmt: skip
+    scope: Scope, situation: Situation, entity: Entity, transition: Transition, ordinal: int, outcome: str
+) -> Iterator[Act]:
     if outcome != DONE:
         given: Mapping[str, Given] = {"code": outcome, "reason": "the other side said so"}
         yield Act("outcome", entity.name, transition.command, ordinal, given)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice, product
 from typing import Any, Final
@@ -359,8 +359,3 @@ def _spelled(part: Any, choice: int) -> str:
             return "".join(_spelled(one, choice) for one in branches[min(choice, len(branches) - 1)])
         case _:
             return ""
-
-
-def is_a_time(value: Any) -> bool:
-    """Whether a value is an instant or a day, which is compared with the present one."""
-    return isinstance(value, date)
