@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from avow.api.json_schema import Schema, closed_object
+from avow.api.openapi_parts import ref
 from avow.api.problems import MEDIA_TYPE, type_uri
 from avow.api.reach import certain_for_authenticated, possible_for_anonymous
 from avow.errors import PROBLEMS, Kind
@@ -56,7 +57,7 @@ class Answers:
 
     def json(self, description: str, schema: str, *headers: str) -> dict[str, Any]:
         """A success with a JSON body of a named schema."""
-        content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+        content = {"application/json": {"schema": ref("schemas", schema)}}
         sent = self.headers("X-Request-Id", "Cache-Control", *headers)
         return {"description": description, "headers": sent, "content": content}
 
@@ -65,8 +66,8 @@ class Answers:
         answer = self.json(description, entity.name, "ETag", "Idempotency-Replayed")
         if certain_for_authenticated(entity.read) and possible_for_anonymous(entity.read):
             return answer
-        seen = {"$ref": f"#/components/schemas/{entity.name}"}
-        schema = {"anyOf": [seen, {"$ref": "#/components/schemas/avow.acknowledgement"}]}
+        seen = ref("schemas", entity.name)
+        schema = {"anyOf": [seen, ref("schemas", "avow.acknowledgement")]}
         return {**answer, "content": {"application/json": {"schema": schema}}}
 
     def unchanged(self) -> dict[str, Any]:
@@ -83,7 +84,7 @@ class Answers:
 
     def headers(self, *names: str) -> dict[str, Any]:
         """References to headers, by name."""
-        return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+        return {name: ref("headers", name) for name in names}
 
     def refusals(self, codes: Iterable[str]) -> dict[str, Any]:
         """The refusals of an operation on records: these codes and those that any request can meet."""
@@ -146,7 +147,7 @@ class Answers:
             same = sum(name.startswith(f"{status}") for name in self._responses)
             self._names[codes] = f"{status}" if not same else f"{status}.{same + 1}"
             self._responses[self._names[codes]] = self._write(status, codes)
-        return {"$ref": f"#/components/responses/{self._names[codes]}"}
+        return ref("responses", self._names[codes])
 
     def _write(self, status: int, codes: tuple[str, ...]) -> dict[str, Any]:
         rows = [PROBLEMS[code] for code in codes]
@@ -159,7 +160,7 @@ class Answers:
             "type": {"enum": [type_uri(code, self._root_path) for code in codes]},
             "status": {"const": status},
         }
-        schema = {"allOf": [{"$ref": "#/components/schemas/avow.problem"}, {"properties": told}]}
+        schema = {"allOf": [ref("schemas", "avow.problem"), {"properties": told}]}
         lines = [f"{row.title} (`{row.code}`). {row.mend}" for row in rows]
         return {
             "description": "\n\n".join(lines),
@@ -210,7 +211,7 @@ _PROBLEM: Final[Schema] = {
         "request_id": {"type": "string"},
         "mend": {"type": "string", "description": "What to do."},
         "retryable": {"type": "boolean", "description": "Whether the identical request may be sent again."},
-        "errors": {"type": "array", "items": {"$ref": "#/components/schemas/avow.flaw"}},
+        "errors": {"type": "array", "items": ref("schemas", "avow.flaw")},
         "errors_omitted": {"type": "integer", "description": "How many more flaws there are."},
         "rule": {"type": "string", "description": "What does not hold, in the words of the declaration."},
         "current_state": {"type": "string"},

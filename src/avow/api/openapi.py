@@ -16,9 +16,10 @@ from avow.api import openapi_subscriptions as subscribing
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
 from avow.api.json_schema import ID, Schema, argument_schema, closed_object, described, nullable, schema_of
+from avow.api.openapi_parts import BEARER, query_parameter, ref
+from avow.api.openapi_tasks import TASK_TAG, task_operation, task_schemas
 from avow.api.reach import certain_for_authenticated, possible_for_anonymous
 from avow.api.routes import TASK_ACTS, Operation, Route, Routes, is_public
-from avow.api.task_operations import TASK_TAG, task_operation, task_schemas
 from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Field, Parameter, Transition
 from avow.model.expression import AnyOf, Const, Expression, render
@@ -116,15 +117,15 @@ class _Writer:
         for entity in self._system.entities.values():
             schemas[entity.name] = _representation(entity)
             schemas.update(openapi_private.revealed_schemas(entity, schemas[entity.name]))
-            schemas[f"{entity.name}.page"] = _page_of({"$ref": f"#/components/schemas/{entity.name}"})
+            schemas[f"{entity.name}.page"] = _page_of(ref("schemas", entity.name))
         for route in self._routes:
             if route.entity is not None and route.transitions:
                 schemas[_input_name(route)] = _input(route.entity, route.transition)
-        schemas |= {"avow.entry": _ENTRY, "avow.history": _page_of(_ref("schemas", "avow.entry"))}
+        schemas |= {"avow.entry": _ENTRY, "avow.history": _page_of(ref("schemas", "avow.entry"))}
         schemas |= {"avow.provenance": _PROVENANCE, openapi_receipts.NAME: openapi_receipts.SCHEMA}
         if asks(self._system):
             schemas |= task_schemas()
-            schemas |= {"avow.inbox": _page_of(_ref("schemas", "avow.task"))}
+            schemas |= {"avow.inbox": _page_of(ref("schemas", "avow.task"))}
         if self._system.senders:
             schemas[openapi_events.OUTCOME_NAME] = openapi_events.OUTCOME
         schemas |= subscribing.SCHEMAS if publishes(self._system) else {}
@@ -140,7 +141,7 @@ class _Writer:
 
     def _list(self, route: Route, entity: Entity) -> dict[str, Any]:
         filters = [_filter(field) for field in filters_of(entity).values()]
-        page, as_of = [_ref("parameters", name) for name in ("limit", "cursor")], _ref("parameters", "as_of")
+        page, as_of = [ref("parameters", name) for name in ("limit", "cursor")], ref("parameters", "as_of")
         parameters = [*page, _state_filter(entity), as_of, *filters]
         ok = self._answers.json(
             "A page of the records that you may see, oldest first.", f"{entity.name}.page"
@@ -166,7 +167,7 @@ class _Writer:
             "summary": f"Read one {entity.name}",
             "description": _readers(entity),
             "security": _security([entity.read]),
-            "parameters": [_ref("parameters", name) for name in ("id", "as_of", "IfNoneMatch")],
+            "parameters": [ref("parameters", name) for name in ("id", "as_of", "IfNoneMatch")],
             "responses": {"200": ok, "304": self._answers.unchanged(), **self._answers.refusals(codes)},
         }
 
@@ -178,14 +179,16 @@ class _Writer:
             "summary": f"Read what happened to one {entity.name}",
             "description": f"{_readers(entity)} Values of fields that you may not see are left out.",
             "security": _security([entity.read]),
-            "parameters": [_ref("parameters", name) for name in ("id", "limit", "cursor", "as_of")],
+            "parameters": [ref("parameters", name) for name in ("id", "limit", "cursor", "as_of")],
             "responses": {"200": ok, **self._answers.refusals(codes)},
         }
 
     def _why(self, route: Route, entity: Entity) -> dict[str, Any]:
         names = {"type": "string", "enum": list(entity.fields)}
-        field = [_query("field", names, "One field; without it, all of them.")] if entity.fields else []
-        parameters = [_ref("parameters", "id"), *field, _ref("parameters", "at"), _ref("parameters", "as_of")]
+        field = (
+            [query_parameter("field", names, "One field; without it, all of them.")] if entity.fields else []
+        )
+        parameters = [ref("parameters", "id"), *field, ref("parameters", "at"), ref("parameters", "as_of")]
         ok = self._answers.json(
             "From each value to the command that set it, and why it could.", "avow.provenance"
         )
@@ -201,7 +204,7 @@ class _Writer:
 
     def _receipt(self, route: Route, entity: Entity) -> dict[str, Any]:
         security, denials = _security([entity.read]), _denials(entity.read)
-        return openapi_receipts.operation(entity, self._answers, _ref("parameters", "id"), security, denials)
+        return openapi_receipts.operation(entity, self._answers, ref("parameters", "id"), security, denials)
 
     def _command(self, route: Route, entity: Entity) -> dict[str, Any]:
         creation = route.operation is Operation.CREATE
@@ -219,7 +222,7 @@ class _Writer:
         answers = {"201" if creation else "200": {**answer, **({"links": links} if links else {})}}
         if creation:
             answers["200"] = self._answers.record("With dry_run: the record as it would be.", entity)
-        content = {"application/json": {"schema": _ref("schemas", _input_name(route))}}
+        content = {"application/json": {"schema": ref("schemas", _input_name(route))}}
         codes = self._answers.codes_of_command(entity, public, creation)
         denials = [code for t in public for code in _denials(t.by)]
         return {
@@ -227,7 +230,7 @@ class _Writer:
             "summary": f"{route.transition.command}: {_way(public)}",
             "description": _command_text(public),
             "security": _security([t.by for t in public]),
-            "parameters": [_ref("parameters", name) for name in parameters],
+            "parameters": [ref("parameters", name) for name in parameters],
             "requestBody": {
                 "required": any(not p.optional for p in route.transition.parameters),
                 "content": content,
@@ -341,24 +344,18 @@ def _filter(field: Field) -> dict[str, Any]:
     note = f"Only records whose {field.name} equals this."
     if field.read is not None:
         note += f" Only finds records on which you are: {render(field.read)}."
-    return _query(field.name, schema_of(field.type), note)
+    return query_parameter(field.name, schema_of(field.type), note)
 
 
 def _state_filter(entity: Entity) -> dict[str, Any]:
-    return _query("state", {"type": "string", "enum": list(entity.states)}, "Only records in this state.")
-
-
-def _query(name: str, schema: Schema, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
-
-
-def _ref(kind: str, name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/{kind}/{name}"}
+    return query_parameter(
+        "state", {"type": "string", "enum": list(entity.states)}, "Only records in this state."
+    )
 
 
 def _security(policies: Iterable[Expression]) -> list[dict[str, list[str]]]:
     anonymous = any(possible_for_anonymous(policy) for policy in policies)
-    return [*([{}] if anonymous else []), {"bearer": []}]
+    return [*([{}] if anonymous else []), *BEARER]
 
 
 def _denials(policy: Expression) -> list[str]:
@@ -447,28 +444,28 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "description": "The id of the record, in lower case. Any other spelling is answered with 404.",
         "schema": ID,
     },
-    "limit": _query(
+    "limit": query_parameter(
         "limit",
         {"type": "integer", "minimum": 1, "default": PAGE_LIMIT_DEFAULT},
         f"How many items a page has; a larger number than {PAGE_LIMIT_MAX} means {PAGE_LIMIT_MAX}.",
     ),
-    "cursor": _query(
+    "cursor": query_parameter(
         "cursor",
         {"type": "string"},
         "`next` of the page before; it belongs to the same filters and the same tenant, and grants nothing.",
     ),
-    "at": _query(
+    "at": query_parameter(
         "at",
         schema_of(DateTimeType()),
         f"As it was at this time, such as {_INSTANT_EXAMPLE}; without it, now.",
     ),
-    "as_of": _query(
+    "as_of": query_parameter(
         "as_of",
         schema_of(DateTimeType()),
         f"From what could be known at this time, such as {_INSTANT_EXAMPLE}: what its newest checkpoint "
         "covers. A time that lies behind the newest checkpoint has the same answer for ever.",
     ),
-    "dry_run": _query(
+    "dry_run": query_parameter(
         "dry_run",
         {"type": "boolean", "default": False},
         "Decide everything and write nothing. The Idempotency-Key isn't used up: send the command itself "

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from avow.api.answers import Answers
 from avow.api.json_schema import Schema, closed_object
+from avow.api.openapi_parts import json_body
 from avow.engine.hearing import Outcome
 from avow.model.sender import Sender
 from avow.model.system import System
@@ -41,7 +42,7 @@ def operation(system: System, sender: Sender, answers: Answers) -> dict[str, Any
         "description": f"Signed as {type(sender.scheme).__name__}; no other credential. Events: {known}. "
         f"{others} A message that is sent again, under its id, happens once and gets the same answer.",
         "security": [],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": message}}},
+        "requestBody": json_body(message),
         "responses": {
             "200": answers.json("It happened, or was refused.", OUTCOME_NAME, "Idempotency-Replayed"),
             "202": answers.json("It is kept, or was noted.", OUTCOME_NAME, "Idempotency-Replayed"),

@@ -7,6 +7,7 @@ from typing import Any, Final
 from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_MAX
 from avow.api.json_schema import Schema, closed_object, nullable, schema_of
+from avow.api.openapi_parts import BEARER, json_body, query_parameter, ref
 from avow.api.operating import OF_A_DESTINATION, OF_A_SET, OF_ONE, SETTLED
 from avow.api.routes import OPERATED, Operation, Route
 from avow.engine.operating import BULK_MAX
@@ -95,7 +96,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     ),
     "avow.works": closed_object(
         {
-            "items": _listed({"$ref": "#/components/schemas/avow.work"}, maxItems=PAGE_LIMIT_MAX),
+            "items": _listed(ref("schemas", "avow.work"), maxItems=PAGE_LIMIT_MAX),
             "next": {"type": "string", "description": "The cursor of the next page; absent on the last one."},
         },
         ["items"],
@@ -165,11 +166,8 @@ def operation(system: System, route: Route, answers: Answers) -> dict[str, Any]:
     codes = [*_POSTED, *_codes(route, verb, one), "unauthenticated", "forbidden"]
     return {
         **_head(route, f"{_DID[verb]}{'' if one or verb not in OPERATED else ': all of a set'}", policy),
-        "parameters": [*([_PATH] if one else []), {"$ref": "#/components/parameters/IdempotencyKey"}],
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}},
-        },
+        "parameters": [*([_PATH] if one else []), ref("parameters", "IdempotencyKey")],
+        "requestBody": json_body(ref("schemas", name)),
         "responses": {
             "200": answers.json("It was done.", answer, "Idempotency-Replayed"),
             **answers.refusals(codes),
@@ -202,12 +200,16 @@ def _read(
 ) -> dict[str, Any]:
     entities = list(system.entities)
     filters = [
-        _query("entity", {"type": "string", "enum": entities}, "Only of this entity."),
-        _query("destination", {"type": "string", "minLength": 1, "maxLength": 255}, "Only what goes there."),
-        _query("state", {"type": "string", "enum": list(STATES)}, "Only what is in this state."),
-        _query("stuck", {"type": "string", "minLength": 1, "maxLength": 255}, "Only what is stuck for this."),
+        query_parameter("entity", {"type": "string", "enum": entities}, "Only of this entity."),
+        query_parameter(
+            "destination", {"type": "string", "minLength": 1, "maxLength": 255}, "Only what goes there."
+        ),
+        query_parameter("state", {"type": "string", "enum": list(STATES)}, "Only what is in this state."),
+        query_parameter(
+            "stuck", {"type": "string", "minLength": 1, "maxLength": 255}, "Only what is stuck for this."
+        ),
     ]
-    paging = [{"$ref": f"#/components/parameters/{name}"} for name in ("limit", "cursor")]
+    paging = [ref("parameters", name) for name in ("limit", "cursor")]
     whole = "One work, with its attempts and what operators did"
     counted = f"How much fits, and the name of the set: the oldest {BULK_MAX}"
     told: dict[str, tuple[str, str, list[Any], list[str]]] = {
@@ -234,7 +236,7 @@ def _head(route: Route, summary: str, policy: Expression | None) -> dict[str, An
         "operationId": ".".join([words[0], *words[1:], *(["read"] if route.method == "GET" else [])]),
         "summary": summary,
         "description": "" if policy is None else f"Who may: `{render(policy)}`.",
-        "security": [{"bearer": []}],
+        "security": BEARER,
     }
 
 
@@ -245,7 +247,3 @@ _PATH: Final = {
     "description": "The number of the work.",
     "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999},
 }
-
-
-def _query(name: str, schema: Schema, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}

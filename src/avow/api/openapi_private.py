@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from avow.api.answers import Answers
 from avow.api.json_schema import Schema, argument_schema, closed_object, schema_of
+from avow.api.openapi_parts import json_body, ref
 from avow.model.entity import Entity, Transition
 from avow.model.private import PrivateType
 
@@ -16,7 +17,7 @@ FIND_CODES: Final = (
 """How finding by private values can be refused, beside a missing right."""
 
 
-_AS_OF: Final = {"$ref": "#/components/parameters/as_of"}
+_AS_OF: Final = ref("parameters", "as_of")
 """What can be said of a list, and not of private values: what they were is in nobody's reach."""
 
 
@@ -32,7 +33,7 @@ def find_operation(
         "parameters": [p for p in listed["parameters"] if p != _AS_OF],
         "operationId": f"{entity.plural}.find",
         "summary": f"Find {entity.plural} by private values",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": wanted}}},
+        "requestBody": json_body(wanted),
         "responses": responses,
     }
 

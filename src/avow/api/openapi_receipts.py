@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from avow.api.answers import Answers
 from avow.api.json_schema import Schema, closed_object
+from avow.api.openapi_parts import query_parameter
 from avow.canonical import INTEGER_MAX
 from avow.engine.receipts import WAIT_S_MAX
 from avow.model.entity import Entity
@@ -42,13 +43,11 @@ _PARAMETERS: Final[list[dict[str, Any]]] = [
         "`state = captured` or `amount >= 25.00 EUR & paid = true`.",
         "schema": {"type": "string", "pattern": f"^{_CONDITION}( & {_CONDITION}){{0,3}}$"},
     },
-    {
-        "name": "version",
-        "in": "query",
-        "required": False,
-        "description": "Of this version; without it, of the newest that makes the claim true.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": INTEGER_MAX},
-    },
+    query_parameter(
+        "version",
+        {"type": "integer", "minimum": 1, "maximum": INTEGER_MAX},
+        "Of this version; without it, of the newest that makes the claim true.",
+    ),
     {
         "name": "Prefer",
         "in": "header",

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from avow.api.answers import Answers
 from avow.api.json_schema import Schema, closed_object
+from avow.api.openapi_parts import BEARER, json_body, ref
 from avow.api.routes import Route
 from avow.engine.publishing import event_type
 from avow.model.system import System
@@ -62,8 +63,8 @@ def operation(system: System, route: Route, answers: Answers) -> dict[str, Any]:
         "tags": [TAG["name"]],
         "operationId": f"subscriptions.{verb or 'read'}",
         "summary": summary,
-        "security": [{"bearer": []}],
-        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in parameters],
+        "security": BEARER,
+        "parameters": [ref("parameters", name) for name in parameters],
         **({"requestBody": _body(system, verb)} if posts else {}),
         "responses": {
             "201" if posts and not below else "200": answers.json(summary, schema),
@@ -79,5 +80,4 @@ def _body(system: System, verb: str) -> dict[str, Any]:
         members = {"url": _TEXT, "events": {**_EVENTS, "items": {"type": "string", "enum": known}}}
     elif verb == "replay":
         members = {"since": {"type": "string", "format": "date-time"}}
-    content = {"application/json": {"schema": closed_object(members, list(members))}}
-    return {"required": bool(members), "content": content}
+    return json_body(closed_object(members, list(members)), required=bool(members))

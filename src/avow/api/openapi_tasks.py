@@ -1,4 +1,4 @@
-"""Tasks in the OpenAPI document: the inbox, and what is done with a task other than doing it."""
+"""What the OpenAPI document says of tasks: the inbox, and what is done with one other than doing it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from avow.api.answers import Answers
 from avow.api.json_schema import Schema, closed_object, nullable, schema_of
+from avow.api.openapi_parts import BEARER, json_body, query_parameter, ref
 from avow.api.routes import Operation
 from avow.api.tasks import MEMBERS
 from avow.model.system import System
@@ -43,12 +44,14 @@ def _inbox(system: System, answers: Answers) -> dict[str, Any]:
     entities = [e.name for e in system.entities.values() if any(t.task for t in e.transitions.values())]
     flag: Schema = {"type": "boolean", "default": False}
     own = [
-        _query("role", {"type": "string"}, "Only tasks in the inbox of this role, if you have it."),
-        _query("entity", {"type": "string", "enum": entities}, "Only tasks about records of this entity."),
-        _query("mine", flag, "Only tasks that you have claimed, or that were delegated to you."),
-        _query("overdue", flag, "Only tasks whose due time has come."),
+        query_parameter("role", {"type": "string"}, "Only tasks in the inbox of this role, if you have it."),
+        query_parameter(
+            "entity", {"type": "string", "enum": entities}, "Only tasks about records of this entity."
+        ),
+        query_parameter("mine", flag, "Only tasks that you have claimed, or that were delegated to you."),
+        query_parameter("overdue", flag, "Only tasks whose due time has come."),
     ]
-    paging = [{"$ref": f"#/components/parameters/{name}"} for name in ("limit", "cursor")]
+    paging = [ref("parameters", name) for name in ("limit", "cursor")]
     codes = ["cursor-invalid", "input-invalid", "unauthenticated"]
     return {
         "tags": ["tasks"],
@@ -57,7 +60,7 @@ def _inbox(system: System, answers: Answers) -> dict[str, Any]:
         "description": "The tasks in the inboxes of your roles, and those that you hold, the one due first "
         "coming first. Tasks that you could not do are left out, so that a page may be shorter than `limit`; "
         "where it takes a second person, `why_not` says so.",
-        "security": [{"bearer": []}],
+        "security": BEARER,
         "parameters": [*paging, *own],
         "responses": {"200": answers.json("A page of tasks.", "avow.inbox"), **answers.refusals(codes)},
     }
@@ -66,8 +69,8 @@ def _inbox(system: System, answers: Answers) -> dict[str, Any]:
 def _act(operation: Operation, answers: Answers) -> dict[str, Any]:
     summary, description = _ACTS[operation]
     members = MEMBERS[operation]
-    parameters = [{"$ref": f"#/components/parameters/{name}"} for name in ("id", "IdempotencyKey")]
-    schema = {"$ref": f"#/components/schemas/avow.task.{operation.value}"}
+    parameters = [ref("parameters", name) for name in ("id", "IdempotencyKey")]
+    schema = ref("schemas", f"avow.task.{operation.value}")
     held = "task-not-held" if operation is Operation.RELEASE else "task-claimed"
     denied = ["forbidden"] if operation is Operation.DELEGATE else []
     denied += [] if operation is Operation.RELEASE else ["four-eyes"]
@@ -76,12 +79,9 @@ def _act(operation: Operation, answers: Answers) -> dict[str, Any]:
         "operationId": f"tasks.{operation.value}",
         "summary": summary,
         "description": description,
-        "security": [{"bearer": []}],
+        "security": BEARER,
         "parameters": parameters,
-        "requestBody": {
-            "required": any(not member.optional for member in members),
-            "content": {"application/json": {"schema": schema}},
-        },
+        "requestBody": json_body(schema, required=any(not member.optional for member in members)),
         "responses": {
             "200": answers.json("The task as it is now.", "avow.task.held", "Idempotency-Replayed"),
             **answers.refusals([*answers.codes_of_act(), "unauthenticated", held, *denied]),
@@ -141,7 +141,3 @@ _SHOWN: Final[dict[str, Schema]] = {
         "description": "Those fields of the record that the task shows and that you may see.",
     },
 }
-
-
-def _query(name: str, schema: Schema, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
