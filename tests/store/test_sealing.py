@@ -14,8 +14,7 @@ from avow.engine.epochs import begin_epoch
 from avow.engine.log_key import KeyFile, log_key
 from avow.engine.outside_log import known_outside
 from avow.engine.sealer import Moved, Sealer, Steps
-from avow.engine.verify import verify
-from avow.engine.verify_log import Outside
+from avow.engine.verify import Outside, verify
 from avow.errors import EnvironmentFault
 from avow.evidence.checkpoint import open_checkpoint
 from avow.evidence.log_check import Saved

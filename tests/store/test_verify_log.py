@@ -11,8 +11,7 @@ from uuid import UUID
 import pytest
 
 from avow.engine.sealer import Steps
-from avow.engine.verify import Verification, verify
-from avow.engine.verify_log import Outside
+from avow.engine.verify import Outside, Verification, verify
 from avow.evidence.checkpoint import open_checkpoint
 from avow.evidence.log_check import Saved
 from avow.evidence.note import SecretKey, Signer

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from avow.engine.verify import Beside, verify
-from avow.engine.verify_records import Against
-from avow.engine.verify_workers import Given, workers
+from avow.engine.verify.records import Against
+from avow.engine.verify.workers import Given, workers
 from avow.errors import EnvironmentFault
 from avow.evidence.boundaries import read_boundaries, shape_of
 from avow.store.audit_scan import row_forms, scan
@@ -31,7 +31,7 @@ async def made(
 ) -> AsyncIterator[tuple[Database, Any]]:
     """Some records in several spans, one of which was edited by hand."""
     monkeypatch.setattr("avow.store.audit_scan.SPAN_ENTRIES", 3)
-    monkeypatch.setattr("avow.engine.verify.ENTRIES_A_PROCESS_MIN", 1)
+    monkeypatch.setattr("avow.engine.verify.verification.ENTRIES_A_PROCESS_MIN", 1)
     made = database(app)
     async with acting(made) as people:
         for number in range(COURSES):

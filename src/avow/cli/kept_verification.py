@@ -15,9 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from avow.engine.verify import Verification
-from avow.engine.verify_log import LogsSeen
-from avow.engine.verify_private import PrivateSeen
+from avow.engine.verify import LogsSeen, PrivateSeen, Verification
 from avow.errors import UsageError
 from avow.evidence.finding import Finding
 from avow.evidence.log_check import Saved

@@ -18,8 +18,7 @@ from avow.cli.target import load_target
 from avow.cli.word import TENANT
 from avow.engine.log_key import log_key
 from avow.engine.outside_log import known_outside
-from avow.engine.verify import Beside, Verification, verify
-from avow.engine.verify_log import Outside
+from avow.engine.verify import Beside, Outside, Verification, verify
 from avow.evidence.finding import Finding
 from avow.model.system import System
 from avow.store.pool import connect

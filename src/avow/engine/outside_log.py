@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from avow.engine.log_key import LogKey
-from avow.engine.verify_log import Outside
+from avow.engine.verify import Outside
 from avow.errors import UsageError
 from avow.evidence.checkpoint import open_checkpoint
 from avow.evidence.log_check import Saved

@@ -13,7 +13,7 @@ import jsonschema_rs
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
-from avow.api.json_schema import nullable, schema_of
+from avow.api.openapi.json_schema import nullable, schema_of
 from avow.model import types as kinds
 
 

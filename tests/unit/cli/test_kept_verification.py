@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from avow.cli.kept_verification import KeptVerification
-from avow.engine.verify import Verification
-from avow.engine.verify_log import LogsSeen
-from avow.engine.verify_private import PrivateSeen
+from avow.engine.verify import LogsSeen, PrivateSeen, Verification
 from avow.errors import UsageError
 from avow.evidence.finding import Finding
 from examples.enrollment.system import app

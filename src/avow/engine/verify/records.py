@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from avow.engine.verify_private import PrivateSeen, check_private
+from avow.engine.verify.private import PrivateSeen, check_private
 from avow.evidence.boundaries import Boundaries, Shape
 from avow.evidence.chain import RecordCheck
 from avow.evidence.finding import Finding

@@ -11,30 +11,29 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from avow.api import openapi_events, openapi_operating, openapi_private, openapi_receipts
-from avow.api import openapi_subscriptions as subscribing
-from avow.api.answers import Answers
-from avow.api.ingress import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, filters_of
-from avow.api.json_schema import ID, Schema, argument_schema, closed_object, described, nullable, schema_of
-from avow.api.openapi_parts import BEARER, query_parameter, ref
-from avow.api.openapi_tasks import TASK_TAG, task_operation, task_schemas
+from avow.api.ingress import PAGE_LIMIT_MAX, filters_of
+from avow.api.openapi import events, operating, private, receipts, subscriptions, tasks
+from avow.api.openapi.answers import Answers
+from avow.api.openapi.json_schema import (
+    Schema,
+    argument_schema,
+    closed_object,
+    described,
+    nullable,
+    schema_of,
+)
+from avow.api.openapi.parameters import PARAMETERS
+from avow.api.openapi.parts import BEARER, query_parameter, ref
 from avow.api.reach import certain_for_authenticated, possible_for_anonymous
 from avow.api.routes import TASK_ACTS, Operation, Route, Routes, is_public
 from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Field, Parameter, Transition
 from avow.model.expression import AnyOf, Const, Expression, render
 from avow.model.system import System, asks, publishes
-from avow.model.types import DateTimeType, Reference
-from avow.store.retention import KEY_RETENTION_DAYS
+from avow.model.types import Reference
 
 OPENAPI_VERSION: Final = "3.1.0"
 
-_KEY_PATTERN: Final = (
-    '^(?:"(?:[\\u0021\\u0023-\\u005b\\u005d-\\u007e]|\\\\["\\\\]){1,255}"'
-    "|[A-Za-z0-9!#$%&'*+./:=@^_`|~-]{1,255})$"
-)
-_TAG: Final = '(?:W/)?"[\\u0021\\u0023-\\u007e]*"'
-_CONDITION_PATTERN: Final = f"^(?:\\*|{_TAG}(?:[ \\t]*,[ \\t]*{_TAG}){{0,63}})$"
 _INTRODUCTION: Final = """\
 HEAD does what GET does, without a body. OPTIONS answers 204 with Allow. A path takes no other method.
 Integers have at most 53 bits; decimals, money and times are strings.
@@ -59,10 +58,10 @@ def document(system: System, root_path: str = "") -> dict[str, Any]:
         "servers": [{"url": root_path or "/"}],
         "tags": [
             *(_tag(entity) for entity in system.entities.values()),
-            *([TASK_TAG] if asks(system) else []),
-            *([openapi_events.TAG] if system.senders else []),
-            *([subscribing.TAG] if publishes(system) else []),
-            *([openapi_operating.TAG] if openapi_operating.shown(system) else []),
+            *([tasks.TAG] if asks(system) else []),
+            *([events.TAG] if system.senders else []),
+            *([subscriptions.TAG] if publishes(system) else []),
+            *([operating.TAG] if operating.shown(system) else []),
             _SERVER_TAG,
         ],
         "paths": paths,
@@ -90,13 +89,13 @@ class _Writer:
     def operation(self, route: Route) -> dict[str, Any]:
         """One operation."""
         if route.operation in TASK_ACTS or route.operation is Operation.TASKS:
-            return task_operation(route.operation, self._system, self._answers)
+            return tasks.operation(route.operation, self._system, self._answers)
         if route.sender is not None:
-            return openapi_events.operation(self._system, route.sender, self._answers)
+            return events.operation(self._system, route.sender, self._answers)
         if route.operation is Operation.SUBSCRIPTION:
-            return subscribing.operation(self._system, route, self._answers)
+            return subscriptions.operation(self._system, route, self._answers)
         if route.operation in (Operation.OPERATE, Operation.DESTINATION):
-            return openapi_operating.operation(self._system, route, self._answers)
+            return operating.operation(self._system, route, self._answers)
         if route.entity is None:
             return self._page(route)
         writers = {
@@ -116,24 +115,24 @@ class _Writer:
         schemas: dict[str, Schema] = {}
         for entity in self._system.entities.values():
             schemas[entity.name] = _representation(entity)
-            schemas.update(openapi_private.revealed_schemas(entity, schemas[entity.name]))
+            schemas.update(private.revealed_schemas(entity, schemas[entity.name]))
             schemas[f"{entity.name}.page"] = _page_of(ref("schemas", entity.name))
         for route in self._routes:
             if route.entity is not None and route.transitions:
                 schemas[_input_name(route)] = _input(route.entity, route.transition)
         schemas |= {"avow.entry": _ENTRY, "avow.history": _page_of(ref("schemas", "avow.entry"))}
-        schemas |= {"avow.provenance": _PROVENANCE, openapi_receipts.NAME: openapi_receipts.SCHEMA}
+        schemas |= {"avow.provenance": _PROVENANCE, receipts.NAME: receipts.SCHEMA}
         if asks(self._system):
-            schemas |= task_schemas()
+            schemas |= tasks.schemas()
             schemas |= {"avow.inbox": _page_of(ref("schemas", "avow.task"))}
         if self._system.senders:
-            schemas[openapi_events.OUTCOME_NAME] = openapi_events.OUTCOME
-        schemas |= subscribing.SCHEMAS if publishes(self._system) else {}
-        schemas |= openapi_operating.schemas_of(self._system)
+            schemas[events.OUTCOME_NAME] = events.OUTCOME
+        schemas |= subscriptions.SCHEMAS if publishes(self._system) else {}
+        schemas |= operating.schemas_of(self._system)
         collected = self._answers.components()
         return {
             "schemas": {**schemas, **collected["schemas"]},
-            "parameters": _PARAMETERS,
+            "parameters": PARAMETERS,
             "headers": collected["headers"],
             "responses": collected["responses"],
             "securitySchemes": {"bearer": _BEARER},
@@ -156,7 +155,7 @@ class _Writer:
             "responses": {"200": ok, **self._answers.refusals(codes)},
         }
         if route.operation is Operation.FIND:
-            return openapi_private.find_operation(entity, listed, self._answers, _denials(entity.read))
+            return private.find_operation(entity, listed, self._answers, _denials(entity.read))
         return listed
 
     def _read(self, route: Route, entity: Entity) -> dict[str, Any]:
@@ -204,7 +203,7 @@ class _Writer:
 
     def _receipt(self, route: Route, entity: Entity) -> dict[str, Any]:
         security, denials = _security([entity.read]), _denials(entity.read)
-        return openapi_receipts.operation(entity, self._answers, ref("parameters", "id"), security, denials)
+        return receipts.operation(entity, self._answers, ref("parameters", "id"), security, denials)
 
     def _command(self, route: Route, entity: Entity) -> dict[str, Any]:
         creation = route.operation is Operation.CREATE
@@ -216,7 +215,7 @@ class _Writer:
             f"The new {entity.name}." if creation else "The record as it is now.", entity
         )
         if route.transition.reveals:
-            answer = openapi_private.revealed_answer(entity, route.transition.command, self._answers)
+            answer = private.revealed_answer(entity, route.transition.command, self._answers)
         links = self._links(entity, route)
         answer["headers"] |= self._answers.headers("Location") if creation else {}
         answers = {"201" if creation else "200": {**answer, **({"links": links} if links else {})}}
@@ -421,7 +420,6 @@ def _marks(transitions: list[Transition], creation: bool) -> dict[str, Any]:
     }
 
 
-_INSTANT_EXAMPLE: Final = "2026-11-21T09:30:00Z"
 _BEARER: Final = {
     "type": "http",
     "scheme": "bearer",
@@ -435,63 +433,4 @@ _ENTRY: Final[Schema] = {
 _PROVENANCE: Final[Schema] = {
     "type": "object",
     "description": "For each value: the entry that set it, and what allowed it.",
-}
-_PARAMETERS: Final[dict[str, Any]] = {
-    "id": {
-        "name": "id",
-        "in": "path",
-        "required": True,
-        "description": "The id of the record, in lower case. Any other spelling is answered with 404.",
-        "schema": ID,
-    },
-    "limit": query_parameter(
-        "limit",
-        {"type": "integer", "minimum": 1, "default": PAGE_LIMIT_DEFAULT},
-        f"How many items a page has; a larger number than {PAGE_LIMIT_MAX} means {PAGE_LIMIT_MAX}.",
-    ),
-    "cursor": query_parameter(
-        "cursor",
-        {"type": "string"},
-        "`next` of the page before; it belongs to the same filters and the same tenant, and grants nothing.",
-    ),
-    "at": query_parameter(
-        "at",
-        schema_of(DateTimeType()),
-        f"As it was at this time, such as {_INSTANT_EXAMPLE}; without it, now.",
-    ),
-    "as_of": query_parameter(
-        "as_of",
-        schema_of(DateTimeType()),
-        f"From what could be known at this time, such as {_INSTANT_EXAMPLE}: what its newest checkpoint "
-        "covers. A time that lies behind the newest checkpoint has the same answer for ever.",
-    ),
-    "dry_run": query_parameter(
-        "dry_run",
-        {"type": "boolean", "default": False},
-        "Decide everything and write nothing. The Idempotency-Key isn't used up: send the command itself "
-        "under the same one. If it has an answer already, that is the answer.",
-    ),
-    "IdempotencyKey": {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "required": True,
-        "description": "One fresh key per intended command, the same key on every retry; quoted or bare. "
-        f"A key is kept for {KEY_RETENTION_DAYS} days: until then the same request gets the same answer, and "
-        "another request under it is refused with 422.",
-        "schema": {"type": "string", "pattern": _KEY_PATTERN},
-    },
-    "IfMatch": {
-        "name": "If-Match",
-        "in": "header",
-        "required": False,
-        "description": "The ETag of the version that was seen; 412 if the record has changed since.",
-        "schema": {"type": "string", "pattern": _CONDITION_PATTERN},
-    },
-    "IfNoneMatch": {
-        "name": "If-None-Match",
-        "in": "header",
-        "required": False,
-        "description": "The ETag that is known. The answer is 304 if it is still current.",
-        "schema": {"type": "string", "pattern": _CONDITION_PATTERN},
-    },
 }

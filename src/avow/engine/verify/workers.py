@@ -17,8 +17,8 @@ from functools import partial
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
-from avow.engine.verify_log import LogsSeen, Outside, verify_logs
-from avow.engine.verify_records import Against, Piece, check_piece
+from avow.engine.verify.logs import LogsSeen, Outside, verify_logs
+from avow.engine.verify.records import Against, Piece, check_piece
 from avow.errors import EnvironmentFault
 from avow.evidence.finding import Finding
 from avow.store.audit_scan import EntryScan, RowForm, Span, View, opened

@@ -14,10 +14,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from avow.engine.verify_log import LogsSeen, Outside, verify_logs
-from avow.engine.verify_private import check_blind
-from avow.engine.verify_records import Against, Piece, check_piece
-from avow.engine.verify_workers import Given, LogsPiece, Workers, workers
+from avow.engine.verify.logs import LogsSeen, Outside, verify_logs
+from avow.engine.verify.private import check_blind
+from avow.engine.verify.records import Against, Piece, check_piece
+from avow.engine.verify.workers import Given, LogsPiece, Workers, workers
 from avow.evidence.boundaries import Boundaries, shape_of
 from avow.evidence.finding import Finding
 from avow.model.system import System

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from avow.api.json_schema import Schema
+from avow.api.openapi.json_schema import Schema
 
 BEARER: Final[list[dict[str, list[str]]]] = [{"bearer": []}]
 """The `security` of what nobody does without a credential."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from avow.api.answers import Answers
-from avow.api.json_schema import Schema, closed_object, nullable, schema_of
-from avow.api.openapi_parts import BEARER, json_body, query_parameter, ref
+from avow.api.openapi.answers import Answers
+from avow.api.openapi.json_schema import Schema, closed_object, nullable, schema_of
+from avow.api.openapi.parts import BEARER, json_body, query_parameter, ref
 from avow.api.routes import Operation
 from avow.api.tasks import MEMBERS
 from avow.model.system import System
 from avow.model.types import DateTimeType
 
-TASK_TAG: Final = {
+TAG: Final = {
     "name": "tasks",
     "description": "What people are asked to do. To do it is to give the command to its record, at `path`.",
 }
@@ -35,9 +35,9 @@ _ACTS: Final = {
 _INSTANT: Final[Schema] = schema_of(DateTimeType())
 
 
-def task_operation(operation: Operation, system: System, answers: Answers) -> dict[str, Any]:
+def operation(what: Operation, system: System, answers: Answers) -> dict[str, Any]:
     """One operation on tasks."""
-    return _inbox(system, answers) if operation is Operation.TASKS else _act(operation, answers)
+    return _inbox(system, answers) if what is Operation.TASKS else _act(what, answers)
 
 
 def _inbox(system: System, answers: Answers) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _act(operation: Operation, answers: Answers) -> dict[str, Any]:
     }
 
 
-def task_schemas() -> dict[str, Schema]:
+def schemas() -> dict[str, Schema]:
     """The schemas that operations on tasks refer to."""
     held = _held()
     bodies = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from avow.api.answers import Answers
-from avow.api.json_schema import Schema, argument_schema, closed_object, schema_of
-from avow.api.openapi_parts import json_body, ref
+from avow.api.openapi.answers import Answers
+from avow.api.openapi.json_schema import Schema, argument_schema, closed_object, schema_of
+from avow.api.openapi.parts import json_body, ref
 from avow.model.entity import Entity, Transition
 from avow.model.private import PrivateType
 

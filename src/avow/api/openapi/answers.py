@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from avow.api.json_schema import Schema, closed_object
-from avow.api.openapi_parts import ref
+from avow.api.openapi.json_schema import Schema, closed_object
+from avow.api.openapi.parts import ref
 from avow.api.problems import MEDIA_TYPE, type_uri
 from avow.api.reach import certain_for_authenticated, possible_for_anonymous
 from avow.errors import PROBLEMS, Kind

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from avow.api.answers import Answers
-from avow.api.json_schema import Schema, closed_object
-from avow.api.openapi_parts import BEARER, json_body, ref
+from avow.api.openapi.answers import Answers
+from avow.api.openapi.json_schema import Schema, closed_object
+from avow.api.openapi.parts import BEARER, json_body, ref
 from avow.api.routes import Route
 from avow.engine.publishing import event_type
 from avow.model.system import System

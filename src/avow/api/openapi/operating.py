@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from avow.api.answers import Answers
 from avow.api.ingress import PAGE_LIMIT_MAX
-from avow.api.json_schema import Schema, closed_object, nullable, schema_of
-from avow.api.openapi_parts import BEARER, json_body, query_parameter, ref
+from avow.api.openapi.answers import Answers
+from avow.api.openapi.json_schema import Schema, closed_object, nullable, schema_of
+from avow.api.openapi.parts import BEARER, json_body, query_parameter, ref
 from avow.api.operating import OF_A_DESTINATION, OF_A_SET, OF_ONE, SETTLED
 from avow.api.routes import OPERATED, Operation, Route
 from avow.engine.operating import BULK_MAX

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from avow.api.answers import Answers
-from avow.api.json_schema import Schema, closed_object
-from avow.api.openapi_parts import query_parameter
+from avow.api.openapi.answers import Answers
+from avow.api.openapi.json_schema import Schema, closed_object
+from avow.api.openapi.parts import query_parameter
 from avow.canonical import INTEGER_MAX
 from avow.engine.receipts import WAIT_S_MAX
 from avow.model.entity import Entity
