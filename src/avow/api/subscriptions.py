@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from uuid import UUID
 
-from avow import canonical
 from avow.api.exchange import JSON_LINE, Exchange, Response
 from avow.api.headers import idempotency_key
 from avow.api.ingress import input_invalid
 from avow.api.published import Published, demand_members
 from avow.api.routes import Route
+from avow.engine.identifier import id_of
 from avow.engine.publishing import ROTATED_S, Telling
 from avow.errors import reject
 from avow.model.system import System
@@ -129,7 +129,7 @@ def _made_of(exchange: Exchange, operation: str) -> UUID:
     if key is None:
         raise reject("idempotency-key-missing")
     scope = [exchange.actor.tenant, str(exchange.actor.subject), operation, key]
-    return UUID(bytes=canonical.digest(canonical.encode_trusted(scope))[:16])
+    return id_of(scope)
 
 
 def _there(subscription: Subscription | None) -> Subscription:

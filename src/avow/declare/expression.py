@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, cast
 
 from avow.declare.body import source_hash
 from avow.declare.place import in_class_body, misuse
+from avow.declare.rewriting import parts_of
 from avow.model import expression as ast
 from avow.model.calendar import CalendarDays, Exact, WorkingDays
 from avow.model.values import Subject
@@ -80,16 +81,16 @@ class Policy(Symbolic):
     __slots__ = ()
 
     def __and__(self, other: Policy | bool) -> Policy:
-        return Policy(ast.All((*_flat(ast.All, self.avow_node), *_flat(ast.All, node_of(other)))))
+        return Policy(ast.All((*parts_of(ast.All, self.avow_node), *parts_of(ast.All, node_of(other)))))
 
     def __rand__(self, other: Policy | bool) -> Policy:
-        return Policy(ast.All((*_flat(ast.All, node_of(other)), *_flat(ast.All, self.avow_node))))
+        return Policy(ast.All((*parts_of(ast.All, node_of(other)), *parts_of(ast.All, self.avow_node))))
 
     def __or__(self, other: Policy | bool) -> Policy:
-        return Policy(ast.AnyOf((*_flat(ast.AnyOf, self.avow_node), *_flat(ast.AnyOf, node_of(other)))))
+        return Policy(ast.AnyOf((*parts_of(ast.AnyOf, self.avow_node), *parts_of(ast.AnyOf, node_of(other)))))
 
     def __ror__(self, other: Policy | bool) -> Policy:
-        return Policy(ast.AnyOf((*_flat(ast.AnyOf, node_of(other)), *_flat(ast.AnyOf, self.avow_node))))
+        return Policy(ast.AnyOf((*parts_of(ast.AnyOf, node_of(other)), *parts_of(ast.AnyOf, self.avow_node))))
 
     def __invert__(self) -> Policy:
         return Policy(ast.Not(self.avow_node))
@@ -264,7 +265,3 @@ def _constant(value: object) -> object:
 
 def _condition(node: ast.Expression) -> bool:
     return cast(bool, Policy(node))
-
-
-def _flat(kind: type[ast.All] | type[ast.AnyOf], node: ast.Expression) -> tuple[ast.Expression, ...]:
-    return node.parts if isinstance(node, kind) else (node,)

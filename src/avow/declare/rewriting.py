@@ -41,17 +41,18 @@ def _gaps(node: Expression, may_miss: MayMiss) -> Iterable[Expression]:
 
 def all_of(parts: Iterable[Expression]) -> Expression:
     """True when every part is; of no parts, always."""
-    held = tuple(dict.fromkeys(p for part in parts for p in _within(ast.All, part)))
+    held = tuple(dict.fromkeys(p for part in parts for p in parts_of(ast.All, part)))
     return held[0] if len(held) == 1 else ast.All(held)
 
 
 def any_of(parts: Iterable[Expression]) -> Expression:
     """True when a part is."""
-    held = tuple(dict.fromkeys(p for part in parts for p in _within(ast.AnyOf, part)))
+    held = tuple(dict.fromkeys(p for part in parts for p in parts_of(ast.AnyOf, part)))
     return held[0] if len(held) == 1 else ast.AnyOf(held)
 
 
-def _within(kind: type[ast.All] | type[ast.AnyOf], node: Expression) -> tuple[Expression, ...]:
+def parts_of(kind: type[ast.All] | type[ast.AnyOf], node: Expression) -> tuple[Expression, ...]:
+    """The parts of a conjunction or a disjunction; what is none of that kind is one part."""
     return node.parts if isinstance(node, kind) else (node,)
 
 

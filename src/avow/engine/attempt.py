@@ -12,7 +12,7 @@ from avow.engine.entries import entries_of
 from avow.engine.identifier import new_id
 from avow.engine.plan import ExecutionPlan
 from avow.engine.privacy import OF_TENANT, Concealing, Given, concealing_of
-from avow.engine.request import RenderProblem, Reply, Request
+from avow.engine.request import RenderProblem, Reply, Request, json_bytes
 from avow.errors import Problem, ProblemError, reject
 from avow.evidence.entry import HEADER_BYTES_MAX, Entry, HeaderTooLong
 from avow.kernel.command import Command, Decision, Key, Record, Rejection
@@ -294,11 +294,3 @@ def key_of(request: Request) -> IdempotencyKey:
 def _scope(tenant: str, subject: str, entity: str, command: str) -> str:
     """Whose keys these are, as a list that the key ends, in canonical JSON."""
     return "".join(["[", *(f"{canonical.quoted(one)}," for one in (tenant, subject, entity, command))])
-
-
-_written = canonical.compact()
-
-
-def json_bytes(value: dict[str, Any]) -> bytes:
-    """What is told, as it is kept and answered."""
-    return _written(value).encode()

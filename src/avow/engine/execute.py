@@ -25,7 +25,6 @@ from avow.engine.attempt import (
     REVEALED_OPENING,
     Answered,
     Attempt,
-    json_bytes,
     key_of,
     refusal_of,
 )
@@ -33,7 +32,7 @@ from avow.engine.identifier import new_id
 from avow.engine.memory import Memory
 from avow.engine.plan import execution_plans_of
 from avow.engine.privacy import Given, KeyMissing, Keyring, Vault, conceal
-from avow.engine.request import RenderProblem, Reply, Request
+from avow.engine.request import RenderProblem, Reply, Request, json_bytes
 from avow.engine.turns import Turns
 from avow.errors import Problem, reject
 from avow.kernel.command import Rejection

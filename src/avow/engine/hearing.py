@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from avow import canonical
 from avow.engine.execute import Engine, Reply, Request
+from avow.engine.identifier import id_of
 from avow.engine.parking import Parking
 from avow.errors import Problem
 from avow.model.actor import Actor
@@ -201,7 +201,7 @@ def _request(
 
 def _parked_id(ear: _Ear, message: Message) -> UUID:
     scope = [message.tenant, message.sender.name, message.id, ear.entity.name, ear.command]
-    return UUID(bytes=canonical.digest(canonical.encode_trusted(scope))[:16])
+    return id_of(scope)
 
 
 def _parked(ear: _Ear, message: Message, topic: str, given: str, stuck: str | None) -> Parked:

@@ -1,12 +1,17 @@
-"""Ids of records, commands and requests: UUID version 7 (RFC 9562), ordered by the time they were made."""
+"""Ids: fresh ones of records, commands and requests, and ones that follow from names.
+
+A fresh one is a UUID of version 7 (RFC 9562), ordered by the time it was made.
+"""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from avow import canonical
 from avow.store.driver import Id
 
 _CHANCE: Final = (1 << 76) - 1 ^ 0b11 << 62
@@ -40,3 +45,8 @@ def _draw() -> int:
 def new_id_text() -> str:
     """The same as text."""
     return str(new_id())
+
+
+def id_of(names: Sequence[str]) -> UUID:
+    """The one id of these names, in this order: what is kept under a key is found again by it."""
+    return UUID(bytes=canonical.digest(canonical.encode_trusted(names))[:16])

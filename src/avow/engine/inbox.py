@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from avow import canonical
 from avow.declare.loads import read_loads
 from avow.engine.execute import LOST_ATTEMPTS_MAX, Reply
+from avow.engine.identifier import id_of
+from avow.engine.request import json_bytes
 from avow.errors import reject
 from avow.kernel.command import OpenTask, Record
 from avow.kernel.draft import Pool as Scene
@@ -162,7 +163,7 @@ class Inbox:
             record.entity, record.id, record.version, task.step, task.acts, loaded.now,
             str(intent.actor.subject), intent.word, told, intent.reason, intent.request_id,
         )  # fmt: skip
-        return act, _json(_after(task, intent, loaded.now))
+        return act, json_bytes(_after(task, intent, loaded.now))
 
     def _plan(self, entity: Entity) -> Any:
         steps = self._asking[entity.name].values()
@@ -247,8 +248,7 @@ def _key(intent: Intent) -> IdempotencyKey:
     scope: Sequence[str] = [
         intent.actor.tenant, str(intent.actor.subject), "tasks", intent.word, intent.key,
     ]  # fmt: skip
-    digest = canonical.digest(canonical.encode_trusted(scope))
-    return IdempotencyKey(UUID(bytes=digest[:16]), intent.fingerprint)
+    return IdempotencyKey(id_of(scope), intent.fingerprint)
 
 
 def _replay(found: Found, intent: Intent) -> Reply:
@@ -256,10 +256,3 @@ def _replay(found: Found, intent: Intent) -> Reply:
     if known is None or known.fingerprint != intent.fingerprint:
         raise reject("idempotency-key-reused")
     return Reply(known.status, known.body, replayed=True)
-
-
-_written = canonical.compact()
-
-
-def _json(value: dict[str, Any]) -> bytes:
-    return _written(value).encode()

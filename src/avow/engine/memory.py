@@ -23,7 +23,8 @@ class Memory:
     """Records by tenant and key, each at the version that this process committed."""
 
     def __init__(self, system: System) -> None:
-        self._kept = frozenset(e.name for e in system.entities.values() if _is_narrow(e) and not _asks(e))
+        # What people do with a task leaves the version of its record alone, so nothing would show it.
+        self._kept = frozenset(e.name for e in system.entities.values() if _is_narrow(e) and not e.asks)
         self._held = dict[tuple[str, Key], Record]()
 
     def find(self, tenant: str, key: Key) -> Record | None:
@@ -44,11 +45,6 @@ class Memory:
     def forget(self, tenant: str, key: Key) -> None:
         """Forget a record that has been overtaken."""
         self._held.pop((tenant, key), None)
-
-
-def _asks(entity: Entity) -> bool:
-    """Whether people hold tasks about its records: what they do with one leaves its version alone."""
-    return any(t.task is not None for t in entity.transitions.values())
 
 
 def _is_narrow(entity: Entity) -> bool:

@@ -12,11 +12,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
 
 from avow import canonical
 from avow.engine.by_hand import settle_done, settle_failed
 from avow.engine.execute import LOST_ATTEMPTS_MAX, Engine, Outrun, Reply
+from avow.engine.identifier import id_of
+from avow.engine.request import json_bytes
 from avow.engine.worker import provider_key
 from avow.errors import ProblemError, reject
 from avow.model.actor import Actor
@@ -58,8 +59,7 @@ class Intent:
     def kept(self, tenant: str) -> IdempotencyKey:
         """A key belongs to one tenant, one subject and one kind of act."""
         scope = [tenant, str(self.actor.subject), "effects", self.action, self.key]
-        digest = canonical.digest(canonical.encode_trusted(scope))
-        return IdempotencyKey(UUID(bytes=digest[:16]), self.fingerprint)
+        return IdempotencyKey(id_of(scope), self.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +154,14 @@ class Operating:
             raise reject("idempotency-key-reused")
         left = await self._act_on_each(intent, wanted.tenant, bulk.works, bulk.fences)
         done = len(bulk.works) - len(left)
-        body = _json({"action": intent.action, "set": fingerprint, "done": done, "left": left})
+        body = json_bytes({"action": intent.action, "set": fingerprint, "done": done, "left": left})
         if await self._kept.end_bulk(tenant, key, body):
             return Reply(200, body)
         return await self._replayed(intent, tenant)
 
     async def pause(self, intent: Intent, tenant: str, destination: str, *, paused: bool) -> Reply:
         """Let no call to a destination begin, or let them begin again. Raises `destination-unchanged`."""
-        body = _json({"destination": destination, "paused": paused})
+        body = json_bytes({"destination": destination, "paused": paused})
         key = intent.kept(tenant)
         outcome = await self._kept.pause(tenant, destination, paused, intent.by, key, body)
         if outcome == "same":
@@ -324,12 +324,8 @@ def _answer(item: dict[str, Any], action: str, body: bytes | None) -> bytes:
     """What an operator is answered. body: of the command that followed, where one did."""
     state = None if body is None else json.loads(body)["state"]
     told = {"work": item["work"], "action": action, "entity": item["kind"], "record": str(item["id"])}
-    return _json({**told, "state": state})
+    return json_bytes({**told, "state": state})
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {name: instant(held) if name == "at" else held for name, held in row.items()}
-
-
-def _json(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

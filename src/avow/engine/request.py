@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
+from avow import canonical
 from avow.errors import Problem
 from avow.model.actor import Actor
 from avow.model.types import Value
@@ -58,3 +60,11 @@ class Reply:
     version: int | None = None
     replayed: bool = False
     problem: Problem | None = None
+
+
+_written = canonical.compact()
+
+
+def json_bytes(value: Mapping[str, Any]) -> bytes:
+    """What is told, as it is kept and answered."""
+    return _written(value).encode()

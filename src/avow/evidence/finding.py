@@ -71,3 +71,8 @@ class Finding:
     field: str
     code: str
     detail: str
+
+    @classmethod
+    def of_the_whole(cls, code: str, detail: str) -> Finding:
+        """A finding about no record."""
+        return cls("", "", "", 0, "", code, detail)

@@ -217,6 +217,11 @@ class Entity:
         types = {f.name: f.type for f in self.fields.values()}
         return tuple(n for n, t in types.items() if isinstance(t, PrivateType) and t.searchable)
 
+    @property
+    def asks(self) -> bool:
+        """Whether people are asked to do anything with its records."""
+        return any(t.task is not None for t in self.transitions.values())
+
     def of_command(self, command: str) -> tuple[Transition, ...]:
         """The transitions that a command may mean, in declared order; empty if there is none."""
         return tuple(t for t in self.transitions.values() if t.command == command)

@@ -77,7 +77,7 @@ def waits(system: System) -> bool:
 
 def asks(system: System) -> bool:
     """Whether any command waits in somebody's inbox."""
-    return any(t.task is not None for e in system.entities.values() for t in e.transitions.values())
+    return any(entity.asks for entity in system.entities.values())
 
 
 def keeps_private(system: System) -> bool:

@@ -18,7 +18,7 @@ from avow.evidence.chain import Live
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.store.canonical_columns import canonical_fields, canonical_instant, json_fields, performer_columns
-from avow.store.log_scan import LogScan
+from avow.store.log_scan import STATEMENT_S_MAX, LogScan
 from avow.store.statements import literal, named, quote, text
 from avow.store.tables import Roles, table_of
 
@@ -29,7 +29,6 @@ SPAN_ENTRIES = 10_000
 """About how many entries are checked in one piece, by one process."""
 CUTS_SAMPLED = 50
 """How many entries are looked at for each place where the log is cut into pieces."""
-STATEMENT_S_MAX = 3_600.0
 
 _VERSION_MAX = 2**63 - 1
 _FIRST = ("", "", "00000000-0000-0000-0000-000000000000")

@@ -100,15 +100,10 @@ def columns_of(entity: Entity) -> list[str]:
 def select_list(entity: Entity, alias: str) -> str:
     """The columns of a record for a SELECT, with its open tasks where it can have any."""
     columns = ", ".join(f"{alias}.{quote(name)}" for name in columns_of(entity))
-    if not asks(entity):
+    if not entity.asks:
         return columns
     tasks = named("tasks.sql")["tasks_of_record"].substitute(alias=alias, kind=literal(entity.name))
     return f"{columns}, {tasks}"
-
-
-def asks(entity: Entity) -> bool:
-    """Whether people are asked to do anything with its records."""
-    return any(t.task is not None for t in entity.transitions.values())
 
 
 def _decoder(kind: ValueType) -> Callable[[Any], Value] | None:
@@ -201,6 +196,6 @@ def reader(entity: Entity) -> RecordReader:
         tuple(entity.fields),
         tuple((name, decode) for name, decode in decoders if decode is not None),
         entity.tracked,
-        asks(entity),
-        len(columns_of(entity)) + asks(entity),
+        entity.asks,
+        len(columns_of(entity)) + entity.asks,
     )

@@ -115,7 +115,7 @@ def plan_command(system: System, entity: Entity, command: str) -> LoadPlan:
         builder.answered(entity, list(read_loads(entity, system.entities)))
     else:
         builder.own(entity, sorted(followed))
-    for name, paths in _arguments(system, entity, transitions):
+    for name, paths in _arguments(system, transitions):
         builder.argument(name, system.entities[paths[0]], paths[1])
     return builder.plan(alone=not followed and not builder.arguments)
 
@@ -128,7 +128,7 @@ def plan_record(system: System, entity: Entity, paths: tuple[Path, ...]) -> Load
 
 
 def _arguments(
-    system: System, entity: Entity, transitions: tuple[Transition, ...]
+    system: System, transitions: tuple[Transition, ...]
 ) -> Iterator[tuple[str, tuple[str, list[Path]]]]:
     for parameter in transitions[0].parameters:
         if isinstance(parameter.type, Reference):

@@ -13,9 +13,10 @@ from avow.store.log_reads import split
 from avow.store.statements import text
 
 LEAVES_AT_ONCE = 8_192
+STATEMENT_S_MAX = 3_600.0
+"""How long one statement of a verification may take; it has a connection to itself."""
 NAMED_MAX = 1_000
 """How many leaves or entries are named one by one, of each sort."""
-STATEMENT_S_MAX = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def operation(what: Operation, system: System, answers: Answers) -> dict[str, An
 
 
 def _inbox(system: System, answers: Answers) -> dict[str, Any]:
-    entities = [e.name for e in system.entities.values() if any(t.task for t in e.transitions.values())]
+    entities = [e.name for e in system.entities.values() if e.asks]
     flag: Schema = {"type": "boolean", "default": False}
     own = [
         query_parameter("role", {"type": "string"}, "Only tasks in the inbox of this role, if you have it."),

@@ -64,9 +64,8 @@ async def verify_logs(scan: LogScan, outside: Outside, report: Report) -> LogsSe
     for saved in outside.saved:
         seen.compared.append(saved.where)
         if saved.checkpoint.origin not in known:
-            report(
-                [_about("log-cut", f"there is no log {saved.checkpoint.origin}, which {saved.where} is of")]
-            )
+            detail = f"there is no log {saved.checkpoint.origin}, which {saved.where} is of"
+            report([Finding.of_the_whole("log-cut", detail)])
     seen.unsealed = await scan.unsealed()
     seen.dropped = await scan.dropped()
     if logs:
@@ -176,11 +175,7 @@ class _Log:
             self._doubt(doubt.code, doubt.detail)
 
     def _doubt(self, code: str, detail: str) -> None:
-        self._report([_about(code, f"{self._log.origin}: {detail}")])
-
-
-def _about(code: str, detail: str) -> Finding:
-    return Finding("", "", "", 0, "", code, detail)
+        self._report([Finding.of_the_whole(code, f"{self._log.origin}: {detail}")])
 
 
 def _named(name: LeafName, code: str, detail: str) -> Finding:

@@ -182,17 +182,17 @@ class _Work:
     async def check_whole(self) -> None:
         """What isn't about one record: boundaries, transitions, tables."""
         found = [
-            _about_whole("boundary-altered", f"boundary {name[:16]}: its description was edited")
+            Finding.of_the_whole("boundary-altered", f"boundary {name[:16]}: its description was edited")
             for name in self._boundaries.altered
         ]
         stored = {edge for edge in await self._scan.edges() if edge[0] not in self._boundaries.altered}
         for boundary, kind, name, source, target in sorted(stored ^ self._boundaries.edges, key=str):
             said = f"{kind}.{name} from {source} to {target}"
             found.append(
-                _about_whole("edges-edited", f"boundary {boundary[:16]}: {said} was added or removed")
+                Finding.of_the_whole("edges-edited", f"boundary {boundary[:16]}: {said} was added or removed")
             )
         found += [
-            _about_whole("table-unknown", f"{self._system.name}.{table} belongs to no entity")
+            Finding.of_the_whole("table-unknown", f"{self._system.name}.{table} belongs to no entity")
             for table in await self._scan.unknown_tables()
         ]
         self.report(found)
@@ -233,7 +233,3 @@ async def _in_order(
 
 def _entries_of(piece: asyncio.Future[Piece]) -> int:
     return 0 if piece.cancelled() or piece.exception() is not None else piece.result().entries
-
-
-def _about_whole(code: str, detail: str) -> Finding:
-    return Finding("", "", "", 0, "", code, detail)
