@@ -5,7 +5,10 @@ from __future__ import annotations
 import configparser
 import re
 
-from tests.house.tree import PURE_ROOMS, ROOT, rooms
+from tests.house.tree import PURE_ROOMS, ROOT, SOURCE, files, rooms
+
+FILE = re.compile(r"`([\w./-]+/[\w.-]+\.(?:py|sql|html|md|json|sh))(?:::\w+)?`")
+"""A file that a page names: below one of the rooms, or from the top."""
 
 
 def contracts() -> configparser.ConfigParser:
@@ -43,3 +46,22 @@ def test_the_door_for_writing_is_held() -> None:
     door = contracts()["importlinter:contract:write"]
     assert door["protected_modules"].split() == ["avow.store.transaction", "avow.store.sealing"]
     assert set(door["allowed_importers"].split()) == {"avow.engine", "avow.store"}
+
+
+def test_every_file_that_a_page_names_is_there() -> None:
+    tops = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    missing: list[str] = []
+    for page in (path for path in files() if path.suffix == ".md"):
+        for named in FILE.findall(page.read_text()):
+            first = named.partition("/")[0]
+            root = SOURCE if first in rooms() else ROOT if first in tops else None
+            if root is not None and not (root / named).exists():
+                missing.append(f"{page.relative_to(ROOT)}: {named}")
+    assert missing == []
+
+
+def test_every_module_of_the_store_that_the_map_names_is_there() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text().partition("```")[0]
+    named = set(re.findall(r"`(\w+\.py)`", text))
+    assert {"sealing.py", "install.py"} <= named
+    assert {name for name in named if not (SOURCE / "store" / name).is_file()} == set()
