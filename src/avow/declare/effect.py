@@ -156,9 +156,11 @@ def effect(
     plain (then it runs in a thread). It returns its result, or raises `Declined` (a definite no),
     `NotDone` (try again) or `Unclear`; anything else that it raises is unclear too.
 
-    timeout:     of one attempt; a length of time, or seconds. Then its outcome is unclear.
+    timeout:     how long one attempt may take, as a length of time or in seconds. What becomes of one that
+                 takes longer is unclear.
     retry:       when what certainly wasn't done is tried again.
-    lookup:      like the function; asks what became of a call. None: it was never done.
+    lookup:      a function like this one, which asks what became of a call; it returns None where the call
+                 was never done.
     destination: whose limits, pauses and circuit breaker it shares; its own name unless given.
     per_second, concurrency: how many calls may begin in a second, and be under way, in all workers.
     keyed:       the other side carries out one request per key, so that it may be sent again. If not, an

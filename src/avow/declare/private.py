@@ -54,7 +54,7 @@ def private(
     """Declare a private field: a person's data, kept under that person's key, shown to nobody as it is.
 
     of:         whom it is about: a field of the same entity that is a Subject, or `actor`, whoever gives it.
-    searchable: that two values are the same may be found out, by a keyed hash: `unique()` may name it.
+    searchable: records can be found by an equal value, through a keyed hash; `unique()` may name the field.
     keep:       how long it has to be kept, by law: until then nobody may have it erased.
     The rest is as for `field`. There is no default: what stands in a declaration is known to all.
     """

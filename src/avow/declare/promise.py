@@ -63,7 +63,7 @@ def always(condition: Condition, message: str = ...) -> Always: ...
 def always(
     condition: Condition | str, message: str = ""
 ) -> Always | Callable[[Callable[[World], bool]], Promise]:
-    """Declare a promise that `avow prove` tries to break, and nothing else holds.
+    """Declare a promise. Nothing enforces it: `avow prove` tries to break it.
 
     In an entity: a condition over each of its records and those that they refer to, `always(taken <= seats,
     "A course never has more places taken than seats.")`. Outside, the decorator of a pure function over all

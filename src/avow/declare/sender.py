@@ -83,8 +83,8 @@ class SenderWord:
         data:  a frozen dataclass; members of the message that it doesn't have are ignored.
         early: `park` keeps an event whose record isn't there yet, or can still reach a state that takes it,
                and lets it happen then; `refuse` refuses it.
-        late:  an event that no state takes that the record can still reach is refused, and kept in
-               `avow.refusal`; `stick` keeps it for a person.
+        late:  what becomes of an event where no state that the record can still reach takes it: `refuse`
+               refuses it and says so in `avow.refusal`; `stick` keeps it for a person.
         parked_for: how long an early event is kept before a person has to look at it.
         """
         return EventWord(self, name, data, early=early, late=late, parked_for=parked_for)

@@ -168,13 +168,13 @@ class State(Named):
     """Declare a state.
 
     initial: creations may end in it. final: nothing has to follow.
-    invoke:  an effect, or several at once; a record in this state waits for the outcome of each. Going from
-             one state to another that invokes the same effect, the same call is waited for.
-    withdraw: where the call hasn't begun when this state is entered, it isn't made any more; that counts
-             as `failed`.
+    invoke:  an effect, or several at once; a record in this state waits for the outcome of each. One that
+             goes on to a state that invokes the same effect goes on waiting for the same call.
+    withdraw: a call that hasn't begun when this state is entered isn't made any more; that counts as
+             `failed`.
     owed:    the call has to be done, so `failed` leads nowhere: it waits for a person, as `unknown` does.
-    undoes:  a field that holds the key of an earlier call, `sets={card_key: authorize.key}`: the effect's
-             function is told it as `call.undoes`.
+    undoes:  a field that holds the key of an earlier call, `sets={card_key: authorize.key}`; the effect's
+             function finds it in `call.undoes`.
     reveals: private fields that the effect's function is told in clear, as `call.private`.
     """
 
@@ -265,17 +265,20 @@ def transition(
     """Declare a transition, by itself or as the decorator of its body.
 
     sources: the states it leaves. to: the state it enters.
-    by:      who may, for a command. A transition has exactly one trigger: this, or one of the next four.
+    by:      who may, for a command. A transition has exactly one trigger: this, or one of `on`, `after`,
+             `every` and `at`.
     on:      the outcome of the call that its states invoke: `capture.done`; or an event: `paid`.
     match:   which record an event is about: `reference == paid.data.reference`, a field that is unique;
              or `paid.data.order`, the record's id.
     after:   a length of time since the state was entered. every: the same, again and again.
-    at:      an instant: a field, or one with a length of time added or taken away; none while it is missing.
+    at:      an instant: a field, also with a length of time added or taken away. While the field has no
+             value, nothing is due.
     when:    what must hold as well (the guard). A timer whose guard doesn't hold passes without effect.
     uses:    references whose records the body reads or moves; they are locked with this one.
     sets:    fields that take the command's arguments of the same name; or a mapping of fields to what they
              take: `sets={receipt_no: capture.result.id}`.
-    task:    whose inbox its command stands in meanwhile: `task(dean, due=timedelta(days=3))`.
+    task:    puts its command into the inbox of a role, as long as the record is in one of `sources`:
+             `task(dean, due=timedelta(days=3))`.
     approvals: how many different people have to give the command before it happens: a number, or by
              conditions: `[(amount < 1000, 1), (amount < 10_000, 2), 3]`. Until then it is counted.
     voids:   steps that count no longer once this has happened: `voids=approve` on what changes the content.
@@ -345,7 +348,7 @@ def publish(
 def performed(step: Transition | Command[...]) -> Policy:
     """True when the actor has performed `step` on this record: `dean & ~performed(verify)` is four eyes.
 
-    Who has let another perform it in their place counts as well.
+    Whoever has delegated it to the one who performed it counts as well.
     """
     word = _step("performed", step)
     return Policy(ast.Everybody() if word is None else ast.Performed(word.token))
