@@ -9,7 +9,7 @@ from uuid import UUID
 from avow import canonical
 from avow.api.authorization import RightToCall
 from avow.api.entity_tag import etag_line, read_etag
-from avow.api.exchange import JSON_LINE, PROBLEM_LINE, Exchange, Line, Response
+from avow.api.exchange import JSON_LINE, PROBLEM_LINE, REPLAYED_LINE, Exchange, Response
 from avow.api.headers import idempotency_key, if_match, if_none_match
 from avow.api.ingress import InputReader, read_command_query
 from avow.api.json_text import JsonValue
@@ -20,7 +20,6 @@ from avow.errors import ProblemError, reject
 from avow.model.entity import Entity
 from avow.model.types import Value
 
-_REPLAYED: Final[Line] = (b"idempotency-replayed", b"true")
 _TYPE = b'{"type":"/'
 NO_INPUT: Final[Mapping[str, Value]] = {}
 NO_VERSION = -1
@@ -41,8 +40,6 @@ class Command:
         self._right.demand(exchange.actor)
         dry_run = bool(exchange.query) and read_command_query(exchange.query)
         key = idempotency_key(exchange.headers)
-        if key is None:
-            raise reject("idempotency-key-missing")
         conditional = b"if-match" in exchange.headers or b"if-none-match" in exchange.headers
         expected_version = _expected_version(exchange) if conditional else None
         body = await exchange.json()
@@ -83,7 +80,7 @@ class Command:
     def _respond(self, exchange: Exchange, reply: Reply) -> Response:
         if reply.problem is not None:
             raise ProblemError(reply.problem)
-        replayed = (_REPLAYED,) if reply.replayed else ()
+        replayed = (REPLAYED_LINE,) if reply.replayed else ()
         if reply.status >= 400:
             body = _below(exchange.root_path, reply.body)
             return Response(reply.status, body, (PROBLEM_LINE, *replayed))

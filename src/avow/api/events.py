@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, cast
 
 from avow.api import json_text
-from avow.api.exchange import JSON_LINE, Exchange, Line, Response
+from avow.api.exchange import JSON_LINE, REPLAYED_LINE, Exchange, Response
 from avow.engine.hearing import Hearing, Message, Outcome
 from avow.errors import Problem, ProblemError, reject
 from avow.model import signature
@@ -28,7 +28,6 @@ TYPE_CHARACTERS_MAX: Final = 200
 Secrets: TypeAlias = Mapping[str, Sequence[str]]
 """Of one sender, by tenant: the secrets that are valid now, several while one replaces the other."""
 
-_REPLAYED: Final[Line] = (b"idempotency-replayed", b"true")
 _STATUS: Final = {Outcome.PARKED: 202, Outcome.NOTED: 202, Outcome.APPLIED: 200, Outcome.REFUSED: 200}
 _NO_BEARER: Final = {"www-authenticate": "Signature"}
 
@@ -118,4 +117,4 @@ def _unreadable(flaws: Sequence[Flaw]) -> ProblemError:
 
 def _told(outcome: Outcome, known: bool) -> Response:
     body = json.dumps({"outcome": outcome.value}, separators=(",", ":")).encode()
-    return Response(_STATUS[outcome], body, (JSON_LINE, *((_REPLAYED,) if known else ())))
+    return Response(_STATUS[outcome], body, (JSON_LINE, *((REPLAYED_LINE,) if known else ())))

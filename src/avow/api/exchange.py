@@ -14,6 +14,7 @@ from avow.api import json_text, problems
 from avow.api.deadline import TimeLimit
 from avow.api.headers import Headers, content_length, demand_json_body, negotiate
 from avow.api.ingress import demand_no_query
+from avow.engine.request import Reply
 from avow.errors import ProblemError, reject
 from avow.model.actor import Actor
 
@@ -26,7 +27,11 @@ Line: TypeAlias = tuple[bytes, bytes]
 
 JSON_LINE: Final[Line] = (b"content-type", b"application/json")
 PROBLEM_LINE: Final[Line] = (b"content-type", problems.MEDIA_TYPE.encode("ascii"))
+REPLAYED_LINE: Final[Line] = (b"idempotency-replayed", b"true")
+VARY_LINE: Final[Line] = (b"vary", b"Authorization")
 NO_STORE: Final[Line] = (b"cache-control", b"no-store")
+PRIVATE: Final[Line] = (b"cache-control", b"private, no-cache")
+"""A client may keep it for itself, and has to ask each time whether it is still current."""
 
 _written: Final = canonical.compact()
 
@@ -148,6 +153,11 @@ class Response:
     def json(cls, value: Any, lines: Sequence[Line] = (), caching: Line = NO_STORE) -> Response:
         """A JSON document."""
         return cls(200, _written(value).encode(), (JSON_LINE, *lines), caching)
+
+    @classmethod
+    def of_reply(cls, reply: Reply) -> Response:
+        """What the engine answers, as it is kept under the request's key."""
+        return cls(reply.status, reply.body, (JSON_LINE, *((REPLAYED_LINE,) if reply.replayed else ())))
 
     @classmethod
     def of_problem(cls, exchange: Exchange, error: ProblemError) -> Response:

@@ -75,16 +75,16 @@ class Headers(dict[bytes, bytes]):
         return b",".join(self._repeated[name])
 
 
-def idempotency_key(headers: Headers) -> str | None:
-    """The Idempotency-Key, or None; the quoted and the bare spelling of a key are the same key.
+def idempotency_key(headers: Headers) -> str:
+    """The Idempotency-Key; the quoted and the bare spelling of a key are the same key.
 
-    Raises `idempotency-key-invalid` for an empty key, one over 255 characters, control characters,
-    spaces, lists, parameters and a second header line.
+    Raises `idempotency-key-missing`, and `idempotency-key-invalid` for an empty key, one over 255
+    characters, control characters, spaces, lists, parameters and a second header line.
     """
     name, code = b"idempotency-key", "idempotency-key-invalid"
     value = headers.one(name, code)
     if value is None:
-        return None
+        raise reject("idempotency-key-missing")
     quoted = _KEY_QUOTED.fullmatch(value)
     if quoted is not None:
         value = _ESCAPE.sub(rb"\1", quoted[1]) if b"\\" in quoted[1] else quoted[1]

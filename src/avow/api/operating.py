@@ -13,13 +13,11 @@ from typing import Any, Final
 from avow.api import cursor
 from avow.api.authorization import RightToCall
 from avow.api.commands import fingerprint
-from avow.api.exchange import JSON_LINE, Exchange, Response
+from avow.api.exchange import Exchange, Response
 from avow.api.headers import idempotency_key
 from avow.api.ingress import WORK_FILTERS, input_invalid, read_members, read_work_query
 from avow.api.routes import OPERATED, Route
-from avow.engine.execute import Reply
 from avow.engine.operating import SETTLE, Intent, Operating, Settlement, shown
-from avow.errors import reject
 from avow.model import types as kinds
 from avow.model.actor import Actor
 from avow.model.expression import Expression
@@ -114,7 +112,8 @@ class OperatingDesk:
     def _acting(self, action: str) -> Handler:
         async def answer(exchange: Exchange) -> Response:
             intent, _ = await self._asked(exchange, self._operators, action, OF_ONE)
-            return _answered(await self._operating.act(intent, exchange.actor.tenant, _work(exchange)))
+            tenant, work = exchange.actor.tenant, _work(exchange)
+            return Response.of_reply(await self._operating.act(intent, tenant, work))
 
         return answer
 
@@ -128,7 +127,7 @@ class OperatingDesk:
             reply = await self._operating.act_on_all(
                 intent, _filter(exchange.actor, wanted), str(given["set"])
             )
-            return _answered(reply)
+            return Response.of_reply(reply)
 
         return answer
 
@@ -140,14 +139,14 @@ class OperatingDesk:
             reply = await self._operating.act(intent, exchange.actor.tenant, _work(exchange), settlement)
         except Misfit as misfit:
             raise input_invalid(misfit.flaws) from None
-        return _answered(reply)
+        return Response.of_reply(reply)
 
     def _turning(self, *, paused: bool) -> Handler:
         async def answer(exchange: Exchange) -> Response:
             action = "pause" if paused else "resume"
             intent, given = await self._asked(exchange, self._pausers, action, OF_A_DESTINATION)
             destination, tenant = str(given["destination"]), exchange.actor.tenant
-            return _answered(await self._operating.pause(intent, tenant, destination, paused=paused))
+            return Response.of_reply(await self._operating.pause(intent, tenant, destination, paused=paused))
 
         return answer
 
@@ -158,8 +157,6 @@ class OperatingDesk:
         right.demand(exchange.actor)
         exchange.demand_no_query()
         key = idempotency_key(exchange.headers)
-        if key is None:
-            raise reject("idempotency-key-missing")
         body = await exchange.json()
         told = {k: v for k, v in body.items() if k != free} if isinstance(body, dict) else body
         given: dict[str, Value] = {**read_members(members, told)}
@@ -182,8 +179,3 @@ def _work(exchange: Exchange) -> int:
     if exchange.number is None:
         raise LookupError("a work is named by its number")
     return exchange.number
-
-
-def _answered(reply: Reply) -> Response:
-    replayed = ((b"idempotency-replayed", b"true"),) if reply.replayed else ()
-    return Response(reply.status, reply.body, (JSON_LINE, *replayed))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from avow.api import cursor
 from avow.api.authorization import RightToCall
 from avow.api.cursor import CursorValue
 from avow.api.entity_tag import etag, etag_line
-from avow.api.exchange import Exchange, Line, Response
+from avow.api.exchange import PRIVATE, VARY_LINE, Exchange, Response
 from avow.api.headers import if_none_match
 from avow.api.ingress import (
     ListQuery,
@@ -30,6 +30,7 @@ from avow.engine.explain import history, why
 from avow.errors import reject
 from avow.kernel.command import Record
 from avow.kernel.draft import Pool
+from avow.kernel.plan import plans_of
 from avow.kernel.policy import may_read, readable_fields
 from avow.kernel.view import represent
 from avow.model.actor import Actor
@@ -37,10 +38,6 @@ from avow.model.entity import Entity
 from avow.model.system import System
 from avow.store.loading import plan_record
 from avow.store.reads import NO_TIME, Listing, Reads
-
-_PRIVATE: Final[Line] = (b"cache-control", b"private, no-cache")
-"""A client may keep it for itself, and has to ask each time whether it is still current."""
-_VARY: Final[Line] = (b"vary", b"Authorization")
 
 
 class Queries:
@@ -53,8 +50,7 @@ class Queries:
         self._engine = engine
         self._plan = plan_record(system, entity, read_loads(entity, system.entities))
         self._right = RightToCall([entity.read], f"Reading {entity.plural}")
-        guarded = any(field.read is not None for field in entity.fields.values())
-        self._open_fields = None if guarded else tuple(entity.fields)
+        self._open_fields = system.derived(plans_of)[entity.name].open
 
     async def record(self, exchange: Exchange) -> Response:
         """One record, as the actor sees it."""
@@ -73,8 +69,8 @@ class Queries:
         tag = etag(record.id, record.version)
         line = etag_line(record.id, record.version)
         if unchanged is not None and unchanged.matches_weak(tag):
-            return Response(304, lines=(_VARY, line), caching=_PRIVATE)
-        return Response.json(self._shown(pool, record), (_VARY, line), _PRIVATE)
+            return Response(304, lines=(VARY_LINE, line), caching=PRIVATE)
+        return Response.json(self._shown(pool, record), (VARY_LINE, line), PRIVATE)
 
     async def _record_as_of(self, exchange: Exchange, wanted: UUID, as_of: datetime) -> Response:
         """One record as it could be known at a time."""
@@ -82,7 +78,7 @@ class Queries:
         shown = await as_it_was(self._system, reads, exchange.actor, self._entity, wanted)
         if shown is None:
             raise reject("not-found")
-        return Response.json(shown, (_VARY,), _PRIVATE)
+        return Response.json(shown, (VARY_LINE,), PRIVATE)
 
     async def page(self, exchange: Exchange) -> Response:
         """A page of the records that the actor may read."""
@@ -148,10 +144,7 @@ class Queries:
 
     def _shown(self, pool: Pool, record: Record) -> dict[str, Any]:
         """A record that the actor may know, with the fields that the actor may see."""
-        fields = self._open_fields
-        return represent(
-            self._system, record, readable_fields(self._entity, pool, record) if fields is None else fields
-        )
+        return represent(self._system, record, readable_fields(self._entity, pool, record))
 
     async def history(self, exchange: Exchange) -> Response:
         """The entries of a record's history that the actor may see."""
@@ -175,7 +168,7 @@ class Queries:
         found = await why(self._system, reads, exchange.actor, self._entity, wanted, query.field, query.at)
         if found is None:
             raise reject("not-found")
-        return Response.json(found, (_VARY,), _PRIVATE)
+        return Response.json(found, (VARY_LINE,), PRIVATE)
 
     def _open(self, text: str | None, bound: bytes) -> CursorValue:
         return None if text is None else cursor.decode(text, [self._cursor_key], bound).get("after")
@@ -185,7 +178,7 @@ class Queries:
         page: dict[str, Any] = {"items": items}
         if after is not None:
             page["next"] = cursor.encode({"after": after}, self._cursor_key, bound)
-        return Response.json(page, (_VARY,), _PRIVATE)
+        return Response.json(page, (VARY_LINE,), PRIVATE)
 
     def _demand_reader(self, exchange: Exchange) -> UUID:
         """The id of the record that is to be read, for an actor who might read some record of its kind."""

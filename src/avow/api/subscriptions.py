@@ -113,8 +113,8 @@ class Subscribers:
     async def _demand(self, exchange: Exchange) -> Subscription:
         """The subscription that the path names. POSTs carry a key, as everywhere."""
         self._published.demand_right(exchange.actor)
-        if exchange.method == "POST" and idempotency_key(exchange.headers) is None:
-            raise reject("idempotency-key-missing")
+        if exchange.method == "POST":
+            idempotency_key(exchange.headers)
         if exchange.record is None:
             raise reject("not-found")
         found = await self._subscriptions.find(exchange.actor.tenant, exchange.record)
@@ -126,8 +126,6 @@ class Subscribers:
 def _made_of(exchange: Exchange, operation: str) -> UUID:
     """An id that follows from the request's key, so that a retry means the same."""
     key = idempotency_key(exchange.headers)
-    if key is None:
-        raise reject("idempotency-key-missing")
     scope = [exchange.actor.tenant, str(exchange.actor.subject), operation, key]
     return id_of(scope)
 

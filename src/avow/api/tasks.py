@@ -10,13 +10,12 @@ from uuid import UUID
 
 from avow.api import cursor
 from avow.api.commands import fingerprint
-from avow.api.exchange import JSON_LINE, Exchange, Line, Response
+from avow.api.exchange import PRIVATE, VARY_LINE, Exchange, Response
 from avow.api.headers import idempotency_key
 from avow.api.ingress import TaskQuery, read_members, read_task_query
 from avow.api.problems import no_credential
 from avow.api.routes import Operation
 from avow.engine.inbox import Filter, Inbox, Intent
-from avow.errors import reject
 from avow.model import types as kinds
 from avow.model.actor import Actor
 from avow.model.types import Member, Value
@@ -31,9 +30,6 @@ MEMBERS: Final[Mapping[Operation, tuple[Member, ...]]] = {
     Operation.FOLLOW_UP: (Member("at", kinds.DateTimeType(), optional=True), _REASON),
 }
 """What the body of each act may hold."""
-_PRIVATE: Final[Line] = (b"cache-control", b"private, no-cache")
-_VARY: Final[Line] = (b"vary", b"Authorization")
-_REPLAYED: Final[Line] = (b"idempotency-replayed", b"true")
 
 
 class TaskDesk:
@@ -58,7 +54,7 @@ class TaskDesk:
         if found.after is not None:
             due, task = found.after
             page["next"] = cursor.encode({"due": due, "task": str(task)}, self._cursor_key, bound)
-        return Response.json(page, (_VARY,), _PRIVATE)
+        return Response.json(page, (VARY_LINE,), PRIVATE)
 
     def acting(self, operation: Operation) -> Callable[[Exchange], Awaitable[Response]]:
         """What answers requests for one kind of act."""
@@ -72,8 +68,6 @@ class TaskDesk:
         actor = _somebody(exchange)
         exchange.demand_no_query()
         key = idempotency_key(exchange.headers)
-        if key is None:
-            raise reject("idempotency-key-missing")
         if exchange.record is None:
             raise LookupError("a task is named by its id")
         body = await exchange.json()
@@ -84,8 +78,7 @@ class TaskDesk:
             exchange.request_id, _text(given.get("reason")), None if to is None else str(to),
             at if isinstance(at, datetime) else None,
         )  # fmt: skip
-        reply = await self._inbox.act(intent)
-        return Response(reply.status, reply.body, (JSON_LINE, *((_REPLAYED,) if reply.replayed else ())))
+        return Response.of_reply(await self._inbox.act(intent))
 
     def _open(self, text: str, bound: bytes) -> tuple[str, UUID]:
         held = cursor.decode(text, [self._cursor_key], bound)

@@ -8,7 +8,7 @@ expression doesn't have: that is remembered as a mistake and reported with all o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias, cast
 
@@ -265,3 +265,8 @@ def _constant(value: object) -> object:
 
 def _condition(node: ast.Expression) -> bool:
     return cast(bool, Policy(node))
+
+
+def several(value: Any) -> tuple[Any, ...]:
+    """One word, or a list of them, as a tuple."""
+    return tuple(cast("Iterable[Any]", value)) if isinstance(value, list | tuple | set) else (value,)

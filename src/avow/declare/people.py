@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
-from avow.declare.expression import Policy
+from avow.declare.expression import Policy, several
 from avow.declare.place import here
 from avow.model.place import Place
 from avow.model.trigger import Delay
@@ -21,10 +21,10 @@ class TaskWord:
     def __init__(self, place: Place, role: Any, **rest: Any) -> None:
         self.place, self.role = place, role
         self.due: Any = rest["due"]
-        self.remind: tuple[Any, ...] = _several(rest["remind"])
+        self.remind: tuple[Any, ...] = several(rest["remind"])
         self.escalate: Any = rest["escalate"]
         self.claim: Any = rest["claim"]
-        self.shows: tuple[Any, ...] = _several(rest["shows"])
+        self.shows: tuple[Any, ...] = several(rest["shows"])
 
 
 def task(
@@ -48,7 +48,3 @@ def task(
     """
     rest = {"due": due, "remind": remind, "escalate": escalate, "claim": claim, "shows": shows}
     return TaskWord(here(), role, **rest)
-
-
-def _several(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else (value,)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]

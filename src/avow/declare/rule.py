@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from avow.declare.expression import Condition
-from avow.declare.surface import Named, State, several
+from avow.declare.expression import Condition, several
+from avow.declare.surface import Named, State
 
 
 class Invariant(Named):

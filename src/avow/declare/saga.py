@@ -21,7 +21,7 @@ from uuid import UUID
 
 from avow.declare import surface as word
 from avow.declare.effect import FOREVER, EffectWord
-from avow.declare.expression import Condition, Symbolic, everybody
+from avow.declare.expression import Condition, Symbolic, everybody, several
 from avow.declare.place import here
 from avow.declare.saga_machine import CANCELLED, Machine, Plan, Stage, Task, undone_by
 from avow.model.effect import Backoff
@@ -84,7 +84,7 @@ def step(
     sets:  fields that take a part of its result: `sets={authorization: authorize_card.result.id}`.
     reveals: private fields that its calls are told in clear, as `call.private`.
     """
-    return Step(effect, undo, pivot, retry, when, {} if sets is None else sets, word.several(reveals))
+    return Step(effect, undo, pivot, retry, when, {} if sets is None else sets, several(reveals))
 
 
 def parallel(*steps: Step) -> Parallel:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 from avow.declare.effect import EffectWord, OutcomeWord
-from avow.declare.expression import Condition, Formula, Policy, Term
+from avow.declare.expression import Condition, Formula, Policy, Term, several
 from avow.declare.people import TaskWord
 from avow.declare.place import Token, declaring_frame, here, misuse, remember, take_words, token_of
 from avow.declare.sender import EventWord
@@ -29,11 +29,6 @@ P = ParamSpec("P")
 H = TypeVar("H", bound="Entity")
 
 UNSET: Any = object()
-
-
-def several(value: Any) -> tuple[Any, ...]:
-    """One word, or a list of them, as a tuple."""
-    return tuple(cast(Iterable[Any], value)) if isinstance(value, list | tuple | set) else (value,)
 
 
 @dataclass(frozen=True, slots=True)

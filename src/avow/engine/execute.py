@@ -14,7 +14,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -66,6 +66,16 @@ CONTENDED_S = 1.0
 CONTENDED_MAX = 1_000
 """How many such records are remembered."""
 PAUSE_S = 0.02
+
+
+async def again_when_lost(act: Callable[[], Awaitable[Reply]]) -> Reply:
+    """Do what is done once for its key; a lost connection, which doesn't say whether it was, is no answer."""
+    for _ in range(LOST_ATTEMPTS_MAX - 1):
+        try:
+            return await act()
+        except Lost:
+            continue
+    return await act()
 
 
 class Outrun(Exception):

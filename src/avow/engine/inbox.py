@@ -12,11 +12,12 @@ import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from avow.declare.loads import read_loads
-from avow.engine.execute import LOST_ATTEMPTS_MAX, Reply
+from avow.engine.execute import Reply, again_when_lost
 from avow.engine.identifier import id_of
 from avow.engine.request import json_bytes
 from avow.errors import reject
@@ -120,13 +121,7 @@ class Inbox:
         Raises ProblemError for what isn't kept under the key: that the task is unknown, somebody else's, or
         barred to this actor; that the key was used for another request; contention.
         """
-        for lost in range(LOST_ATTEMPTS_MAX):
-            try:
-                return await self._act(intent)
-            except driver.Lost:
-                if lost + 1 == LOST_ATTEMPTS_MAX:
-                    raise
-        raise reject("database-unavailable")
+        return await again_when_lost(partial(self._act, intent))
 
     async def _act(self, intent: Intent) -> Reply:
         tenant, key = intent.actor.tenant, _key(intent)

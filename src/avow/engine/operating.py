@@ -15,7 +15,7 @@ from typing import Any
 
 from avow import canonical
 from avow.engine.by_hand import settle_done, settle_failed
-from avow.engine.execute import LOST_ATTEMPTS_MAX, Engine, Outrun, Reply
+from avow.engine.execute import Engine, Outrun, Reply, again_when_lost
 from avow.engine.identifier import id_of
 from avow.engine.request import json_bytes
 from avow.engine.worker import provider_key
@@ -25,7 +25,6 @@ from avow.model.effect import FAILED, Effect
 from avow.model.entity import State
 from avow.model.system import System
 from avow.model.types import instant
-from avow.store import driver
 from avow.store.operate import OF_ALL, UNDER_WAY, By, Filter, Operations
 from avow.store.pool import Pool
 from avow.store.transaction import IdempotencyKey
@@ -122,16 +121,14 @@ class Operating:
         Raises ProblemError for what isn't kept under the key: that the work is gone or has moved on, that
         nothing is owed, what the record's rules refuse, contention.
         """
-        for lost in range(LOST_ATTEMPTS_MAX):
-            try:
-                known = None if tenant is None else await self._known(intent, tenant, work)
-                if known is not None:
-                    return known
-                return await self._act(intent, await self._demand(tenant, work), settlement)
-            except driver.Lost:
-                if lost + 1 == LOST_ATTEMPTS_MAX:
-                    raise
-        raise reject("database-unavailable")
+
+        async def once() -> Reply:
+            known = None if tenant is None else await self._known(intent, tenant, work)
+            if known is not None:
+                return known
+            return await self._act(intent, await self._demand(tenant, work), settlement)
+
+        return await again_when_lost(once)
 
     async def act_on_all(self, intent: Intent, wanted: Filter, fingerprint: str) -> Reply:
         """Do something about every work of a set that was previewed, or go on with it, or replay the answer.

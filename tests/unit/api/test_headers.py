@@ -76,9 +76,12 @@ def test_two_idempotency_key_lines_are_refused_even_if_equal() -> None:
     assert _code(lambda: headers.idempotency_key(two)) == "idempotency-key-invalid"
 
 
+def test_an_absent_idempotency_key_is_refused() -> None:
+    assert _code(lambda: headers.idempotency_key(Headers([]))) == "idempotency-key-missing"
+
+
 def test_an_absent_header_is_none() -> None:
     none = Headers([])
-    assert headers.idempotency_key(none) is None
     assert headers.if_match(none) is None
     assert headers.if_none_match(none) is None
     assert headers.content_length(none) is None

@@ -48,7 +48,7 @@ class Word(StrEnum):
         {"a": {1}},
         Word.A,
         MappingProxyType({}),
-        object(),
+        pytest.param(object(), id="object()"),
     ],
     ids=repr,
 )
