@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -25,10 +21,10 @@ from bench.replay_olist.expected import CARRIED_OUT, GIVEN_UP, RETURNED, SOLD_OU
 from bench.replay_olist.orders import read_orders
 from bench.replay_olist.run import FAULTS, replay_orders, set_up, sold_to
 from examples.demo.declared import Declared
+from tests.acceptance.replays import needs, replay
 
 ROOT = Path(__file__).parents[2]
 EVERY_100TH = 100
-RUN_TIMEOUT_S = 240
 
 # Name, status, whether the carrier had it, articles, and payments in the order of their numbers.
 ORDERS = [
@@ -86,21 +82,11 @@ def test_payments_are_read_in_the_order_of_their_numbers(small_files: Path) -> N
     assert (orders["a"].pieces, orders["i"].pieces) == (2, 1)
 
 
-@pytest.mark.skipif(not DATA.is_file(), reason=f"{DATA} isn't there: set AVOW_DATA")
+@needs(DATA)
 def test_eighty_real_orders_survive_faults_copies_and_crashes(tmp_path: Path) -> None:
-    result = tmp_path / "result.json"
-    arguments = ("--every", str(EVERY_100TH), "--kills", "1", "--result", str(result))
-    said = subprocess.run(
-        [sys.executable, "-m", "bench.replay_olist", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"AVOW_DATA": str(DATA.parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=RUN_TIMEOUT_S,
-        check=False,
+    found = replay(
+        "replay_olist", DATA, tmp_path / "result.json", "--every", str(EVERY_100TH), "--kills", "1"
     )
-    assert said.returncode == 0, said.stdout + said.stderr
-    found = json.loads(result.read_text())
     assert {name: found[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)
     assert found["cases"] == 82
     assert found["killed"] == {"server": 1, "worker": 1}

@@ -15,6 +15,7 @@ from tests.contract.fix_server import (  # noqa: F401  pytest finds fixtures by 
     start_server,
     venue,
 )
+from tests.contract.fix_venue import booking, clerk, room  # noqa: F401
 from tests.contract.fix_wire import (  # noqa: F401
     fixture_application,
     fixture_client,

@@ -14,28 +14,12 @@ import pytest
 from avow.api.app import Application
 from avow.api.authentication import Trust
 from tests.contract.fix_server import Caller, Record, Response, Tenancy, code_of
+from tests.contract.fix_venue import ROOM, SPAN
 
-ROOM = {"name": "A", "places": 3}
-SPAN = {"starts": "2026-11-21T10:00:00Z", "ends": "2026-11-21T11:00:00Z"}
 NOBODYS = "00000000-0000-7000-8000-000000000000"
 SECRET = "Canary-4711"
 TIMES = 60
 ROUNDS_MAX = 3
-
-
-@pytest.fixture
-def clerk(venue: Tenancy) -> Caller:
-    return venue.actor("ann", "clerk")
-
-
-@pytest.fixture
-def room(clerk: Caller) -> Record:
-    return clerk.create("/rooms", ROOM)
-
-
-@pytest.fixture
-def booking(venue: Tenancy, room: Record) -> Record:
-    return venue.actor("eve").create("/bookings", {"room": room.id, **SPAN})
 
 
 def alike(one: Response, other: Response) -> None:

@@ -37,9 +37,9 @@ from tests.contract.fix_server import (
     code_of,
     make_database,
 )  # fmt: skip
+from tests.contract.fix_venue import ROOM
 
 ISSUER, AUDIENCE = "https://id.example", "https://venue.example"
-ROOM = {"name": "A", "places": 3}
 
 
 @dataclass

@@ -19,11 +19,6 @@ def clerk(spare: Tenancy) -> Caller:
 
 
 @pytest.fixture
-def room(clerk: Caller) -> Record:
-    return clerk.create("/rooms", {"name": "A", "places": 3})
-
-
-@pytest.fixture
 def thread() -> Generator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(1) as made:
         yield made

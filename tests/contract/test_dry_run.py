@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
 from tests.contract.fix_server import Caller, Json, Record, Response, Tenancy, code_of
+from tests.contract.fix_venue import ROOM, SPAN
 
-ROOM = {"name": "A", "places": 3}
-SPAN = {"starts": "2026-11-21T10:00:00Z", "ends": "2026-11-21T11:00:00Z"}
 LATER = {"starts": "2026-11-21T12:00:00Z", "ends": "2026-11-21T13:00:00Z"}
 KEPT = """
 SELECT (SELECT count(*) FROM avow.audit WHERE tenant = $1),
@@ -19,21 +16,6 @@ SELECT (SELECT count(*) FROM avow.audit WHERE tenant = $1),
        (SELECT count(*) FROM venue.rooms WHERE tenant = $1),
        (SELECT count(*) FROM venue.bookings WHERE tenant = $1)
 """
-
-
-@pytest.fixture
-def clerk(venue: Tenancy) -> Caller:
-    return venue.actor("ann", "clerk")
-
-
-@pytest.fixture
-def room(clerk: Caller) -> Record:
-    return clerk.create("/rooms", ROOM)
-
-
-@pytest.fixture
-def booking(venue: Tenancy, room: Record) -> Record:
-    return venue.actor("eve").create("/bookings", {"room": room.id, **SPAN})
 
 
 def told(answer: Response, created: bool = False) -> tuple[int, Json]:

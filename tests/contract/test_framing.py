@@ -7,9 +7,8 @@ import json
 import pytest
 
 from tests.contract.fix_server import Tenancy
+from tests.contract.fix_venue import ROOM
 from tests.contract.raw import ask, connected, read
-
-ROOM = {"name": "A", "places": 3}
 
 
 @pytest.mark.parametrize(

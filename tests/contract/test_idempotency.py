@@ -9,10 +9,9 @@ from threading import Barrier
 import pytest
 
 from tests.contract.fix_server import Caller, Response, Tenancy, code_of
+from tests.contract.fix_venue import ROOM, SPAN
 
 COPIES = 50
-ROOM = {"name": "A", "places": 3}
-SPAN = {"starts": "2026-11-21T10:00:00Z", "ends": "2026-11-21T11:00:00Z"}
 
 
 def same(first: Response, again: Response) -> None:

@@ -16,9 +16,9 @@ from avow.api.app import Application
 from avow.api.authentication import Trust
 from avow.store import pool as pool_module
 from tests.contract.fix_server import Tenancy, code_of
+from tests.contract.fix_venue import ROOM
 from tests.contract.raw import ask, connected, read
 
-ROOM = {"name": "A", "places": 3}
 MEGABYTE = 1_048_576
 BUSY = """
 SELECT count(*) FROM pg_stat_activity

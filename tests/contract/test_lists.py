@@ -15,11 +15,6 @@ SUBJECTS = ("ann", "bob", "eve", "kim")
 ROLES = ("clerk", "manager", "unheard-of")
 
 
-@pytest.fixture
-def clerk(venue: Tenancy) -> Caller:
-    return venue.actor("ann", "clerk")
-
-
 def rooms(clerk: Caller, count: int) -> list[str]:
     """So many rooms; their ids in the order of creation."""
     return [clerk.create("/rooms", {"name": f"room {n}", "places": n % 3 + 1}).id for n in range(count)]

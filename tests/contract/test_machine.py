@@ -7,20 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.contract.fix_server import Caller, Record, Tenancy, code_of
+from tests.contract.fix_venue import ROOM, SPAN
 
-ROOM = {"name": "A", "places": 3}
-SPAN = {"starts": "2026-11-21T10:00:00Z", "ends": "2026-11-21T11:00:00Z"}
 FULL_AT_ONCE = 100
-
-
-@pytest.fixture
-def clerk(venue: Tenancy) -> Caller:
-    return venue.actor("ann", "clerk")
-
-
-@pytest.fixture
-def room(clerk: Caller) -> Record:
-    return clerk.create("/rooms", ROOM)
 
 
 def test_an_undeclared_transition_is_refused_with_what_is_allowed(

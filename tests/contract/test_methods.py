@@ -7,18 +7,7 @@ import gzip
 import pytest
 
 from tests.contract.fix_server import Caller, Record, Tenancy, code_of
-
-ROOM = {"name": "A", "places": 3}
-
-
-@pytest.fixture
-def clerk(venue: Tenancy) -> Caller:
-    return venue.actor("ann", "clerk")
-
-
-@pytest.fixture
-def room(clerk: Caller) -> Record:
-    return clerk.create("/rooms", ROOM)
+from tests.contract.fix_venue import ROOM
 
 
 def test_head_is_get_without_the_body(clerk: Caller, room: Record) -> None:

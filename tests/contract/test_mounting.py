@@ -17,9 +17,8 @@ from starlette.routing import Mount, Route
 from avow.api.app import Application
 from avow.api.authentication import Trust
 from tests.contract.fix_server import Tenancy, code_of
+from tests.contract.fix_venue import ROOM
 from tests.contract.systems import venue as venue_system
-
-ROOM = {"name": "A", "places": 3}
 
 
 async def hello(_: Request) -> PlainTextResponse:

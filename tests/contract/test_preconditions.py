@@ -8,19 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.contract.fix_server import Caller, Record, Tenancy, code_of
+from tests.contract.fix_venue import SPAN
 
-SPAN = {"starts": "2026-11-21T10:00:00Z", "ends": "2026-11-21T11:00:00Z"}
 NOBODYS = "00000000-0000-7000-8000-000000000000"
-
-
-@pytest.fixture
-def clerk(venue: Tenancy) -> Caller:
-    return venue.actor("ann", "clerk")
-
-
-@pytest.fixture
-def room(clerk: Caller) -> Record:
-    return clerk.create("/rooms", {"name": "A", "places": 3})
 
 
 def test_every_success_names_the_version(clerk: Caller, room: Record) -> None:

@@ -11,17 +11,11 @@ import pytest
 
 from avow.errors import PROBLEMS, Kind
 from tests.contract.fix_server import Caller, Response, Tenancy, code_of, dumps
+from tests.contract.fix_venue import ROOM, SPAN
 
-ROOM = {"name": "A", "places": 3}
-SPAN = {"starts": "2026-11-21T10:00:00Z", "ends": "2026-11-21T11:00:00Z"}
 INSIDES = re.compile(
     r"asyncpg|traceback|\.py\b|SELECT|INSERT|relation|constraint|rooms__|/work|127\.0\.0\.1|venue\.", re.I
 )
-
-
-@pytest.fixture
-def clerk(venue: Tenancy) -> Caller:
-    return venue.actor("ann", "clerk")
 
 
 def refusals(caller: Caller) -> dict[int, Response]:

@@ -8,8 +8,8 @@ import pytest
 
 from avow.evidence.verifier import Invalid, believing, parse_keys, verify
 from tests.contract.fix_server import Caller, Record, Tenancy, code_of
+from tests.contract.fix_venue import ROOM
 
-ROOM = {"name": "A", "places": 3}
 SECRET = "4711"
 
 

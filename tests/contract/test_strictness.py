@@ -9,14 +9,8 @@ from typing import Any
 import pytest
 
 from tests.contract.fix_server import Caller, Tenancy, code_of
+from tests.contract.fix_venue import ROOM
 from tests.contract.test_ingress_json import READ, REFUSED
-
-ROOM = {"name": "A", "places": 3}
-
-
-@pytest.fixture
-def clerk(venue: Tenancy) -> Caller:
-    return venue.actor("ann", "clerk")
 
 
 def body(**members: Any) -> bytes:

@@ -61,13 +61,6 @@ async def queue(made: Database) -> AsyncIterator[Queue]:
     await pool.close()
 
 
-@pytest.fixture
-async def admin(made: Database) -> AsyncIterator[Connection]:
-    connection = await connect(made.admin_url)
-    yield connection
-    await connection.close()
-
-
 async def take(queue: Queue, most: int = 10) -> list[Work]:
     return await queue.take(["capture"], 15.0, most)
 

@@ -37,13 +37,6 @@ async def made(database: MakeDatabase) -> Database:
 
 
 @pytest.fixture
-async def admin(made: Database) -> AsyncIterator[Connection]:
-    connection = await connect(made.admin_url)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
 async def served(made: Database) -> AsyncIterator[Connection]:
     """The application's login."""
     connection = await connect(made.application_url)

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-
 from avow.store.driver import Connection
-from avow.store.pool import connect
 from avow.store.tables import Roles
-from tests.fix_database import MakeDatabase
 from tests.store.theatre import theatre
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "tables.md").read_text()
+GLOSSARY = (Path(__file__).resolve().parents[2] / "docs" / "glossary.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| ([^|]+?) \|", re.MULTILINE)
 COLUMNS = """
     SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
     WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
-
-
-@pytest.fixture
-async def admin(database: MakeDatabase) -> AsyncIterator[Connection]:
-    connection = await connect(database(theatre).admin_url)
-    yield connection
-    await connection.close()
 
 
 async def test_every_table_of_avow_is_described_with_all_its_columns(admin: Connection) -> None:
@@ -73,3 +62,11 @@ async def test_the_tables_that_each_role_may_read_are_described(admin: Connectio
             " AND has_table_privilege($1, oid, 'SELECT')", f"theatre_{short}",
         )  # fmt: skip
         assert set(re.findall(r"`([a-z_]+)`", row[1])) == {r[0] for r in held}
+
+
+async def test_every_table_of_avow_stands_in_the_glossary(admin: Connection) -> None:
+    """One noun for each thing: the table's name belongs to one of its entries."""
+    names = await admin.fetch(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'avow'::regnamespace"
+    )
+    assert {name for (name,) in names if f"`avow.{name}`" not in GLOSSARY} == set()

@@ -13,7 +13,7 @@ from avow.errors import EnvironmentFault
 from avow.store import install, upgrade
 from avow.store.driver import Connection
 from avow.store.pool import connect
-from avow.store.rights import demand_fit, demand_own_tables
+from avow.store.rights import demand_fit, demand_own_tables, demand_owner
 from avow.store.statements import named
 from tests.acting import acting
 from tests.fix_database import Database, MakeDatabase
@@ -171,6 +171,15 @@ async def test_tables_of_a_newer_avow_are_neither_served_nor_brought_back(
     ):
         assert await code_of(work) == "tables-newer"
     assert await picture(admin) == before
+
+
+async def test_a_database_without_tables_is_told_from_one_with_older_ones(made: Database) -> None:
+    server = await connect(made.admin_url)
+    assert await demand_owner(server, theatre)
+    await server.execute("ALTER SCHEMA avow RENAME TO put_away")
+    assert not await demand_owner(server, theatre)
+    assert await code_of(demand_own_tables(server, theatre)) == "tables-missing"
+    await server.close()
 
 
 async def test_tables_of_which_no_step_knows_are_left_alone(database: MakeDatabase) -> None:

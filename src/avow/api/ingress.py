@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
+from avow.api.percent import percent_decoded
 from avow.canonical import INTEGER_MAX, JsonValue
 from avow.errors import ProblemError, reject
 from avow.model import types as kinds
@@ -46,7 +46,6 @@ _WORK_FILTER: Final = kinds.Text(255, 1)
 _LIST_WORDS: Final = frozenset({*_PAGING, "state", "as_of"})
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,15})", re.ASCII)
 _COUNT: Final = re.compile(r"[1-9][0-9]*", re.ASCII)
-_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _BOOLEANS: Final = {"true": True, "false": False}
 
 
@@ -352,12 +351,7 @@ def _is_credential(name: str | None) -> bool:
 
 
 def _decode(piece: bytes) -> str | None:
-    if not piece.isascii() or _PERCENT.search(piece):
-        return None
-    try:
-        return unquote_to_bytes(piece.replace(b"+", b" ")).decode("utf-8")
-    except UnicodeDecodeError:
-        return None
+    return percent_decoded(piece.replace(b"+", b" ")) if piece.isascii() else None
 
 
 def _shown(name: str) -> str:

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 from uuid import UUID
 
+from avow.api.percent import percent_decoded
 from avow.api.reach import possible
+from avow.engine.operating import COMPENSATE, RETRY, SETTLE, SKIP
 from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Transition
 from avow.model.sender import Sender
@@ -114,14 +116,14 @@ _SUBSCRIPTIONS: Final = (
     *(Route("POST", f"/subscriptions/{{id}}/{verb}", Operation.SUBSCRIPTION) for verb in VERBS),
 )
 _EFFECTS: Final = "/effects"
-OPERATED: Final = ("retry", "skip", "compensate")
+OPERATED: Final = (RETRY, SKIP, COMPENSATE)
 """What operators do about one work, or about all of a set."""
 _OPERATED: Final = (
     Route("GET", _EFFECTS, Operation.OPERATE),
     Route("GET", f"{_EFFECTS}/preview", Operation.OPERATE),
     *(Route("POST", f"{_EFFECTS}/{verb}", Operation.OPERATE) for verb in OPERATED),
     Route("GET", f"{_EFFECTS}/{{work}}", Operation.OPERATE),
-    *(Route("POST", f"{_EFFECTS}/{{work}}/{verb}", Operation.OPERATE) for verb in (*OPERATED, "settle")),
+    *(Route("POST", f"{_EFFECTS}/{{work}}/{verb}", Operation.OPERATE) for verb in (*OPERATED, SETTLE)),
 )
 _PAUSED: Final = (
     Route("GET", "/destinations", Operation.DESTINATION),
@@ -129,7 +131,6 @@ _PAUSED: Final = (
 )
 _WORK: Final = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
-_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 class Routes:
@@ -165,7 +166,7 @@ class Routes:
             return Match(resource)
         segments = text.split("/")
         if "%" in text:
-            decoded = [_decode(segment) for segment in segments]
+            decoded = [percent_decoded(segment.encode("latin-1", "replace")) for segment in segments]
             segments = [segment for segment in decoded if segment is not None]
             if len(segments) != len(decoded):
                 return None
@@ -275,14 +276,3 @@ def _resource(template: str, routes: list[Route]) -> Resource:
         *(("POST",) if "POST" in methods else ()),
     ]
     return Resource(template, methods, ", ".join(allowed))
-
-
-def _decode(segment: str) -> str | None:
-    """Undo percent-encoding; None where it is malformed or not UTF-8."""
-    raw = segment.encode("latin-1", "replace")
-    if _PERCENT.search(raw):
-        return None
-    try:
-        return unquote_to_bytes(raw).decode("utf-8")
-    except UnicodeDecodeError:
-        return None

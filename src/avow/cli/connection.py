@@ -18,6 +18,7 @@ from avow.model.system import System
 from avow.store import cluster, driver, placement
 from avow.store.driver import Connection
 from avow.store.pool import Pool, connect
+from avow.store.rights import demand_own_tables
 
 Answer = TypeVar("Answer")
 
@@ -48,11 +49,15 @@ def database_url(system: System) -> Generator[str]:
 
 
 def ask_database(system: System, ask: Callable[[Connection], Awaitable[Answer]]) -> Answer:
-    """Ask it something over one connection, with the rights of `database_url`. Raises as that does."""
+    """Ask it something over one connection, with the rights of `database_url`.
+
+    Raises as that does, and for tables of another application or of another Avow's version.
+    """
 
     async def run(url: str) -> Answer:
         connection = await connect(url)
         try:
+            await demand_own_tables(connection, system)
             return await ask(connection)
         finally:
             await connection.close()
@@ -67,6 +72,8 @@ def ask_pool(system: System, ask: Callable[[Pool], Awaitable[Answer]], connectio
     async def run(url: str) -> Answer:
         pool = Pool(url, connections)
         try:
+            async with pool.borrow() as connection:
+                await demand_own_tables(connection, system)
             return await ask(pool)
         finally:
             await pool.close()

@@ -36,7 +36,6 @@ from avow.model.types import Misfit
 from avow.model.values import Subject
 from avow.store.operate import LISTED_MAX, STATES, STUCK, Filter
 from avow.store.pool import CONNECTIONS_MAX, Pool
-from avow.store.rights import demand_own_tables
 
 REASON: Final = Word(1_000)
 
@@ -243,8 +242,6 @@ def _intent(action: str, subject: str, reason: str) -> Intent:
 
 def _at_work(system: System, ask: Callable[[Operating], Awaitable[Answer]]) -> Answer:
     async def run(pool: Pool) -> Answer:
-        async with pool.borrow() as connection:
-            await demand_own_tables(connection, system)
         engine = Engine(system, pool, problem_body, keyring=private_keyring(system))
         return await ask(Operating(system, pool, engine))
 

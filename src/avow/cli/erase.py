@@ -30,6 +30,7 @@ from avow.model.system import System
 from avow.model.types import Text
 from avow.model.values import Subject
 from avow.store.pool import Pool, connect
+from avow.store.rights import demand_own_tables
 from avow.store.subjects import Subjects
 
 CREDENTIAL: Final = "avow erase"
@@ -84,6 +85,7 @@ class _Erasing:
         """Ask for it, or do it where it was asked for; what came of it."""
         connection, pool = await connect(self._url), Pool(self._url, 2)
         try:
+            await demand_own_tables(connection, self._system)
             subjects = Subjects(connection, self._system, self._actor.tenant)
             await subjects.act_as_owner()
             held = sum(row["number"] for row in await subjects.held(self._person))

@@ -17,9 +17,7 @@ from avow.engine.export import Exported, export
 from avow.engine.tiles import Damaged, Folder, read
 from avow.errors import UsageError
 from avow.evidence.verifier import Invalid, VerifierKey, parse_key
-from avow.model.system import System
 from avow.store.driver import Connection
-from avow.store.rights import demand_own_tables
 
 
 @click.command(name="export")
@@ -51,7 +49,7 @@ def command(folder: Path, target: str, check: bool, key: str | None, parquet: bo
                 )
         else:
             system = load_target(target)
-            done = ask_database(system, lambda connection: _export(connection, system, folder))
+            done = ask_database(system, lambda connection: _export(connection, folder))
             if tables is not None:
                 _tabulate(folder, tables)
     except Damaged as damage:
@@ -67,8 +65,7 @@ def command(folder: Path, target: str, check: bool, key: str | None, parquet: bo
     return output.HOLDS
 
 
-async def _export(connection: Connection, system: System, folder: Path) -> list[Exported]:
-    await demand_own_tables(connection, system)
+async def _export(connection: Connection, folder: Path) -> list[Exported]:
     with output.Progress(sys.stderr, "entries", 0) as progress:
         return await export(connection, folder, progress.reach)
 

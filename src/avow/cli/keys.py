@@ -20,8 +20,6 @@ from avow.errors import UsageError
 from avow.model.actor import ANONYMOUS
 from avow.model.system import System
 from avow.store.api_keys import ApiKeys, ListedKey
-from avow.store.driver import Connection
-from avow.store.rights import demand_own_tables
 
 VALID_DAYS_DEFAULT: Final = 90
 VALID_DAYS_MAX: Final = 3_650
@@ -167,11 +165,7 @@ def _issue(environment: str) -> api_keys.IssuedApiKey:
 
 
 def _work(system: System, ask: Callable[[ApiKeys], Awaitable[Answer]]) -> Answer:
-    async def run(connection: Connection) -> Answer:
-        await demand_own_tables(connection, system)
-        return await ask(ApiKeys(connection))
-
-    return ask_database(system, run)
+    return ask_database(system, lambda connection: ask(ApiKeys(connection)))
 
 
 def _document(key: ListedKey) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -16,12 +15,7 @@ from avow.cli.target import load_target
 from avow.engine.epochs import begin_epoch
 from avow.engine.log_key import log_key
 from avow.errors import EnvironmentFault
-from avow.model.system import System
-from avow.store.driver import Connection
 from avow.store.log_reads import Epoch, LogReads
-from avow.store.rights import demand_own_tables
-
-Answer = TypeVar("Answer")
 
 
 @click.group(name="log")
@@ -38,7 +32,7 @@ command.add_command(log_drop.command)
 @output.json_option
 def list_logs(target: str, as_json: bool) -> int:
     """List the epochs of the log: name, size, newest checkpoint, and the key to check with."""
-    logs = _work(load_target(target), lambda connection: LogReads.on(connection).epochs())
+    logs = ask_database(load_target(target), lambda connection: LogReads.on(connection).epochs())
     if as_json:
         output.document({"items": [_document(log) for log in logs]})
         return output.HOLDS
@@ -62,7 +56,7 @@ def list_logs(target: str, as_json: bool) -> int:
 def checkpoint(target: str, as_json: bool) -> int:
     """Print the newest checkpoint, as it was signed. Keep it where the database's owner can't reach it, and
     compare later with `avow verify --checkpoint FILE`."""
-    head = _work(load_target(target), lambda connection: LogReads.on(connection).head())
+    head = ask_database(load_target(target), lambda connection: LogReads.on(connection).head())
     if head is None or head.note is None:
         raise EnvironmentFault(
             "log-missing", "nothing is sealed here yet", "Serve with AVOW_LOG_KEY set, or `avow dev`."
@@ -87,7 +81,7 @@ def epoch(reason: str, target: str, as_json: bool) -> int:
     """
     system = load_target(target)
     key = log_key(os.environ.get("AVOW_LOG_KEY"), home_folder(os.environ), system.name)
-    begun = _work(system, lambda connection: begin_epoch(connection, system.name, key, reason))
+    begun = ask_database(system, lambda connection: begin_epoch(connection, system.name, key, reason))
     if as_json:
         output.document(
             {"epoch": begun.epoch, "origin": begun.origin, "key": begun.key, "goes_on_from": begun.size}
@@ -97,14 +91,6 @@ def epoch(reason: str, target: str, as_json: bool) -> int:
         before = "the first log" if begun.size is None else f"it goes on from checkpoint {begun.size:,}"
         output.talk(f"{begun.origin} has begun: {before}. Give this key to whoever checks receipts.")
     return output.HOLDS
-
-
-def _work(system: System, ask: Callable[[Connection], Awaitable[Answer]]) -> Answer:
-    async def run(connection: Connection) -> Answer:
-        await demand_own_tables(connection, system)
-        return await ask(connection)
-
-    return ask_database(system, run)
 
 
 def _document(log: Epoch) -> dict[str, Any]:

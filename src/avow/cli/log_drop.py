@@ -14,7 +14,6 @@ from avow.cli.target import load_target
 from avow.cli.word import parse_instant
 from avow.engine.retention import Planned, carry_out, plan
 from avow.store.driver import Connection
-from avow.store.rights import demand_own_tables
 
 
 @click.command(name="drop")
@@ -49,7 +48,6 @@ def command(
     folder = folder.resolve()
 
     async def work(connection: Connection) -> tuple[list[Planned], int]:
-        await demand_own_tables(connection, system)
         planned = await plan(connection, until, folder, subject, reason)
         if not yes:
             return planned, 0

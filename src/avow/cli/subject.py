@@ -22,6 +22,7 @@ from avow.store.disclosures import Disclosures
 from avow.store.driver import Connection
 from avow.store.pool import Pool, connect
 from avow.store.reads import Reads
+from avow.store.rights import demand_own_tables
 from avow.store.subjects import Subjects
 
 Answer = TypeVar("Answer")
@@ -85,6 +86,7 @@ def export(person: str, by: str, reason: str, tenant: str, target: str, as_json:
     async def run(url: str) -> dict[str, Any]:
         connection, pool = await connect(url), Pool(url, 2)
         try:
+            await demand_own_tables(connection, system)
             subjects = Subjects(connection, system, tenant)
             await subjects.act_as_owner()
             vault = Vault(Disclosures(pool), keyring)

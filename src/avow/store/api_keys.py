@@ -10,12 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from avow.errors import EnvironmentFault
-from avow.store import driver
 from avow.store.driver import Connection
 from avow.store.statements import named
-
-UNDEFINED_TABLE = "42P01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +46,7 @@ class ApiKeys:
         self._connection = connection
 
     async def _fetch(self, name: str, *parameters: Any) -> list[Any]:
-        try:
-            return await self._connection.fetch(named("api_keys.sql")[name].template, *parameters)
-        except driver.InsufficientPrivilege:
-            raise EnvironmentFault(
-                "rights-missing",
-                "this login may not see the API keys",
-                "Use a URL of the database's owner; the application's login must not be it.",
-            ) from None
-        except driver.DatabaseError as error:
-            if getattr(error, "sqlstate", "") != UNDEFINED_TABLE:
-                raise
-            raise EnvironmentFault(
-                "tables-missing",
-                "the database has no tables of Avow",
-                "Run `avow migrate` once with the owner's URL.",
-            ) from None
+        return await self._connection.fetch(named("api_keys.sql")[name].template, *parameters)
 
     async def add(
         self, key_id: str, digest: bytes, tenant: str, subject: str, roles: Sequence[str], valid_days: int

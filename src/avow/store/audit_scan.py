@@ -12,13 +12,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
-from avow.errors import EnvironmentFault, UsageError
+from avow.errors import UsageError
 from avow.evidence.boundaries import Boundaries, Edge, read_boundaries
 from avow.evidence.chain import Live
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.store.canonical_columns import canonical_fields, canonical_instant, json_fields, performer_columns
 from avow.store.log_scan import STATEMENT_S_MAX, LogScan
+from avow.store.rights import no_tables
 from avow.store.statements import literal, named, quote, text
 from avow.store.tables import Roles, table_of
 
@@ -92,11 +93,7 @@ async def scan(connection: Any, system: System, tenant: str | None) -> AsyncGene
     roles = Roles.of(system)
     rights = await connection.fetchrow(text("verify.sql", "verify_rights"), roles.owner)
     if not rights["installed"]:
-        raise EnvironmentFault(
-            "tables-missing",
-            "the database has no tables of Avow",
-            "Run `avow migrate` once with the owner's URL.",
-        )
+        raise no_tables()
     if tenant is None and not rights["sees_all"] and not rights["is_owner"]:
         raise UsageError(
             "this login may not see the records of all tenants",

@@ -10,16 +10,14 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from avow.model.actor import Actor
-from avow.store import driver
-from avow.store.driver import DatabaseFault
 from avow.store.loading import KnownAnswer
 from avow.store.pool import Pool
 from avow.store.statements import text
-from avow.store.transaction import OVERTAKEN, IdempotencyKey, WriteRefused
+from avow.store.transaction import IdempotencyKey, call_writing
 
 ADVANCED_MAX = 100
 """How many tasks one statement moves on."""
@@ -112,18 +110,11 @@ class Tasks:
     async def act(self, tenant: str, key: IdempotencyKey, act: Act, status: int, body: bytes) -> str:
         """Do it and keep the answer: done; stale, where it has to be decided again; or replay."""
         async with self._pool.borrow() as connection:
-            try:
-                return await connection.fetchval(
-                    _ACT, tenant, act.kind, act.id, act.version, act.step, act.acts, act.at, key.id,
-                    key.fingerprint, status, body, act.subject, act.word, json.dumps(act.told), act.reason,
-                    act.request,
-                )  # fmt: skip
-            except (*driver.Retryable, *driver.Lost, driver.Canceled, *driver.NoRoom):
-                raise
-            except driver.DatabaseError as error:
-                if cast(DatabaseFault, error).sqlstate == OVERTAKEN:
-                    return "stale"
-                raise WriteRefused(error) from None
+            return await call_writing(
+                connection, _ACT, tenant, act.kind, act.id, act.version, act.step, act.acts, act.at, key.id,
+                key.fingerprint, status, body, act.subject, act.word, json.dumps(act.told), act.reason,
+                act.request, overtaken="stale",
+            )  # fmt: skip
 
     async def acts(self, tenant: str, kind: str, record: UUID) -> list[dict[str, Any]]:
         """What was done with the tasks of a record, oldest first, at most ACTS_MAX acts."""

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from avow.store import driver
-from avow.store.driver import DatabaseFault
 from avow.store.loading import KnownAnswer
 from avow.store.pool import Pool
 from avow.store.statements import text
-from avow.store.transaction import OVERTAKEN, IdempotencyKey, WriteRefused
+from avow.store.transaction import IdempotencyKey, call_writing
 
 LISTED_MAX = 1_000
 WAITING, UNDER_WAY, UNCLEAR, STUCK, PAUSED = "waiting", "under-way", "unclear", "stuck", "paused"
@@ -134,14 +132,7 @@ class Operations:
 
     async def _do(self, name: str, *given: Any) -> Any:
         async with self._pool.borrow() as connection:
-            try:
-                return await connection.fetchval(text("effects.sql", name), *given)
-            except (*driver.Retryable, *driver.Lost, driver.Canceled, *driver.NoRoom):
-                raise
-            except driver.DatabaseError as error:
-                if cast(DatabaseFault, error).sqlstate == OVERTAKEN:
-                    return "moved"
-                raise WriteRefused(error) from None
+            return await call_writing(connection, text("effects.sql", name), *given, overtaken="moved")
 
 
 def _named(item: dict[str, Any]) -> tuple[Any, ...]:

@@ -44,7 +44,7 @@ async def demand_application_rights(connection: Connection, system: System) -> N
             f"Serve with a login that is only a member of {roles.application}: {roles.login_statement()}",
         )
     if not row["installed"]:
-        raise EnvironmentFault("tables-missing", "the database has no tables of Avow", _INSTALL)
+        raise no_tables()
     if not row["is_application"]:
         raise EnvironmentFault(
             "rights-missing",
@@ -72,6 +72,11 @@ _SURPLUS = {
 }
 
 
+def no_tables() -> EnvironmentFault:
+    """What is said of a database that Avow was never installed in."""
+    return EnvironmentFault("tables-missing", "the database has no tables of Avow", _INSTALL)
+
+
 def demand_version(version: int) -> None:
     """Refuse a server that is too old. `version` as in server_version_num."""
     if version < VERSION_MIN:
@@ -91,13 +96,17 @@ def demand_encoding(encoding: str) -> None:
 
 
 async def demand_own_tables(connection: Connection, system: System) -> None:
-    """Refuse a database whose tables aren't this application's, or aren't of this Avow's version."""
-    await demand_owner(connection, system)
+    """Refuse a database that has no tables, or another application's, or tables of another Avow's version."""
+    if not await demand_owner(connection, system):
+        raise no_tables()
     await upgrade.demand(connection)
 
 
-async def demand_owner(connection: Connection, system: System) -> None:
-    """Refuse a database in which another application has its tables: one has one database."""
+async def demand_owner(connection: Connection, system: System) -> bool:
+    """Refuse a database in which another application has its tables: one has one database.
+
+    Gives back whether there are any.
+    """
     owner = await connection.fetchval(text("rights.sql", "tables_owner"))
     if owner is not None and owner != Roles.of(system).owner:
         raise EnvironmentFault(
@@ -105,6 +114,7 @@ async def demand_owner(connection: Connection, system: System) -> None:
             f"the tables in this database belong to {owner.removesuffix('_owner')}, not to {system.name}",
             f"Use a database of its own for {system.name}, or the name that it had before.",
         )
+    return owner is not None
 
 
 async def demand_boundary(connection: Connection, system: System) -> None:

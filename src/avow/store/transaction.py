@@ -124,6 +124,22 @@ class WriteRefused(Exception):
         super().__init__(f"SQLSTATE {fault.sqlstate}" + (f", {about}" if about else ""))
 
 
+async def call_writing(connection: Connection, sql: str, *given: Any, overtaken: str) -> Any:
+    """Call a function that writes what is no command: what it says, or `overtaken` where something that the
+    decision rests on has moved on.
+
+    Raises what may be tried again as it comes, and WriteRefused for what no decision can be.
+    """
+    try:
+        return await connection.fetchval(sql, *given)
+    except (*driver.Retryable, *driver.Lost, driver.Canceled, *driver.NoRoom):
+        raise
+    except driver.DatabaseError as error:
+        if cast(DatabaseFault, error).sqlstate == OVERTAKEN:
+            return overtaken
+        raise WriteRefused(error) from None
+
+
 Outcome: TypeAlias = Done | Stale | Replay | Settled | Broken
 Decide: TypeAlias = Callable[[Loaded], Write]
 _Row: TypeAlias = tuple[Any, ...]
