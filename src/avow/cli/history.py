@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -11,13 +10,12 @@ import click
 from avow.canonical import INTEGER_MAX
 from avow.cli import output
 from avow.cli.record import answer, asked, reader_options
-from avow.cli.shown import moment, shown, who
+from avow.cli.shown import WIDTH, changed, moment, who, wrapped
 from avow.cli.word import instant_of
 from avow.engine.explain import Operator, history
 from avow.store.log_reads import Dropped
 from avow.store.reads import Reads
 
-WIDTH: Final = 80
 INDENT: Final = " " * 6
 LIMIT_MAX: Final = 900
 
@@ -79,19 +77,7 @@ def _item(item: dict[str, Any]) -> Iterator[str]:
     yield f"{head:<{WIDTH - 26}}  {moment(item['at'])}"
     yield output.plain(f"{INDENT}by {who(item['actor'])}{_caused(item['cause'])}")
     for name, change in item["changes"].items():
-        if change.get("hidden"):
-            said = "(hidden)"
-        elif "old" in change:
-            said = f"{shown(change['old'])} -> {shown(change['new'])}"
-        else:
-            said = f"-> {shown(change['new'])}"
-        yield from textwrap.wrap(
-            output.plain(f"{name} {said}"),
-            WIDTH,
-            initial_indent=INDENT,
-            subsequent_indent=f"{INDENT}  ",
-            break_on_hyphens=False,
-        )
+        yield from wrapped(changed(name, change), INDENT, f"{INDENT}  ")
     if not item["entry"]["intact"]:
         yield f"{INDENT}ALTERED: run `avow verify`"
 

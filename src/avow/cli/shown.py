@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Mapping
 from typing import Any, Final
 
+from avow.cli import output
+
+WIDTH: Final = 80
 VALUE_CHARACTERS_MAX: Final = 60
 """How much of a value is printed; --json gives all of it."""
 
@@ -43,3 +48,19 @@ def who(actor: Any) -> str:
         return "(hidden)"
     roles = ", ".join(actor["roles"])
     return f"{actor['subject']} ({roles})" if roles else str(actor["subject"])
+
+
+def changed(name: str, change: Mapping[str, Any]) -> str:
+    """What an entry made of one field."""
+    if change.get("hidden"):
+        return f"{name} (hidden)"
+    if "old" in change:
+        return f"{name} {shown(change['old'])} -> {shown(change['new'])}"
+    return f"{name} -> {shown(change['new'])}"
+
+
+def wrapped(text: str, first: str, others: str) -> list[str]:
+    """Words from a database in lines of at most WIDTH characters, each with what stands before it."""
+    return textwrap.wrap(
+        output.plain(text), WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False
+    )

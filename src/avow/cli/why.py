@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -10,13 +9,12 @@ import click
 
 from avow.cli import output
 from avow.cli.record import answer, asked, reader_options
-from avow.cli.shown import moment, shown, who
+from avow.cli.shown import WIDTH, changed, moment, shown, who, wrapped
 from avow.cli.word import instant_of
 from avow.engine.explain import why
 from avow.errors import UsageError
 from avow.model.system import System
 
-WIDTH: Final = 80
 LABEL: Final = 12
 
 
@@ -94,7 +92,7 @@ def _because(step: dict[str, Any], indent: str) -> Iterator[str]:
     yield f"{head:<{WIDTH - 26}}  {moment(step['at'])}"
     before = step["from"] or "(new)"
     yield from _line("state", f"{before} -> {step['to']}, version {step['version']}", indent)
-    yield from _line("changed", "; ".join(_changes(step["changes"])), indent)
+    yield from _line("changed", "; ".join(changed(*change) for change in step["changes"].items()), indent)
     yield from _line("input", ", ".join(f"{n} {shown(v)}" for n, v in step["input"].items()), indent)
     yield from _rules(step, indent)
     if isinstance(step["request"], str):
@@ -107,16 +105,6 @@ def _because(step: dict[str, Any], indent: str) -> Iterator[str]:
     said = "intact" if entry["intact"] else "ALTERED: run `avow verify`"
     yield from _line("audit", f"entry {entry['number']:,}, hash {entry['hash'][:12]}, {said}", indent)
     yield from _cause(step["cause"], indent)
-
-
-def _changes(changes: dict[str, Any]) -> Iterator[str]:
-    for name, change in changes.items():
-        if change.get("hidden"):
-            yield f"{name} (hidden)"
-        elif "old" in change:
-            yield f"{name} {shown(change['old'])} -> {shown(change['new'])}"
-        else:
-            yield f"{name} -> {shown(change['new'])}"
 
 
 def _rules(step: dict[str, Any], indent: str) -> Iterator[str]:
@@ -162,10 +150,4 @@ def _line(label: str, text: str, indent: str = "") -> Iterator[str]:
     """A labelled line, wrapped; nothing for an empty text."""
     if text:
         first = f"{indent}  {label:<{LABEL}}"
-        yield from textwrap.wrap(
-            output.plain(text),
-            WIDTH,
-            initial_indent=first,
-            subsequent_indent=" " * len(first),
-            break_on_hyphens=False,
-        )
+        yield from wrapped(text, first, " " * len(first))
