@@ -48,6 +48,11 @@ def machine() -> dict[str, object]:
     }
 
 
+def how_it_ran(verified: Mapping[str, Any], versions: Mapping[str, Any]) -> dict[str, Any]:
+    """What every result ends with: what `avow verify` said, on which machine, by which versions."""
+    return {"verify": verified["held"], "verification": verified, "machine": machine(), "versions": versions}
+
+
 async def versions(admin_url: str) -> dict[str, str | None]:
     """Which product, Python and PostgreSQL ran."""
     connection = await open_database(admin_url)

@@ -53,10 +53,7 @@ def _run(declared: Declared, data: Path, every: int, kills: int) -> Run:
         **vars(account),
         **report.sending(tally, sent, seconds),
         "kills": killed,
-        "verify": verified["held"],
-        "verification": verified,
-        "machine": report.machine(),
-        "versions": versions,
+        **report.how_it_ran(verified, versions),
     }
     return Run(result, killed == kills and report.holds(result, FAULTS), _lines(result))
 

@@ -66,10 +66,7 @@ def _run(declared: Declared, data: Path, every: int, kills: int) -> Run:
         **report.sending(tally, sent, seconds),
         "kills": sum(killed.values()),
         "killed": dict(killed),
-        "verify": verified["held"],
-        "verification": verified,
-        "machine": report.machine(),
-        "versions": versions,
+        **report.how_it_ran(verified, versions),
     }
     complete = killed == Counter(server=kills, worker=kills) and not stuck
     return Run(result, complete and report.holds(result, FAULTS), _lines(result))

@@ -101,12 +101,9 @@ def _run(declared: Declared, outside: Provider, folder: Path, every: int, kills:
         "tried_again": dict(sorted(tally.tried_again.items())),
         "kills": sum(killed.values()),
         "killed": dict(killed),
-        "verify": verified["held"],
-        "verification": verified,
         "seconds": round(seconds, 1),
         "requests_per_second": round(sent / seconds),
-        "machine": report.machine(),
-        "versions": versions,
+        **report.how_it_ran(verified, versions),
     }
     result["examples"] += [text[:500] for text in tally.disagreements[:DISAGREEMENTS_SHOWN_MAX]]
     complete = killed == Counter(server=kills, worker=kills) and not stuck

@@ -77,11 +77,8 @@ def _run(declared: Declared, data: Path, every: int, count: int) -> Run:
         "kills": drive.kills,
         "left_behind_by_killed_workers": drive.left_behind,
         "leases_waited_for": drive.leases,
-        "verify": verified["held"],
-        "verification": verified,
         "seconds": round(seconds, 1),
-        "machine": report.machine(),
-        "versions": versions,
+        **report.how_it_ran(verified, versions),
     }
     return Run(result, not stuck and report.holds(result, FAULTS), _lines(result))
 

@@ -104,10 +104,7 @@ def _run(declared: Declared, database: Database, outside: Provider, sagas: int, 
         "sagas_per_second": round(sagas / seconds, 1),
         "kills": sum(struck.values()),
         "killed": dict(struck),
-        "verify": verified["held"],
-        "verification": verified,
-        "machine": report.machine(),
-        "versions": versions,
+        **report.how_it_ran(verified, versions),
     }
     return Run(result, struck == +strikes and report.holds(result, FAULTS), _lines(result))
 
