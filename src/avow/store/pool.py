@@ -94,7 +94,9 @@ class Pool:
         self, url: str, size: int = CONNECTIONS_MAX, settings: dict[str, str] | None = None,
         opens: Opens | None = None,
     ) -> None:  # fmt: skip
-        self._opens = opens or partial(connect, url, {**_BOUNDED, **KEPT_PLANS, **(settings or {})}, ANSWER_S_MAX)
+        self._opens = opens or partial(
+            connect, url, {**_BOUNDED, **KEPT_PLANS, **(settings or {})}, ANSWER_S_MAX
+        )
         self._free = list[Connection]()
         self._places = asyncio.Semaphore(size)
         self._waiting = 0

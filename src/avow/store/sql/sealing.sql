@@ -114,12 +114,10 @@ CROSS JOIN LATERAL (
         ORDER BY f.epoch, f.index LIMIT @{leaves_max}) AS l
     WHERE l.kind = $2 AND l.id > $5::uuid
     UNION
-    SELECT a.id FROM (
-        SELECT lower(r) AS first, coalesce(upper(r), 9223372036854775807) AS upto
-        FROM unnest(g.settling + g.unseen + int8multirange(int8range(g.reached + 1, NULL))) AS r OFFSET 0) AS u
+    SELECT a.id FROM unnest(g.settling + g.unseen + int8multirange(int8range(g.reached + 1, NULL))) AS u (span)
     CROSS JOIN LATERAL (
         SELECT * FROM avow.audit e
-        WHERE e.tenant = s.tenant AND e.entry >= u.first AND e.entry < u.upto
+        WHERE e.tenant = s.tenant AND e.entry >= lower(u.span) AND e.entry < coalesce(upper(u.span), 9223372036854775807)
         ORDER BY e.entry LIMIT @{leaves_max}) AS a
     WHERE a.kind = $2 AND a.id > $5::uuid
     ORDER BY 1 LIMIT $6
