@@ -47,12 +47,12 @@ def _refuse(error: DeclarationError, as_json: bool) -> int:
         for mistake in error.mistakes:
             output.data(output.mistake_text(mistake))
     count = sum(not mistake.warning for mistake in error.mistakes)
-    output.talk(f"{count} mistake{'s' * (count != 1)}")
+    output.talk(output.counted(count, "mistake"))
     return error.exit_code
 
 
 def _verdict(warnings: int) -> str:
-    return "no mistakes" + (f", {warnings} warning{'s' * (warnings != 1)}" if warnings else "")
+    return "no mistakes" + (f", {output.counted(warnings, 'warning')}" if warnings else "")
 
 
 def _document(system: System, warnings: Iterable[Mistake]) -> dict[str, Any]:
@@ -107,8 +107,8 @@ def _text(system: System, warnings: Iterable[Mistake]) -> str:
     entities = list(system.entities.values())
     states = sum(len(entity.states) for entity in entities)
     transitions = sum(len(entity.transitions) for entity in entities)
-    counts = f"{_count(len(entities), 'entity', 'entities')}, {_count(states, 'state', 'states')}"
-    head = f"{system.name}: {counts}, {_count(transitions, 'transition', 'transitions')}"
+    counts = f"{output.counted(len(entities), 'entity', 'entities')}, {output.counted(states, 'state')}"
+    head = f"{system.name}: {counts}, {output.counted(transitions, 'transition')}"
     parts = [f"{head}; boundary {system.fingerprint.hex()[:12]}", *map(_entity_text, entities)]
     if system.promises:
         parts.append(
@@ -171,7 +171,3 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return [f"  {line}".rstrip() for line in lines]
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"

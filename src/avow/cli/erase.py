@@ -139,7 +139,7 @@ class _Erasing:
 
 
 def _said(done: dict[str, Any], person: str) -> str:
-    values = f"{done['values']:,} private value{'s' * (done['values'] != 1)} about {person}"
+    values = f"{output.counted(done['values'], 'private value')} about {person}"
     if done["erased"]:
         return f"{values} erased ({done['erasure']})"
     return f"asked for: {values} to be erased by whoever is {done['needs']} ({done['erasure']})"

@@ -71,6 +71,11 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """How many there are of something. many: the word for several, where an s isn't enough."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def mistake_text(mistake: Mistake) -> str:
     """A mistake or warning of a declaration, as it is printed on stdout."""
     level = "warning" if mistake.warning else "error"
@@ -133,7 +138,7 @@ def _mend(mend: str, stream: TextIO) -> str:
 
 def _declaration(mistakes: tuple[Mistake, ...], as_json: bool) -> None:
     count = sum(not mistake.warning for mistake in mistakes)
-    detail = f"the declaration has {count} mistake{'s' * (count != 1)}"
+    detail = f"the declaration has {counted(count, 'mistake')}"
     if not as_json:
         for mistake in mistakes:
             talk(str(mistake))

@@ -118,10 +118,10 @@ def _covers(result: Verification) -> str:
     logs = result.logs
     if not logs.covered:
         return UNSEALED
-    leaves = _many(logs.covered, "leaf", "leaves")
-    said = f"sealed: {leaves} of {logs.newest}, {_many(logs.checkpoints, 'checkpoint')}"
+    leaves = output.counted(logs.covered, "leaf", "leaves")
+    said = f"sealed: {leaves} of {logs.newest}, {output.counted(logs.checkpoints, 'checkpoint')}"
     if logs.unsealed:
-        said += f"; {_many(logs.unsealed, 'entry', 'entries')} not sealed yet"
+        said += f"; {output.counted(logs.unsealed, 'entry', 'entries')} not sealed yet"
     if logs.dropped is not None:
         leaves, at, where = logs.dropped
         said += f"; entries of {leaves:,} leaves not here, but for newest ones: dropped, last at"
@@ -170,14 +170,14 @@ def _text(system: System, result: Verification) -> str:
         lines.append(f"and {result.found - len(lines):,} more")
     if lines:
         lines.append("")
-    where = f"{_many(result.records, 'record')} in {_many(result.tenants, 'tenant')}"
+    where = f"{output.counted(result.records, 'record')} in {output.counted(result.tenants, 'tenant')}"
     counted = f"{result.entries:,} audit entries of {where}"
     took = f"{result.seconds:.1f} s, {result.entries_per_s:,.0f} entries/s"
     if not result.complete:
         counted = f"no verdict: the time was over after {counted}"
     elif not result.found:
         counted = f"{counted} hold: each hash, link, transition and long value, and each row"
-    found = f"; {_many(result.found, 'difference')}" if result.found else ""
+    found = f"; {output.counted(result.found, 'difference')}" if result.found else ""
     return "\n".join([*lines, f"{counted}{found} ({took})", *_private(result)])
 
 
@@ -188,11 +188,7 @@ def _private(result: Verification) -> list[str]:
         return []
     erased = [f"{count:,} erased at entry {entry}" for entry, count in sorted(seen.erased.items())]
     more = [f"and {len(erased) - SHOWN_MAX:,} entries more"] if len(erased) > SHOWN_MAX else []
-    return [", ".join([f"{_many(seen.kept, 'private value')} kept", *erased[:SHOWN_MAX], *more])]
-
-
-def _many(count: int, what: str, plural: str = "") -> str:
-    return f"{count:,} {what if count == 1 else plural or f'{what}s'}"
+    return [", ".join([f"{output.counted(seen.kept, 'private value')} kept", *erased[:SHOWN_MAX], *more])]
 
 
 def _finding(system: System, finding: Finding) -> str:
