@@ -328,22 +328,16 @@ def test_another_applications_database_is_told_from_ones_own(place: Place, tmp_p
     shop = tmp_path / "shop"
     assert avow("init", str(shop)).returncode == 0
     before = place.asked("keys", "list", "--target", str(TARGET))
-    asked = {
-        ("migrate", str(shop)): "the tables in this database belong to enrollment, not to shop",
-        ("dev", str(shop), "--port", "0"): "the tables in this database belong to enrollment, not to shop",
-        ("keys", "create", "ann", "--target", str(shop)): "belong to enrollment, not to shop",
-        ("verify", str(shop)): "weren't made for shop as it is declared",
-        (
-            "why",
-            f"purchases/{place.course}",
-            "--target",
-            str(shop),
-        ): "weren't made for shop as it is declared",
-    }
-    for arguments, said in asked.items():
+    for arguments in (
+        ("migrate", str(shop)),
+        ("dev", str(shop), "--port", "0"),
+        ("keys", "create", "ann", "--target", str(shop)),
+        ("verify", str(shop)),
+        ("why", f"purchases/{place.course}", "--target", str(shop)),
+    ):
         done = place.avow(*arguments, AVOW_HOME=str(tmp_path / "home"))
         assert done.returncode == 3, done.stderr
-        assert said in done.stderr
+        assert "the tables in this database belong to enrollment, not to shop" in done.stderr
     assert place.asked("keys", "list", "--target", str(TARGET)) == before
 
 

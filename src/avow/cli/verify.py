@@ -22,6 +22,7 @@ from avow.engine.verify import Beside, Outside, Verification, verify
 from avow.evidence.finding import Finding
 from avow.model.system import System
 from avow.store.pool import connect
+from avow.store.rights import demand_own_tables
 
 SHOWN_MAX: Final = 20
 """How many findings are printed; --json gives all that were kept."""
@@ -137,6 +138,7 @@ async def _verify(
 ) -> Verification:  # fmt: skip
     connection = await connect(url)
     try:
+        await demand_own_tables(connection, system)
         progress = _Rate()
         with progress:
             return await verify(
