@@ -102,8 +102,11 @@ BEGIN
     horizon := pg_snapshot_xmin(pg_current_snapshot());
     WITH found AS (
         SELECT * FROM (
-            SELECT a.entry, a.tenant, a.kind, a.id, a.version, a.hash FROM unnest(state.settling + state.unseen) AS u (span)
-            JOIN avow.audit a ON a.entry >= lower(u.span) AND a.entry < upper(u.span)
+            -- Span by span, each by the index: of a join the planner, that keeps its plan, may take the whole table for the
+            -- outer side, as that comes in the order of numbers.
+            SELECT s.* FROM unnest(state.settling + state.unseen) AS u (span) CROSS JOIN LATERAL (
+                SELECT a.entry, a.tenant, a.kind, a.id, a.version, a.hash FROM avow.audit a
+                WHERE a.entry >= lower(u.span) AND a.entry < upper(u.span) ORDER BY a.entry LIMIT p_most) AS s
             UNION ALL
             -- No more than can be taken: where much is behind, each step costs what it seals.
             (SELECT a.entry, a.tenant, a.kind, a.id, a.version, a.hash FROM avow.audit a
