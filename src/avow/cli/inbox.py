@@ -22,7 +22,7 @@ from avow.cli.connection import database_url
 from avow.cli.record import DEFAULT_TENANT, instant_of, moment, shown
 from avow.cli.settings import private_keyring
 from avow.cli.target import load_target
-from avow.cli.word import SUBJECT, TENANT
+from avow.cli.word import REMARK, SUBJECT, TENANT
 from avow.engine.execute import Engine, Reply, Request
 from avow.engine.identifier import new_id_text
 from avow.engine.inbox import Filter, Inbox, Intent
@@ -57,7 +57,7 @@ def _person_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-_reason: Final = click.option("--reason", default="", help="Why; kept with what was done.")
+_reason: Final = click.option("--reason", default="", type=REMARK, help="Why; kept with what was done.")
 _task: Final = click.argument("task")
 
 
@@ -157,7 +157,7 @@ def complete(
     task: str, text: str, subject: str, roles: tuple[str, ...], tenant: str, target: str, as_json: bool
 ) -> int:
     """Do TASK: give its command to its record."""
-    body = json_text.loads(text.encode())
+    body = _body(text)
 
     async def ask(desk: Desk) -> Reply:
         item = await desk.inbox.task(desk.actor, _id(task))
@@ -222,6 +222,14 @@ def _line(item: dict[str, Any]) -> str:
     asked = f"asked by {item['asked_by']}"
     rest = f" ({fields})" if fields else ""
     return f"{item['id']}  {item['command']} {item['record']}{rest}, {due}{late}, {asked}{held}"
+
+
+def _body(text: str) -> Any:
+    try:
+        return json_text.loads(text.encode(errors="surrogateescape"))
+    except ProblemError as error:
+        detail = f"--input isn't JSON: {error.problem.detail}"
+        raise UsageError(detail, """Such as --input '{"amount": 5}'.""") from None
 
 
 def _id(text: str) -> UUID:
