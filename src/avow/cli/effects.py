@@ -33,10 +33,12 @@ from avow.engine.operating import (
 from avow.errors import ProblemError, UsageError
 from avow.model.actor import Actor
 from avow.model.system import System
+from avow.model.trigger import EVENTS
 from avow.model.types import Misfit
 from avow.model.values import Subject
 from avow.store.operate import LISTED_MAX, STATES, STUCK, Filter
 from avow.store.pool import Pool
+from avow.store.queue import DELIVERIES
 from avow.store.rights import demand_own_tables
 
 Answer = TypeVar("Answer")
@@ -194,12 +196,10 @@ def resume(destination: str, subject: str, reason: str, target: str, as_json: bo
 
 
 def _pause(destination: str, paused: bool, subject: str, reason: str, target: str, as_json: bool) -> int:
-    word = "paused" if paused else "resumed"
+    word, system = "paused" if paused else "resumed", load_target(target)
+    _demand_destination(system, destination)
     intent = _intent(word, subject, reason)
-    _at_work(
-        load_target(target),
-        lambda operating: operating.pause(intent, DEFAULT_TENANT, destination, paused=paused),
-    )
+    _at_work(system, lambda operating: operating.pause(intent, DEFAULT_TENANT, destination, paused=paused))
     return output.said({"destination": destination, "paused": paused}, f"{destination} is {word}", as_json)
 
 
@@ -214,6 +214,8 @@ def _one_or_all(
         raise UsageError("name one WORK, or what it has to fit", mend)
     intent = _intent(action, subject, reason)
     if work is not None:
+        if preview or named is not None:
+            raise UsageError("one WORK is no set", "Leave --preview and --set out; `show WORK` looks at it.")
         return _acted(lambda operating: operating.act(intent, None, work), target, as_json)
     if preview is (named is not None):
         raise UsageError(
@@ -230,12 +232,23 @@ def _one_or_all(
 
 
 def _filter(system: System, wanted: Mapping[str, str | None]) -> Filter:
-    """Which work is meant. Raises UsageError for an entity that there is none of: nothing would ever fit."""
-    entity = wanted["entity"]
+    """Which work is meant. Raises UsageError for an entity or a destination that nothing could ever fit."""
+    entity, destination = wanted["entity"], wanted["destination"]
     if entity is not None and entity not in system.entities:
         known = ", ".join(system.entities)
         raise UsageError(f"{system.name} has no entity {entity[:60]}", f"There are: {known}.")
+    if destination is not None and destination != EVENTS:
+        _demand_destination(system, destination)
     return Filter(**wanted)  # type: ignore[arg-type]
+
+
+def _demand_destination(system: System, destination: str) -> None:
+    """Raises UsageError where neither a call nor a delivery goes there."""
+    effects = [effect for entity in system.entities.values() for effect in entity.effects.values()]
+    known = sorted({effect.destination for effect in effects})
+    if destination not in known and not destination.startswith(DELIVERIES):
+        mend = f"There are: {', '.join(known)}." if known else "There are only times and deliveries."
+        raise UsageError(f"{system.name} has no destination {destination[:60]}", mend)
 
 
 def _previewed(found: Preview, action: str, as_json: bool) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from avow.cli.group import USAGE, run
+from avow.cli.group import run
+from avow.cli.output import ENVIRONMENT, USAGE
+from tests.house.tree import ROOT
 
 WHO = ("--as", "ann")
+CHECKOUT = ("--target", str(ROOT / "examples" / "checkout"))
 NOT_UTF_8 = "\udcff"
 """How Python hands over a byte that isn't UTF-8."""
 
@@ -23,6 +26,11 @@ NOT_UTF_8 = "\udcff"
         ("effects", "settle", "1", *WHO, "--reason", "so", "--done", "NaN"),
         ("effects", "settle", "1", *WHO, "--reason", "so", "--done", "null", "--evidence", NOT_UTF_8),
         ("effects", "settle", "1", *WHO, "--reason", "", "--done", "null"),
+        ("effects", "retry", "1", *WHO, "--reason", "so", "--preview"),
+        ("effects", "skip", "1", *WHO, "--reason", "so", "--set", "0" * 64),
+        ("effects", "list", "--entity", "Nothing", *CHECKOUT),
+        ("effects", "list", "--destination", "nowhere", *CHECKOUT),
+        ("effects", "pause", "nowhere", *WHO, "--reason", "so", *CHECKOUT),
     ],
     ids=" ".join,
 )
@@ -31,3 +39,11 @@ def test_a_command_line_that_makes_no_sense_ends_with_two(
 ) -> None:
     assert run(arguments) == USAGE
     assert "error[usage]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["effects", "inbox"])
+def test_a_database_that_does_not_answer_is_no_finding(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVOW_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    backend = str(ROOT / "examples" / ("checkout" if verb == "effects" else "approval"))
+    who = () if verb == "effects" else WHO
+    assert run((verb, "list", "--target", backend, *who)) == ENVIRONMENT
