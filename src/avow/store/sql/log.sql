@@ -150,6 +150,7 @@ CREATE OR REPLACE FUNCTION avow.seal_root(
     p_epoch integer, p_size bigint, p_stack bytea[], p_levels smallint[], p_indexes bigint[], p_hashes bytea[],
     p_root bytea, p_note text, p_at timestamptz) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
     AS $function$
 BEGIN
     PERFORM set_config('avow.scope', 'all', true);
