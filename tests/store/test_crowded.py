@@ -17,6 +17,10 @@ from tests.store.payment import Outside, Receipt
 from tests.store.shop import NOON, MakeShop
 
 
+def _no_client(*_: Any) -> None:
+    """The outside of these tests is in this process."""
+
+
 async def test_calls_that_take_long_hold_up_no_time(
     shop: MakeShop, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,7 +78,7 @@ async def test_a_destination_that_was_left_alone_is_tried_with_one_call(
     now = [0.0]
     async with shop() as s:
         breaker = Breaker(lambda: now[0])
-        worker = Worker(s.system, s.engine, s.pool, s.url, lambda *_: None, breaker=breaker)
+        worker = Worker(s.system, s.engine, s.pool, s.url, _no_client, breaker=breaker)
         for _ in range(4):
             await s.capturing()
         for _ in range(FAULTS_MAX):
