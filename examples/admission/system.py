@@ -19,12 +19,14 @@ class Course(Entity):
 
     asked: how many have been approved so far; somebody's turn is what this was when they came.
     given_back: places of those who have left; with the others, up to where in the line there is a place.
+    left: whose turn hadn't come when they left; they give back once it has.
     """
 
     title: str = field(max_length=200)
     seats: int = field(ge=1)
     asked: int = field(default=0, ge=0)
     given_back: int = field(default=0, ge=0)
+    left: list[int] = field(default=(), max_items=1_000)
     begins: datetime = field()
     visible = read(by=authenticated)
 
@@ -38,8 +40,12 @@ class Course(Entity):
         self.asked += 1
 
     @transition(open, to=open, by=internal)
-    def give_back(self) -> None:
-        self.given_back += 1
+    def give_back(self, turn: int) -> None:
+        left = sorted([*self.left, turn])
+        while left and left[0] <= self.seats + self.given_back:
+            self.given_back += 1
+            left.pop(0)
+        self.left = left
 
 
 class Enrollment(Entity):
@@ -119,11 +125,11 @@ class Enrollment(Entity):
     )
     def decline(self) -> None:
         """Who stands behind moves up."""
-        self.course.give_back()
+        self.course.give_back(self.turn)
 
     @transition(offered, to=lapsed, after=OFFER, when=still_open, uses=course)
     def lapse(self) -> None:
-        self.course.give_back()
+        self.course.give_back(self.turn)
 
     miss = transition([waiting, offered], to=lapsed, every=days(1), when=in_state(Course.begun, of=course))
     mails = publish(
@@ -165,7 +171,17 @@ def lines_add_up(world: World) -> bool:
     in_line = ("waiting", "offered", "enrolled")
     people = Counter(one.course for one in world.all(Enrollment) if one.state in in_line)
     open_ = [course for course in world.all(Course) if course.state == "open"]
-    return all(people[course] == course.asked - course.given_back for course in open_)
+    return all(people[one] == one.asked - one.given_back - len(one.left) for one in open_)
+
+
+@always("Until a course begins, there is a place for everybody whose turn it is.")
+def turns_have_places(world: World) -> bool:
+    def has_turn(one: Enrollment) -> bool:
+        due = one.state == "waiting" and one.turn <= one.course.seats + one.course.given_back
+        return due or one.state in ("offered", "enrolled")
+
+    people = Counter(one.course for one in world.all(Enrollment) if has_turn(one))
+    return all(people[one] <= one.seats for one in world.all(Course) if one.state == "open")
 
 
 @always("It takes two people for somebody to be forgotten.")
@@ -181,5 +197,5 @@ app = system(
     Course,
     Enrollment,
     Erasure,
-    promises=[four_eyes, courses_fit, lines_add_up, forgotten_by_two],
+    promises=[four_eyes, courses_fit, lines_add_up, turns_have_places, forgotten_by_two],
 )

@@ -139,3 +139,19 @@ async def test_who_leaves_the_line_lets_the_others_move_up_and_no_course_is_over
     await s.as_("ann").do("Enrollment.decline", cases["ann"])
     await s.advance(minutes=1)
     assert await _states(s, cases) == ["withdrawn", "withdrawn", "offered"]
+
+
+async def test_the_line_keeps_its_order_whoever_leaves_it(s: Stage) -> None:
+    """Who leaves from behind gives nothing to those before them, until it would have been their turn."""
+    course = await _course(s, 1)
+    cases = await _approved(s, course, "ann", "bob", "cid", "dot", "eve")
+    for name in ("dot", "cid"):
+        await s.as_(name).do("Enrollment.decline", cases[name])
+    assert (await s.look(course)).given_back == 0
+    await s.as_("ann").do("Enrollment.decline", cases["ann"])
+    assert (await s.look(course)).given_back == 1
+    await s.advance(minutes=1)
+    assert await _states(s, cases) == ["withdrawn", "offered", "withdrawn", "withdrawn", "waiting"]
+    await s.as_("bob").do("Enrollment.decline", cases["bob"])
+    await s.advance(minutes=1)
+    assert await _states(s, cases) == ["withdrawn"] * 4 + ["offered"]

@@ -1,6 +1,7 @@
 """A booking backend: rooms that are let to one party at a time, and tours with a waiting list."""
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
 from typing import Any
@@ -53,8 +54,9 @@ class Booking(Entity):
     can_depart = sometimes(in_state(departed), "A stay can come to its end.")
 
     hold = create(
-        held, by=authenticated, sets=[room, arrives, leaves, people, name], when=people <= room.beds
-    )
+        held, by=authenticated, sets=[room, arrives, leaves, people, name],
+        when=(people <= room.beds) & in_state(Room.let, of=room),
+    )  # fmt: skip
     see_name = reveal(name, by=(actor == guest) | desk, among=[confirmed, staying])
     confirm = transition(held, to=confirmed, by=actor == guest)
     lapse = transition(held, to=lapsed, after=HOLD)
@@ -65,17 +67,27 @@ class Booking(Entity):
     check_out = transition(staying, to=departed, by=desk)
 
 
+@dataclass(frozen=True)
+class Left:
+    """Where in a line somebody stood, and with how many."""
+
+    turn: int
+    people: int
+
+
 class Tour(Entity):
     """An outing for so many people. Who comes too late waits in line.
 
     asked: how many people have asked so far; a party's turn is what this was when it came.
     given_back: places of those who have left; with the others, up to where in the line there is a place.
+    left: who left before it was their turn; they give back once it would be.
     """
 
     title: str = field(max_length=200)
     places: int = field(ge=1)
     asked: int = field(default=0, ge=0)
     given_back: int = field(default=0, ge=0)
+    left: list[Left] = field(default=(), max_items=1_000)
     starts: datetime = field()
     visible = read(by=authenticated)
 
@@ -89,8 +101,11 @@ class Tour(Entity):
         self.asked += people
 
     @transition(open, to=open, by=internal)
-    def give_back(self, people: int) -> None:
-        self.given_back += people
+    def give_back(self, turn: int, people: int) -> None:
+        left = sorted([*self.left, Left(turn, people)], key=lambda one: one.turn)
+        while left and left[0].turn - left[0].people < self.places + self.given_back:
+            self.given_back += left.pop(0).people
+        self.left = left
 
 
 class Party(Entity):
@@ -146,7 +161,7 @@ class Party(Entity):
 def give_back(party: Any) -> None:
     """A party's places go to who stands behind; once the tour is over, nobody waits for them."""
     if party.tour.state == "open":
-        party.tour.give_back(party.people)
+        party.tour.give_back(party.turn, party.people)
 
 
 class Erasure(Entity):
@@ -185,7 +200,20 @@ def lines_add_up(world: World) -> bool:
     for party in world.all(Party):
         people[party.tour] += party.people if party.state != "gone" else 0
     open_ = [tour for tour in world.all(Tour) if tour.state == "open"]
-    return all(people[tour] == tour.asked - tour.given_back for tour in open_)
+    left = {tour: sum(one.people for one in tour.left) for tour in open_}
+    return all(people[tour] == tour.asked - tour.given_back - left[tour] for tour in open_)
+
+
+@always("Until a tour is over, there are places for everybody whose turn it is.")
+def turns_have_places(world: World) -> bool:
+    def has_turn(one: Party) -> bool:
+        due = one.state == "waiting" and one.turn <= one.tour.places + one.tour.given_back
+        return due or one.state in ("held", "coming")
+
+    people = Counter[Tour]()
+    for party in world.all(Party):
+        people[party.tour] += party.people if has_turn(party) else 0
+    return all(people[tour] <= tour.places for tour in world.all(Tour) if tour.state == "open")
 
 
 @always("Only the guest confirms; what is confirmed doesn't lapse, and who came isn't missed.")
@@ -217,5 +245,8 @@ def forgotten_by_two(world: World) -> bool:
 
 app = system(
     "booking", Room, Booking, Tour, Party, Erasure,
-    promises=[rooms_are_let_once, tours_fit, lines_add_up, stays_are_kept, places_are_kept, forgotten_by_two],
+    promises=[
+        rooms_are_let_once, tours_fit, lines_add_up, turns_have_places, stays_are_kept, places_are_kept,
+        forgotten_by_two,
+    ],
 )  # fmt: skip

@@ -120,6 +120,26 @@ async def test_who_leaves_the_line_lets_the_others_move_up(s: Stage) -> None:
     assert await _states(s, parties) == ["gone", "gone", "held"]
 
 
+async def test_the_line_keeps_its_order_whoever_leaves_it(s: Stage) -> None:
+    """Who leaves from behind gives nothing to those before them; and holds nobody up who stands behind."""
+    tour = await _tour(s, 2)
+    people = {"ann": 2, "bob": 1, "cid": 5, "dot": 1, "eve": 1}
+    parties = {name: await _ask(s, tour, name, count) for name, count in people.items()}
+    for name in ("eve", "cid"):
+        await s.as_(name).do("Party.leave_line", parties[name])
+    assert (await s.look(tour)).given_back == 0
+    await s.as_("ann").do("Party.cancel", parties["ann"])
+    await s.advance(minutes=1)
+    assert await _states(s, parties) == ["gone", "held", "gone", "held", "gone"]
+
+
+async def test_a_room_that_is_withdrawn_is_let_to_nobody(s: Stage) -> None:
+    room = await _room(s)
+    await s.as_("dan", "desk").do("Room.withdraw", room)
+    with pytest.raises(Refused, match="guard-failed"):
+        await _held(s, room, "ann", 1, 3)
+
+
 async def test_a_tour_is_never_overbooked_by_a_group(s: Stage) -> None:
     tour = await _tour(s, 4)
     parties = {

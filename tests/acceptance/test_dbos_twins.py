@@ -156,6 +156,15 @@ async def test_the_booking(cluster: Cluster, tmp_path: Path) -> None:
         await door.do("amy", f"/parties/{parties[0]}/cancel", {})
         states = [(await door.do("dan/desk", f"/parties/{one}"))["state"] for one in parties]
         assert states == ["gone", "held", "held"]
+        # Who leaves from behind gives nothing to those in front.
+        small = (await door.do("dan/desk", "/tours", tour | {"places": 1}))["id"]
+        parties = [
+            (await door.do(who, "/parties", {"tour": small, "people": 1}))["id"]
+            for who in ("amy", "bob", "cat")
+        ]
+        await door.do("cat", f"/parties/{parties[2]}/leave_line", {})
+        states = [(await door.do("dan/desk", f"/parties/{one}"))["state"] for one in parties]
+        assert states == ["held", "waiting", "gone"]
 
 
 async def test_the_admission(cluster: Cluster, tmp_path: Path) -> None:
@@ -183,6 +192,9 @@ async def test_the_admission(cluster: Cluster, tmp_path: Path) -> None:
         assert await door.refused("amy", "/enrollments", {"course": course}) == "unique-violated"
         states = [(await door.do("rita/registrar", path))["state"] for path in (first, second)]
         assert states == ["offered", "waiting"]
+        third = await approved("cat")
+        await door.do("cat", f"{third}/decline", {})
+        assert (await door.do("rita/registrar", second))["state"] == "waiting", "one seat, whoever leaves"
         assert await door.refused("bob", f"{second}/accept", {}) == "state-conflict"
         assert (await door.do("amy", f"{first}/decline", {}))["state"] == "withdrawn"
         assert (await door.do("bob", f"{second}/accept", {}))["state"] == "enrolled"

@@ -48,7 +48,7 @@ KINDS = {
         "Party.in_turn", 3, 5_000,
     ),
     "given back by nobody": Planted(
-        "admission", '"""Who stands behind moves up."""\n        self.course.give_back()',
+        "admission", '"""Who stands behind moves up."""\n        self.course.give_back(self.turn)',
         '"""Who stands behind moves up."""', "lines_add_up", 7, 1_500,
     ),
     "an edit keeps the votes": Planted(

@@ -189,6 +189,7 @@ def test_a_terminal_does_the_same(d: Depot, depot_server: Server) -> None:
 
     who, which = ("--as", "olga", "--reason", "so"), ("--tenant", d.tenancy.tenant, "--stuck", "unknown")
     assert [i["work"] for i in at_terminal("list", *which)[1]["items"]] == [work]
+    assert at_terminal("list", "--entity", "Nothing")[0] == 2
     assert at_terminal("compensate", str(work), *who)[0] == 1
     _, found = at_terminal("skip", *which, "--preview", *who)
     assert at_terminal("skip", *which, "--set", "0" * 64, *who)[0] == 1

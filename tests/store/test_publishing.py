@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from avow.engine import worker as module
 from avow.engine.execute import Engine, Request
 from avow.engine.publishing import Telling, subscription_secret
 from avow.engine.worker import Worker
@@ -357,6 +358,29 @@ async def test_one_subscriber_takes_no_more_than_its_share_of_a_worker(office: M
         await o.settle()
         assert o.receiver.most_at_once == DELIVERIES_AT_ONCE
         assert len(o.receiver.came) == 2 * DELIVERIES_AT_ONCE
+
+
+async def test_subscribers_that_take_long_hold_up_no_calls(
+    office: MakeOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all places, deliveries together have so many; which subscription has them is left to chance."""
+    monkeypatch.setattr(module, "DELIVERIES_MAX", DELIVERIES_AT_ONCE)
+    async with office() as o:
+        for _ in range(3):
+            await o.subscribe()
+        await o.sent()
+        o.receiver.hold = asyncio.Event()
+        step = asyncio.create_task(o.worker.step())
+
+        async def one_came() -> bool | None:
+            return o.receiver.came != [] or None
+
+        await until(one_came, "one subscriber is told")
+        assert await o.worker._begin() == 0  # pyright: ignore[reportPrivateUsage]
+        o.receiver.hold.set()
+        assert await step == 1
+        await o.settle()
+        assert len(o.receiver.came) == 3
 
 
 async def test_a_command_of_what_publishes_nothing_never_gets_to_the_deliveries(office: MakeOffice) -> None:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from .tables import Course, Enrollment, Entry, Record, Subscription, Task, source
 
 OFFER, FORGOTTEN, REMIND = timedelta(days=7), timedelta(days=28), timedelta(days=7)
 DUE, TASK_REMIND = timedelta(days=5), timedelta(days=3)
 KINDS: dict[str, type[Any]] = {"courses": Course, "enrollments": Enrollment}
+PLACED = ("offered", "enrolled", "archived")
 LIVE = ("draft", "submitted", "verified", "waiting", "offered", "enrolled")
 TASKS = {"submitted": ("verify", "registrar"), "verified": ("approve", "dean")}
 PUBLISHED = ("remind", "send_back", "reject", "move_up", "lapse", "miss")
@@ -136,10 +137,7 @@ def approve(one: Enrollment, actor: Actor, given: Given, begins: Begins) -> None
 
 def give_back(one: Enrollment, actor: Actor, given: Given, begins: Begins) -> None:
     """Who stands behind moves up."""
-    course = course_of(one)
-    demand(course.state == "open", "guard-failed")
-    course.given_back, course.version = course.given_back + 1, course.version + 1
-    note(course, "give_back", ENGINE, {})
+    demand(course_of(one).state == "open", "guard-failed")
 
 
 def archive(one: Enrollment, actor: Actor, given: Given, begins: Begins) -> None:
@@ -155,11 +153,13 @@ def course_of(one: Enrollment) -> Course:
 
 
 def move_up(course: Course, begins: Begins) -> None:
-    """Whose turn it is has a place offered."""
-    waiting = select(Enrollment).where(Enrollment.course == course.id, Enrollment.state == "waiting")
-    for one in source.sql_session().scalars(waiting.order_by(Enrollment.turn).with_for_update()):
-        if course.state == "open" and one.turn <= course.seats + course.given_back:
-            step(one, "move_up", ENGINE, {}, "offered", begins)
+    """Who stands first has a place offered, as long as there is one."""
+    session, of_course = source.sql_session(), Enrollment.course == course.id
+    taken = select(func.count()).where(of_course, Enrollment.state.in_(PLACED))
+    free = course.seats - (session.scalar(taken) or 0) if course.state == "open" else 0
+    waiting = select(Enrollment).where(of_course, Enrollment.state == "waiting").order_by(Enrollment.turn)
+    for one in session.scalars(waiting.limit(max(free, 0)).with_for_update()).all():
+        step(one, "move_up", ENGINE, {}, "offered", begins)
 
 
 WAYS = {
@@ -279,7 +279,7 @@ def _locked(kind: str, record_id: str) -> Any:
 def _made(kind: str, record_id: str, actor: Actor, given: Given) -> Any:
     new = {"id": record_id, "state": "", "version": 0, "since": 0}
     if kind == "courses":
-        counts = {"asked": 0, "given_back": 0}
+        counts = {"asked": 0}
         return Course(**given | {"begins": datetime.fromisoformat(given["begins"])} | counts | new)
     return Enrollment(**given, **new, applicant=actor.subject, essay="", turn=0)
 

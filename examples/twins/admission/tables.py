@@ -30,7 +30,6 @@ class Course(Record):
     title: Mapped[str] = mapped_column(String(200))
     seats: Mapped[int]
     asked: Mapped[int] = mapped_column(default=0)
-    given_back: Mapped[int] = mapped_column(default=0)
     begins: Mapped[datetime]
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from .tables import Booking, Entry, Party, Record, Room, Tour, source
 
+PLACED = ("held", "coming", "came")
 HOLD, DAY = timedelta(minutes=30), timedelta(days=1)
 KINDS: dict[str, type[Any]] = {"rooms": Room, "bookings": Booking, "tours": Tour, "parties": Party}
 
@@ -75,7 +76,7 @@ def hold(stay: Booking, given: Given, begins: Begins) -> None:
     room = session.get(Room, stay.room, with_for_update=True)
     if room is None:
         raise Refused(422, "reference-not-found")
-    demand(stay.people <= room.beds, "guard-failed")
+    demand(room.state == "let" and stay.people <= room.beds, "guard-failed")
     demand(stay.arrives < stay.leaves, "invariant-violated")
     taken = select(Booking.id).where(
         Booking.room == stay.room, Booking.state.in_(("held", "confirmed", "staying")),
@@ -96,14 +97,6 @@ def ask(party: Party, given: Given, begins: Begins) -> None:
     note(tour, "line_up", ENGINE, {"people": party.people})
 
 
-def give_back(party: Party, given: Given, begins: Begins) -> None:
-    """Places go to who stands behind; once the tour is over, nobody waits for them."""
-    tour = locked(party)
-    if tour.state == "open":
-        tour.given_back, tour.version = tour.given_back + party.people, tour.version + 1
-        note(tour, "give_back", ENGINE, {"people": party.people})
-
-
 def locked(party: Party) -> Tour:
     """The row of its tour, by which all that is done in its line takes turns."""
     tour = source.sql_session().get(Tour, party.tour, with_for_update=True)
@@ -113,11 +106,17 @@ def locked(party: Party) -> Tour:
 
 
 def move_up(tour: Tour, begins: Begins) -> None:
-    """Whose turn it is has places held."""
-    waiting = select(Party).where(Party.tour == tour.id, Party.state == "waiting").order_by(Party.turn)
-    for party in source.sql_session().scalars(waiting.with_for_update()):
-        if party.turn <= tour.places + tour.given_back:
-            step(party, "move_up", ENGINE, {}, "held", begins)
+    """Who stands first has places held, as long as there are enough."""
+    if tour.state != "open":
+        return
+    session, of_tour = source.sql_session(), Party.tour == tour.id
+    taken = select(func.coalesce(func.sum(Party.people), 0)).where(of_tour, Party.state.in_(PLACED))
+    waiting = select(Party).where(of_tour, Party.state == "waiting").order_by(Party.turn)
+    for party in session.scalars(waiting.with_for_update()).all():
+        if (session.scalar(taken) or 0) + party.people > tour.places:
+            break
+        step(party, "move_up", ENGINE, {}, "held", begins)
+        session.flush()
 
 
 WAYS = {
@@ -143,9 +142,9 @@ WAYS = {
         "ask": Way(("",), "waiting", by_anybody, ask),
         "confirm": Way(("held",), "coming", by_owner),
         "check": Way(("coming",), "came", by_desk),
-        "leave_line": Way(("waiting",), "gone", by_either, give_back),
-        "cancel": Way(("held", "coming"), "gone", by_either, give_back),
-        "lapse": Way(("held",), "gone", by_engine, give_back),
+        "leave_line": Way(("waiting",), "gone", by_either),
+        "cancel": Way(("held", "coming"), "gone", by_either),
+        "lapse": Way(("held",), "gone", by_engine),
     },
 }
 CREATING = {kind: next(iter(ways)) for kind, ways in WAYS.items()}
@@ -223,7 +222,7 @@ def _made(kind: str, record_id: str, actor: Actor, given: Given) -> Any:
         name: datetime.fromisoformat(given[name]) for name in ("arrives", "leaves", "starts") if name in given
     }
     owner = {"owner": actor.subject} if kind in ("bookings", "parties") else {}
-    counts = {"asked": 0, "given_back": 0} if kind == "tours" else {}
+    counts = {"asked": 0} if kind == "tours" else {}
     return KINDS[kind](**given | times | owner | counts, id=record_id, state="", version=0, since=0)
 
 

@@ -46,7 +46,6 @@ class Tour(Record):
     title: Mapped[str] = mapped_column(String(200))
     places: Mapped[int]
     asked: Mapped[int] = mapped_column(default=0)
-    given_back: Mapped[int] = mapped_column(default=0)
     starts: Mapped[datetime]
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from avow.cli import output
 from avow.cli.home import home_folder
-from avow.errors import EnvironmentFault
+from avow.errors import EnvironmentFault, ProblemError
 from avow.model.system import System
 from avow.store import cluster, driver, placement
 from avow.store.driver import Connection
@@ -22,13 +22,17 @@ from avow.store.rights import demand_own_tables
 
 Answer = TypeVar("Answer")
 
+_NO_ANSWER = ("busy", "database-unavailable")
+"""What a pool says where no connection can be made: to clients of a server, who may ask again."""
+
 
 @contextmanager
 def database_url(system: System) -> Generator[str]:
     """The address to work on, as the owner or a superuser; an embedded server runs at least as long.
 
-    Raises EnvironmentFault where there is neither a setting nor an embedded database, where the tables that
-    are asked aren't those of the declaration, and where the login may not read them.
+    Raises EnvironmentFault where there is neither a setting nor an embedded database, where that doesn't
+    answer, where the tables that are asked aren't those of the declaration, and where the login may not read
+    them.
     """
     url = os.environ.get("AVOW_DATABASE_URL")
     try:
@@ -40,6 +44,12 @@ def database_url(system: System) -> Generator[str]:
             f"the tables in this database weren't made for {system.name} as it is declared",
             "Run `avow migrate` with the owner's URL, or check AVOW_DATABASE_URL.",
         ) from None
+    except ProblemError as error:
+        if error.problem.code not in _NO_ANSWER:
+            raise
+        detail = error.problem.detail or error.problem.type.title
+        mend = "Start it, or check AVOW_DATABASE_URL; then look at what was done before you repeat it."
+        raise EnvironmentFault(error.problem.code, detail, mend) from None
     except driver.InsufficientPrivilege as error:
         raise EnvironmentFault(
             "rights-missing",

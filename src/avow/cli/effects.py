@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import click
 
+from avow.api import json_text
 from avow.api.app import problem_body
 from avow.cli import output
 from avow.cli.connection import ask_pool
@@ -16,7 +17,7 @@ from avow.cli.options import subject_option, target_option, together
 from avow.cli.settings import private_keyring
 from avow.cli.shown import moment
 from avow.cli.target import load_target
-from avow.cli.word import NUMBER, SUBJECT, TENANT, Word
+from avow.cli.word import NUMBER, REASON, REMARK, SUBJECT, TENANT, Word
 from avow.engine.execute import Engine, Reply
 from avow.engine.operating import (
     COMPENSATE,
@@ -29,15 +30,15 @@ from avow.engine.operating import (
     Settlement,
     shown,
 )
-from avow.errors import UsageError
+from avow.errors import ProblemError, UsageError
 from avow.model.actor import DEFAULT_TENANT, Actor
 from avow.model.system import System
+from avow.model.trigger import EVENTS
 from avow.model.types import Misfit
 from avow.model.values import Subject
 from avow.store.operate import LISTED_MAX, STATES, STUCK, Filter
 from avow.store.pool import CONNECTIONS_MAX, Pool
-
-REASON: Final = Word(1_000)
+from avow.store.queue import DELIVERIES
 
 Answer = TypeVar("Answer")
 
@@ -78,11 +79,13 @@ def command() -> None:
 def list_work(target: str, as_json: bool, **wanted: str | None) -> int:
     """List what is to be done, oldest first: what is waiting, under way, unclear, stuck or paused."""
 
-    async def ask(operating: Operating) -> list[dict[str, Any]]:
-        found = await operating.page(Filter(**wanted), 0, LISTED_MAX)  # type: ignore[arg-type]
-        return [shown(item) for item in found]
+    system = load_target(target)
+    fitting = _filter(system, wanted)
 
-    items = _at_work(load_target(target), ask)
+    async def ask(operating: Operating) -> list[dict[str, Any]]:
+        return [shown(item) for item in await operating.page(fitting, 0, LISTED_MAX)]
+
+    items = _at_work(system, ask)
     if as_json:
         output.document({"items": items[:LISTED_MAX]})
         return output.HOLDS
@@ -146,7 +149,7 @@ def compensate(**given: Any) -> int:
 @click.argument("work", type=NUMBER)
 @click.option("--done", metavar="JSON", help="It was done, with this result; null where it has none.")
 @click.option("--failed", metavar="CODE", type=Word(100), help="It wasn't done, and won't be.")
-@click.option("--evidence", default="", help="What shows it, such as the provider's reference.")
+@click.option("--evidence", default="", type=REMARK, help="What shows it, such as the provider's reference.")
 @_who
 def settle(
     work: int, done: str | None, failed: str | None, evidence: str, subject: str, reason: str,
@@ -177,12 +180,10 @@ def resume(destination: str, subject: str, reason: str, target: str, as_json: bo
 
 
 def _pause(destination: str, paused: bool, subject: str, reason: str, target: str, as_json: bool) -> int:
-    word = "paused" if paused else "resumed"
+    word, system = "paused" if paused else "resumed", load_target(target)
+    _demand_destination(system, destination)
     intent = _intent(word, subject, reason)
-    _at_work(
-        load_target(target),
-        lambda operating: operating.pause(intent, DEFAULT_TENANT, destination, paused=paused),
-    )
+    _at_work(system, lambda operating: operating.pause(intent, DEFAULT_TENANT, destination, paused=paused))
     return output.said({"destination": destination, "paused": paused}, f"{destination} is {word}", as_json)
 
 
@@ -197,18 +198,41 @@ def _one_or_all(
         raise UsageError("name one WORK, or what it has to fit", mend)
     intent = _intent(action, subject, reason)
     if work is not None:
+        if preview or named is not None:
+            raise UsageError("one WORK is no set", "Leave --preview and --set out; `show WORK` looks at it.")
         return _acted(lambda operating: operating.act(intent, None, work), target, as_json)
     if preview is (named is not None):
         raise UsageError(
             "a set is previewed, or something is done about it", "Give --preview, and then --set SET."
         )
-    asked = Filter(**{**wanted, "state": wanted["state"] or STUCK})  # type: ignore[arg-type]
+    system = load_target(target)
+    asked = _filter(system, {**wanted, "state": wanted["state"] or STUCK})
     if named is None:
-        return _previewed(_at_work(load_target(target), lambda o: o.preview(asked)), action, as_json)
-    reply = _at_work(load_target(target), lambda o: o.act_on_all(intent, asked, str(named)))
+        return _previewed(_at_work(system, lambda o: o.preview(asked)), action, as_json)
+    reply = _at_work(system, lambda o: o.act_on_all(intent, asked, str(named)))
     answer = json.loads(reply.body)
     left = "".join(f"; {one['work']} was left: {one['code']}" for one in answer["left"])
     return output.said(answer, f"{action}: {answer['done']} done{left}", as_json)
+
+
+def _filter(system: System, wanted: Mapping[str, str | None]) -> Filter:
+    """Which work is meant. Raises UsageError for an entity or a destination that nothing could ever fit."""
+    entity, destination = wanted["entity"], wanted["destination"]
+    if entity is not None and entity not in system.entities:
+        known = ", ".join(system.entities)
+        raise UsageError(f"{system.name} has no entity {entity[:60]}", f"There are: {known}.")
+    if destination is not None and destination != EVENTS:
+        _demand_destination(system, destination)
+    return Filter(**wanted)  # type: ignore[arg-type]
+
+
+def _demand_destination(system: System, destination: str) -> None:
+    """Raises UsageError where neither a call nor a delivery goes there."""
+    effects = [effect for entity in system.entities.values() for effect in entity.effects.values()]
+    known = sorted({effect.destination for effect in effects})
+    if destination not in known and not destination.startswith(DELIVERIES):
+        mend = f"There are: {', '.join(known)}." if known else "There are only times and deliveries."
+        raise UsageError(f"{system.name} has no destination {destination[:60]}", mend)
 
 
 def _previewed(found: Preview, action: str, as_json: bool) -> int:
@@ -250,8 +274,8 @@ def _at_work(system: System, ask: Callable[[Operating], Awaitable[Answer]]) -> A
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return json_text.loads(text.encode(errors="surrogateescape"))
+    except ProblemError:
         raise UsageError("--done isn't JSON", """Such as --done '{"id": "ch_1"}', or null.""") from None
 
 

@@ -22,7 +22,7 @@ from avow.cli.options import person_options
 from avow.cli.settings import private_keyring
 from avow.cli.shown import moment, shown
 from avow.cli.target import load_target
-from avow.cli.word import SUBJECT, instant_of, parse_id
+from avow.cli.word import REMARK, SUBJECT, instant_of, parse_id
 from avow.engine.execute import Engine, Reply, Request
 from avow.engine.identifier import new_id_text
 from avow.engine.inbox import Filter, Inbox, Intent
@@ -40,7 +40,7 @@ LIMIT_MAX: Final = 200
 Answer = TypeVar("Answer")
 
 _person: Final = person_options("Whose inbox it is.")
-_reason: Final = click.option("--reason", default="", help="Why; kept with what was done.")
+_reason: Final = click.option("--reason", default="", type=REMARK, help="Why; kept with what was done.")
 _task: Final = click.argument("task")
 
 
@@ -140,7 +140,7 @@ def complete(
     task: str, text: str, subject: str, roles: tuple[str, ...], tenant: str, target: str, as_json: bool
 ) -> int:
     """Do TASK: give its command to its record."""
-    body = json_text.loads(text.encode())
+    body = _body(text)
 
     async def ask(desk: Desk) -> Reply:
         item = await desk.inbox.task(desk.actor, _id(task))
@@ -205,6 +205,14 @@ def _line(item: dict[str, Any]) -> str:
     asked = f"asked by {item['asked_by']}"
     rest = f" ({fields})" if fields else ""
     return f"{item['id']}  {item['command']} {item['record']}{rest}, {due}{late}, {asked}{held}"
+
+
+def _body(text: str) -> Any:
+    try:
+        return json_text.loads(text.encode(errors="surrogateescape"))
+    except ProblemError as error:
+        detail = f"--input isn't JSON: {error.problem.detail}"
+        raise UsageError(detail, """Such as --input '{"amount": 5}'.""") from None
 
 
 def _id(text: str) -> UUID:

@@ -14,24 +14,30 @@ from avow.errors import UsageError
 from avow.model.actor import TENANT_CHARACTERS_MAX
 from avow.model.types import SUBJECT_LENGTH_MAX, DateTimeType, Misfit, UuidType
 
+REASON_CHARACTERS_MAX: Final = 1_000
+
 
 class Word(click.ParamType[str]):
-    """A name of so many printable characters at most. Bytes that aren't UTF-8 are none."""
+    """A text of so many printable characters at most. Bytes that aren't UTF-8 are none."""
 
     name = "text"
 
-    def __init__(self, characters_max: int) -> None:
-        self._characters_max = characters_max
+    def __init__(self, characters_max: int, characters_min: int = 1) -> None:
+        self._characters_max, self._characters_min = characters_max, characters_min
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value)
-        if not 1 <= len(text) <= self._characters_max or not text.isprintable():
-            self.fail(f"must be 1 to {self._characters_max} printable characters", param, ctx)
+        least, most = self._characters_min, self._characters_max
+        if not least <= len(text) <= most or not text.isprintable():
+            self.fail(f"must be {least} to {most} printable characters", param, ctx)
         return text
 
 
 SUBJECT: Final = Word(SUBJECT_LENGTH_MAX)
 TENANT: Final = Word(TENANT_CHARACTERS_MAX)
+REASON: Final = Word(REASON_CHARACTERS_MAX)
+REMARK: Final = Word(REASON_CHARACTERS_MAX, 0)
+"""A reason, or what shows it, that needn't be given."""
 NUMBER: Final = click.IntRange(0, 2**53 - 1)
 """Of something that is counted in the database; one that its columns can't hold is refused here."""
 

@@ -1,4 +1,4 @@
-"""Circuit breakers: a destination that keeps failing is left alone for a while, then tried with care."""
+"""Circuit breakers: a destination that keeps failing is left alone for a while, then tried with one call."""
 
 from __future__ import annotations
 
@@ -32,15 +32,24 @@ class Breaker:
         state = self._states.get(destination)
         return state is None or self._clock() >= state.open_until
 
+    def half_open(self, destination: str) -> bool:
+        """Whether it was left alone for as long as it should be, and a single call is to tell how it is."""
+        state = self._states.get(destination)
+        return state is not None and state.faults >= FAULTS_MAX and self._clock() >= state.open_until
+
     def note(self, destination: str, *, failed: bool) -> None:
-        """Tell how an attempt ended: failed means without an answer to go by."""
+        """Tell how an attempt ended: failed means without an answer to go by.
+
+        What had begun before it was left alone, and fails meanwhile, says nothing new.
+        """
         if not failed:
             self._states.pop(destination, None)
             return
         state = self._states.setdefault(destination, _State())
+        now = self._clock()
+        if now < state.open_until:
+            return
         state.faults += 1
         if state.faults >= FAULTS_MAX:
-            # One fault more, once it is tried again, opens it again.
-            state.faults = FAULTS_MAX - 1
-            state.open_until = self._clock() + state.open_s
+            state.open_until = now + state.open_s
             state.open_s = min(2 * state.open_s, OPEN_S_MAX)

@@ -73,7 +73,7 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What something would be done about. fingerprint: names the set; more: it isn't all that fits."""
+    """What something would be done about. fingerprint: names the set; more: there may be more that fits."""
 
     items: Sequence[dict[str, Any]]
     fingerprint: str
@@ -108,10 +108,10 @@ class Operating:
 
     async def preview(self, wanted: Filter) -> Preview:
         """What something would be done about: whatever fits and isn't under way, at most BULK_MAX of it."""
-        found = [i for i in await self._kept.list(wanted, BULK_MAX + 1) if i["state"] != UNDER_WAY]
-        items = found[:BULK_MAX]
+        listed = await self._kept.list(wanted, BULK_MAX + 1)
+        items = [item for item in listed if item["state"] != UNDER_WAY][:BULK_MAX]
         told = [[item["work"], item["fence"]] for item in items]
-        return Preview(items, canonical.digest(canonical.encode_trusted(told)).hex(), len(found) > BULK_MAX)
+        return Preview(items, canonical.digest(canonical.encode_trusted(told)).hex(), len(listed) > BULK_MAX)
 
     async def act(
         self, intent: Intent, tenant: str | None, work: int, settlement: Settlement | None = None

@@ -42,11 +42,15 @@ from avow.store import driver
 from avow.store.inbox import advance
 from avow.store.loading import Loaded, LoadPlan, Loads, plan_record
 from avow.store.pool import Pool
-from avow.store.queue import DELIVERIES, Queue, Work
+from avow.store.queue import DELIVERIES, DELIVERIES_AT_ONCE, TIMES, Queue, Work
 from avow.store.reads import Reads
 
-TAKEN_MAX = 64
+TAKEN_MAX = 80
 """How much a process does at once."""
+KEPT_FREE = 16
+"""Of these, places that no call takes: so that no destination, however slow, holds up a time or an event."""
+DELIVERIES_MAX = 32
+"""Of these, at most so many deliveries: so that subscribers, however slow, don't hold up the calls."""
 POLL_S = 0.2
 """How long a worker rests when nothing is ready and nobody wakes it."""
 RESTS_AFTER_FAULT_S = 1.0
@@ -56,6 +60,8 @@ GRACE_S = 5.0
 """How much longer than its timeout a call's lease is held: for its outcome to be committed."""
 DRAIN_S_MAX = 8.0
 """How long an ending worker waits for what it has begun; the rest is taken over when its leases end."""
+INSIDE = (TIMES, EVENTS)
+"""The destinations of what needs nobody outside."""
 
 ENGINE = Subject("avow")
 """Who acts where no actor does: a time has come, or a call has ended."""
@@ -89,7 +95,7 @@ class Worker:
             self._publishing = Publishing(system, pool, telling)
         self._caller, self._breaker = Caller(), breaker or Breaker()
         self._woken, self._ending = asyncio.Event(), False
-        self._running = set[asyncio.Task[None]]()
+        self._running, self._turn = dict[asyncio.Task[None], str](), 0
         self._plans = {
             entity.name: plan_record(system, entity, _references(entity))
             for entity in system.entities.values()
@@ -154,19 +160,40 @@ class Worker:
         room = TAKEN_MAX - len(self._running)
         if room <= 0:
             return 0
-        names = [*self._queue.destinations]
-        if self._publishing is not None:
-            names += await self._publishing.ready()
-        open_now = [name for name in names if self._breaker.closed(name)]
-        taken = await self._queue.take(open_now, LEASE_S, room)
+        known = self._queue.destinations
+        if room <= KEPT_FREE:
+            return self._start(await self._queue.take([n for n in known if n in INSIDE], LEASE_S, room))
+        names = [name for name in [*known, *await self._deliverable()] if self._breaker.closed(name)]
+        doubtful = [name for name in names if self._breaker.half_open(name)]
+        certain = [name for name in names if name not in doubtful]
+        self._turn += 1
+        first = self._turn % max(len(certain), 1)
+        certain = certain[first:] + certain[:first]  # each has its turn to be the first, and to take all
+        begun = self._start(await self._queue.take(certain, LEASE_S, room - KEPT_FREE))
+        for name in doubtful:
+            if name not in self._running.values() and begun < room - KEPT_FREE:
+                begun += self._start(await self._queue.take([name], LEASE_S, 1))
+        return begun
+
+    async def _deliverable(self) -> list[str]:
+        """Subscriptions to which something can be told now, as many as there is room for; any of them."""
+        under_way = sum(name.startswith(DELIVERIES) for name in self._running.values())
+        most = (DELIVERIES_MAX - under_way) // DELIVERIES_AT_ONCE
+        if self._publishing is None or most <= 0:
+            return []
+        ready = await self._publishing.ready()
+        return ready if len(ready) <= most else random.sample(ready, most)
+
+    def _start(self, taken: list[Work]) -> int:
+        """Begin to do what was taken; how much that is."""
         for work in taken:
             task = asyncio.create_task(self._do(work))
-            self._running.add(task)
+            self._running[task] = work.destination
             task.add_done_callback(self._done)
         return len(taken)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
         self._woken.set()  # there is room again
 
     async def _drain(self) -> None:

@@ -46,6 +46,9 @@ class _NeverOpen(Breaker):
     def closed(self, destination: str) -> bool:
         return True
 
+    def half_open(self, destination: str) -> bool:
+        return False
+
 
 class Node:
     """One process on a database.

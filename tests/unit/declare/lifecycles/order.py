@@ -296,9 +296,13 @@ class Payment(Entity):
     withdraw = transition(created, to=withdrawing, by=clerk, command="cancel")
     is_withdrawn = transition(withdrawing, to=cancelled, on=authorize.failed)
 
-    @transition(withdrawing, to=authorized, on=authorize.done, uses=sums)
+    @transition(withdrawing, to=authorized, on=authorize.done, uses=sums, when=not_(authorize.result.settled))
     def is_late(self) -> None:
         self.sums.pay(held=self.amount)
+
+    @transition(withdrawing, to=settled, on=authorize.done, uses=sums, when=authorize.result.settled)
+    def is_settled_late(self) -> None:
+        self.sums.pay(taken=self.amount)
 
     capture = transition(authorized, to=capturing, by=clerk)
 

@@ -130,7 +130,7 @@ class Intent(Entity):
     )  # fmt: skip
 
     settle = transition(processing, to=succeeded, by=network)
-    reject = transition(processing, to=requires_payment_method, by=network)
+    reject = transition(processing, to=requires_payment_method, by=network, sets={attempts: attempts + 1})
 
     @transition(requires_capture, to=capturing, by=merchant)
     def capture(self, amount_to_capture: Annotated[int, limits(ge=1)]) -> None:

@@ -160,9 +160,12 @@ class Appointment(Entity):
     def book(self) -> None:
         self.slot.take()
 
-    @transition([pending, booked], to=pending, by=scheduler)
-    def ask_again(self) -> None:
-        """Another time, the slot's or another one: what was agreed to is void."""
+    @transition([pending, booked], to=pending, by=scheduler, uses=slot)
+    def ask_again(self, instead: Slot) -> None:
+        """At another time, or once more at this one: what was agreed to is void."""
+        self.slot.release()
+        self.slot = instead
+        instead.hold()
         self.agreed = 0
         self.round += 1
 

@@ -81,8 +81,8 @@ def walk_payments(shop: Shop) -> None:
         held = shop.pay(order, 3, at_once=False)
         shop.do("Payment", "capture", held, *CLERK)
         assert shop.hear("Payment", f"collect.{outcome}", held, code="x", reason="") == "error"
-    early, late = shop.payment(order, 3), shop.payment(order, 4)
-    for payment in (early, late):
+    early, late, taken = (shop.payment(order, cents) for cents in (3, 4, 5))
+    for payment in (early, late, taken):
         assert shop.do("Payment", "cancel", payment, *CLERK) == "withdrawing"
     assert shop.hear("Payment", "authorize.failed", early) == "cancelled"
     before = shop.value("Sums", sums, "authorized")
@@ -90,6 +90,10 @@ def walk_payments(shop: Shop) -> None:
     assert shop.value("Sums", sums, "authorized") == before + 4
     assert shop.do("Payment", "cancel", late, *CLERK) == "cancelled"
     assert shop.value("Sums", sums, "authorized") == before
+    settled = shop.value("Sums", sums, "settled")
+    assert shop.hear("Payment", "authorize.done", taken, result=Reply(True)) == "settled"
+    assert shop.value("Sums", sums, "settled") == settled + 5
+    assert shop.do("Payment", "cancel", taken, *CLERK) == "cancelled"
     for outcome in ("done", "failed"):
         refund = shop.start("Refund", "start", *CLERK, payment=held, amount=2)
         assert shop.hear("Refund", f"pay_back.{outcome}", refund).startswith(("settled", "failed"))

@@ -47,6 +47,7 @@ def test_every_transition_is_walked() -> None:
     walk.do("Intent", "attach", slow, "cleo", method="other")
     walk.do("Intent", "confirm", slow, "cleo")
     reply(walk, slow, Status.PROCESSING)
+    assert walk.value("Intent", slow, "attempts") == 1, "a late no counts like any other"
     assert walk.do("Intent", "settle", slow, "net", "network") == "succeeded"
 
     poor = confirming(walk, attempts_most=2)

@@ -65,7 +65,7 @@ def walk_appointments(walk: Walk) -> None:
     assert walk.do("Participant", "accept", ann) == "accepted"
     assert walk.refused("Participant", "accept", ann) == "guard-failed"
     assert walk.do("Participant", "waver", bob, "bob") == "tentative"
-    assert walk.do("Appointment", "ask_again", made, "sue", "scheduler") == "pending"
+    assert walk.do("Appointment", "ask_again", made, "sue", "scheduler", instead=slot) == "pending"
     walk.do("Participant", "accept", bob, "bob")
     assert walk.state("Appointment", made) == "pending", "what was agreed to before is void"
     walk.do("Participant", "accept", ann)
@@ -81,6 +81,14 @@ def walk_appointments(walk: Walk) -> None:
     assert walk.do("Appointment", "start", made, "sue", "scheduler") == "fulfilled"
     assert walk.do("Encounter", "begin", meeting, "sue", "scheduler") == "in_progress"
     assert walk.do("Encounter", "finish", meeting, "sue", "scheduler") == "finished"
+
+    slot, made, (ann,) = appointment(walk, "ann")
+    walk.do("Participant", "accept", ann)
+    later = walk.start("Slot", "offer", "sue", "scheduler", starts=walk.now)
+    assert walk.do("Appointment", "ask_again", made, "sue", "scheduler", instead=later) == "pending"
+    assert (walk.state("Slot", slot), walk.state("Slot", later)) == ("free", "busy_tentative")
+    walk.do("Participant", "accept", ann)
+    assert (walk.state("Appointment", made), walk.state("Slot", later)) == ("booked", "busy")
 
     slot, made, (ann,) = appointment(walk, "ann")
     assert walk.do("Participant", "decline", ann) == "declined"
