@@ -376,13 +376,19 @@ class EntityBuilder:
                 names.append(state.name)
                 continue
             self.machine_unsure = True
-            if isinstance(state, word.State) and not state.name:
-                detail = "a state that is named here has no name, or lost it to another"
-            else:
-                shown = state.name if isinstance(state, word.State) else repr(state)
-                detail = f"`{shown}` isn't a state of this entity"
-            self.note(place, "state-undeclared", detail, "Declare it here: NAME = State().")
+            self.note(place, "state-undeclared", *self._no_state(state))
         return tuple(names)
+
+    def _no_state(self, given: Any) -> tuple[str, str]:
+        """Why something doesn't name a state of this entity, and the mend."""
+        mend = "Declare it here: NAME = State()."
+        if isinstance(given, str) and isinstance(self.words.get(given), word.State):
+            mend = f"Write {given} without quotes, below its State()."
+            return f"`{given!r}` is a text, and not the state", mend
+        if isinstance(given, word.State) and not given.name:
+            return "a state that is named here has no name, or lost it to another", mend
+        shown = given.name if isinstance(given, word.State) else repr(given)
+        return f"`{shown}` isn't a state of this entity", mend
 
     def _publication(self, name: str, w: word.Publish) -> Publication:
         return read_publication(self, name, w, self.field_names(w.data, w.place), self.words)
