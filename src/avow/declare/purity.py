@@ -24,10 +24,9 @@ from avow.model.place import Place
 
 OUTSIDE: Final = frozenset(
     {
-        "aiohttp", "asyncio", "asyncpg", "boto3", "ftplib", "http.client", "httpx", "httpx2",
-        "multiprocessing", "os", "posix", "psycopg", "psycopg2", "random", "redis", "requests", "secrets",
-        "shutil", "smtplib", "socket", "sqlalchemy", "sqlite3", "ssl", "subprocess", "tempfile", "threading", "urllib.request",
-        "urllib3",
+        "aiohttp", "asyncio", "asyncpg", "boto3", "ftplib", "http.client", "httpx", "httpx2", "os", "posix",
+        "psycopg", "psycopg2", "random", "redis", "requests", "secrets", "shutil", "smtplib", "socket",
+        "sqlite3", "ssl", "subprocess", "tempfile", "urllib.request", "urllib3",
     }
 )  # fmt: skip
 """Modules of which nothing has a place in a decision."""
