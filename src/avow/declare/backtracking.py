@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, product
 from math import inf
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 STEPS_MAX: Final = 4_000_000
 """How many steps a match may take; some tens of milliseconds."""
@@ -72,7 +72,8 @@ class _Reading:
 
     def whole(self, tree: Iterable[Any]) -> None:
         """Read an expression that is matched by itself."""
-        kept, self._reads, self._follows = (self._reads, self._follows), [], []
+        kept = self._reads, self._follows
+        self._reads, self._follows = list[Characters](), list[tuple[int, int]]()
         self._sequence(tree)
         inside = 1 if self._depth else 0
         self.degrees.append(_degree(self._reads, self._follows) + inside)
@@ -177,12 +178,14 @@ def _sorts(tree: Any) -> Characters:
 
 def _numbers(node: Any) -> Iterator[int]:
     """The characters that an expression names."""
-    if isinstance(node, tuple) and len(node) == 2 and str(node[0]) in ("LITERAL", "NOT_LITERAL"):
-        yield int(node[1])
-    elif isinstance(node, tuple) and len(node) == 2 and str(node[0]) == "RANGE":
-        yield from node[1]
+    pair = cast("tuple[Any, ...]", node) if isinstance(node, tuple) else ()
+    operator = str(pair[0]) if len(pair) == 2 else ""
+    if operator in ("LITERAL", "NOT_LITERAL"):
+        yield int(pair[1])
+    elif operator == "RANGE":
+        yield from pair[1]
     elif not isinstance(node, int) and hasattr(node, "__getitem__"):
-        for part in node:
+        for part in cast("Iterable[Any]", node):
             yield from _numbers(part)
 
 
@@ -297,7 +300,8 @@ class _Walk:
                 self._left -= 1
                 if self._left < 0:
                     raise Untold("it is too intricate")
-                if reached not in found and frozenset.intersection(*(self._reads[p] for p in reached)):
+                shared = self._reads[reached[0]].intersection(*(self._reads[p] for p in reached))
+                if shared and reached not in found:
                     found.add(reached)
                     fresh.append(reached)
         return found

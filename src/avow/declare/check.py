@@ -24,7 +24,7 @@ from avow.model.expression import Expression, opaque, walk
 from avow.model.place import Place
 
 FIELDS_MAX = 300
-"""A page of PostgreSQL holds a row of so many long values, and an entry the hash of each."""
+"""A page of PostgreSQL holds a row of so many values, however long they are."""
 
 
 def check_entities(

@@ -173,10 +173,10 @@ def _attribute(held: Any, name: str) -> Any:
     """What stands under a name of a module or a class; of anything else nothing is known."""
     if isinstance(held, ModuleType):
         return getattr(held, name, _ABSENT)
-    found = inspect.getattr_static(held, name, _ABSENT) if isinstance(held, type) else _ABSENT
+    found: Any = inspect.getattr_static(held, name, _ABSENT) if isinstance(held, type) else _ABSENT
     if isinstance(found, property):
         return found.fget
-    return found.__func__ if isinstance(found, classmethod | staticmethod) else found
+    return getattr(found, "__func__", found)  # of a class method or a static one
 
 
 def _is_owners(function: FunctionType) -> bool:

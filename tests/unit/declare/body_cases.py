@@ -75,6 +75,25 @@ class Seat(Entity):
         "def call_one(self) -> None:",
         "    getattr(self, 'fo' + 'und')()",
     ),
+    "creations that are called for": SOUND
+    + """
+class Seat(Entity):
+    course: Course = ref()
+    visible = read(by=dean)
+    free, sold = State(initial=True), State(final=True)
+    add = create(free, by=dean, sets=[course])
+
+    @transition(free, to=sold, by=dean, uses=course)
+    def sell(self) -> None:
+        self.add(course=self.course)  # <- creation-called
+        self.course.announce(seats=1)  # <- creation-called
+""",
+    "states by their names, or none": course(
+        "a = transition(open, to=closed, by=dean, when=in_state('open'))  # <- state-undeclared",
+        "b = transition(open, to=closed, by=dean, when=in_state())  # <- state-undeclared",
+        "c = transition('open', to=closed, by=dean)  # <- state-undeclared",
+        "d = transition(open, to=[closed], by=dean)  # <- state-undeclared",
+    ),
     "more fields than a row has room for": course(
         *(f"f{number}: str | None = field()" for number in range(297))
     ).replace("class Course(Entity):", "class Course(Entity):  # <- fields-too-many"),
