@@ -81,7 +81,7 @@ PROBLEMS: Mapping[str, ProblemType] = _table(
     ProblemType("not-acceptable", 406, "No representation is acceptable", "Accept application/json."),
     ProblemType("request-timeout", 408, "The request arrived too slowly", "Send the identical request again on a new connection.", _AGAIN),
     # The state of things is against it.
-    ProblemType("state-conflict", 409, "The transition is not declared from the current state", "Use one of the transitions listed in `allowed`."),
+    ProblemType("state-conflict", 409, "The transition is not declared from the current state", "Use one of the transitions in `allowed`; where it is empty, you can give none of this record now."),
     ProblemType("event-early", 409, "The event came too early", "Nothing: it is kept until the record can take it, unless its declaration refuses early events."),
     ProblemType("event-late", 409, "The event came too late", "Settle by hand what it tells of: the record cannot reach a state any more that takes it."),
     ProblemType("guard-failed", 409, "A guard does not hold", "Change what the guard names, then send a new command with a new key."),

@@ -65,6 +65,25 @@ def test_only_a_strong_tag_of_this_record_permits_a_command(clerk: Caller, room:
     assert clerk.post(path, {"heated": True}, If_Match="*").status_code == 200
 
 
+def test_a_tag_in_if_none_match_is_never_passed_over_by_a_command(clerk: Caller, room: Record) -> None:
+    """C04: it would have to be 412 for the current version; it is refused whatever it names."""
+    for tag in (room.etag, f"W/{room.etag}", '"made-up"'):
+        answer = clerk.post(f"{room.path}/describe", {"heated": True}, If_None_Match=tag)
+        assert (answer.status_code, code_of(answer)) == (400, "header-invalid")
+    assert clerk.get(room.path).headers["etag"] == room.etag
+
+
+def test_a_read_is_for_the_version_that_if_match_names(clerk: Caller, room: Record) -> None:
+    """C04: If-Match is looked at whatever the method is, and before If-None-Match (RFC 9110, 13.2.2)."""
+    for tag in (f"W/{room.etag}", '"made-up"'):
+        for condition in ({"If_Match": tag}, {"If_Match": tag, "If_None_Match": room.etag}):
+            answer = clerk.get(room.path, **condition)
+            assert (answer.status_code, code_of(answer)) == (412, "precondition-failed")
+    assert clerk.get(room.path, If_Match=f'"x", {room.etag}').status_code == 200
+    assert clerk.get(room.path, If_Match="*", If_None_Match=room.etag).status_code == 304
+    assert clerk.get(f"/rooms/{NOBODYS}", If_Match="*").status_code == 404
+
+
 def test_a_condition_on_a_record_that_is_not_there_is_not_found(clerk: Caller, room: Record) -> None:
     """C04: without the condition it would be 404, so the condition isn't looked at (RFC 9110, 13.2.1)."""
     answer = clerk.post(f"/rooms/{NOBODYS}/describe", {"heated": True}, If_Match="*")

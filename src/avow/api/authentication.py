@@ -108,6 +108,8 @@ class Authenticator:
         if believed is None or token.algorithm not in believed[0].algorithms:
             raise reject("unauthenticated", "The token is not from an issuer that is believed here.")
         key = await believed[1].find(token.key_id, token.algorithm, time.monotonic())
+        if key is None and believed[1].empty:
+            raise reject("busy", "The keys of the token's issuer could not be fetched yet.")
         if key is None:
             raise reject("unauthenticated", "The token's key is not known.")
         return believed[0], key

@@ -102,7 +102,9 @@ def _expected_version(exchange: Exchange) -> int | None:
     """The version that the conditions of a request name; NO_VERSION where they can't be met."""
     wanted, refused = if_match(exchange.headers), if_none_match(exchange.headers)
     exists = exchange.record is not None
-    if refused is not None and refused.any and exists:
+    if refused is not None and not refused.any:
+        raise reject("header-invalid", "If-None-Match is * or nothing here; a version is named by If-Match.")
+    if refused is not None and exists:
         return NO_VERSION
     if wanted is None or (wanted.any and exists):
         return None

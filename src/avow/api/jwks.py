@@ -125,6 +125,11 @@ class KeySet:
         self._unknown_until_s: OrderedDict[str, float] = OrderedDict()
         self._fetching: asyncio.Task[None] | None = None
 
+    @property
+    def empty(self) -> bool:
+        """Whether no fetch has succeeded yet: then nothing can be said of any token."""
+        return not self._keys
+
     async def find(self, key_id: str | None, algorithm: str, now_s: float) -> PublicKey | None:
         """The key for a token, or None if the issuer has none.
 

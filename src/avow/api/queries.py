@@ -13,7 +13,7 @@ from avow.api.authorization import RightToCall
 from avow.api.cursor import CursorValue
 from avow.api.entity_tag import etag, etag_line
 from avow.api.exchange import PRIVATE, VARY_LINE, Exchange, Response
-from avow.api.headers import if_none_match
+from avow.api.headers import if_match, if_none_match
 from avow.api.ingress import (
     ListQuery,
     read_history_query,
@@ -56,7 +56,9 @@ class Queries:
         """One record, as the actor sees it."""
         wanted = self._demand_reader(exchange)
         as_of = read_record_query(exchange.query)
-        unchanged = if_none_match(exchange.headers)
+        wanted_tag, unchanged = if_match(exchange.headers), if_none_match(exchange.headers)
+        if as_of is not None and wanted_tag is not None:
+            raise reject("precondition-failed", "A record as of a time has no tag.")
         if as_of is not None:
             return await self._record_as_of(exchange, wanted, as_of)
         loaded = await self._reads.load(self._plan, exchange.actor.tenant, wanted)
@@ -67,6 +69,8 @@ class Queries:
         if not may_read(pool, record):
             raise reject("not-found")
         tag = etag(record.id, record.version)
+        if wanted_tag is not None and not wanted_tag.matches_strong(tag):
+            raise reject("precondition-failed")
         line = etag_line(record.id, record.version)
         if unchanged is not None and unchanged.matches_weak(tag):
             return Response(304, lines=(VARY_LINE, line), caching=PRIVATE)

@@ -66,6 +66,8 @@ def command(
         output.talk(output.plain(f"versions {after + 1} to {gone.upto} were {gone.text}"))
     for item in items:
         output.data("\n".join(_item(item)))
+    if not items:
+        output.talk("there was no such record yet" if as_of and not after else "there is nothing after that")
     if more:
         output.talk(f"there are more: --after {items[-1]['version']}")
     return output.HOLDS

@@ -158,13 +158,16 @@ def _signer(system: System) -> Any:
 
 
 def _believed(key: Path | None, policy: Path | None) -> Policy:
+    mend = "Give --key FILE with the log's public key, or --policy FILE."
+    if key is None and policy is None:
+        raise UsageError("it isn't said which log is believed", mend)
     try:
         return policy_of(
             None if key is None else _read(key).decode(), None if policy is None else _read(policy).decode()
         )
     except (Invalid, UnicodeDecodeError) as error:
         said = f"{policy or key} can't be believed: {error}"
-        raise UsageError(said, "Give --key FILE with the log's public key, or --policy FILE.") from None
+        raise UsageError(said, mend) from None
 
 
 def _page(data: bytes, policy: Policy) -> str:

@@ -56,7 +56,8 @@ def show(person: str, tenant: str, target: str, as_json: bool) -> int:
         return output.HOLDS
     for row in found["private"]:
         kept = f", to be kept until {row['keep_until'][:10]}" if row["keep_until"] else ""
-        said = f"{row['number']:>6,}  {row['kind']}.{row['field']} in {row['records']:,} records{kept}"
+        records = f"{row['records']:,} record{'s' * (row['records'] != 1)}"
+        said = f"{row['number']:>6,}  {row['kind']}.{row['field']} in {records}{kept}"
         output.data(output.plain(said))
     for row in found["holds"]:
         output.data(output.plain(f"held since {row['since'][:10]} by {row['placed_by']}: {row['reason']}"))

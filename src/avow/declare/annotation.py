@@ -16,6 +16,7 @@ from typing import Annotated, Any, Union, cast
 from uuid import UUID
 
 from avow.canonical import INTEGER_MAX
+from avow.declare.backtracking import STEPS_MAX, Untold, steps_of
 from avow.declare.surface import Bounds, Entity
 from avow.model import types as kinds
 from avow.model.types import ValueType
@@ -122,13 +123,24 @@ def _text(bounds: Bounds) -> ValueType:
     _demand_count("max_length", most, 1, TEXT_LENGTH_CEILING)
     _demand_count("min_length", least, 0, most)
     if bounds.pattern is not None:
-        try:
-            re.compile(bounds.pattern)
-        except (re.error, TypeError) as error:
-            raise Unreadable(
-                f"the pattern isn't a regular expression: {error}", "Correct the pattern."
-            ) from None
+        _demand_pattern(bounds.pattern, most)
     return kinds.Text(most, least, bounds.pattern)
+
+
+def _demand_pattern(pattern: Any, length_max: int) -> None:
+    """A regular expression, whose match is over soon for every text of this length."""
+    try:
+        re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise Unreadable(f"the pattern isn't a regular expression: {error}", "Correct the pattern.") from None
+    if not isinstance(pattern, str):
+        raise Unreadable("the pattern is no text", 'Write a text: pattern=r"[A-Z]{2}".')
+    mend = "Let no two repetitions read the same text, make one possessive ([a-z]++), or lower max_length=."
+    try:
+        if steps_of(pattern, length_max) > STEPS_MAX:
+            raise Unreadable("somebody could send a text that its pattern takes for ever to refuse", mend)
+    except Untold as error:
+        raise Unreadable(f"how long its pattern takes can't be told: {error}", mend) from None
 
 
 def _demand_count(name: str, value: Any, least: int, most: int) -> None:
@@ -162,7 +174,8 @@ def _decimal(bounds: Bounds) -> ValueType:
 
 def _money(bounds: Bounds) -> ValueType:
     if bounds.currency is None or not re.fullmatch("[A-Z]{3}", bounds.currency):
-        raise Unreadable("money needs its currency", 'Write field(currency="EUR"), an ISO 4217 code.')
+        mend = 'Write field(currency="EUR"), or of an argument Annotated[Money, limits(currency="EUR")].'
+        raise Unreadable("money needs its currency", mend)
     if bounds.scale is None and not is_currency(bounds.currency):
         mend = "Correct it; for a unit of your own say how many digits it has after the point: scale=2."
         raise Unreadable(f"{bounds.currency} is no currency of ISO 4217", mend)

@@ -12,6 +12,7 @@ from avow.declare.overlap import can_both_hold
 from avow.declare.private import private_mistakes
 from avow.declare.promise import promise_mistakes
 from avow.declare.publishing import publishing_mistakes
+from avow.declare.purity import impure, uncalled
 from avow.declare.rules import rule_mistakes
 from avow.declare.typing import Reader, Unbuilt, condition_faults, fits
 from avow.declare.waiting import waiting_mistakes
@@ -21,6 +22,9 @@ from avow.model import types as kinds
 from avow.model.entity import Entity, Transition
 from avow.model.expression import Expression, opaque, walk
 from avow.model.place import Place
+
+FIELDS_MAX = 300
+"""A page of PostgreSQL holds a row of so many values, however long they are."""
 
 
 def check_entities(
@@ -50,6 +54,7 @@ def check_entities(
         found.extend(_assigned(entity, entities, own))
         found.extend(_overlaps(entity, faulty))
         found.extend(_policies(entity, own))
+        found.extend(impure(entity, own))
         found.extend(rule_mistakes(entity, entities))
         found.extend(promise_mistakes(entity, entities))
         found.extend(_fields(entity, entities))
@@ -60,6 +65,8 @@ def check_entities(
             )
         plurals[entity.plural] = entity
     found.extend(unstartable(entities))
+    if not unsure:
+        found.extend(uncalled(entities))
     return found
 
 
@@ -171,6 +178,10 @@ def _fires(transition: Transition) -> Expression:
 
 def _fields(entity: Entity, entities: Mapping[str, Entity]) -> Iterator[Mistake]:
     """References lead somewhere, and every needed field gets a value at the start."""
+    if len(entity.fields) > FIELDS_MAX:
+        detail = f"{entity.name} has {len(entity.fields)} fields; a row of more than {FIELDS_MAX} may not fit"
+        mend = "Put some of them into a value object, or into an entity of their own."
+        yield at(entity.place, "fields-too-many", detail, mend)
     for field in entity.fields.values():
         if isinstance(field.type, kinds.Reference) and field.type.entity not in entities:
             target = field.type.entity

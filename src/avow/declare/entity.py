@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from avow.declare import promise, rule
 from avow.declare import surface as word
 from avow.declare.annotation import annotations_of
-from avow.declare.body import body_mistakes, read_body, source_hash
+from avow.declare.body import Reading, body_mistakes, read_body, source_hash
 from avow.declare.effect import EffectWord
 from avow.declare.entity_names import NAME, RESERVED, inherits, name_mistakes
 from avow.declare.expression import Symbolic, node_of
@@ -329,6 +329,11 @@ class EntityBuilder:
 
         for line, code, detail, mend in body_mistakes(reading, made.name, known, fields.__contains__, loaded):
             self.note(Place(made.place.file, line), code, detail, mend)
+        for line, name in self._creations_called(reading, fields):
+            detail = f"`{made.name}` calls for `{name}`: a body makes no records"
+            self.note(
+                Place(made.place.file, line), "creation-called", detail, "Let the caller create it before."
+            )
         methods = [
             n
             for _, n in reading.named
@@ -336,6 +341,17 @@ class EntityBuilder:
         ]
         if made.creation and not reading.handed_on and not methods:
             self._demand_values(made, fields, {name for _, name in reading.assigned})
+
+    def _creations_called(self, reading: Reading, fields: Mapping[str, Field]) -> Iterator[tuple[int, str]]:
+        """Line and name of each creation that a body names, of its own record or of another one."""
+        for line, name in dict.fromkeys(reading.named):
+            if _is_creation(self.words.get(name)):
+                yield line, name
+        for line, reference, name in dict.fromkeys(reading.used):
+            kind = fields[reference].type if reference in fields else None
+            other = self.namespace.get(kind.entity) if isinstance(kind, kinds.Reference) else None
+            if _is_creation(getattr(other, "avow_words", {}).get(name)):
+                yield line, f"{reference}.{name}"
 
     def _demand_values(self, start: Transition, fields: Mapping[str, Field], assigned: set[str]) -> None:
         for field in fields.values():
@@ -376,13 +392,21 @@ class EntityBuilder:
                 names.append(state.name)
                 continue
             self.machine_unsure = True
-            if isinstance(state, word.State) and not state.name:
-                detail = "a state that is named here has no name, or lost it to another"
-            else:
-                shown = state.name if isinstance(state, word.State) else repr(state)
-                detail = f"`{shown}` isn't a state of this entity"
-            self.note(place, "state-undeclared", detail, "Declare it here: NAME = State().")
+            self.note(place, "state-undeclared", *self._no_state(state))
         return tuple(names)
+
+    def _no_state(self, given: Any) -> tuple[str, str]:
+        """Why something doesn't name a state of this entity, and the mend."""
+        mend = "Declare it here: NAME = State()."
+        if isinstance(given, str) and isinstance(self.words.get(given), word.State):
+            mend = f"Write {given} without quotes, below its State()."
+            return f"`{given!r}` is a text, and not the state", mend
+        if isinstance(given, list | tuple):
+            return "several states stand where one is meant", "Write a transition for each of them."
+        if isinstance(given, word.State) and not given.name:
+            return "a state that is named here has no name, or lost it to another", mend
+        shown = given.name if isinstance(given, word.State) else repr(given)
+        return f"`{shown}` isn't a state of this entity", mend
 
     def _publication(self, name: str, w: word.Publish) -> Publication:
         return read_publication(self, name, w, self.field_names(w.data, w.place), self.words)
@@ -433,6 +457,11 @@ class EntityBuilder:
                 return ast.Arithmetic(op, *sides)
             case _:
                 return node
+
+
+def _is_creation(given: Any) -> bool:
+    transition = given.word if isinstance(given, word.Command) else given  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return isinstance(transition, word.Transition) and transition.creation
 
 
 def _snake(name: str) -> str:

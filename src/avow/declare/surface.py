@@ -365,8 +365,13 @@ def _step(asking: str, step: Any) -> Transition | None:
 
 def in_state(*states: State, of: Any = None) -> Policy:
     """True while the record, or the one that the reference `of` points to, is in one of the states."""
+    given: tuple[object, ...] = states
+    known = [state for state in given if isinstance(state, State)]
+    if len(known) != len(given) or not known:
+        detail = "in_state() takes one state or several, and no texts"
+        misuse("state-undeclared", detail, "Name the State() itself, without quotes.")
     path = of.avow_node.path if isinstance(of, Term) and isinstance(of.avow_node, ast.FieldOf) else ()
-    return Policy(ast.InState(tuple(state.token for state in states), path))
+    return Policy(ast.InState(tuple(state.token for state in known), path))
 
 
 def refuse(message: str) -> Refusal:

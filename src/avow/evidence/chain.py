@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
 from avow import canonical
+from avow.evidence.awaited import Awaited, Wait, Waiting
 from avow.evidence.boundaries import Boundaries, Shape
 from avow.evidence.entry import FORMAT
 from avow.evidence.finding import Finding
@@ -80,7 +81,7 @@ class RecordCheck:
     """
 
     __slots__ = (
-        "_at", "_boundaries", "_boundary", "_damaged", "_first_boundary", "_head", "_misplaced",
+        "_at", "_awaited", "_boundaries", "_boundary", "_damaged", "_first_boundary", "_head", "_misplaced",
         "_number", "_partial", "_performers", "_shape", "_state", "_values", "findings", "kind", "record",
         "tenant", "version",
     )  # fmt: skip
@@ -98,6 +99,7 @@ class RecordCheck:
         self._values = dict[str, Any]()
         self._performers = dict[str, Any]()
         self._damaged = self._partial = False
+        self._awaited: Awaited | None = None
         self._misplaced = dict[int, int]()
 
     def go_on_from(self, version: int, number: int, digest: bytes) -> None:
@@ -151,8 +153,34 @@ class RecordCheck:
         self._first_boundary = self._first_boundary or self._boundary
         if "performers" in header:
             self._performers.update(header["performers"])
+        if self._awaited is not None or "waits" in header or "tasks" in header:
+            self._await(header)
         if "changes_sha256" in header:
             self._values.update((name, Digest(held)) for name, held in header["changes_sha256"].items())
+
+    def _await(self, header: Any) -> None:
+        self._awaited = self._awaited or Awaited()
+        try:
+            self._awaited.take(header)
+        except _MALFORMED:
+            self._damaged = True
+
+    def compare_waiting(self, kept: Waiting, names: frozenset[str]) -> dict[str, Wait]:
+        """Compare with what is kept of what the record waits for; nothing can be said of damaged entries.
+
+        Gives back what should be waited for and isn't: a time may have passed without an entry.
+        names: of the calls and times that are declared.
+        """
+        if self._damaged or self._partial:
+            return {}
+        awaited = self._awaited or Awaited()
+        for code, detail in awaited.differences(kept):
+            self._report(self.version, "", code, detail)
+        return awaited.lost(kept, names)
+
+    def report_lost(self, name: str) -> None:
+        """A call or a time of the record is gone from the queue."""
+        self._report(self.version, "", "work-missing", f"the record waits for {name}, and nothing will do it")
 
     def conclude(self, live: Live | None) -> None:
         """Compare with the live row, after the last entry."""

@@ -11,14 +11,18 @@ from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Seque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
 
 from avow.errors import UsageError
+from avow.evidence.awaited import Held, Waiting
 from avow.evidence.boundaries import Boundaries, Edge, read_boundaries
 from avow.evidence.chain import Live
 from avow.model.entity import Entity
 from avow.model.system import System
+from avow.model.trigger import EVENTS
 from avow.store.canonical_columns import canonical_fields, canonical_instant, json_fields, performer_columns
 from avow.store.log_scan import STATEMENT_S_MAX, LogScan
+from avow.store.queue import DELIVERIES
 from avow.store.rights import no_tables
 from avow.store.statements import literal, named, quote, text
 from avow.store.tables import Roles, table_of
@@ -151,6 +155,24 @@ class EntryScan:
         form = self._forms[kind]
         tenants, ids = [tenant for tenant, _ in records], [record for _, record in records]
         return {(row[0], row[1]): form.read(row) for row in await self._fetch(form.sql, tenants, ids)}
+
+    async def waiting(self, kind: str, records: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Waiting]:
+        """What the queue and the inboxes have of these records of one kind, by tenant and id."""
+        tenants, ids = [tenant for tenant, _ in records], [record for _, record in records]
+        work = dict[tuple[str, str], dict[str, Held]]()
+        sql = named("verify.sql")["verify_work"].substitute(due=canonical_instant("q.due"))
+        for row in await self._fetch(sql, tenants, ids, kind, EVENTS, DELIVERIES):
+            work.setdefault((row[0], row[1]), {})[row[2]] = Held(*row[3:])
+        tasks = dict[tuple[str, str], set[str]]()
+        for row in await self._ask("verify_tasks", tenants, ids, kind):
+            tasks.setdefault((row[0], row[1]), set()).add(row[2])
+        keys = {*work, *tasks}
+        return {key: Waiting(work.get(key, {}), frozenset(tasks.get(key, ()))) for key in keys}
+
+    async def passed(self, kind: str, records: Sequence[tuple[str, str]]) -> set[UUID]:
+        """The keys of times of these records that passed without a transition, or were skipped."""
+        tenants, ids = [tenant for tenant, _ in records], [record for _, record in records]
+        return {row[0] for row in await self._ask("verify_passed", tenants, ids, kind)}
 
     async def payloads(self, wanted: Collection[tuple[str, bytes]]) -> dict[tuple[str, bytes], bool]:
         """Which of these long values (tenant, SHA-256) are there, and whether each has its hash."""

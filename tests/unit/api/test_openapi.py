@@ -61,7 +61,11 @@ class Parcel(Entity):
 
     here, sent = State(initial=True), State(final=True)
     bring = create(here, by=authenticated, sets=[weight, depot])
-    find = create(here, by=clerk)
+
+    @create(here, by=clerk)
+    def find(self) -> None:
+        self.shelve()
+
     weigh = transition(here, to=here, by=clerk, sets=[weight], precondition=True)
     light_mail = transition(here, to=sent, by=clerk, when=weight <= Decimal(1), command="send")
     heavy_mail = transition(

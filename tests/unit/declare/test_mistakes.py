@@ -10,6 +10,7 @@ import pytest
 
 import avow
 from avow.errors import DeclarationError
+from tests.unit.declare.body_cases import BODIES
 from tests.unit.declare.declarations import SOUND, course, mistakes_of
 from tests.unit.declare.hearing_cases import HEARING
 from tests.unit.declare.newcomer_cases import NEWCOMER
@@ -385,6 +386,7 @@ class Seat(Entity):
     **PUBLISHING,
     **SAGAS,
     **NEWCOMER,
+    **BODIES,
 }
 
 

@@ -159,14 +159,14 @@ class _Writer:
         return listed
 
     def _read(self, route: Route, entity: Entity) -> dict[str, Any]:
-        ok = self._answers.json(f"The {entity.name}.", entity.name, "ETag")
-        codes = ["header-invalid", "input-invalid", "not-found", *_denials(entity.read)]
+        ok, denials = self._answers.json(f"The {entity.name}.", entity.name, "ETag"), _denials(entity.read)
+        codes = ["header-invalid", "input-invalid", "not-found", "precondition-failed", *denials]
         return {
             "operationId": f"{entity.plural}.read",
             "summary": f"Read one {entity.name}",
             "description": _readers(entity),
             "security": _security([entity.read]),
-            "parameters": [ref("parameters", name) for name in ("id", "as_of", "IfNoneMatch")],
+            "parameters": [ref("parameters", name) for name in ("id", "as_of", "IfMatch", "IfNoneMatch")],
             "responses": {"200": ok, "304": self._answers.unchanged(), **self._answers.refusals(codes)},
         }
 

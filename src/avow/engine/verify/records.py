@@ -12,13 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from avow.engine.verify.private import PrivateSeen, check_private
+from avow.evidence.awaited import Waiting, key_of
 from avow.evidence.boundaries import Boundaries, Shape
 from avow.evidence.chain import RecordCheck
 from avow.evidence.finding import Finding
 from avow.store.audit_scan import EntryScan, Position, Span
 
+NOTHING = Waiting({}, frozenset())
+"""What is kept of a record that waits for nothing."""
 FINDINGS_KEPT_MAX = 1_000
 """How many findings are kept to be shown; further ones are only counted."""
 
@@ -28,11 +32,16 @@ Step = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """What records are checked against. shapes: of the rows of each kind. dropped: entries were."""
+    """What records are checked against.
+
+    shapes: of the rows of each kind. dropped: entries were. waits: of the kinds that wait for something the
+    names of the calls and times that are declared.
+    """
 
     boundaries: Boundaries
     shapes: Mapping[str, Shape]
     dropped: bool = False
+    waits: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
 
 
 @dataclass(slots=True)
@@ -161,12 +170,35 @@ class _Work:
             piece.rows_of[kind] += len(live)
             for check in checks:
                 check.conclude(live.get((check.tenant, check.record)))
+            if known and kind in self._against.waits:
+                await self._compare_waiting(kind, checks)
+            for check in checks:
                 if check.findings:
                     piece.add(check.findings)
         piece.records += len(done)
         if done:
             piece.first = piece.first or _position(done[0])
             piece.position = _position(done[-1])
+
+    async def _compare_waiting(self, kind: str, checks: Sequence[RecordCheck]) -> None:
+        """Compare what records wait for with the queue and the inboxes."""
+        kept = await self._scan.waiting(kind, [(c.tenant, c.record) for c in checks])
+        lost = list[tuple[RecordCheck, str, UUID]]()
+        for check in checks:
+            found = check.compare_waiting(
+                kept.get((check.tenant, check.record), NOTHING), self._against.waits[kind]
+            )
+            for name, wait in found.items():
+                key = key_of(check.tenant, kind, check.record, name, wait.version)
+                if wait.call:
+                    check.report_lost(name)
+                else:
+                    lost.append((check, name, key))
+        if lost:
+            passed = await self._scan.passed(kind, [(c.tenant, c.record) for c, _, _ in lost])
+            for check, name, key in lost:
+                if key not in passed:
+                    check.report_lost(name)
 
     async def _check_payloads(self, rows: Sequence[Any]) -> None:
         """The long values that these entries name must be there, and have their hash."""

@@ -21,6 +21,7 @@ from avow.engine.verify.workers import Given, LogsPiece, Workers, workers
 from avow.evidence.boundaries import Boundaries, shape_of
 from avow.evidence.finding import Finding
 from avow.model.system import System
+from avow.model.trigger import OnTime
 from avow.store.audit_scan import Scan, Span, row_forms, scan
 from avow.store.canonical_columns import json_fields
 
@@ -135,7 +136,7 @@ class _Work:
     ) -> None:
         self._scan, self._system, self._boundaries = snapshot, system, boundaries
         shapes = {e.name: shape_of(e, json_fields(e), boundaries) for e in system.entities.values()}
-        self.against = Against(boundaries, shapes, dropped)
+        self.against = Against(boundaries, shapes, dropped, _waits_of(system))
         self.result = earlier or Verification()
         self._resumed = earlier is not None
         self._known = frozenset(self.result.findings)
@@ -229,6 +230,16 @@ async def _in_order(
     finally:
         for piece in ahead:
             piece.cancel()
+
+
+def _waits_of(system: System) -> dict[str, frozenset[str]]:
+    """Of the kinds whose records may wait for something, the names of their calls and times."""
+    found = dict[str, frozenset[str]]()
+    for entity in system.entities.values():
+        times = {t.name for t in entity.transitions.values() if isinstance(t.trigger, OnTime)}
+        if times or entity.effects or any(t.task is not None for t in entity.transitions.values()):
+            found[entity.name] = frozenset({*times, *entity.effects})
+    return found
 
 
 def _entries_of(piece: asyncio.Future[Piece]) -> int:

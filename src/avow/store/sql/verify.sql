@@ -74,6 +74,27 @@ WHERE ($1::text IS NULL OR r.tenant = $1)
   AND NOT EXISTS (SELECT FROM avow.audit a WHERE a.tenant = r.tenant AND a.kind = $2 AND a.id = r.id)
 ORDER BY r.tenant, r.id LIMIT $3
 
+-- name: verify_work
+-- What the queue has of these records of one kind: calls and times. Not what is parked ($4) or delivered ($5), which
+-- no entry asks for.
+SELECT q.tenant, q.id::text, q.name, q.version, q.destination <> '' AS call, @{due} AS due, q.request
+FROM unnest($1::text[], $2::uuid[]) AS w (tenant, id)
+JOIN avow.work q ON q.tenant = w.tenant AND q.id = w.id AND q.kind = $3
+WHERE q.topic = '' AND q.destination <> $4 AND NOT starts_with(q.destination, $5)
+
+-- name: verify_tasks
+-- What people are asked to do with these records of one kind.
+SELECT k.tenant, k.id::text, k.step FROM unnest($1::text[], $2::uuid[]) AS w (tenant, id)
+JOIN avow.task k ON k.tenant = w.tenant AND k.kind = $3 AND k.id = w.id
+
+-- name: verify_passed
+-- The times of these records of one kind that passed because their guard didn't hold, or that somebody has skipped.
+SELECT p.key FROM unnest($1::text[], $2::uuid[]) AS w (tenant, id)
+JOIN avow.attempt p ON p.tenant = w.tenant AND p.kind = $3 AND p.id = w.id WHERE p.outcome = 'passed'
+UNION
+SELECT i.key FROM unnest($1::text[], $2::uuid[]) AS w (tenant, id)
+JOIN avow.intervention i ON i.tenant = w.tenant AND i.kind = $3 AND i.id = w.id WHERE i.action = 'skip'
+
 -- name: verify_payloads
 -- Which of these long values are there, and whether each has the hash that it is found by.
 SELECT p.tenant, p.sha256, sha256(p.data) = p.sha256 AS sound
