@@ -216,7 +216,7 @@ def judge_holds(
             ended = entity is not None and entity.states[live.state].final
             if record == hold.reference and ended and (hold.of == "money" or record in refused):
                 told = (
-                    f"A {kind} is {live.state}, and {_HELD[hold.of].format(hold.amount)} that "
+                    f"One {kind} is {live.state}, and {_HELD[hold.of].format(hold.amount)} that "
                     f"{hold.effect.name} has asked for: nothing has taken them or let them go."
                 )
                 yield Break(EFFECTS, told, "Whatever holds something has to be undone.", hold.effect.place)

@@ -29,7 +29,7 @@ from avow.prove.explore.situation import Fault, Happened, Refusal, Situation, ha
 from avow.prove.finding import Finding, PhaseReport
 from avow.prove.phase import Bench, Budget
 from avow.prove.promises import Broken, broken_promises
-from avow.prove.reach import alone, not_tried, tallies
+from avow.prove.reach import alone, but_sampled, not_tried, tallies
 from avow.prove.schedule import Schedule
 from avow.prove.story import permitted_by
 
@@ -384,7 +384,8 @@ def _unreached(system: System, searches: list[Found]) -> Iterator[Finding]:
                 place=goal.place,
                 schedule=Schedule(),
                 story=(),
-                why=f"It can't be reached: every act was tried, with {whole[-1].scope}, and none led there.",
+                why=f"Nothing came to it: every act was tried, with {whole[-1].scope}, and none led there"
+                f"{but_sampled(whole[-1].scope)}.",
             )
 
 

@@ -19,14 +19,14 @@ from avow.model.expression import Argument, Now, Opaque, walk
 from avow.model.private import PrivateType
 from avow.model.system import System
 from avow.model.trigger import OnEvent, OnOutcome
-from avow.model.types import ObjectOf, Reference, SubjectType
+from avow.model.types import ObjectOf, Reference, SubjectType, ValueType
 from avow.prove.act import Act, Given, Ref
 from avow.prove.explore.inputs import Accepted, Learned, count_of
 from avow.prove.explore.kinds import asked_about
 from avow.prove.explore.people import people_of, tells_people_apart
 from avow.prove.explore.situation import Situation, ref_of
 from avow.prove.explore.turns import Turns, Usual
-from avow.prove.explore.values import constants_of, lengths_of, values_of
+from avow.prove.explore.values import constants_of, is_tried_whole, lengths_of, values_of
 from avow.prove.world import names_in
 
 T = TypeVar("T")
@@ -317,6 +317,27 @@ def _ended(
     for value in results:
         told = {"key": KEY_OF_CALL, **({} if result is None else {"result": value})}
         yield Act("outcome", entity.name, transition.command, ordinal, told)
+
+
+def sampled_in(scope: Scope) -> tuple[str, ...]:
+    """The arguments of a scope that something asks about, of whose values only those at boundaries are tried."""
+    entities = [scope.system.entities[name] for name in scope.entities]
+    given = [p for e in entities for t in e.transitions.values() for p in _open_arguments(t)]
+    asked = asked_about(scope.system)
+    return tuple(dict.fromkeys(name for name, kind in given if name in asked and not is_tried_whole(kind)))
+
+
+def _open_arguments(transition: Transition) -> Iterator[tuple[str, ValueType]]:
+    """What people, or senders, give of a transition, by the names that it is asked about by."""
+    match transition.trigger:
+        case None:
+            yield from ((p.name, p.type) for p in transition.parameters)
+        case OnEvent(data=ObjectOf(members=members)):
+            kept_as = _kept_as(transition)
+            told = transition.trigger.told
+            yield from ((kept_as.get(m.name, m.name), m.type) for m in members if m.name != told)
+        case _:
+            return
 
 
 def _kept_as(transition: Transition) -> Mapping[str, str]:

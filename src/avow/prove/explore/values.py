@@ -361,6 +361,17 @@ def _spelled(part: Any, choice: int) -> str:
             return ""
 
 
+def is_tried_whole(kind: ValueType) -> bool:
+    """Whether every value of a type is tried, but for those that nothing can tell from one that is."""
+    match kind:
+        case kinds.Boolean() | kinds.EnumType() | kinds.Reference() | kinds.SubjectType() | PrivateType():
+            return True
+        case kinds.Integer(ge, le):
+            return ge is not None and le is not None and le - ge < NEAR_RANGE
+        case _:
+            return False
+
+
 def is_a_time(value: Any) -> bool:
     """Whether a value is an instant or a day, which is compared with the present one."""
     return isinstance(value, date)
