@@ -176,7 +176,7 @@ def _acts_again(
 ) -> Iterator[Act]:
     there = {act.ref for act in before if is_creation(system, act)}
     counts = Counter(ref.entity for ref in there)
-    people = [person.subject for person in people_of(system)]
+    people = [*dict.fromkeys(person.subject for person in people_of(system))]
     names = {name: people[(at + turn) % len(people)] for at, name in enumerate(people)}
     for act in path:
         mine = act.ref == ref or any(one in renamed for one in refs_of(act))

@@ -358,7 +358,7 @@ def _values(scope: Scope, at: _Here, entity: Entity, parameter: Parameter, peopl
         case Reference(target):
             found: list[Any] = [ref_of(key) for key in at.situation.records if key[0] == target]
         case SubjectType():
-            found = [p.subject for p in at.told_apart(people_of(scope.system), people)]
+            found = [*dict.fromkeys(p.subject for p in at.told_apart(people_of(scope.system), people))]
         case kind:
             constants = constants_of(scope.system).get((entity.name, parameter.name), ())
             several = scope.wide or is_compared(entity, parameter.name)
