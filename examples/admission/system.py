@@ -168,6 +168,13 @@ def lines_add_up(world: World) -> bool:
     return all(people[course] == course.asked - course.given_back for course in open_)
 
 
+@always("Nobody but the applicant writes, hands in, takes back, accepts or declines.")
+def by_own_hand(world: World) -> bool:
+    cls = Enrollment
+    own = (cls.write, cls.submit, cls.withdraw, cls.accept, cls.decline)
+    return all(world.performers(one, step) <= {one.applicant} for one in world.all(cls) for step in own)
+
+
 @always("It takes two people for somebody to be forgotten.")
 def forgotten_by_two(world: World) -> bool:
     return not any(
@@ -181,5 +188,5 @@ app = system(
     Course,
     Enrollment,
     Erasure,
-    promises=[four_eyes, courses_fit, lines_add_up, forgotten_by_two],
+    promises=[four_eyes, courses_fit, lines_add_up, by_own_hand, forgotten_by_two],
 )

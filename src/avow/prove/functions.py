@@ -7,11 +7,11 @@ was carried out, is found here: no declaration says it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from typing import Final, cast
 
 from avow.model.effect import DONE, FAILED
@@ -129,17 +129,25 @@ def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:
 
 
 def roots_of(bench: Bench) -> list[Path]:
-    """Where runs begin: what people do, with calls in between that are done."""
+    """Where runs begin: what people do, with calls in between that are done. By turns one after each command, of
+    these first what differs in what functions name, and the shortest.
+    """
     found = dict[Path, None]()
     coverage = bench.coverage
-    for path in [*coverage.states.values(), *coverage.transitions.values(), *coverage.ends]:
+    others = (coverage.states.values(), coverage.transitions.values(), coverage.ends)
+    for path in (*sorted(coverage.calls, key=len), *sorted(chain(*others), key=len)):
         if not all(_can_be_done(act) for act in path):
             continue
         while path and path[-1].kind == "outcome":
             path = path[:-1]
         if any(bench.system.entities[act.entity].effects for act in path):
             found[path] = None
-    return sorted(found, key=len)
+    turns, places = Counter[tuple[str, str]](), dict[Path, int]()
+    for path in found:
+        after = path[-1].entity, path[-1].command
+        places[path] = turns[after]
+        turns[after] += 1
+    return sorted(found, key=lambda path: (places[path], len(path)))
 
 
 def _can_be_done(act: Act) -> bool:
@@ -167,7 +175,7 @@ async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
         *judge_holds(on.declared, seam.holds.values(), seam.calls.values(), picture),
         *on.judge_end(picture),
     ]
-    return found if schedule.faults else [*judge_demands(seam.calls), *found]
+    return found if schedule.faults else [*judge_demands(seam.calls, _refusable(on.declared)), *found]
 
 
 def judge_functions(calls: dict[str, Made]) -> Iterator[Break]:
@@ -190,13 +198,18 @@ def judge_functions(calls: dict[str, Made]) -> Iterator[Break]:
 
 OUT_OF_BOUNDS: Final = frozenset({"above_authorized", "above_captured"})
 """The codes with which a provider refuses more than it has of somebody."""
+ABOUT_ANOTHER: Final = frozenset({"not_found", "wrong_status"})
+"""The codes with which it refuses what is about another thing than the one that is meant."""
 
 
-def judge_demands(calls: dict[str, Made]) -> Iterator[Break]:
-    """Where nothing goes wrong, no function asks for more than the other side has of what was done before."""
+def judge_demands(calls: dict[str, Made], refusable: Set[str]) -> Iterator[Break]:
+    """Where nothing goes wrong, no function asks for more than the other side has of what was done before, or
+    for something else than that. refusable: the effects of which it is declared what a definite no leads to.
+    """
     for made in calls.values():
+        owed = made.ended != "done" and made.effect.name not in refusable
         for code, said in dict.fromkeys(one.refused for one in made.sent):
-            if code in OUT_OF_BOUNDS:
+            if code in OUT_OF_BOUNDS or (owed and code in ABOUT_ANOTHER):
                 name = made.effect.name
                 told = f"{name} asks for what the provider refuses, with nothing going wrong: {said}"
                 why = "What it asks for isn't what an earlier call has told the provider of this record."

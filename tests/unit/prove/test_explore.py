@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from avow import World, always
 from avow.model.actor import Actor
+from avow.model.expression import All, Authenticated, HasRole, Not
 from avow.model.types import Integer, Text
 from avow.model.values import Subject
 from avow.prove.act import TENANT, Act, Path, Ref
 from avow.prove.explore.path import end_of, follow, shorter
+from avow.prove.explore.people import people_of
 from avow.prove.explore.possible import Scope, sampled_in
 from avow.prove.explore.search import components, search
 from avow.prove.explore.shape import Shapes
@@ -102,6 +104,17 @@ def test_where_only_some_values_were_tried_it_is_not_said_that_all_were() -> Non
     found = [search(scope, lambda _: True) for scope in (whole, sampled)]
     assert all(one.closed for one in found)
     assert [next(tallies(SOUND, [one], [])).reach == EXHAUSTED for one in found] == [True, False]
+
+
+def test_whoever_has_a_role_that_a_policy_shuns_also_comes_without_it() -> None:
+    book = SOUND.entities["Book"]
+    keep = replace(book.transitions["keep"], by=All((Not(HasRole("clerk")), Authenticated())))
+    shunning = replace(book, transitions={**book.transitions, "keep": keep})
+    people = people_of(replace(SOUND, entities={**SOUND.entities, "Book": shunning}))
+    assert {(str(one.subject), one.roles) for one in people} == {
+        (name, roles) for name in ("Ada", "Ben") for roles in (frozenset({"clerk"}), frozenset[str]())
+    }
+    assert {one.roles for one in people_of(SOUND)} == {frozenset({"clerk"})}
 
 
 async def test_a_broken_promise_is_told_by_the_shortest_path_and_again_a_hundred_times() -> None:

@@ -71,7 +71,12 @@ def _constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
                 found[anchor, name] = {**found.get((anchor, name), {}), **near}
     for place, value in _flowing(system, found):
         found.setdefault(place, {}).setdefault(value)
-    return {key: tuple(values) for key, values in found.items()}
+    return {key: tuple(sorted(values, key=_is_plain)) for key, values in found.items()}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a number that is tried anyway, so that others come first."""
+    return isinstance(value, int | Decimal | Money) and not _tells(value)
 
 
 def _flowing(
