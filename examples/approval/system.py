@@ -194,6 +194,7 @@ def forgotten_by_two(world: World) -> bool:
 app = system(
     "approval", Department, Request, Erasure,
     promises=[
-        not_ones_own, the_three_first, lapses_late, enough_agree, decided_stays, within_means, forgotten_by_two,
+        not_ones_own, the_three_first, lapses_late, enough_agree, decided_stays, within_means,
+        forgotten_by_two,
     ],
 )  # fmt: skip

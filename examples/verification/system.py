@@ -309,7 +309,8 @@ def by_two(world: World) -> bool:
     def passed(one: Verification) -> bool:
         both = one.scan == one.screening == Finding.PASSED and max(one.scan_risk, one.screening_risk) < HIGH
         confirmed = world.performers(one, Verification.confirm_accept)
-        return both or (one.verdict == Verdict.ACCEPT and len(confirmed | world.performers(one, Verification.assess)) > 1)
+        two = bool(confirmed) and len(confirmed | world.performers(one, Verification.assess)) > 1
+        return both or (two and one.verdict == Verdict.ACCEPT)
 
     return all(passed(one) for one in world.all(Verification) if one.state in IN_FORCE)
 
@@ -319,7 +320,8 @@ def rejected_by_two(world: World) -> bool:
     def failed(one: Verification) -> bool:
         confirmed = world.performers(one, Verification.confirm_reject)
         both = one.scan == one.screening == Finding.FAILED
-        return both or (one.verdict == Verdict.REJECT and len(confirmed | world.performers(one, Verification.assess)) > 1)
+        two = bool(confirmed) and len(confirmed | world.performers(one, Verification.assess)) > 1
+        return both or (two and one.verdict == Verdict.REJECT)
 
     return all(failed(one) for one in world.all(Verification) if one.state in ("rejected", "closed"))
 

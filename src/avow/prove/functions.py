@@ -129,8 +129,8 @@ def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:
 
 
 def roots_of(bench: Bench) -> list[Path]:
-    """Where runs begin: what people do, with calls in between that are done. By turns one after each command, of
-    these first what differs in what functions name, and the shortest.
+    """Where runs begin: what people do, with calls in between that are done. By turns one after each command,
+    of these first what differs in what functions name, and the shortest.
     """
     found = dict[Path, None]()
     coverage = bench.coverage

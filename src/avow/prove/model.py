@@ -207,7 +207,7 @@ def _ends(system: System, searches: Iterable[Found]) -> Iterator[Path]:
 
 
 def _calls(system: System, searches: Iterable[Found]) -> Iterator[Path]:
-    """Paths to records of each look that wait for a call, whose numbers differ most; the shortest of these."""
+    """Paths to records of each look that wait for a call: of these those whose numbers differ most."""
     most = dict[Called, tuple[int, Path]]()
     for found in searches:
         for look, (different, at) in found.called.items():

@@ -17,8 +17,10 @@ from avow import (
     system,
     transition,
 )
-from avow.prove.explore.possible import Scope
+from avow.prove.explore.possible import Acts, Scope
 from avow.prove.explore.search import search
+from avow.prove.explore.shape import Shapes
+from avow.prove.explore.situation import Happened, happen
 from avow.prove.functions import roots_of
 from avow.prove.model import coverage_of
 from avow.prove.phase import Bench
@@ -68,3 +70,14 @@ def test_a_function_is_tried_with_each_look_of_what_it_names_and_with_numbers_th
     assert all(first != other for _, _, first, other in asked if first and other)
     bench = Bench(SHOP, 0, coverage=coverage)
     assert {*coverage.calls} <= {*roots_of(bench)}
+
+
+def test_where_a_search_has_come_to_its_end_no_act_leads_to_anything_new() -> None:
+    found, shapes = search(Scope(SHOP, ("Order", "Refund")), lambda _: True), Shapes(SHOP)
+    assert found.closed
+    known = {shapes.shape_of(node.situation).key for node in found.nodes}
+    for at, node in enumerate(found.nodes):
+        for act in Acts(found.scope).possible(node.situation, at):
+            outcome = happen(SHOP, node.situation, act)
+            if isinstance(outcome, Happened):
+                assert shapes.shape_of(outcome.after).key in known, act

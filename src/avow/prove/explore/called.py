@@ -1,7 +1,7 @@
-"""What the functions of calls are given: records that wait for a call, by which of the fields it names are there.
+"""What the functions of calls are given: records that wait for a call, by which of the named fields they have.
 
-A function that takes the wrong field shows it only where that field and the right one differ. So of records of
-one look those are kept whose numbers differ most.
+A function that takes the wrong field shows it only where that field and the right one differ. So of records
+of one look those are kept whose numbers differ most.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ def ways_of(system: System, taken: Mapping[Taken, Path]) -> Mapping[Taken, Alone
 def composed(
     system: System, entity: str, alone: Mapping[Kind, Alone], ways: Mapping[Taken, Alone], count: int
 ) -> Iterator[Seed]:
-    """Paths that lead so many records of an entity to where these lead one, in each combination: with what they
-    share as scarce as it may be, and otherwise with so much of it that there is enough for all.
+    """Paths that lead so many records of an entity to where these lead one, in each combination: with what
+    they share as scarce as it may be, and otherwise with so much of it that there is enough for all.
 
     The last one of them takes each transition that any path takes, so that on its way it passes what the
     shorter ones come to. First come those that have a record in common, then those in which it passes where

@@ -67,11 +67,12 @@ def with_fewer_roles(path: Path, does: Callable[[Path], bool]) -> Path:
             places.setdefault(act.actor, set()).add(at)
     for actor, own in places.items():
         for role in sorted(actor.roles):
-            candidate = tuple(_without_role(act, role) if at in own else act for at, act in enumerate(path))
+            candidate = tuple(_without(role, act) if at in own else act for at, act in enumerate(path))
             if does(candidate):
                 path = candidate
     return path
 
 
-def _without_role(act: Act, role: str) -> Act:
-    return act if act.actor is None else replace(act, actor=replace(act.actor, roles=act.actor.roles - {role}))
+def _without(role: str, act: Act) -> Act:
+    actor = act.actor
+    return act if actor is None else replace(act, actor=replace(actor, roles=actor.roles - {role}))

@@ -320,7 +320,7 @@ def _ended(
 
 
 def sampled_in(scope: Scope) -> tuple[str, ...]:
-    """The arguments of a scope that something asks about, of whose values only those at boundaries are tried."""
+    """The arguments of a scope that something asks about, of which only boundary values are tried."""
     entities = [scope.system.entities[name] for name in scope.entities]
     given = [p for e in entities for t in e.transitions.values() for p in _open_arguments(t)]
     asked = asked_about(scope.system)
