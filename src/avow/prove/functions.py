@@ -14,12 +14,13 @@ from functools import partial
 from itertools import chain, product
 from typing import Final, cast
 
-from avow.model.effect import DONE, FAILED
+from avow.model.effect import FAILED
 from avow.model.system import System
 from avow.model.trigger import OnOutcome
-from avow.prove.act import Act, Path
+from avow.prove.act import Path
 from avow.prove.campaign import Campaign
 from avow.prove.databases import databases
+from avow.prove.explore.called import can_be_done
 from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.oracle import EFFECTS, Break
 from avow.prove.outside import Exchange
@@ -54,8 +55,8 @@ class Ground:
 async def ground(bench: Bench) -> AsyncGenerator[Ground]:
     """The ground of a run: `await bench.shared(ground)`."""
     made, exchange = await bench.shared(databases), Exchange()
-    async with simulator() as url:
-        seam = Seam(url, exchange)
+    async with simulator() as simulated:
+        seam = Seam(simulated, exchange)
         with overhearing(bench.system) as heard:
             system, database = seam.connected(bench.system), await made.first()
             on = Rig(bench.system, system, database, exchange, {}, http=seam.open, heard=heard)
@@ -83,6 +84,8 @@ class Functions:
         campaign = Campaign(budget, run, partial(finding_of, bench.system))
         left, known = list[Schedule](), set[str]()
         for root in roots_of(bench):
+            if any((act.entity, act.command) in grounds.seam.untold for act in root):
+                continue
             await campaign.attempt(FAULT, Schedule(root))
             for schedule in _failing(grounds, root):
                 kind = schedule.faults[0].kind
@@ -136,7 +139,7 @@ def roots_of(bench: Bench) -> list[Path]:
     coverage = bench.coverage
     others = (coverage.states.values(), coverage.transitions.values(), coverage.ends)
     for path in (*sorted(coverage.calls, key=len), *sorted(chain(*others), key=len)):
-        if not all(_can_be_done(act) for act in path):
+        if not all(map(can_be_done, path)):
             continue
         while path and path[-1].kind == "outcome":
             path = path[:-1]
@@ -148,11 +151,6 @@ def roots_of(bench: Bench) -> list[Path]:
         places[path] = turns[after]
         turns[after] += 1
     return sorted(found, key=lambda path: (places[path], len(path)))
-
-
-def _can_be_done(act: Act) -> bool:
-    """Whether it needs nothing of the provider that it doesn't do by itself."""
-    return act.kind in ("command", "time") or act.command.endswith(f".{DONE}")
 
 
 async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
@@ -168,6 +166,9 @@ async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
         kind, _, effect = fault.kind.partition(":")
         seam.faults[effect, fault.at] = cast("WireFault", kind)
     for act in schedule.acts:
+        if act.kind == "event" and not await seam.settle(str(on.execution.id_of(act.ref)), act.command):
+            seam.untold.add((act.entity, act.command))
+            return []
         await on.perform(act)
     picture = await on.end()
     found = [

@@ -1,4 +1,4 @@
-"""What the functions of calls are given: records that wait for a call, by which of the named fields they have.
+"""What functions of calls are given: records that wait for a call, by which of the named fields they have.
 
 A function that takes the wrong field shows it only where that field and the right one differ. So of records
 of one look those are kept whose numbers differ most.
@@ -11,10 +11,12 @@ from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
 
 from avow.kernel.command import Record
+from avow.model.effect import DONE
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.model.types import Reference
 from avow.model.values import Money
+from avow.prove.act import Act
 from avow.prove.explore.inputs import sort_of
 from avow.prove.explore.situation import Situation
 from avow.prove.world import names_in
@@ -28,6 +30,11 @@ class _Asks(NamedTuple):
 
     own: tuple[str, ...]
     through: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def can_be_done(act: Act) -> bool:
+    """Whether an act is none by which another side doesn't do what it was asked for."""
+    return act.kind != "outcome" or act.command.endswith(f".{DONE}")
 
 
 def called_in(system: System, situation: Situation) -> Iterator[tuple[Called, int]]:

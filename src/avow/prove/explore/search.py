@@ -20,7 +20,7 @@ from avow.model.trigger import OnTime
 from avow.model.types import Reference
 from avow.prove.act import Act, Path, transitions_of
 from avow.prove.coverage import InState, Refused, Taken
-from avow.prove.explore.called import Called, called_in
+from avow.prove.explore.called import Called, called_in, can_be_done
 from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.frontier import Frontier
 from avow.prove.explore.inputs import Learned
@@ -342,7 +342,8 @@ class Search:
     def _note_called(self, situation: Situation, at: int) -> None:
         called = self.found.called
         for look, different in called_in(self.system, situation):
-            if look not in called or different > called[look][0]:
+            better = look not in called or different > called[look][0]
+            if better and all(map(can_be_done, self.found.path_to(at))):
                 called[look] = different, at
 
     def _note_weighed(self, situation: Situation, at: int) -> None:
