@@ -184,6 +184,13 @@ def turns_have_places(world: World) -> bool:
     return all(people[one] <= one.seats for one in world.all(Course) if one.state == "open")
 
 
+@always("Nobody but the applicant writes, hands in, takes back, accepts or declines.")
+def by_own_hand(world: World) -> bool:
+    cls = Enrollment
+    own = (cls.write, cls.submit, cls.withdraw, cls.accept, cls.decline)
+    return all(world.performers(one, step) <= {one.applicant} for one in world.all(cls) for step in own)
+
+
 @always("It takes two people for somebody to be forgotten.")
 def forgotten_by_two(world: World) -> bool:
     return not any(
@@ -197,5 +204,5 @@ app = system(
     Course,
     Enrollment,
     Erasure,
-    promises=[four_eyes, courses_fit, lines_add_up, turns_have_places, forgotten_by_two],
+    promises=[four_eyes, courses_fit, lines_add_up, turns_have_places, by_own_hand, forgotten_by_two],
 )

@@ -125,12 +125,31 @@ class Erasure(Entity):
     agree = transition(asked, to=erased, by=privacy & ~performed(ask), erases=person)
 
 
-@always("Nobody agrees to, or pays, what they have asked for themselves.")
+@always("Nobody decides on, or pays, what they have asked for themselves; nobody else takes it back.")
 def not_ones_own(world: World) -> bool:
-    steps = (Request.approve, Request.sanction, Request.pay)
+    cls = Request
+    others = (cls.approve, cls.sanction, cls.reject, cls.turn_down, cls.pay)
+    own = (cls.withdraw, cls.revise)
     return not any(
-        one.requester in world.performers(one, step) for one in world.all(Request) for step in steps
-    )
+        one.requester in world.performers(one, step) for one in world.all(cls) for step in others
+    ) and all(world.performers(one, step) <= {one.requester} for one in world.all(cls) for step in own)
+
+
+@always("Three people have a say in what a department spends; others only once the three are late.")
+def the_three_first(world: World) -> bool:
+    def fits(one: Request) -> bool:
+        the_three = {one.department.first, one.department.second, one.department.third}
+        others = world.performers(one, Request.approve) - the_three
+        moved = world.performers(one, Request.revise) | world.performers(one.department, Department.seat)
+        return len(the_three) == 3 and (not others or one.due <= world.now or bool(moved))
+
+    return all(fits(one) for one in world.all(Request))
+
+
+@always("Nothing lapses before the director could have stepped in, but what was revised late.")
+def lapses_late(world: World) -> bool:
+    lapsed = [one for one in world.all(Request) if one.state == "lapsed"]
+    return all(one.due < world.now or world.performers(one, Request.revise) for one in lapsed)
 
 
 @always(
@@ -174,5 +193,8 @@ def forgotten_by_two(world: World) -> bool:
 
 app = system(
     "approval", Department, Request, Erasure,
-    promises=[not_ones_own, enough_agree, decided_stays, within_means, forgotten_by_two],
+    promises=[
+        not_ones_own, the_three_first, lapses_late, enough_agree, decided_stays, within_means,
+        forgotten_by_two,
+    ],
 )  # fmt: skip

@@ -216,21 +216,32 @@ def turns_have_places(world: World) -> bool:
     return all(people[tour] <= tour.places for tour in world.all(Tour) if tour.state == "open")
 
 
-@always("Only the guest confirms; what is confirmed doesn't lapse, and who came isn't missed.")
+@always("Only the guest confirms; what is confirmed doesn't lapse, and who came then stays until they leave.")
 def stays_are_kept(world: World) -> bool:
     def kept(one: Booking) -> bool:
         confirmed, came = world.performers(one, Booking.confirm), world.performers(one, Booking.check_in)
-        lost = (confirmed and one.state == "lapsed") or (came and one.state == "missed")
+        lost = (confirmed and one.state == "lapsed") or (
+            came and (not confirmed or one.state not in ("staying", "departed"))
+        )
         return confirmed <= {one.guest} and not lost
 
     return all(kept(one) for one in world.all(Booking))
 
 
-@always("Only who leads a party confirms; what is confirmed is kept until somebody gives it up.")
+@always("Nobody is missed before a day has gone by, unless somebody says so.")
+def missed_late(world: World) -> bool:
+    missed = [one for one in world.all(Booking) if one.state == "missed"]
+    return all(
+        one.arrives + days(1) <= world.now or world.performers(one, Booking.note_absence) for one in missed
+    )
+
+
+@always("Only who leads a party confirms, and who came has; it is kept until somebody gives it up.")
 def places_are_kept(world: World) -> bool:
     def kept(one: Party) -> bool:
         confirmed, given_up = world.performers(one, Party.confirm), world.performers(one, Party.cancel)
-        return confirmed <= {one.leader} and not (confirmed and one.state == "gone" and not given_up)
+        lost = (confirmed and one.state == "gone" and not given_up) or (one.state == "came" and not confirmed)
+        return confirmed <= {one.leader} and not lost
 
     return all(kept(one) for one in world.all(Party))
 
@@ -246,7 +257,7 @@ def forgotten_by_two(world: World) -> bool:
 app = system(
     "booking", Room, Booking, Tour, Party, Erasure,
     promises=[
-        rooms_are_let_once, tours_fit, lines_add_up, turns_have_places, stays_are_kept, places_are_kept,
-        forgotten_by_two,
+        rooms_are_let_once, tours_fit, lines_add_up, turns_have_places, stays_are_kept, missed_late,
+        places_are_kept, forgotten_by_two,
     ],
 )  # fmt: skip

@@ -415,10 +415,19 @@ def gift_cards_add_up(world: World) -> bool:
     return all(card.spent == held[card] for card in world.all(GiftCard))
 
 
-@always("No cent of a gift card is made or lost.")
+@always("No cent of a gift card is made, lost or spent twice.")
 def gift_cards_keep_their_worth(world: World) -> bool:
     cards = world.all(GiftCard)
-    return sum(card.balance + card.spent for card in cards) == sum(card.sold for card in cards)
+    worth = sum(card.balance + card.spent for card in cards)
+    return worth == sum(card.sold for card in cards) and all(card.balance >= 0 for card in cards)
+
+
+@always("Nobody but the buyer calls an order off, and nobody but its holder pours a gift card.")
+def by_own_hand(world: World) -> bool:
+    off = (Order.call_off, Order.give_up)
+    return all(
+        world.performers(one, step) <= {one.buyer} for one in world.all(Order) for step in off
+    ) and all(world.performers(card, GiftCard.pour) <= {card.holder} for card in world.all(GiftCard))
 
 
 @always("What was let go stays so, whatever arrives later.")
@@ -468,6 +477,7 @@ app = system(
         coupons_add_up,
         gift_cards_add_up,
         gift_cards_keep_their_worth,
+        by_own_hand,
         let_go_stays,
         own_gift_cards,
         refunds_fit,

@@ -197,6 +197,7 @@ class Onboarding(Entity):
         (missing(laptop) | in_state(Job.dropped, Job.undone, of=laptop))
         & (missing(desk) | in_state(Job.dropped, Job.undone, of=desk))
     )  # fmt: skip
+    noticed = always(not_(in_state(preparing, late)) | not_(prepared), "What is prepared is noticed.")
     go_on = transition(checking, to=preparing, after=seconds(0), when=not_(called_off) & not_(prepared))
     be_ready = transition(checking, to=ready, after=seconds(0), when=not_(called_off) & prepared)
     clear_away = transition(checking, to=deleting, after=seconds(0), when=called_off & not_(missing(account)))
@@ -325,6 +326,14 @@ def all_is_there(world: World) -> bool:
     return all(prepared(one) for one in world.all(Onboarding) if one.state in ("ready", "started"))
 
 
+@always("Nobody begins before their first day, and nobody hands in another one's papers.")
+def in_their_time(world: World) -> bool:
+    started = [one for one in world.all(Onboarding) if one.state == "started"]
+    return all(one.first_day <= world.now for one in started) and all(
+        world.performers(one, Paper.hand_in) <= {one.person} for one in world.all(Paper)
+    )
+
+
 @always("Of somebody who doesn't come, no account, laptop or desk is left.")
 def nothing_is_left(world: World) -> bool:
     def cleared(one: Onboarding) -> bool:
@@ -359,5 +368,5 @@ app = system(
     Onboarding,
     Paper,
     Erasure,
-    promises=[all_is_there, nothing_is_left, papers_add_up, forgotten_by_two],
+    promises=[all_is_there, in_their_time, nothing_is_left, papers_add_up, forgotten_by_two],
 )

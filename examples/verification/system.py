@@ -162,6 +162,14 @@ class Verification(Entity):
     expired, closed = State(final=True), State(final=True)
 
     can_be_verified = sometimes(in_state(verified), "Somebody can show who they are.")
+    grounded = always(
+        not_(in_state(assessed)) | (not_(missing(verdict)) & not_(missing(grounds))),
+        "What is assessed has a verdict, and grounds for it.",
+    )  # fmt: skip
+    about_this = always(
+        (missing(scan) | not_(missing(scan_id))) & (missing(screening) | not_(missing(screening_id))),
+        "What a provider says counts where it was asked.",
+    )  # fmt: skip
 
     @create(submitted, by=authenticated, sets=[passport, born, selfie])
     def apply(self) -> None:
@@ -301,7 +309,8 @@ def by_two(world: World) -> bool:
     def passed(one: Verification) -> bool:
         both = one.scan == one.screening == Finding.PASSED and max(one.scan_risk, one.screening_risk) < HIGH
         confirmed = world.performers(one, Verification.confirm_accept)
-        return both or (bool(confirmed) and len(confirmed | world.performers(one, Verification.assess)) > 1)
+        two = bool(confirmed) and len(confirmed | world.performers(one, Verification.assess)) > 1
+        return both or (two and one.verdict == Verdict.ACCEPT)
 
     return all(passed(one) for one in world.all(Verification) if one.state in IN_FORCE)
 
@@ -311,14 +320,20 @@ def rejected_by_two(world: World) -> bool:
     def failed(one: Verification) -> bool:
         confirmed = world.performers(one, Verification.confirm_reject)
         both = one.scan == one.screening == Finding.FAILED
-        return both or (bool(confirmed) and len(confirmed | world.performers(one, Verification.assess)) > 1)
+        two = bool(confirmed) and len(confirmed | world.performers(one, Verification.assess)) > 1
+        return both or (two and one.verdict == Verdict.REJECT)
 
     return all(failed(one) for one in world.all(Verification) if one.state in ("rejected", "closed"))
 
 
-@always("Nobody renews what is another's.")
+@always("Nobody renews, withdraws or completes what is another's.")
 def own_renewals(world: World) -> bool:
-    return all(one.renews is None or one.renews.person == one.person for one in world.all(Verification))
+    own = (Verification.withdraw, Verification.hand_in)
+    return all(
+        (one.renews is None or one.renews.person == one.person)
+        and all(world.performers(one, step) <= {one.person} for step in own)
+        for one in world.all(Verification)
+    )
 
 
 @always("Nobody judges who they are themselves.")
@@ -328,12 +343,15 @@ def not_oneself(world: World) -> bool:
     return not any(one.person in world.performers(one, step) for one in world.all(cls) for step in steps)
 
 
-@always("What is valid says until when, and that is told before.")
+@always("What is valid says until when, and that is told before; it never ends early.")
 def ends_in_time(world: World) -> bool:
     def known(one: Verification) -> bool:
         return one.until is not None and one.notice_at is not None and one.notice_at < one.until
 
-    return all(known(one) for one in world.all(Verification) if one.state in IN_FORCE)
+    expired = [one for one in world.all(Verification) if one.state == "expired"]
+    return all(known(one) for one in world.all(Verification) if one.state in IN_FORCE) and all(
+        one.until is not None and one.until <= world.now for one in expired
+    )
 
 
 @always("It takes two people for somebody to be forgotten.")

@@ -36,6 +36,7 @@ class Coverage:
     refused:     for each state what is refused there: every command from which it isn't declared, and every
                  refusal by policy, guard or invariant that was met there.
     missed:      states and transitions that nothing reached.
+    calls:       to records that wait for a call, by which of the fields that it names are there.
     ends:        to records that have ended, with each of the others that they may refer to, or without.
     """
 
@@ -44,6 +45,7 @@ class Coverage:
     refused: Mapping[InState, tuple[Refused, ...]] = field(default_factory=dict[InState, tuple[Refused, ...]])
     missed: tuple[tuple[str, str], ...] = ()
     ends: tuple[Path, ...] = ()
+    calls: tuple[Path, ...] = ()
 
 
 def coverage_json(system: System, coverage: Coverage) -> dict[str, Any]:
@@ -61,6 +63,7 @@ def coverage_json(system: System, coverage: Coverage) -> dict[str, Any]:
         "refused": [[*at, [refused(one) for one in all_]] for at, all_ in coverage.refused.items()],
         "missed": [list(one) for one in coverage.missed],
         "ends": [path(acts) for acts in coverage.ends],
+        "calls": [path(acts) for acts in coverage.calls],
     }
 
 
@@ -79,4 +82,5 @@ def coverage_from(system: System, raw: Mapping[str, Any]) -> Coverage:
         {(entity, state): tuple(refused(*one) for one in all_) for entity, state, all_ in raw["refused"]},
         tuple((entity, name) for entity, name in raw["missed"]),
         tuple(path(acts) for acts in raw["ends"]),
+        tuple(path(acts) for acts in raw["calls"]),
     )

@@ -8,12 +8,13 @@ from typing import Final
 from avow.kernel.command import Key
 from avow.model.system import System
 from avow.prove.act import Path
-from avow.prove.explore.ends import cannot_end, reasons, stuck, suspects
+from avow.prove.explore.ends import cannot_end, near, reasons, stuck, suspects
 from avow.prove.explore.path import end_of, shorter
 from avow.prove.explore.search import Found
 from avow.prove.explore.situation import Fault, Happened, Situation, happen, ref_of
 from avow.prove.finding import Finding, Line
 from avow.prove.phase import Budget
+from avow.prove.reach import but_sampled
 from avow.prove.schedule import Schedule
 from avow.prove.story import line_of
 
@@ -58,16 +59,17 @@ def _of_stuck(system: System, path: Path, key: Key, state: str) -> Finding:
     entity, end = system.entities[key[0]], end_of(system, path)
     finals = " or ".join(one.name for one in entity.states.values() if one.final)
     said = [] if end is None else reasons(system, end, key)
+    sampled = "" if end is None else but_sampled(near(system, end, key))
     refused = f" Refused are {'; '.join(said[:REASONS_MAX])}." if said else ""
     return Finding(
         phase=NAME,
         promise=f"{entity.name}.{state} can end",
-        sentence=f"{ref_of(key)} can never end: from {state}, nothing leads to {finals} any more.",
+        sentence=f"{ref_of(key)} can't end: from {state}, nothing that was tried leads to {finals} any more.",
         place=entity.states[state].place,
         schedule=Schedule(path),
         story=story_of(system, path),
         why="Every act was tried from there on, with what there is and one more of each that may refer to "
-        f"it, and none led on.{refused}",
+        f"it, and none led on{sampled}.{refused}",
     )
 
 

@@ -7,19 +7,20 @@ was carried out, is found here: no declaration says it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from typing import Final, cast
 
-from avow.model.effect import DONE, FAILED
+from avow.model.effect import FAILED
 from avow.model.system import System
 from avow.model.trigger import OnOutcome
-from avow.prove.act import Act, Path
+from avow.prove.act import Path
 from avow.prove.campaign import Campaign
 from avow.prove.databases import databases
+from avow.prove.explore.called import can_be_done
 from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.oracle import EFFECTS, Break
 from avow.prove.outside import Exchange
@@ -54,8 +55,8 @@ class Ground:
 async def ground(bench: Bench) -> AsyncGenerator[Ground]:
     """The ground of a run: `await bench.shared(ground)`."""
     made, exchange = await bench.shared(databases), Exchange()
-    async with simulator() as url:
-        seam = Seam(url, exchange)
+    async with simulator() as simulated:
+        seam = Seam(simulated, exchange)
         with overhearing(bench.system) as heard:
             system, database = seam.connected(bench.system), await made.first()
             on = Rig(bench.system, system, database, exchange, {}, http=seam.open, heard=heard)
@@ -83,6 +84,8 @@ class Functions:
         campaign = Campaign(budget, run, partial(finding_of, bench.system))
         left, known = list[Schedule](), set[str]()
         for root in roots_of(bench):
+            if any((act.entity, act.command) in grounds.seam.untold for act in root):
+                continue
             await campaign.attempt(FAULT, Schedule(root))
             for schedule in _failing(grounds, root):
                 kind = schedule.faults[0].kind
@@ -129,22 +132,25 @@ def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:
 
 
 def roots_of(bench: Bench) -> list[Path]:
-    """Where runs begin: what people do, with calls in between that are done."""
+    """Where runs begin: what people do, with calls in between that are done. By turns one after each command,
+    of these first what differs in what functions name, and the shortest.
+    """
     found = dict[Path, None]()
     coverage = bench.coverage
-    for path in [*coverage.states.values(), *coverage.transitions.values(), *coverage.ends]:
-        if not all(_can_be_done(act) for act in path):
+    others = (coverage.states.values(), coverage.transitions.values(), coverage.ends)
+    for path in (*sorted(coverage.calls, key=len), *sorted(chain(*others), key=len)):
+        if not all(map(can_be_done, path)):
             continue
         while path and path[-1].kind == "outcome":
             path = path[:-1]
         if any(bench.system.entities[act.entity].effects for act in path):
             found[path] = None
-    return sorted(found, key=len)
-
-
-def _can_be_done(act: Act) -> bool:
-    """Whether it needs nothing of the provider that it doesn't do by itself."""
-    return act.kind in ("command", "time") or act.command.endswith(f".{DONE}")
+    turns, places = Counter[tuple[str, str]](), dict[Path, int]()
+    for path in found:
+        after = path[-1].entity, path[-1].command
+        places[path] = turns[after]
+        turns[after] += 1
+    return sorted(found, key=lambda path: (places[path], len(path)))
 
 
 async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
@@ -160,6 +166,9 @@ async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
         kind, _, effect = fault.kind.partition(":")
         seam.faults[effect, fault.at] = cast("WireFault", kind)
     for act in schedule.acts:
+        if act.kind == "event" and not await seam.settle(str(on.execution.id_of(act.ref)), act.command):
+            seam.untold.add((act.entity, act.command))
+            return []
         await on.perform(act)
     picture = await on.end()
     found = [
@@ -167,7 +176,7 @@ async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
         *judge_holds(on.declared, seam.holds.values(), seam.calls.values(), picture),
         *on.judge_end(picture),
     ]
-    return found if schedule.faults else [*judge_demands(seam.calls), *found]
+    return found if schedule.faults else [*judge_demands(seam.calls, _refusable(on.declared)), *found]
 
 
 def judge_functions(calls: dict[str, Made]) -> Iterator[Break]:
@@ -190,13 +199,18 @@ def judge_functions(calls: dict[str, Made]) -> Iterator[Break]:
 
 OUT_OF_BOUNDS: Final = frozenset({"above_authorized", "above_captured"})
 """The codes with which a provider refuses more than it has of somebody."""
+ABOUT_ANOTHER: Final = frozenset({"not_found", "wrong_status"})
+"""The codes with which it refuses what is about another thing than the one that is meant."""
 
 
-def judge_demands(calls: dict[str, Made]) -> Iterator[Break]:
-    """Where nothing goes wrong, no function asks for more than the other side has of what was done before."""
+def judge_demands(calls: dict[str, Made], refusable: Set[str]) -> Iterator[Break]:
+    """Where nothing goes wrong, no function asks for more than the other side has of what was done before, or
+    for something else than that. refusable: the effects of which it is declared what a definite no leads to.
+    """
     for made in calls.values():
+        owed = made.ended != "done" and made.effect.name not in refusable
         for code, said in dict.fromkeys(one.refused for one in made.sent):
-            if code in OUT_OF_BOUNDS:
+            if code in OUT_OF_BOUNDS or (owed and code in ABOUT_ANOTHER):
                 name = made.effect.name
                 told = f"{name} asks for what the provider refuses, with nothing going wrong: {said}"
                 why = "What it asks for isn't what an earlier call has told the provider of this record."
@@ -216,7 +230,7 @@ def judge_holds(
             ended = entity is not None and entity.states[live.state].final
             if record == hold.reference and ended and (hold.of == "money" or record in refused):
                 told = (
-                    f"A {kind} is {live.state}, and {_HELD[hold.of].format(hold.amount)} that "
+                    f"One {kind} is {live.state}, and {_HELD[hold.of].format(hold.amount)} that "
                     f"{hold.effect.name} has asked for: nothing has taken them or let them go."
                 )
                 yield Break(EFFECTS, told, "Whatever holds something has to be undone.", hold.effect.place)

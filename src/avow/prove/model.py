@@ -17,7 +17,8 @@ from avow.model.types import Reference
 from avow.prove.act import Path
 from avow.prove.coverage import Coverage, Refused, Taken
 from avow.prove.endings import never_ending, story_of, stuck_at
-from avow.prove.explore.compose import Alone, alone_of, composed, ways_of
+from avow.prove.explore.called import Called, called_in
+from avow.prove.explore.compose import Alone, Seed, alone_of, composed, ways_of
 from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.inputs import Learned
 from avow.prove.explore.kinds import Kind, kind_of_record
@@ -29,7 +30,7 @@ from avow.prove.explore.situation import Fault, Happened, Refusal, Situation, ha
 from avow.prove.finding import Finding, PhaseReport
 from avow.prove.phase import Bench, Budget
 from avow.prove.promises import Broken, broken_promises
-from avow.prove.reach import alone, not_tried, tallies
+from avow.prove.reach import alone, but_sampled, not_tried, tallies
 from avow.prove.schedule import Schedule
 from avow.prove.story import permitted_by
 
@@ -38,6 +39,8 @@ ALONE: Final = 0.3
 """The share of worlds with one record of each: with what is found there, the others begin."""
 SEARCHING: Final = 0.9
 """The share of all searches; with the rest it is looked at whether what they have come to can end."""
+CALLS_MAX: Final = 40
+"""How many looks of records that wait for a call are kept, those that come first."""
 TURN: Final = 500
 """How many acts a search tries before it is another one's turn."""
 
@@ -139,7 +142,7 @@ def _searches(bench: Bench, budget: Budget) -> list[Found]:
     return [one.found for one in (*alone, *several)]
 
 
-def _seeds(scope: Scope, known: Mapping[Kind, Alone], ways: Mapping[Taken, Alone]) -> Iterator[Path]:
+def _seeds(scope: Scope, known: Mapping[Kind, Alone], ways: Mapping[Taken, Alone]) -> Iterator[Seed]:
     """Paths that lead more than one record of the same entity to where one alone has come."""
     for entity in sorted(scope.several, key=[*scope.entities].index):
         yield from composed(scope.system, entity, known, ways, 1 + scope.more)
@@ -184,7 +187,10 @@ def coverage_of(system: System, searches: Iterable[Found]) -> Coverage:
         for refusal in refused_in(system, at, path):
             refused.setdefault(at, {}).setdefault((refusal.act.command, refusal.code), refusal)
     found = Coverage(states, taken, {at: tuple(all_.values()) for at, all_ in refused.items()})
-    return replace(found, missed=tuple(_missed(system, found)), ends=tuple(_ends(system, searches)))
+    return replace(
+        found, missed=tuple(_missed(system, found)), ends=tuple(_ends(system, searches)),
+        calls=tuple(_calls(system, searches)),
+    )  # fmt: skip
 
 
 def _ends(system: System, searches: Iterable[Found]) -> Iterator[Path]:
@@ -198,6 +204,23 @@ def _ends(system: System, searches: Iterable[Found]) -> Iterator[Path]:
                 paths[kind] = min(path, paths.get(kind, path), key=len)
     for kind, path in paths.items():
         yield without_needless(path, lambda candidate, kind=kind: _is_there(system, candidate, kind))
+
+
+def _calls(system: System, searches: Iterable[Found]) -> Iterator[Path]:
+    """Paths to records of each look that wait for a call: of these those whose numbers differ most."""
+    most = dict[Called, tuple[int, Path]]()
+    for found in searches:
+        for look, (different, at) in found.called.items():
+            path, (known, shortest) = found.path_to(at), most.get(look, (-1, ()))
+            if different > known or (different == known and len(path) < len(shortest)):
+                most[look] = different, path
+    for look, (different, path) in sorted(most.items(), key=lambda one: len(one[1][1]))[:CALLS_MAX]:
+        yield without_needless(path, partial(_asks_so, system, look, different))
+
+
+def _asks_so(system: System, look: Called, different: int, path: Path) -> bool:
+    end = end_of(system, path)
+    return end is not None and (look, different) in called_in(system, end)
 
 
 def _is_there(system: System, path: Path, kind: Kind) -> bool:
@@ -384,7 +407,8 @@ def _unreached(system: System, searches: list[Found]) -> Iterator[Finding]:
                 place=goal.place,
                 schedule=Schedule(),
                 story=(),
-                why=f"It can't be reached: every act was tried, with {whole[-1].scope}, and none led there.",
+                why=f"Nothing came to it: every act was tried, with {whole[-1].scope}, and none led there"
+                f"{but_sampled(whole[-1].scope)}.",
             )
 
 

@@ -190,9 +190,9 @@ def _waits(system: System, picture: Picture) -> Iterator[Break]:
         if w.destination == EVENTS or w.destination.startswith(DELIVERIES)
     }  # fmt: skip
     for _, kind, _, name in sorted(wanted - there):
-        yield Break(ATOMIC, f"A {kind} waits for {name}, and nothing is left that would do it.", _TOGETHER)
+        yield Break(ATOMIC, f"One {kind} waits for {name}, and nothing is left that would do it.", _TOGETHER)
     for _, kind, _, name in sorted(there - wanted - others - passed - once):
-        yield Break(ATOMIC, f"{name} is still to be done for a {kind} that waits for it no more.", _TOGETHER)
+        yield Break(ATOMIC, f"{name} is still to be done for one {kind} that waits no more.", _TOGETHER)
     for _, kind, _, step in sorted(open_tasks ^ asked):
         yield Break(ATOMIC, f"The task {kind}.{step} and the state of its record disagree.", _TOGETHER)
 

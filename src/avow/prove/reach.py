@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from avow.model.system import System
+from avow.prove.explore.possible import Scope, sampled_in
 from avow.prove.explore.search import Found, goals_of
 from avow.prove.finding import ALL, EXHAUSTED, Finding, Tally, sampled
 from avow.prove.phase import Bench, Budget
@@ -14,6 +15,8 @@ from avow.prove.unpromised import unpromised
 ALONE_S_MAX: Final = 2.0
 """How long it takes at most to look for guards that nothing promises."""
 ALONE_MAX: Final = 6
+SAMPLED_MAX: Final = 4
+"""How many arguments are named of which only some values were tried."""
 
 
 def tallies(system: System, searches: list[Found], findings: list[Finding]) -> Iterator[Tally]:
@@ -21,13 +24,20 @@ def tallies(system: System, searches: list[Found], findings: list[Finding]) -> I
     tried = sum(found.tried for found in searches)
     broke = sum(1 for finding in findings if finding.schedule.acts)
     whole = [found for found in searches if found.closed]
-    if searches and len(whole) == len(searches):
+    if searches and len(whole) == len(searches) and not any(sampled_in(found.scope) for found in searches):
         reach = EXHAUSTED
     else:
         nodes = sum(len(found.nodes) for found in searches)
-        reach = sampled(f"{len(whole)} of {len(searches)} worlds exhausted, {nodes:,} situations")
+        reach = sampled(f"{len(whole)} of {len(searches)} worlds to their end, {nodes:,} situations")
     yield Tally("any act in any situation of the model", tried, tried - broke, broke, reach)
     yield from _goal_tally(system, searches, findings)
+
+
+def but_sampled(scope: Scope) -> str:
+    """What wasn't tried where every act was: other values than those at the boundaries."""
+    names = sampled_in(scope)
+    more = f" and {len(names) - SAMPLED_MAX} more" if len(names) > SAMPLED_MAX else ""
+    return f"; of {', '.join(names[:SAMPLED_MAX])}{more} only values at the boundaries" if names else ""
 
 
 def _goal_tally(system: System, searches: list[Found], findings: list[Finding]) -> Iterator[Tally]:
@@ -56,7 +66,7 @@ def not_tried(bench: Bench, searches: list[Found]) -> Iterator[str]:
         yield f"{len(missed)} states and transitions that nothing reached: {', '.join(missed[:8])}" + (
             ", ..." if len(missed) > 8 else ""
         )
-    yield "more than two records of an entity, and inputs between the boundary values"
+    yield "more than three records of an entity, and inputs between the boundary values"
     yield "claims and delegations of tasks, and what a body makes of a record's version"
 
 

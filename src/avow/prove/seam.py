@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from avow.engine.calls import Call
 from avow.engine.outside import (
@@ -93,23 +93,44 @@ class Made:
 
 
 class Seam:
-    """Where calls of functions pass. faults: what goes wrong with the first writing request of an attempt."""
+    """Where calls of functions pass. faults: what goes wrong with the first writing request of an attempt.
 
-    def __init__(self, url: str, exchange: Exchange) -> None:
-        self._destination = Destination("simulated", url, allow_private=True)
+    pending: what the other side has taken on and not done yet, by its reference: its id, and what it then
+    holds.
+    """
+
+    def __init__(self, simulated: Simulated, exchange: Exchange) -> None:
+        self._destination = Destination("simulated", simulated.url, allow_private=True)
+        self._control = Destination("control", simulated.control, allow_private=True)
         self._exchange = exchange
         self._outside = Outside()
         self.faults = dict[Attempt, WireFault]()
         self.attempts = Counter[str]()
         self.asked = list[Attempt]()
         self.calls = dict[str, Made]()
-        self.holds = dict[str, Hold]()
+        self.holds, self.pending = dict[str, Hold](), dict[str, tuple[str, Hold]]()
+        self.untold = set[tuple[str, str]]()
+        """The events of which the other side has nothing to tell, by entity and command."""
         self.elsewhere = set[str]()
         """The effects whose functions called another address than that of their destination."""
 
     def start(self) -> None:
         """Begin another execution."""
-        self.faults, self.attempts, self.asked, self.calls, self.holds = {}, Counter[str](), [], {}, {}
+        self.faults, self.attempts, self.asked, self.calls = {}, Counter[str](), [], {}
+        self.holds, self.pending = {}, {}
+
+    async def settle(self, reference: str, event: str) -> bool:
+        """Let the other side do what an event tells of a record; whether there was anything to do."""
+        if reference not in self.pending:
+            return False
+        payment, hold = self.pending.pop(reference)
+        result = event.rpartition(".")[2]
+        http = Http(self._outside, self._control, "", time.monotonic() + CALL_S, None)
+        asked = {"service": "payment", "reference": reference, "result": result}
+        done = await http.post("/settle", json=asked)
+        if done.ok and _said(done).get("body", _said(done)).get("status") == "authorized":
+            self.holds[payment] = hold
+        return done.ok
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -236,10 +257,15 @@ class _Http(Http):
         holds, (_, *parts), effect = self._seam.holds, path.split("/"), self._made.effect
         said = _said(answer)
         match parts:
-            case ["payments", "authorize"] if said.get("status") == "authorized":
-                holds[said["id"]] = Hold("money", said["reference"], said["amount"], effect)
+            case ["payments", "authorize"]:
+                hold = Hold("money", said["reference"], said["amount"], effect)
+                if said.get("status") == "authorized":
+                    holds[said["id"]] = hold
+                else:
+                    self._seam.pending[hold.reference] = said["id"], hold
             case ["payments", payment, "capture" | "void" as what]:
                 holds.pop(payment, None)
+                self._seam.pending.pop(str(said.get("reference")), None)
                 if what == "capture":
                     self._let_go_pieces(said.get("reference"))
             case ["stock", "reserve"]:
@@ -272,9 +298,16 @@ def _said(answer: Response) -> dict[str, Any]:
     return cast("dict[str, Any]", said) if isinstance(said, dict) else {}
 
 
+class Simulated(NamedTuple):
+    """Where a simulated outside is called, and where it is ruled."""
+
+    url: str
+    control: str
+
+
 @asynccontextmanager
-async def simulator() -> AsyncGenerator[str]:
-    """A process that is all of the outside, for as long as it is needed; its URL."""
+async def simulator() -> AsyncGenerator[Simulated]:
+    """A process that is all of the outside, for as long as it is needed."""
     process = subprocess.Popen(  # noqa: ASYNC220 - nothing else happens before it serves
         [sys.executable, "-m", SIMULATOR, "--until-eof"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         start_new_session=True,
@@ -283,7 +316,7 @@ async def simulator() -> AsyncGenerator[str]:
         line = await asyncio.to_thread(cast("Any", process.stdout).readline)
         if not line:
             raise EnvironmentFault("provider-failed", "the provider did not start", "See the message above.")
-        yield json.loads(line)["url"]
+        yield Simulated(**json.loads(line))
     finally:
         cast("Any", process.stdin).close()
         await asyncio.to_thread(process.wait, 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
 from typing import Annotated
@@ -26,12 +27,15 @@ from avow import (
     transition,
 )
 from avow.model.actor import Actor
+from avow.model.system import System
 from avow.model.values import Subject
-from avow.prove.act import TENANT, Act
+from avow.prove.act import TENANT, Act, Path, Ref
 from avow.prove.explore.aims import Aims
+from avow.prove.explore.compose import alone_of, composed
 from avow.prove.explore.ends import cannot_end
-from avow.prove.explore.kinds import asked_about
+from avow.prove.explore.kinds import asked_about, kind_of_record
 from avow.prove.explore.path import end_of
+from avow.prove.explore.situation import Situation
 from avow.prove.explore.turns import Turns, Usual
 from avow.prove.explore.values import constants_of
 from avow.prove.model import Model
@@ -154,3 +158,26 @@ async def test_what_goes_round_by_itself_for_ever_is_told_where_a_search_has_no_
     assert situation is not None
     key = next(key for key in situation.records if key[0] == "Payout")
     assert cannot_end(BANK, situation, key)[0], "from where it begins to go round nothing else is left either"
+
+
+def test_what_two_share_is_scarce_or_else_enough_for_both() -> None:
+    book = SOUND.entities["Book"]
+    library = replace(SOUND, entities={**SOUND.entities, "Book": replace(book, uniques=())})
+    build = Act("command", "Shelf", "build", 1, {"room": 1}, ADA)
+    bring = Act("command", "Book", "bring", 1, {"title": "a", "shelf": Ref("Shelf", 1)}, ADA)
+    path = (build, bring, Act("command", "Book", "keep", 1, {}, replace(ADA, subject=Subject("Ben"))))
+    kind = next(kind_of_record(library, r) for k, r in ended(library, path).records.items() if k[0] == "Book")
+    scarce, enough = next(composed(library, "Book", alone_of(library, {kind: path}), {}, 2))
+    assert end_of(library, scarce) is None, "there is room for one"
+    assert [record.state for record in ended(library, enough).records.values()] == ["up", "kept", "kept"]
+
+
+def ended(system: System, path: Path) -> Situation:
+    end = end_of(system, path)
+    assert end is not None
+    return end
+
+
+def test_the_numbers_that_anything_is_compared_with_come_before_the_plainest() -> None:
+    amounts = constants_of(BANK)["Payout", "amount"]
+    assert amounts[0] == eur(1_000), "the others are tried anyway"

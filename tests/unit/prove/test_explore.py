@@ -6,18 +6,22 @@ from dataclasses import replace
 
 from avow import World, always
 from avow.model.actor import Actor
+from avow.model.expression import All, Authenticated, HasRole, Not
 from avow.model.types import Integer, Text
 from avow.model.values import Subject
 from avow.prove.act import TENANT, Act, Path, Ref
 from avow.prove.explore.path import end_of, follow, shorter
-from avow.prove.explore.possible import Scope
+from avow.prove.explore.people import people_of
+from avow.prove.explore.possible import Scope, sampled_in
 from avow.prove.explore.search import components, search
 from avow.prove.explore.shape import Shapes
 from avow.prove.explore.situation import Happened, Refusal, Situation, happen
 from avow.prove.explore.values import spelled, values_of
+from avow.prove.finding import EXHAUSTED
 from avow.prove.model import Model, coverage_of
 from avow.prove.phase import Bench
 from avow.prove.promises import asked_steps, broken
+from avow.prove.reach import but_sampled, tallies
 from tests.canaries.mutants import counted
 from tests.unit.prove.systems import SOUND, UNSOUND, Book
 
@@ -90,6 +94,27 @@ def test_a_small_model_is_searched_to_its_end() -> None:
             outcome = happen(SOUND, before, one.act)
             assert isinstance(outcome, Refusal)
             assert outcome.rejection.code == one.code
+
+
+def test_where_only_some_values_were_tried_it_is_not_said_that_all_were() -> None:
+    whole, sampled = Scope(SOUND, ("Shelf",)), Scope(SOUND, ("Shelf", "Book"))
+    assert sampled_in(whole) == (), "one, two or three: each room is tried"
+    assert sampled_in(sampled) == ("title",)
+    assert but_sampled(sampled) == "; of title only values at the boundaries"
+    found = [search(scope, lambda _: True) for scope in (whole, sampled)]
+    assert all(one.closed for one in found)
+    assert [next(tallies(SOUND, [one], [])).reach == EXHAUSTED for one in found] == [True, False]
+
+
+def test_whoever_has_a_role_that_a_policy_shuns_also_comes_without_it() -> None:
+    book = SOUND.entities["Book"]
+    keep = replace(book.transitions["keep"], by=All((Not(HasRole("clerk")), Authenticated())))
+    shunning = replace(book, transitions={**book.transitions, "keep": keep})
+    people = people_of(replace(SOUND, entities={**SOUND.entities, "Book": shunning}))
+    assert {(str(one.subject), one.roles) for one in people} == {
+        (name, roles) for name in ("Ada", "Ben") for roles in (frozenset({"clerk"}), frozenset[str]())
+    }
+    assert {one.roles for one in people_of(SOUND)} == {frozenset({"clerk"})}
 
 
 async def test_a_broken_promise_is_told_by_the_shortest_path_and_again_a_hundred_times() -> None:

@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any, Final, TypeAlias, cast
 
 from avow.model.system import System
-from avow.model.values import Subject
+from avow.model.values import Money, Subject
 from avow.prove.act import Act, Path, Ref, is_creation, refs_of
 from avow.prove.coverage import Taken
 from avow.prove.explore.kinds import Kind, kind_of_record
@@ -27,6 +27,8 @@ COMPOSED_MAX: Final = 600
 
 Alone = tuple[Path, Ref]
 """A path, and the record that it is about."""
+Seed: TypeAlias = tuple[Path, ...]
+"""Paths to the same, of which each is followed where something on the one before it is refused."""
 
 
 def alone_of(system: System, paths: Mapping[Kind, Path]) -> Mapping[Kind, Alone]:
@@ -43,8 +45,9 @@ def ways_of(system: System, taken: Mapping[Taken, Path]) -> Mapping[Taken, Alone
 
 def composed(
     system: System, entity: str, alone: Mapping[Kind, Alone], ways: Mapping[Taken, Alone], count: int
-) -> Iterator[Path]:
-    """Paths that lead so many records of an entity to where these lead one, in each combination.
+) -> Iterator[Seed]:
+    """Paths that lead so many records of an entity to where these lead one, in each combination: with what
+    they share as scarce as it may be, and otherwise with so much of it that there is enough for all.
 
     The last one of them takes each transition that any path takes, so that on its way it passes what the
     shorter ones come to. First come those that have a record in common, then those in which it passes where
@@ -62,9 +65,9 @@ def composed(
         key=lambda several: (not _shared(several), _apart(several), sum(len(path) for path, _ in several))
     )
     for several in chosen[:COMPOSED_MAX]:
-        yield _joined(_together(system, several, turned=False))
-        yield _joined(_together(system, several, turned=True))
-        yield _backwards(_together(system, several, turned=False))
+        enough = [(_ample(system, path, ref, count), ref) for path, ref in several]
+        for turned, in_order in ((False, _joined), (True, _joined), (False, _backwards)):
+            yield tuple(in_order(_together(system, one, turned)) for one in (several, enough))
 
 
 def _past(system: System, entity: str, ways: Mapping[Taken, Alone]) -> Iterator[Alone]:
@@ -131,6 +134,28 @@ def _scarce(system: System, path: Path, ref: Ref, like: Like) -> Path:
     return path
 
 
+def _ample(system: System, path: Path, ref: Ref, count: int) -> Path:
+    """The path with so many times as much of whatever others share with the record."""
+    return tuple(
+        replace(act, input={name: _times(value, count) for name, value in act.input.items()})
+        if act.ref.entity != ref.entity and is_creation(system, act)
+        else act
+        for act in path
+    )
+
+
+def _times(value: Any, count: int) -> Any:
+    match value:
+        case bool():
+            return value
+        case int():
+            return value * count
+        case Money(amount, currency):
+            return Money(amount * count, currency)
+        case _:
+            return value
+
+
 def _with(path: Path, at: int, act: Act) -> Path:
     return (*path[:at], act, *path[at + 1 :])
 
@@ -176,7 +201,7 @@ def _acts_again(
 ) -> Iterator[Act]:
     there = {act.ref for act in before if is_creation(system, act)}
     counts = Counter(ref.entity for ref in there)
-    people = [person.subject for person in people_of(system)]
+    people = [*dict.fromkeys(person.subject for person in people_of(system))]
     names = {name: people[(at + turn) % len(people)] for at, name in enumerate(people)}
     for act in path:
         mine = act.ref == ref or any(one in renamed for one in refs_of(act))

@@ -60,16 +60,19 @@ def without_needless(path: Path, does: Callable[[Path], bool], keep_last: bool =
 
 
 def with_fewer_roles(path: Path, does: Callable[[Path], bool]) -> Path:
-    """The path with no more roles for each person than they need for it."""
-    for actor in dict.fromkeys(act.actor for act in path):
-        for role in () if actor is None else sorted(actor.roles):
-            candidate = tuple(_without_role(act, actor, role) for act in path)
+    """The path with no more roles for each person, as whom they come, than they need for it."""
+    places = dict[Actor, set[int]]()
+    for at, act in enumerate(path):
+        if act.actor is not None:
+            places.setdefault(act.actor, set()).add(at)
+    for actor, own in places.items():
+        for role in sorted(actor.roles):
+            candidate = tuple(_without(role, act) if at in own else act for at, act in enumerate(path))
             if does(candidate):
                 path = candidate
     return path
 
 
-def _without_role(act: Act, actor: Actor | None, role: str) -> Act:
-    if act.actor is None or actor is None or act.actor.subject != actor.subject:
-        return act
-    return replace(act, actor=replace(act.actor, roles=act.actor.roles - {role}))
+def _without(role: str, act: Act) -> Act:
+    actor = act.actor
+    return act if actor is None else replace(act, actor=replace(actor, roles=actor.roles - {role}))

@@ -30,12 +30,15 @@ from avow.prove.world import names_in
 NAMES: Final = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn")
 STRANGER: Final = "Zoe"
 PEOPLE_MAX: Final = 4
+CREDENTIALS_MAX: Final = 4
+"""With so many different sets of roles the same people come."""
 
 
 def people_of(system: System) -> tuple[Actor, ...]:
     """Who acts: people with every role, so that nothing is out of reach, as many as have to differ.
 
-    Where some policy asks that somebody doesn't have a role, there are people without any as well.
+    Where some policy asks that somebody doesn't have a role, the same people also come without it: roles are
+    what a credential says today, and whoever was a clerk when it was checked may be none when it is paid.
     """
     return system.derived(_people_of)
 
@@ -45,8 +48,10 @@ def _people_of(system: System) -> tuple[Actor, ...]:
     count = min(
         max([2, *(_needed(e, c) for e in system.entities.values() for c in conditions_of(e))]), PEOPLE_MAX
     )
-    people = tuple(Actor(Subject(name), TENANT, roles) for name in NAMES[:count])
-    return (*people, Actor(Subject(STRANGER), TENANT)) if _shuns_a_role(system) else people
+    held = dict.fromkeys([roles, *(roles - shunned for shunned in _shunned(system))])
+    return tuple(
+        Actor(Subject(name), TENANT, some) for some in [*held][:CREDENTIALS_MAX] for name in NAMES[:count]
+    )
 
 
 def _needed(entity: Entity, condition: Expression) -> int:
@@ -72,13 +77,11 @@ def _all_different(entity: Entity, nodes: Sequence[Expression]) -> int:
     return sum(isinstance(entity.fields[name].type, SubjectType) for name in own & entity.fields.keys())
 
 
-def _shuns_a_role(system: System) -> bool:
-    return any(
-        isinstance(node, Not) and any(isinstance(part, HasRole) for part in walk(node.part))
-        for entity in system.entities.values()
-        for condition in conditions_of(entity)
-        for node in walk(condition)
-    )
+def _shunned(system: System) -> Iterator[frozenset[str]]:
+    """For each condition the roles that somebody isn't to have."""
+    for condition in (one for entity in system.entities.values() for one in conditions_of(entity)):
+        denied = [part for node in walk(condition) if isinstance(node, Not) for part in walk(node.part)]
+        yield frozenset(part.role for part in denied if isinstance(part, HasRole))
 
 
 def outsiders(system: System) -> Iterator[Actor]:

@@ -19,14 +19,14 @@ from avow.model.expression import Argument, Now, Opaque, walk
 from avow.model.private import PrivateType
 from avow.model.system import System
 from avow.model.trigger import OnEvent, OnOutcome
-from avow.model.types import ObjectOf, Reference, SubjectType
+from avow.model.types import ObjectOf, Reference, SubjectType, ValueType
 from avow.prove.act import Act, Given, Ref
 from avow.prove.explore.inputs import Accepted, Learned, count_of
 from avow.prove.explore.kinds import asked_about
 from avow.prove.explore.people import people_of, tells_people_apart
 from avow.prove.explore.situation import Situation, ref_of
 from avow.prove.explore.turns import Turns, Usual
-from avow.prove.explore.values import constants_of, lengths_of, values_of
+from avow.prove.explore.values import constants_of, is_tried_whole, lengths_of, values_of
 from avow.prove.world import names_in
 
 T = TypeVar("T")
@@ -318,6 +318,27 @@ def _ended(
         yield Act("outcome", entity.name, transition.command, ordinal, told)
 
 
+def sampled_in(scope: Scope) -> tuple[str, ...]:
+    """The arguments of a scope that something asks about, of which only boundary values are tried."""
+    entities = [scope.system.entities[name] for name in scope.entities]
+    given = [p for e in entities for t in e.transitions.values() for p in _open_arguments(t)]
+    asked = asked_about(scope.system)
+    return tuple(dict.fromkeys(name for name, kind in given if name in asked and not is_tried_whole(kind)))
+
+
+def _open_arguments(transition: Transition) -> Iterator[tuple[str, ValueType]]:
+    """What people, or senders, give of a transition, by the names that it is asked about by."""
+    match transition.trigger:
+        case None:
+            yield from ((p.name, p.type) for p in transition.parameters)
+        case OnEvent(data=ObjectOf(members=members)):
+            kept_as = _kept_as(transition)
+            told = transition.trigger.told
+            yield from ((kept_as.get(m.name, m.name), m.type) for m in members if m.name != told)
+        case _:
+            return
+
+
 def _kept_as(transition: Transition) -> Mapping[str, str]:
     """The fields that the members of an event's data are kept in, by member."""
     return {
@@ -336,7 +357,7 @@ def _values(scope: Scope, at: _Here, entity: Entity, parameter: Parameter, peopl
         case Reference(target):
             found: list[Any] = [ref_of(key) for key in at.situation.records if key[0] == target]
         case SubjectType():
-            found = [p.subject for p in at.told_apart(people_of(scope.system), people)]
+            found = [*dict.fromkeys(p.subject for p in at.told_apart(people_of(scope.system), people))]
         case kind:
             constants = constants_of(scope.system).get((entity.name, parameter.name), ())
             several = scope.wide or is_compared(entity, parameter.name)

@@ -6,7 +6,7 @@ often, the nearest first. So it comes deep soon, and in the end has been everywh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
@@ -20,6 +20,7 @@ from avow.model.trigger import OnTime
 from avow.model.types import Reference
 from avow.prove.act import Act, Path, transitions_of
 from avow.prove.coverage import InState, Refused, Taken
+from avow.prove.explore.called import Called, called_in, can_be_done
 from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.frontier import Frontier
 from avow.prove.explore.inputs import Learned
@@ -89,6 +90,7 @@ class Found:
     tried: how many acts. closed: every act in every situation of the scope was tried, with every input.
     counted, aside: the quotas that have weighed something, and by which node something they don't count.
     states, kinds, taken: the node, or the node and act, by which each was first reached.
+    called: for each look of a record that waits for a call, how many numbers differ at most, and where.
     rounds: records that have come by themselves to where they were; barred: whose time has come and was
             refused; still: that nothing has moved in a node; the first ones, by entity and state.
     """
@@ -102,6 +104,7 @@ class Found:
     closed: bool = False
     states: dict[InState, int] = field(default_factory=dict[InState, int])
     kinds: dict[Kind, int] = field(default_factory=dict[Kind, int])
+    called: dict[Called, tuple[int, int]] = field(default_factory=dict[Called, tuple[int, int]])
     taken: dict[Taken, Path] = field(default_factory=dict[Taken, Path])
     refused: dict[RefusalIn, Refused] = field(default_factory=dict[RefusalIn, Refused])
     goals: dict[str, int] = field(default_factory=dict[str, int])
@@ -137,11 +140,12 @@ def search(scope: Scope, going: Going, beginning: Situation | None = None) -> Fo
 class Search:
     """One search under way. steps: goes on with it; after each step so many more acts were tried.
 
-    seeds: paths to try beside what the search comes to by itself. learned: what other searches know.
+    seeds: paths to try beside what the search comes to by itself, each of them until one is accepted to its
+    end. learned: what other searches know.
     """
 
     def __init__(
-        self, scope: Scope, seeds: Iterable[Path] = (), beginning: Situation | None = None,
+        self, scope: Scope, seeds: Iterable[Sequence[Path]] = (), beginning: Situation | None = None,
         learned: Learned | None = None,
     ) -> None:  # fmt: skip
         self.scope, self.system = scope, scope.system
@@ -158,7 +162,7 @@ class Search:
         self._due = list[int]()
         self.steps = self._run(beginning or Situation(), iter(seeds))
 
-    def _run(self, beginning: Situation, seeds: Iterator[Path]) -> Iterator[int]:
+    def _run(self, beginning: Situation, seeds: Iterator[Sequence[Path]]) -> Iterator[int]:
         self._enter(self.shapes.shape_of(beginning), beginning, None, 0)
         while (at := self.frontier.take()) is not None:
             yield (tried := self._expand(at) + self._let_come())
@@ -184,7 +188,7 @@ class Search:
             self.frontier.done(at)
         else:
             self._left[at] = left
-            self.frontier.again(at, situation, left.tired)
+            self.frontier.again(at, situation, was_tired or left.tired)
         return tried
 
     def _let_come(self) -> int:
@@ -223,9 +227,19 @@ class Search:
             at, before = walked[0].before
             walked = self.found.nodes[at], before
 
-    def _sow(self, path: Path) -> int:
-        """Follow a path from the beginning, up to what is refused; how many acts were tried that weren't on
-        an earlier one.
+    def _sow(self, paths: Iterable[Path]) -> int:
+        """Follow paths from the beginning until one is accepted to its end; how many acts were tried."""
+        tried = 0
+        for path in paths:
+            now, ended = self._sow_one(path)
+            tried += now
+            if ended:
+                break
+        return tried
+
+    def _sow_one(self, path: Path) -> tuple[int, bool]:
+        """Follow a path up to what is refused; how many acts were tried that weren't on an earlier one, and
+        whether nothing was refused.
         """
         at, tried, sown = 0, 0, self._sown
         for act in path:
@@ -234,9 +248,9 @@ class Search:
                 tried += 1
                 known = sown[act] = _Sown(self._follow(at, act))
             if known.at is None:
-                break
+                return tried, False
             at, sown = known.at, known.then
-        return tried
+        return tried, True
 
     def _follow(self, at: int, act: Act) -> int | None:
         """The node for exactly what an act leads to; None where it is refused."""
@@ -316,12 +330,21 @@ class Search:
         for key, record in situation.records.items():
             found.states.setdefault((key[0], record.state), at)
             found.kinds.setdefault(kind_of_record(self.system, record), at)
+        if before is None or before[1].kind != "outcome":  # what comes of a call comes of it again
+            self._note_called(situation, at)
         for broken in broken_promises(self.system, situation.records, situation.performers, situation.now):
             if self._is_nearer(broken.promise, depth):
                 found.troubles[broken.promise] = Trouble(found.path_to(at), broken)
         self._look_for_goals(situation, at)
         self._note_weighed(situation, at)
         return at
+
+    def _note_called(self, situation: Situation, at: int) -> None:
+        called = self.found.called
+        for look, different in called_in(self.system, situation):
+            better = look not in called or different > called[look][0]
+            if better and all(map(can_be_done, self.found.path_to(at))):
+                called[look] = different, at
 
     def _note_weighed(self, situation: Situation, at: int) -> None:
         for record in situation.records.values():

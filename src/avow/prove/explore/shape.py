@@ -14,7 +14,6 @@ from avow.kernel.command import Key, Record
 from avow.model.entity import Entity, Field
 from avow.model.system import System
 from avow.model.types import DateTimeType, DateType, Reference, SubjectType
-from avow.prove.explore.people import STRANGER
 from avow.prove.explore.situation import Situation
 
 PAST: Final = timedelta(days=400)
@@ -73,8 +72,8 @@ class Shapes:
     ) -> list[Any]:
         """Whom and what a record names: people by the order in which they appear, records by their place."""
 
-        def person(subject: str) -> tuple[int, bool]:
-            return people.setdefault(subject, len(people)), subject == STRANGER
+        def person(subject: str) -> int:
+            return people.setdefault(subject, len(people))
 
         found, values = list[Any](), record.values
         for name, entity in self._naming[record.entity]:

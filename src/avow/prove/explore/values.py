@@ -71,7 +71,12 @@ def _constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
                 found[anchor, name] = {**found.get((anchor, name), {}), **near}
     for place, value in _flowing(system, found):
         found.setdefault(place, {}).setdefault(value)
-    return {key: tuple(values) for key, values in found.items()}
+    return {key: tuple(sorted(values, key=_is_plain)) for key, values in found.items()}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a number that is tried anyway, so that others come first."""
+    return isinstance(value, int | Decimal | Money) and not _tells(value)
 
 
 def _flowing(
@@ -359,3 +364,14 @@ def _spelled(part: Any, choice: int) -> str:
             return "".join(_spelled(one, choice) for one in branches[min(choice, len(branches) - 1)])
         case _:
             return ""
+
+
+def is_tried_whole(kind: ValueType) -> bool:
+    """Whether every value of a type is tried, but for those that nothing can tell from one that is."""
+    match kind:
+        case kinds.Boolean() | kinds.EnumType() | kinds.Reference() | kinds.SubjectType() | PrivateType():
+            return True
+        case kinds.Integer(ge, le):
+            return ge is not None and le is not None and le - ge < NEAR_RANGE
+        case _:
+            return False
