@@ -28,7 +28,7 @@ from avow.model.values import Subject
 from avow.store.subscriptions import ACTIVE, PAUSED, REPLAYED_MAX, Subscription, Subscriptions
 
 CREDENTIAL: Final = "avow subscriptions"
-"""By which whoever acts from here is known."""
+"""The credential of whoever acts from here."""
 
 Answer = TypeVar("Answer")
 

@@ -34,7 +34,7 @@ REVEALED_OPENING = b'"revealed":'
 NOTHING_PRIVATE: Mapping[str, Given] = {}
 
 SCOPES_MAX = 4_096
-"""Of how many callers and commands is remembered how the names of their keys begin."""
+"""For how many callers and commands the beginning of their keys' names is remembered."""
 UNANSWERED = Answer(0, b"", "")
 RECEIPT = ("id", "version", "state")
 """What whoever gave a command is always told."""

@@ -33,7 +33,7 @@ RETRY, SKIP, COMPENSATE, SETTLE = "retry", "skip", "compensate", "settle"
 """What can be done about one work; all but `settle` also about all of a set."""
 SKIPPED, COMPENSATED = "skipped", "compensated"
 BULK_MAX = 1_000
-"""Of how many works a set consists at most; what fits beyond them is another set."""
+"""How much work a set consists of at most; what fits beyond that is another set."""
 AT_ONCE = 8
 """About how many of a set something is done at the same time."""
 

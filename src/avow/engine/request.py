@@ -24,8 +24,8 @@ class Request:
     key:             the caller's idempotency key; None only where nothing has to be replayed.
     fingerprint:     digest of everything that makes it the same request again.
     dry_run:         decide everything, the database's rules included, and keep nothing.
-    settles:         the thing to be done that it does, and the taking of it, where no actor asks for it
-                     but the outcome of a call, an event or a time has come.
+    settles:         the number of the work that it settles, and its fencing number, where no actor asks for
+                     it but a call has ended, or an event or a time has come.
     internal:        no actor asks for it, also where it settles nothing: a sender told of an event.
     intervention:    what an operator says who settles it by hand.
     kept_under:      the id of the key under which its answer is kept, where that doesn't follow from `key`.

@@ -75,7 +75,7 @@ async def log(connection: Connection) -> tuple[int, float] | None:
 
 
 async def dropped(connection: Connection) -> tuple[int, datetime, str] | None:
-    """Of how many leaves the entries were dropped, when last, and where they are; None: of none."""
+    """How many leaves' entries were dropped, when last, and where they are; None: none were."""
     row = await connection.fetchrow(named("health.sql")["health_dropped"].template)
     return None if row is None else (row["leaves"], row["at"], row["exported_to"])
 

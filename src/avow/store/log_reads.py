@@ -183,7 +183,7 @@ class LogReads:
         return None if row is None else Dropped(*row)
 
     async def dropped_upto(self, epoch: int) -> Dropped | None:
-        """Up to which leaf of a log the entries were dropped; None where none were."""
+        """The leaf up to which the entries of a log were dropped; None where none were."""
         row = await self._row("dropped_upto", epoch)
         return None if row is None else Dropped(*row)
 

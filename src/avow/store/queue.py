@@ -37,7 +37,7 @@ _TAKE, _KEEP, _CHECKPOINT, _GIVE_BACK, _PARK, _PARK_AGAIN, _NOTIFY, _STANDS = (
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Something to be done, taken by this process until its lease ends.
+    """One piece of work, taken by this process until its lease ends.
 
     name:    the effect to be called, or the transition whose time has come. version: the record's, at which
              it was asked for. key, generation: what all attempts of one call have in common.

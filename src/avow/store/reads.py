@@ -160,7 +160,7 @@ class Reads:
         return [StoredEntry(*row) for row in rows]
 
     async def dropped(self, tenant: str, kind: str, record: UUID) -> Dropped | None:
-        """Up to which version a record's entries were dropped, when, and where they are; None: none were."""
+        """The last version of a record whose entry was dropped, when, and where it is; None: none was."""
         return await LogReads(self._pool.borrow).dropped(tenant, kind, record)
 
     async def payloads(self, tenant: str, wanted: Collection[bytes]) -> dict[str, bytes]:

@@ -61,7 +61,7 @@ class Write:
     reads:   versions that the decision rests on; None: locked, whatever its version.
     written: which of them it changes. headers, payloads: the audit entries.
     refusal: what to remember of a refused command.
-    settles: the thing to be done that this does: its number, and the taking of it.
+    settles: the work that this settles: its number, and its fencing number.
     intervention: what an operator says who settles it.
     disclosures: what stands behind the digests of private values in the headers, encrypted, as plain data.
     """

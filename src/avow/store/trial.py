@@ -267,7 +267,7 @@ async def let_go(connection: Connection) -> None:
 
 
 class Awaited(NamedTuple):
-    """One thing that is to be done. never: it isn't ready at any time. stuck: why it waits for a person."""
+    """One piece of work. never: it isn't ready at any time. stuck: why it waits for a person."""
 
     work: int
     due: datetime
@@ -278,7 +278,7 @@ class Awaited(NamedTuple):
 
 
 async def work_of(connection: Connection, kind: str, record: UUID, name: str) -> Awaited | None:
-    """One thing that is to be done; None where there is no such thing."""
+    """One piece of work; None where there is no such work."""
     row = await connection.fetchrow(text("trial.sql", "work_of"), kind, record, name)
     return None if row is None else Awaited(*row)
 

@@ -1,6 +1,7 @@
 """The version of Avow's own tables: which one this code works on, and how older tables are brought there.
 
-What is in sql/upgrade.sql is done by who installs, in its transaction and as the owner. Who serves only asks.
+Whoever installs carries out the steps in sql/upgrade.sql, in the same transaction and as the owner. Whoever
+serves only asks for the version.
 """
 
 from __future__ import annotations
