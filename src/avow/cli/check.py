@@ -155,9 +155,8 @@ def _private(entity: Entity) -> Iterator[str]:
     for name, whose in _whose(entity):
         seen = ", ".join([*whose["revealed_by"], *(f"the call {call}" for call in whose["told_to"])])
         yield f"{name}: about {whose['of']}; {f'shown by {seen}' if seen else 'shown by nothing'}"
-    for t in entity.transitions.values():
-        if t.erases is not None:
-            yield f"erased by {t.name}: everything about its {t.erases}"
+    for t in entity.erasing:
+        yield f"erased by {t.name}: everything about its {t.erases}"
 
 
 def _row(transition: Transition) -> tuple[str, ...]:

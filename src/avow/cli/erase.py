@@ -67,9 +67,8 @@ def command(
 def erasing_of(system: System) -> tuple[Entity, Transition, str]:
     """The transition that erases, its entity, and the field that names the person. Raises UsageError."""
     for entity in system.entities.values():
-        for transition in entity.transitions.values():
-            if transition.erases is not None:
-                return entity, transition, transition.erases
+        for transition in entity.erasing:
+            return entity, transition, str(transition.erases)
     raise UsageError(f"{system.name} doesn't declare how anybody is forgotten", _MEND)
 
 

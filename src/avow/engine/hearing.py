@@ -25,13 +25,12 @@ from avow.model.draft import BodyFault
 from avow.model.effect import Backoff
 from avow.model.entity import Entity
 from avow.model.sender import Sender
-from avow.model.system import System
+from avow.model.system import System, listening
 from avow.model.trigger import DATA, PARK, OnEvent
 from avow.model.types import Value, ValueType
 from avow.model.values import Subject
 from avow.store.queue import Parked, Queue, Work
 from avow.store.reads import Reads
-from avow.store.tables import listening
 
 _log = logging.getLogger("avow.engine")
 

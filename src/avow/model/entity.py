@@ -218,6 +218,11 @@ class Entity:
         return tuple(n for n, t in types.items() if isinstance(t, PrivateType) and t.searchable)
 
     @property
+    def erasing(self) -> tuple[Transition, ...]:
+        """The transitions with which everything private about a person is erased, in declared order."""
+        return tuple(t for t in self.transitions.values() if t.erases is not None)
+
+    @property
     def asks(self) -> bool:
         """Whether people are asked to do anything with its records."""
         return any(t.task is not None for t in self.transitions.values())

@@ -11,6 +11,7 @@ from avow.model.entity import Entity, State, Transition
 from avow.model.expression import Expression, HasRole, describe, describe_value, walk
 from avow.model.promise import Promise
 from avow.model.sender import Sender
+from avow.model.trigger import EVENTS, OnEvent
 from avow.model.types import Reference
 
 FORMAT = 1
@@ -94,6 +95,35 @@ def policies(entity: Entity) -> list[Expression]:
     """Every policy of an entity: who may read it, its fields, and do its transitions."""
     read = [entity.read, *(f.read for f in entity.fields.values() if f.read is not None)]
     return [*read, *(t.by for t in entity.transitions.values()), *(p.by for p in entity.publications)]
+
+
+def edges(system: System) -> list[tuple[str, str, str, str]]:
+    """Every edge of every machine: kind, transition, source ('' for a creation), target."""
+    found = list[tuple[str, str, str, str]]()
+    for entity in system.entities.values():
+        for t in entity.transitions.values():
+            sources = ("",) if t.creation else t.sources
+            found.extend((entity.name, t.name, source, t.target) for source in sources)
+    return found
+
+
+def destinations(system: System) -> list[str]:
+    """Where calls of this system go, and where its early events wait, sorted."""
+    called = {effect.destination for e in system.entities.values() for effect in e.effects.values()}
+    return sorted({*called, *([EVENTS] if system.senders else [])})
+
+
+def published_types(system: System) -> list[str]:
+    """What the outside may be told of, as entity and transition, sorted."""
+    found = {f"{e.name}.{t}" for e in system.entities.values() for p in e.publications for t in p.transitions}
+    return sorted(found)
+
+
+def listening(system: System) -> list[tuple[Entity, OnEvent]]:
+    """Every entity with each event that it listens to, once."""
+    triggers = ((e, t.trigger) for e in system.entities.values() for t in e.transitions.values())
+    found = {(e.name, str(t)): (e, t) for e, t in triggers if isinstance(t, OnEvent)}
+    return list(found.values())
 
 
 def describe_system(system: System) -> dict[str, Any]:

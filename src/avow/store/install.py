@@ -13,10 +13,11 @@ from typing import Any, cast
 
 from avow.errors import EnvironmentFault
 from avow.model.entity import Entity, Field
-from avow.model.system import System
+from avow.model.system import System, destinations, edges
 from avow.store import driver, upgrade
 from avow.store.columns import blind_columns, column_type, performers_column
 from avow.store.driver import Connection
+from avow.store.functions import functions, quota_broken
 from avow.store.rights import demand_encoding, demand_owner, demand_version
 from avow.store.statements import literal, named, quote, text, whole
 from avow.store.tables import (
@@ -25,10 +26,6 @@ from avow.store.tables import (
     blind_index,
     constraints_of,
     create_table,
-    destinations,
-    edges,
-    functions,
-    quota_broken,
     reference_index,
     sql_constant,
     table_of,

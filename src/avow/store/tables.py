@@ -1,4 +1,4 @@
-"""From the model to tables, constraints and the functions that write them. Text only; nothing runs here."""
+"""From the model to tables and their constraints. Text only; nothing runs here."""
 
 from __future__ import annotations
 
@@ -10,28 +10,20 @@ from typing import cast
 
 from avow.canonical import INTEGER_MAX
 from avow.model import types as kinds
-from avow.model.entity import Entity, Exclusion, Field, Quota, Transition, Unique
-from avow.model.expression import Const
+from avow.model.entity import Entity, Exclusion, Field, Unique
 from avow.model.system import System
-from avow.model.trigger import EVENTS, OnEvent
 from avow.model.types import Value, ValueType
-from avow.store.canonical_columns import canonical_column, is_json
 from avow.store.columns import (
     blind_column,
     blind_columns,
     column_type,
-    from_json,
     performers_column,
     sql_type,
 )
 from avow.store.conditions import Compiler, sql_literal
-from avow.store.queue import DELIVERIES
-from avow.store.retention import KEY_RETENTION_DAYS
-from avow.store.statements import literal, named, quote, whole
+from avow.store.statements import literal, named, quote
 
 IDENTIFIER_LENGTH_MAX = 63
-SHARED_LOCK_WAIT_MS = 50
-"""How long commands that are committed together wait for a lock; each of them waits longer by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +144,7 @@ def constraints_of(system: System, entity: Entity) -> list[Constraint]:
     found.extend(_unique(entity, unique, table) for unique in entity.uniques)
     for exclusion in entity.exclusions:
         found.extend(_exclusion(entity, exclusion, table))
-    if _erasing(entity):
+    if entity.erasing:
         found.extend(_kept(table))
     for quota in entity.quotas:
         name, rule = constraint_name(entity, quota.name), f"{entity.name}.{quota.name}"
@@ -294,207 +286,3 @@ def add_constraint(constraint: Constraint) -> str | None:
     if not constraint.definition or constraint.definition.startswith("CREATE "):
         return constraint.definition or None
     return f"ALTER TABLE {constraint.table} ADD CONSTRAINT {quote(constraint.name)} {constraint.definition}"
-
-
-def functions(system: System) -> list[str]:
-    """The functions that lock, write and check the records of all entities, and the one that commits."""
-    entities = sorted(system.entities.values(), key=lambda entity: entity.name)
-    counted = {
-        name for e in entities for q in e.quotas for name in (e.name, system.referred(e, q.anchor).name)
-    }
-    heard = listening(system)
-    matched = sorted({f"{entity.name}/{event.match}" for entity, event in heard if event.match})
-    parts = named("entity.sql")
-    lock = "\n".join(_branch(system, e, "lock_branch") for e in entities)
-    apply = "\n".join(_apply_branch(system, e) for e in entities)
-    quotas = "\n".join(_quota_branches(system, e, q) for e in entities for q in e.quotas)
-    return [
-        parts["lock_versions"].substitute(branches=lock),
-        parts["apply_entries"].substitute(branches=apply),
-        parts["demand_quotas"].substitute(branches=quotas),
-        whole("work.sql").substitute(Roles.of(system).quoted()),
-        whole("task.sql").substitute(Roles.of(system).quoted()),
-        whole("events.sql").substitute(
-            Roles.of(system).quoted(), events=literal(EVENTS), matched=", ".join(map(literal, matched))
-        ),
-        whole("subscriptions.sql").substitute(
-            Roles.of(system).quoted(), published=", ".join(map(literal, published_types(system)))
-        ),
-        whole("operate.sql").substitute(
-            Roles.of(system).quoted(),
-            events=literal(EVENTS),
-            deliveries=literal(DELIVERIES),
-            operators=str(system.operators is not None),
-            pausers=str(system.pausers is not None),
-        ),
-        _private_functions(system, entities),
-        whole("commit.sql").substitute(
-            Roles.of(system).quoted(),
-            name=literal(system.name),
-            counted=", ".join(map(literal, sorted(counted))),
-            publishing=", ".join(literal(entity.name) for entity in entities if entity.publications),
-            hearing=", ".join(map(literal, sorted({entity.name for entity, _ in heard}))),
-            lock_wait_ms=SHARED_LOCK_WAIT_MS,
-            private=", ".join(literal(entity.name) for entity in entities if entity.private),
-            erasing=", ".join(literal(e.name) for e in entities if _erasing(e)),
-        ),
-        whole("retention.sql").substitute(Roles.of(system).quoted(), days=KEY_RETENTION_DAYS),
-        whole("log.sql").substitute(Roles.of(system).quoted()),
-        whole("drop.sql").substitute(Roles.of(system).quoted()),
-    ]
-
-
-def _private_functions(system: System, entities: Sequence[Entity]) -> str:
-    """What keeps private values, and what erases them."""
-    parts = named("entity.sql")
-    forgotten = [
-        parts["forget_branch"].substitute(
-            table=table_of(system, entity),
-            kind=literal(entity.name),
-            blanked=", ".join(f"{quote(column)} = NULL" for column in blind_columns(entity).values()),
-        )
-        for entity in entities
-        if blind_columns(entity)
-    ]
-    erasing = [
-        parts["erase_branch"].substitute(
-            table=table_of(system, entity),
-            kind=literal(entity.name),
-            transition=literal(t.name),
-            person=quote(t.erases or ""),
-        )
-        for entity in entities
-        for t in _erasing(entity)
-    ]
-    return whole("private.sql").substitute(
-        Roles.of(system).quoted(),
-        private=", ".join(literal(f"{e.name}/{field}") for e in entities for field in e.private),
-        branches="\n".join(forgotten),
-        erasing="\n".join(erasing),
-    )
-
-
-def _erasing(entity: Entity) -> list[Transition]:
-    """The transitions with which a person's private values are erased."""
-    return [t for t in entity.transitions.values() if t.erases is not None]
-
-
-def _branch(system: System, entity: Entity, part: str) -> str:
-    return named("entity.sql")[part].substitute(table=table_of(system, entity), kind=literal(entity.name))
-
-
-def _apply_branch(system: System, entity: Entity) -> str:
-    names, inserted, updated, same = list[str](), list[str](), list[str](), list[str]()
-    for field in entity.fields.values():
-        column, key = quote(field.name), literal(field.name)
-        value = from_json(field.type, "g.changes", field.name)
-        missing = _value_of_old_creations(field)
-        names.append(column)
-        given = f"CASE WHEN g.changes ? {key} THEN {value} ELSE {missing} END"
-        inserted.append(value if missing is None else given)
-        updated.append(f"{column} = CASE WHEN g.changes ? {key} THEN {value} ELSE r.{column} END")
-        same.append(_same(f"g.changes -> {key}", _as_stated(field.type, f"r.{column}")))
-    for transition in entity.tracked:
-        column, key = quote(performers_column(transition)), literal(transition)
-        listed = named("entity.sql")["performers"].substitute(key=key)
-        names.append(column)
-        inserted.append(f"CASE WHEN g.performers ? {key} THEN {listed} END")
-        updated.append(f"{column} = CASE WHEN g.performers ? {key} THEN {listed} ELSE r.{column} END")
-        same.append(_same(f"g.performers -> {key}", f"to_jsonb(r.{column})"))
-    for field, column in blind_columns(entity).items():
-        key, kept = literal(field), named("entity.sql")["blind_of"]
-        value = kept.substitute(kind=literal(entity.name), field=key)
-        names.append(quote(column))
-        inserted.append(value)
-        updated.append(
-            f"{quote(column)} = CASE WHEN g.changes ? {key} THEN {value} ELSE r.{quote(column)} END"
-        )
-    parts, kind = named("entity.sql"), literal(entity.name)
-    return parts["apply_branch"].substitute(
-        table=table_of(system, entity),
-        kind=kind,
-        changes=parts["given"].substitute(kind=kind, source="<>"),
-        creations=parts["given"].substitute(kind=kind, source="="),
-        declared=parts["declared"].substitute(
-            known=", ".join(map(literal, entity.fields)), tracked=", ".join(map(literal, entity.tracked))
-        ),
-        names="".join(f", {name}" for name in names),
-        inserted="".join(f",\n                       {value}" for value in inserted),
-        updated="".join(f",\n                    {value}" for value in updated),
-        same=" AND ".join(same) or "true",
-    )
-
-
-def _same(stated: str, held: str) -> str:
-    """Whether a column holds what the entry states, in the same form; true where it states nothing."""
-    return f"({stated} IS NULL OR {stated} = coalesce({held}, 'null'))"
-
-
-def _as_stated(kind: ValueType, column: str) -> str:
-    """A column in the JSON form that entries have its value in."""
-    stated = canonical_column(kind, column)
-    return f"({stated})::jsonb" if is_json(kind) else f"to_jsonb({stated})"
-
-
-def _value_of_old_creations(field: Field) -> str | None:
-    """What a record gets that is created by a server whose declaration doesn't know the field yet.
-
-    The same that existing records got when the field was added; None: no value.
-    """
-    if field.optional or not isinstance(field.default, Const) or field.default.value is None:
-        return None
-    return sql_constant(field.type, field.default.value)
-
-
-def _quota_branches(system: System, entity: Entity, quota: Quota) -> str:
-    values, parts = _quota_parts(system, entity, quota), named("entity.sql")
-    return f"{parts['quota_of_counted'].substitute(values)}\n{parts['quota_of_anchor'].substitute(values)}"
-
-
-def quota_broken(system: System, entity: Entity, quota: Quota) -> str:
-    """The query that tells whether existing records exceed a quota."""
-    return named("entity.sql")["quota_broken"].substitute(_quota_parts(system, entity, quota))
-
-
-def _quota_parts(system: System, entity: Entity, quota: Quota) -> dict[str, str]:
-    anchor = system.referred(entity, quota.anchor)
-    return {
-        "kind": literal(entity.name),
-        "anchor_kind": literal(anchor.name),
-        "table": table_of(system, entity),
-        "anchor_table": table_of(system, anchor),
-        "reference": quote(quota.anchor),
-        "states": f"ARRAY[{', '.join(literal(state) for state in quota.states)}]",
-        "limit": Compiler(system, anchor, "a").compile(quota.limit),
-        "measure": "count(*)" if quota.weight is None else f"sum(c.{quote(quota.weight)})",
-        "constraint": literal(constraint_name(entity, quota.name)),
-    }
-
-
-def edges(system: System) -> list[tuple[str, str, str, str]]:
-    """Every edge of every machine: kind, transition, source ('' for a creation), target."""
-    found = list[tuple[str, str, str, str]]()
-    for entity in system.entities.values():
-        for t in entity.transitions.values():
-            sources = ("",) if t.creation else t.sources
-            found.extend((entity.name, t.name, source, t.target) for source in sources)
-    return found
-
-
-def destinations(system: System) -> list[str]:
-    """Where calls of this system go, and where its early events wait, sorted."""
-    called = {effect.destination for e in system.entities.values() for effect in e.effects.values()}
-    return sorted({*called, *([EVENTS] if system.senders else [])})
-
-
-def published_types(system: System) -> list[str]:
-    """What the outside may be told of, as entity and transition, sorted."""
-    found = {f"{e.name}.{t}" for e in system.entities.values() for p in e.publications for t in p.transitions}
-    return sorted(found)
-
-
-def listening(system: System) -> list[tuple[Entity, OnEvent]]:
-    """Every entity with each event that it listens to, once."""
-    triggers = ((e, t.trigger) for e in system.entities.values() for t in e.transitions.values())
-    found = {(e.name, str(t)): (e, t) for e, t in triggers if isinstance(t, OnEvent)}
-    return list(found.values())

@@ -9,8 +9,7 @@ from avow.api.openapi.json_schema import Schema, closed_object
 from avow.api.openapi.parts import json_body
 from avow.engine.hearing import Outcome
 from avow.model.sender import Sender
-from avow.model.system import System
-from avow.store.tables import listening
+from avow.model.system import System, listening
 
 TAG: Final = {"name": "events", "description": "What others tell us, each message signed by its sender."}
 OUTCOME_NAME: Final = "avow.outcome"

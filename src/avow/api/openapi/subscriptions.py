@@ -9,8 +9,7 @@ from avow.api.openapi.json_schema import Schema, closed_object
 from avow.api.openapi.parts import BEARER, json_body, ref
 from avow.api.routes import Route
 from avow.engine.publishing import event_type
-from avow.model.system import System
-from avow.store.tables import published_types
+from avow.model.system import System, published_types
 
 TAG: Final = {"name": "subscriptions", "description": "Who is told of what is published, by signed webhooks."}
 _TEXT: Final[Schema] = {"type": "string"}
