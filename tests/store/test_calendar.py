@@ -115,6 +115,8 @@ async def test_a_time_that_passes_comes_again_on_the_next_day_of_its_calendar(da
             await set_clock(admin, came[-1])
             assert await worker.step() == 1
         assert worker.counts["passed"] == 6
+        assert await admin.fetchval("SELECT count(*) FROM avow.attempt") == 1, "its row says how often"
+        assert await admin.fetchval("SELECT attempt FROM avow.work") == 6
         week = [datetime(2026, 10, day, 9, tzinfo=UTC) for day in (26, 27, 28, 29, 30)]
         assert came == [*week, datetime(2026, 11, 2, 9, tzinfo=UTC)]
     finally:
