@@ -108,7 +108,7 @@ class Tour(Entity):
         self.left = left
 
 
-class Party(Entity):
+class Party(Entity, plural="parties"):
     """People who want to come along on a tour: in line, then with places held for them, then coming."""
 
     leader: Subject = field(default=actor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -271,11 +272,63 @@ async def _call_off(door: Door, outside: Provider) -> None:
 
 
 async def _is(door: Door, path: str, state: str) -> Any:
+    return await _is_as(door, "lea/lead", path, state)
+
+
+async def test_the_verification(cluster: Cluster, tmp_path: Path) -> None:
+    """Both providers, whose replies are lost, are asked once; doubts are judged by two; a cancel ends it."""
+    with Provider() as idscan, Provider() as bureau:
+        providers = {"idscan": idscan, "bureau": bureau}
+        for outside, fault in ((idscan, "lose_reply"), (bureau, "fail_after")):
+            outside.behave("identity", "check", script=[fault])
+        told = {name: {"url": one.url, "secret": WEBHOOK_SECRET} for name, one in providers.items()}
+        async with twin(
+            "verification", cluster, tmp_path / "log", VERIFICATION_PROVIDERS=json.dumps(told)
+        ) as door:
+            for name, outside in providers.items():
+                outside.send_webhooks_to(f"{door.url}/events/{name}", secret=WEBHOOK_SECRET)
+            await _verify(door)
+            await _give_up(door, idscan)
+            assert (await door.client.post("/events/idscan", json={})).status_code == 401
+        for outside in providers.values():
+            assert outside.ledger().doubled() == []
+
+
+async def _applied(door: Door, who: str, passport: str) -> str:
+    return f"/verifications/{(await door.do(who, '/verifications/apply', {'passport': passport}))['id']}"
+
+
+async def _verify(door: Door) -> None:
+    good, risky = await _applied(door, "ann", "P1"), await _applied(door, "bob", "risky")
+    assert await door.refused("ann", "/verifications/apply", {"passport": "P1"}) == "unique-violated"
+    assert "scan" not in await _is_as(door, "ann", good, "verified")
+    await _is_as(door, "ana/analyst", risky, "review")
+    judged = {"verdict": "accept", "grounds": "met in person"}
+    assert await door.refused("bob/analyst", f"{risky}/assess", judged) == "forbidden"
+    assert await door.refused("ana/analyst", f"{risky}/assess", {"verdict": "accept"}) == "input-invalid"
+    await door.do("ana/analyst", f"{risky}/assess", judged)
+    assert await door.refused("ana/analyst", f"{risky}/confirm", {}) == "forbidden"
+    (task,) = (await door.do("alf/analyst", "/tasks"))["items"]
+    assert (task["command"], task["verdict"]) == ("confirm", "accept")
+    assert (await door.do("alf/analyst", f"{risky}/confirm", {}))["state"] == "verified"
+    assert (await door.send("zoe", risky)).status_code == 404
+
+
+async def _give_up(door: Door, idscan: Provider) -> None:
+    idscan.behave("identity", "check", script=[Fault("hold", at="reply")])
+    case = await _applied(door, "cid", "P2")
+    await asyncio.to_thread(idscan.wait_held)
+    assert (await door.do("cid", f"{case}/cancel", {}))["state"] == "cancelling"
+    idscan.release()
+    await _is_as(door, "cid", case, "withdrawn")
+
+
+async def _is_as(door: Door, who: str, path: str, state: str) -> Any:
     async def there() -> Any:
-        found = await door.do("lea/lead", path)
+        found = await door.do(who, path)
         return found if found["state"] == state else None
 
-    return await until(there, f"{path} is {state}")
+    return await until(there, f"{path} is {state}", timeout_s=40)
 
 
 async def test_the_checkout(cluster: Cluster, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the examples say of their length beside others is counted, and the others are programs."""
+"""What the examples say of their length beside others is counted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ EXAMPLES = ROOT / "examples"
 COUNTED = {name: name for name in ("admission", "approval", "booking", "onboarding", "verification")}
 COUNTED |= {"checkout": "checkout_dbos"}
 """The examples that there is a twin of with DBOS, and its folder."""
-UNTRIED = EXAMPLES / "twins" / "verification"
 ROW = re.compile(r"^\| .*\]\((?P<path>[^)]+)\) \| (?P<lines>\d+) \|$", re.MULTILINE)
 NO_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
@@ -45,10 +44,3 @@ def test_the_lengths_that_an_example_names_are_counted(name: str) -> None:
     assert told == {path: code_lines((readme.parent / path).resolve()) for path in told}
     assert [*told] == ["system.py", twin]
     assert told["system.py"] < told[twin]
-
-
-def test_a_twin_that_the_tests_cannot_run_is_a_program() -> None:
-    files = [*UNTRIED.glob("*.py")]
-    assert files
-    for path in files:
-        compile(path.read_text(), path, "exec")

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from avow import Entity, State, calendar, create, days, everybody, read, system, transition
+from avow import Entity, State, calendar, create, days, everybody, field, not_, read, system, transition
 from avow.engine.execute import Engine, Request
 from avow.engine.worker import Worker
 from avow.model.actor import Actor
@@ -31,6 +31,22 @@ def permits(after: Any) -> Any:
         asked, lapsed = State(initial=True), State(final=True)
         ask = create(asked, by=everybody)
         lapse = transition(asked, to=lapsed, after=after)
+
+    return system("permits", Permit)
+
+
+def reminders() -> Any:
+    """A permit that is reminded of each working day, while that is allowed."""
+
+    class Permit(Entity):
+        """A permit."""
+
+        quiet: bool = field(default=True)
+        visible = read(by=everybody)
+        asked, lapsed = State(initial=True), State(final=True)
+        ask = create(asked, by=everybody)
+        end = transition(asked, to=lapsed, by=everybody)
+        remind = transition(asked, to=asked, every=OFFICE.working_days(1), when=not_(quiet))
 
     return system("permits", Permit)
 
@@ -77,6 +93,32 @@ async def test_a_time_comes_by_the_clock_on_the_wall(
         await set_clock(admin, instant)
         await worker.step()
         assert await state(admin, record) == "lapsed"
+    finally:
+        await pool.close()
+        await admin.close()
+
+
+async def test_a_time_that_passes_comes_again_on_the_next_day_of_its_calendar(database: MakeDatabase) -> None:
+    """Not after as long as from its start to its first time: that was a weekend with a change of clocks."""
+    declared = reminders()
+    made = database(declared)
+    admin, pool = await connect(made.admin_url), Pool(made.application_url)
+    try:
+        engine = Engine(declared, pool, lambda problem, command_id: b"{}")
+        worker = Worker(declared, engine, pool, made.application_url, lambda *_: None)
+        await set_clock(admin, datetime(2026, 10, 23, 8, tzinfo=UTC))
+        actor = Actor(Subject("alice"), "main")
+        await engine.execute(Request("Permit", "ask", None, {}, actor, str(uuid4()), b"", "r"))
+        came = list[datetime]()
+        for _ in range(6):
+            came.append(await admin.fetchval("SELECT ready_at FROM avow.work"))
+            await set_clock(admin, came[-1])
+            assert await worker.step() == 1
+        assert worker.counts["passed"] == 6
+        assert await admin.fetchval("SELECT count(*) FROM avow.attempt") == 1, "its row says how often"
+        assert await admin.fetchval("SELECT attempt FROM avow.work") == 6
+        week = [datetime(2026, 10, day, 9, tzinfo=UTC) for day in (26, 27, 28, 29, 30)]
+        assert came == [*week, datetime(2026, 11, 2, 9, tzinfo=UTC)]
     finally:
         await pool.close()
         await admin.close()

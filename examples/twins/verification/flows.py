@@ -1,13 +1,14 @@
 """What goes on by itself: orders, times, what providers say, and what others are told."""
 
+import base64
+import hmac
 import json
 import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 from dbos import DBOS
-from standardwebhooks import Webhook
 
 from .machine import ENGINE, HEARD_LATER, Actor, move, open_case
 from .tables import Case, Entry, Subscription, Task, source
@@ -203,11 +204,18 @@ def silence(subscription: str) -> None:
     source.sql_session().get_one(Subscription, subscription).live = False
 
 
+def signature(secret: str, message: str, at: str, content: bytes) -> str:
+    """As Standard Webhooks has it."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    digest = hmac.digest(key, f"{message}.{at}.".encode() + content, "sha256")
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
 def post(url: str, secret: str, message: str, body: dict[str, Any]) -> int:
-    now, content = datetime.now(UTC), json.dumps(body)
+    at, content = str(int(datetime.now(UTC).timestamp())), json.dumps(body).encode()
     headers = {
-        "webhook-id": message, "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(secret).sign(message, now, content), "content-type": "application/json",
+        "webhook-id": message, "webhook-timestamp": at, "content-type": "application/json",
+        "webhook-signature": signature(secret, message, at, content),
     }  # fmt: skip
     try:
         return httpx.post(url, content=content, headers=headers, timeout=20).status_code

@@ -245,7 +245,9 @@ class Worker:
         if reply.problem is None:
             self.counts["time"] += 1
         elif again is not None or reply.problem.code == "guard-failed":
-            pause_s = None if again is None else (again.due(work.due) - work.due).total_seconds()
+            # Counted from now: days of a calendar aren't all as long as the one before its first time.
+            now = work.taken_at
+            pause_s = None if again is None else (again.due(now) - now).total_seconds()
             await self._queue.give_back(work, "passed", reply.problem.code, pause_s=pause_s)
             self.counts["passed"] += 1
         else:

@@ -160,7 +160,8 @@ $function$;
 -- Give back what wasn't settled by a command, and remember why. It is tried again after p_pause_ms; or, where p_stuck
 -- says why, once a person has looked at it; or, with neither, never again. p_unclear: nobody knows whether it was
 -- done. p_again: the next attempt goes under another key. Returns whether it was still the caller's: a stale worker
--- changes nothing.
+-- changes nothing. A time that passes and comes again is remembered once: it may pass each minute, for years, and its row
+-- says how often.
 CREATE OR REPLACE FUNCTION avow.give_back_work(
     p_work bigint, p_fence bigint, p_outcome text, p_detail text, p_pause_ms bigint, p_stuck text, p_unclear boolean,
     p_again boolean) RETURNS boolean
@@ -181,8 +182,10 @@ BEGIN
     IF given.work IS NULL THEN
         RETURN false;
     END IF;
-    INSERT INTO avow.attempt (tenant, kind, id, name, key, number, fence, outcome, detail)
-    VALUES (given.tenant, given.kind, given.id, given.name, given.key, given.attempt, p_fence, p_outcome, p_detail);
+    IF p_outcome <> 'passed' OR p_pause_ms IS NULL OR given.attempt = 1 THEN
+        INSERT INTO avow.attempt (tenant, kind, id, name, key, number, fence, outcome, detail)
+        VALUES (given.tenant, given.kind, given.id, given.name, given.key, given.attempt, p_fence, p_outcome, p_detail);
+    END IF;
     RETURN true;
 END
 $function$;
