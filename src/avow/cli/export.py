@@ -30,7 +30,7 @@ from avow.store.rights import demand_own_tables
 @click.option(
     "--key",
     metavar="KEY",
-    help="With --check: the log's public key, or a file with those of all epochs; by default what lies there.",
+    help="With --check: the log's public key, or a file with those of all epochs; by default what is there.",
 )
 @click.option(
     "--parquet", is_flag=True, help="Also write Parquet files for analysis, or check those that are there."
