@@ -54,7 +54,8 @@ class Thing(Entity):
 
 THING = system("things", Thing).entities["Thing"]
 CONSTANTS = (
-    "x", '"x"', "there", "7", "-0", "7.50", "7.50 EUR", "7 USD", "true", "none", "2026-01-02", "red", '""', "9" * 38,
+    "x", '"x"', "there", "7", "-0", "7.50", "7.50 EUR", "7 USD", "true", "none", "2026-01-02", "red",
+    '""', "9" * 38,
     '"2026-01-02T03:04:05Z"', "00000000-0000-7000-8000-000000000000", "PT1H",
 )  # fmt: skip
 
