@@ -48,7 +48,7 @@ class Word(StrEnum):
         {"a": {1}},
         Word.A,
         MappingProxyType({}),
-        object(),
+        type("Thing", (), {"__repr__": lambda _: "a thing"})(),
     ],
     ids=repr,
 )
