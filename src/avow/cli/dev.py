@@ -17,6 +17,7 @@ from avow.cli.child import Child
 from avow.cli.development import Surroundings, set_up
 from avow.cli.home import home_folder
 from avow.cli.target import load_target, source_folder
+from avow.declare.check import check_entities
 from avow.errors import EnvironmentFault
 from avow.model.system import System
 
@@ -44,6 +45,7 @@ _UNSERVED = (
 def command(target: str, host: str, port: int, reload: bool, as_json: bool) -> None:
     """Run TARGET for development: its own PostgreSQL, tables, server, tokens, reload."""
     system = load_target(target)
+    output.warn(check_entities(system.entities, set()))
     signal.signal(signal.SIGTERM, _end)
     surroundings = set_up(system, home_folder(os.environ), output.talk)
     try:

@@ -14,6 +14,7 @@ from avow.cli.connection import ask_database
 from avow.cli.options import target_option
 from avow.cli.target import load_target
 from avow.engine.export import Exported, export
+from avow.engine.outside_log import keys_in
 from avow.engine.tiles import Damaged, Folder, read
 from avow.errors import UsageError
 from avow.evidence.verifier import Invalid, VerifierKey, parse_key
@@ -25,7 +26,9 @@ from avow.store.driver import Connection
 @target_option
 @click.option("--check", is_flag=True, help="Check what was exported, without a database.")
 @click.option(
-    "--key", metavar="KEY", help="With --check: the log's public key; by default the one that lies there."
+    "--key",
+    metavar="KEY",
+    help="With --check: the log's public key, or a file with those of all epochs; by default what is there.",
 )
 @click.option(
     "--parquet", is_flag=True, help="Also write Parquet files for analysis, or check those that are there."
@@ -89,9 +92,15 @@ def _tabulate(folder: Path, tables: Any) -> None:
 
 
 def _key(path: Path, given: str | None) -> VerifierKey:
-    """The key of an exported log: the one that was given, or else the one that lies there."""
+    """The key of an exported log: of those that were given its own, or else the one that lies there."""
+    if given is not None:
+        note = Folder(path).checkpoint() or b""
+        for key in keys_in(given):
+            if note.startswith(f"{key.name}\n".encode()):
+                return key
+        raise Damaged(f"{path}: it isn't of a log whose key was given")
     try:
-        return parse_key(given or (path / "key").read_text("utf-8").strip())
+        return parse_key((path / "key").read_text("utf-8").strip())
     except (OSError, UnicodeDecodeError, Invalid) as error:
         raise Damaged(f"{path}: the key can't be read: {error}") from None
 

@@ -9,6 +9,7 @@ import click
 
 from avow.cli import output
 from avow.cli.target import load_target
+from avow.declare.check import check_entities
 from avow.errors import UsageError
 from avow.model.system import System
 from avow.store.install import install
@@ -25,6 +26,7 @@ def command(target: str, as_json: bool) -> None:
     earlier declaration this adds what can be added and refuses what could lose data.
     """
     system = load_target(target)
+    output.warn(check_entities(system.entities, set()))
     url = os.environ.get("AVOW_DATABASE_URL")
     if not url:
         raise UsageError(

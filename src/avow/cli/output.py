@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final, TextIO
 
@@ -76,11 +76,17 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
-def mistake_text(mistake: Mistake) -> str:
-    """A mistake or warning of a declaration, as it is printed on stdout."""
-    level = "warning" if mistake.warning else "error"
-    head = paint(f"{level}[{mistake.code}]", level, sys.stdout)
-    return f"{mistake.file}:{mistake.line}: {head} {mistake.detail}\n    {_mend(mistake.mend, sys.stdout)}"
+def mistake_text(mistake: Mistake, stream: TextIO | None = None) -> str:
+    """A mistake or warning of a declaration, as it is printed on a stream; None: on stdout."""
+    level, on = "warning" if mistake.warning else "error", stream or sys.stdout
+    head = paint(f"{level}[{mistake.code}]", level, on)
+    return f"{mistake.file}:{mistake.line}: {head} {mistake.detail}\n    {_mend(mistake.mend, on)}"
+
+
+def warn(mistakes: Iterable[Mistake]) -> None:
+    """Say what isn't as it should be in a declaration that can be served all the same, on stderr."""
+    for mistake in sorted(mistakes):
+        talk(mistake_text(mistake, sys.stderr))
 
 
 def mistake_json(mistake: Mistake) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, product
 from math import inf
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 STEPS_MAX: Final = 4_000_000
 """How many steps a match may take; some tens of milliseconds."""
@@ -178,15 +178,16 @@ def _sorts(tree: Any) -> Characters:
 
 def _numbers(node: Any) -> Iterator[int]:
     """The characters that an expression names."""
-    pair = cast("tuple[Any, ...]", node) if isinstance(node, tuple) else ()
-    operator = str(pair[0]) if len(pair) == 2 else ""
-    if operator in ("LITERAL", "NOT_LITERAL"):
-        yield int(pair[1])
-    elif operator == "RANGE":
-        yield from pair[1]
-    elif not isinstance(node, int) and hasattr(node, "__getitem__"):
-        for part in cast("Iterable[Any]", node):
-            yield from _numbers(part)
+    match node:
+        case (operator, given) if str(operator) in ("LITERAL", "NOT_LITERAL"):
+            yield int(given)
+        case (operator, given) if str(operator) == "RANGE":
+            yield from given
+        case _ if hasattr(node, "__getitem__"):
+            for part in node:
+                yield from _numbers(part)
+        case _:
+            pass
 
 
 def _characters(operator: str, given: Any, flags: int, sorts: Characters) -> Characters:

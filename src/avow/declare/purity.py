@@ -65,7 +65,7 @@ def impure(entity: Entity, written: Sequence[Transition]) -> Iterator[Mistake]:
 
 
 def uncalled(entities: Mapping[str, Entity]) -> Iterator[Mistake]:
-    """Internal transitions that no body names: they can never happen."""
+    """Warnings: internal transitions that no body names, so that they can never happen."""
     steps = [(e, t) for e in entities.values() for t in e.transitions.values()]
     alone = [(e, t) for e, t in steps if t.by == ast.Internal() and t.trigger is None and not t.creation]
     if not alone:
@@ -78,7 +78,7 @@ def uncalled(entities: Mapping[str, Entity]) -> Iterator[Mistake]:
         if t.name not in named and not named & _INDIRECT:
             detail = f"{entity.name}.{t.name} is internal, and no body calls for it: it can never happen"
             mend = f"Call it, as in self.REFERENCE.{t.name}(); or write by= of somebody, or drop it."
-            yield at(t.place, "transition-uncalled", detail, mend)
+            yield at(t.place, "transition-uncalled", detail, mend, warning=True)
 
 
 def _owner(entity: Entity) -> type | None:

@@ -365,7 +365,7 @@ def _step(asking: str, step: Any) -> Transition | None:
 
 def in_state(*states: State, of: Any = None) -> Policy:
     """True while the record, or the one that the reference `of` points to, is in one of the states."""
-    given: tuple[object, ...] = states
+    given = list[object](states)
     known = [state for state in given if isinstance(state, State)]
     if len(known) != len(given) or not known:
         detail = "in_state() takes one state or several, and no texts"

@@ -19,8 +19,8 @@ def known_outside(key: LogKey, checkpoints: Iterable[Path], keys: Iterable[str])
 
     Raises UsageError for what can't be read, and for a checkpoint that none of the keys has signed.
     """
-    known = [found for given in keys for found in _keys(given)] or _kept_keys(key)
-    saved = [_saved(path.read_bytes() if path.is_file() else b"", str(path), known) for path in checkpoints]
+    known = [found for given in keys for found in keys_in(given)] or _kept_keys(key)
+    saved = [_saved(_read(path), str(path), known) for path in checkpoints]
     kept = key.newest()
     if kept is not None and any(kept.startswith(f"{one.name}\n".encode()) for one in known):
         saved.append(_saved(kept, str(key.checkpoint), known))
@@ -28,11 +28,11 @@ def known_outside(key: LogKey, checkpoints: Iterable[Path], keys: Iterable[str])
 
 
 def _kept_keys(key: LogKey) -> list[VerifierKey]:
-    return list(_keys(str(key.public))) if key.public.is_file() else []
+    return list(keys_in(str(key.public))) if key.public.is_file() else []
 
 
-def _keys(given: str) -> Iterator[VerifierKey]:
-    """A key as it is written, or all keys of a file, one a line."""
+def keys_in(given: str) -> Iterator[VerifierKey]:
+    """A key as it is written, or all keys of a file, one a line. Raises UsageError."""
     try:
         text = Path(given).read_text("utf-8") if "+" not in given or Path(given).is_file() else given
         for line in text.split("\n"):
@@ -44,8 +44,16 @@ def _keys(given: str) -> Iterator[VerifierKey]:
         ) from None
 
 
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        mend = "Name a file that `avow log checkpoint` wrote."
+        raise UsageError(f"{path} can't be read: {error.strerror}", mend) from None
+
+
 def _saved(note: bytes, where: str, known: Iterable[VerifierKey]) -> Saved:
-    said = "it can't be read" if not note else "no key is known to check it with"
+    said = "no key is known to check it with"
     for key in known:
         if note.startswith(f"{key.name}\n".encode()):
             try:

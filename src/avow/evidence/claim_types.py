@@ -9,6 +9,7 @@ from avow.canonical import JsonValue
 from avow.evidence.verifier import Invalid
 from avow.evidence.verifier.claim import Amount, Condition, Constant
 from avow.model.entity import Entity
+from avow.model.private import PRIVATE, PrivateType
 from avow.model.types import DecimalType, Misfit, ValueType
 
 
@@ -32,6 +33,8 @@ def _typed(condition: Condition, entity: Entity) -> Condition:
         raise Invalid(f"{entity.name} has no field {name[:60]}; there are: {known}. And there is `state`")
     if members or value is None:
         return condition
+    if isinstance(entity.fields[name].type, PrivateType):
+        raise Invalid(f"{name} is private: an entry has its digest alone, which is {name}.{PRIVATE}")
     return Condition(path, op, _constant(path, value, entity.fields[name].type))
 
 

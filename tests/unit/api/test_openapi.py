@@ -61,11 +61,7 @@ class Parcel(Entity):
 
     here, sent = State(initial=True), State(final=True)
     bring = create(here, by=authenticated, sets=[weight, depot])
-
-    @create(here, by=clerk)
-    def find(self) -> None:
-        self.shelve()
-
+    find = create(here, by=clerk)
     weigh = transition(here, to=here, by=clerk, sets=[weight], precondition=True)
     light_mail = transition(here, to=sent, by=clerk, when=weight <= Decimal(1), command="send")
     heavy_mail = transition(

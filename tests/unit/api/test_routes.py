@@ -21,11 +21,7 @@ class Problem(Entity):
 
     file = create(open, by=everybody)
     file_late = create(open, by=clerk)
-
-    @transition(open, to=open, by=clerk)
-    def history(self) -> None:
-        self.ripen()
-
+    history = transition(open, to=open, by=clerk)
     ripen = transition(open, to=open, by=internal)
     rot = transition(open, to=open, by=internal & clerk)
     close = transition(open, to=done, by=internal | clerk)

@@ -105,6 +105,12 @@ def test_the_name_of_an_application_can_be_a_schema(folder: str, name: str) -> N
     assert application_name(folder) == name
 
 
+def test_a_warning_is_talk_with_its_place_and_its_mend(capsys: pytest.CaptureFixture[str]) -> None:
+    output.warn([Mistake("system.py", 3, "body-impure", "it asks the clock", "Use self.now.", warning=True)])
+    said = "system.py:3: warning[body-impure] it asks the clock\n    mend: Use self.now.\n"
+    assert capsys.readouterr() == ("", said)
+
+
 def test_words_from_a_database_cannot_move_the_cursor() -> None:
     assert output.plain("Zoë, 20 €") == "Zoë, 20 €"
     assert output.plain("a\x1b[2J\r\n\u202eb\udcff") == r"a\x1b[2J\r\n\u202eb\udcff"
