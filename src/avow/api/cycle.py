@@ -57,7 +57,7 @@ class Cycle:
         self.scope, self._transport, self._flow = scope, transport, flow
         self._default_headers, self._on_response = default_headers, on_response
         self.keep_alive, self._expects = keep_alive, expects
-        self._parts = list[bytes]()
+        self._parts: list[bytes] = []
 
     def bring(self, part: bytes) -> None:
         """Take a part of the body."""
@@ -214,7 +214,7 @@ def _closes(connection: bytes) -> bool:
     return b"close" in [token.strip() for token in connection.lower().split(b",")]
 
 
-_known_names = set[bytes]()
+_known_names: set[bytes] = set()
 
 
 def _checked(lines: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -24,7 +24,7 @@ class Memory:
 
     def __init__(self, system: System) -> None:
         self._kept = frozenset(e.name for e in system.entities.values() if _is_narrow(e) and not _asks(e))
-        self._held = dict[tuple[str, Key], Record]()
+        self._held: dict[tuple[str, Key], Record] = {}
 
     def find(self, tenant: str, key: Key) -> Record | None:
         """The record as it was last committed here, if that is remembered."""

@@ -37,7 +37,7 @@ def tasks_of(pool: Pool, plan: TransitionPlan, before: Record | None, after: Rec
         found = _moved(pool, states[after.state].tasks, before, after)
         asked = any(asked.step == own for asked in states[after.state].tasks)
         return {**found, own: Acted(acts, ends=False)} if asked else found
-    found = dict[str, Asking]()
+    found: dict[str, Asking] = {}
     for asked in () if before is None else states[before.state].tasks:
         found[asked.step] = Acted(acts, ends=True) if asked.step == own else None
     for asked in states[after.state].tasks:
@@ -77,7 +77,7 @@ def _begun(pool: Pool, asked: Asked, record: Record) -> Begun:
 
 
 def _moved(pool: Pool, tasks: tuple[Asked, ...], before: Record, after: Record) -> Mapping[str, Asking]:
-    found = dict[str, Asking]()
+    found: dict[str, Asking] = {}
     for asked in tasks:
         if asked.due_at is not None and _due(pool, asked, before) != (due := _due(pool, asked, after)):
             found[asked.step] = Moved(due)
