@@ -232,8 +232,8 @@ def _checked(lines: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 def _block(lines: list[tuple[bytes, bytes]]) -> bytes:
     """Header lines as they are sent, names checked; refuses control characters anywhere."""
-    block = b"".join([b"%b: %b\r\n" % line for line in lines])
-    # Each line has its CR and its LF; whatever control character there is beyond those stands in a value.
-    if len(block) - len(block.translate(None, _CONTROLS)) != 2 * len(lines):
+    block = b"\r\n".join([*map(b": ".join, lines), b"", b""])
+    # Each line has its CR and its LF, and so has the end; a control character beyond those stands in a value.
+    if len(block) - len(block.translate(None, _CONTROLS)) != 2 * (len(lines) + 1):
         raise RuntimeError("a header holds a control character")
-    return block + b"\r\n"
+    return block
