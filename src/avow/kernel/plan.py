@@ -230,7 +230,7 @@ def _command_plan(entity: Entity, word: str, transitions: Mapping[str, Transitio
 
 def _before(entity: Entity, states: set[str]) -> frozenset[str]:
     """The states from which one of these can be reached."""
-    found = set[str]()
+    found: set[str] = set()
     fresh = states
     while fresh:
         found |= fresh

@@ -92,7 +92,7 @@ class Pool:
         opens: Opens | None = None,
     ) -> None:  # fmt: skip
         self._opens = opens or partial(connect, url, {**_BOUNDED, **(settings or {})}, ANSWER_S_MAX)
-        self._free = list[Connection]()
+        self._free: list[Connection] = []
         self._places = asyncio.Semaphore(size)
         self._waiting = 0
         self._closed = False

@@ -85,7 +85,8 @@ class Sharing(Generic[Item, Result]):
         self._run, self._bounds = run, bounds
         self._lanes: dict[Hashable, deque[Member[Item, Result]]] = {}
         self._claimed: dict[Hashable, int] = {}  # how many share it; 0: one has it alone
-        self._rounds, self._tasks = 0, set[asyncio.Task[None]]()
+        self._rounds = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._busy: dict[Hashable, asyncio.TimerHandle] = {}  # lanes whose round isn't late yet
         self._is_starting = False
 
