@@ -34,9 +34,9 @@ def tasks_of(pool: Pool, plan: TransitionPlan, before: Record | None, after: Rec
     known = None if before is None else before.tasks.get(own)
     acts = 0 if known is None else known.acts
     if before is not None and before.state == after.state:
-        found = _moved(pool, states[after.state].tasks, before, after)
+        moved = _moved(pool, states[after.state].tasks, before, after)
         asked = any(asked.step == own for asked in states[after.state].tasks)
-        return {**found, own: Acted(acts, ends=False)} if asked else found
+        return {**moved, own: Acted(acts, ends=False)} if asked else moved
     found: dict[str, Asking] = {}
     for asked in () if before is None else states[before.state].tasks:
         found[asked.step] = Acted(acts, ends=True) if asked.step == own else None
