@@ -156,7 +156,8 @@ class Application:
 
     def _make_handlers(self, cursor_key: bytes) -> dict[Route, Handler]:
         """What answers each route about records; what can be worked out before any request is, here."""
-        made, logs = dict[Route, Handler](), Logs(self._pool.borrow)
+        logs = Logs(self._pool.borrow)
+        made: dict[Route, Handler] = {}
         for entity in self.system.entities.values():
             queries = Queries(self.system, self._reads, cursor_key, entity, self._engine)
             reads: dict[Operation, Handler] = {

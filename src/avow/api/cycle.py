@@ -57,7 +57,7 @@ class Cycle:
         self.scope, self._transport, self._flow = scope, transport, flow
         self._default_headers, self._on_response = default_headers, on_response
         self.keep_alive, self._expects = keep_alive, expects
-        self._parts = list[bytes]()
+        self._parts: list[bytes] = []
 
     def bring(self, part: bytes) -> None:
         """Take a part of the body."""
@@ -214,7 +214,7 @@ def _closes(connection: bytes) -> bool:
     return b"close" in [token.strip() for token in connection.lower().split(b",")]
 
 
-_known_names = set[bytes]()
+_known_names: set[bytes] = set()
 
 
 def _checked(lines: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -232,8 +232,8 @@ def _checked(lines: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 def _block(lines: list[tuple[bytes, bytes]]) -> bytes:
     """Header lines as they are sent, names checked; refuses control characters anywhere."""
-    block = b"".join([b"%b: %b\r\n" % line for line in lines])
-    # Each line has its CR and its LF; whatever control character there is beyond those stands in a value.
-    if len(block) - len(block.translate(None, _CONTROLS)) != 2 * len(lines):
+    block = b"\r\n".join([*map(b": ".join, lines), b"", b""])
+    # Each line has its CR and its LF, and so has the end; a control character beyond those stands in a value.
+    if len(block) - len(block.translate(None, _CONTROLS)) != 2 * (len(lines) + 1):
         raise RuntimeError("a header holds a control character")
-    return block + b"\r\n"
+    return block

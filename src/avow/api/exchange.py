@@ -96,7 +96,8 @@ class Exchange:
 
     async def body(self) -> bytes:
         """The body, byte for byte. Raises `body-too-large` and `request-timeout`."""
-        parts, size = list[bytes](), 0
+        parts: list[bytes] = []
+        size = 0
         try:
             with self._body_limit.span(self.task):
                 while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from avow.api.entity_tag import Condition, read_condition
@@ -25,8 +26,10 @@ _KEY_BARE: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+./:=@^_`|~-]+")
 _ESCAPE: Final = re.compile(rb'\\(["\\])')
 _JSON_TYPE: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?', re.IGNORECASE)
 _JSON: Final = JSON.encode("ascii")
-_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+_LENGTH_DIGITS_MAX: Final = 18
+_BACKSLASH: Final = ord("\\")
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~!$&'()*+;=%-]{1,253})(?::[0-9]{0,5})?")
+_HOSTS_MAX: Final = 64
 _BEARER: Final = re.compile(rb"(?i:bearer)[ ]+([A-Za-z0-9._~+/-]+=*)")
 _RANGE: Final = re.compile(r"(\*/\*|[!#$%&'+.^_`|~0-9a-z-]+/(?:\*|[!#$%&'+.^_`|~0-9a-z-]+))", re.ASCII)
 _WAIT: Final = re.compile(
@@ -87,7 +90,7 @@ def idempotency_key(headers: Headers) -> str:
         raise reject("idempotency-key-missing")
     quoted = _KEY_QUOTED.fullmatch(value)
     if quoted is not None:
-        value = _ESCAPE.sub(rb"\1", quoted[1]) if b"\\" in quoted[1] else quoted[1]
+        value = _ESCAPE.sub(rb"\1", quoted[1]) if _BACKSLASH in quoted[1] else quoted[1]
     elif not _KEY_BARE.fullmatch(value):
         raise _refusal(code, name, "syntax", "is neither a quoted string nor one bare token")
     if not 1 <= len(value) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:
@@ -132,7 +135,7 @@ def content_length(headers: Headers) -> int | None:
     value = headers.one(b"content-length", "bad-request")
     if value is None:
         return None
-    if not _LENGTH.fullmatch(value):
+    if not value.isdigit() or len(value) > _LENGTH_DIGITS_MAX:
         raise _refusal("bad-request", b"content-length", "syntax", "is not a number of bytes")
     return int(value)
 
@@ -140,9 +143,14 @@ def content_length(headers: Headers) -> int | None:
 def host(headers: Headers) -> str:
     """The Host, port included; raises `host-invalid` unless exactly one well-formed line is there."""
     value = headers.one(b"host", "host-invalid")
-    if value is None or not _HOST.fullmatch(value):
+    if value is None or not _is_host(value):
         raise _refusal("host-invalid", b"host", "syntax", "is missing or malformed")
     return value.decode("ascii")
+
+
+@lru_cache(_HOSTS_MAX)
+def _is_host(value: bytes) -> bool:
+    return _HOST.fullmatch(value) is not None
 
 
 def bearer_token(headers: Headers) -> str | None:

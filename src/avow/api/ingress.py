@@ -152,7 +152,7 @@ def read_list_query(entity: Entity, raw: bytes) -> ListQuery:
     state = values.get("state")
     if state is not None and state not in entity.states:
         flaws.append(Flaw("state", "not-an-option", f"must be one of {', '.join(entity.states)}"))
-    filters = dict[str, Value]()
+    filters: dict[str, Value] = {}
     for name, field in fields.items():
         if name in values:
             try:
@@ -189,7 +189,7 @@ def read_task_query(entities: Collection[str], raw: bytes) -> TaskQuery:
     entity = values.get("entity")
     if entity is not None and entity not in entities:
         flaws.append(Flaw("entity", "not-an-option", f"must be one of {', '.join(entities)}"))
-    wanted = dict[str, bool]()
+    wanted: dict[str, bool] = {}
     for name in ("mine", "overdue"):
         text = values.get(name, "false")
         if text not in _BOOLEANS:
@@ -230,7 +230,7 @@ def read_private(entity: Entity, body: Any) -> dict[str, JsonValue]:
     kinds_of = {name: entity.fields[name].type for name in entity.searchable}
     members = tuple(Member(name, kind, optional=True) for name, kind in kinds_of.items())
     given = read_members(members, body)
-    found = dict[str, JsonValue]()
+    found: dict[str, JsonValue] = {}
     for name, held in given.items():
         kind = kinds_of[name]
         if isinstance(kind, PrivateType) and isinstance(held, Cleartext):
@@ -322,7 +322,8 @@ def _read_query(raw: bytes, known: Collection[str]) -> tuple[dict[str, str], lis
     Raises `bad-request` for what can't be decoded and for more than 64 parameters, and
     `credential-in-query` before anything else is said about the request.
     """
-    values, flaws = dict[str, str](), list[Flaw]()
+    values: dict[str, str] = {}
+    flaws: list[Flaw] = []
     if not raw:
         return values, flaws
     pieces = raw.split(b"&")

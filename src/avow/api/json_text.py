@@ -87,7 +87,8 @@ def loads(raw: bytes) -> JsonValue:
         raise _locate(text) from None
     except json.JSONDecodeError as error:
         raise _syntax(error) from None
-    if b"\\u" in raw and _ESCAPED_SURROGATE.search(raw) and _path_where(value, _has_surrogate) is not None:
+    suspect = raw.find(b"\\u") >= 0 and _ESCAPED_SURROGATE.search(raw)
+    if suspect and _path_where(value, _has_surrogate) is not None:
         raise _locate(text)
     return value
 

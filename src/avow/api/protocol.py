@@ -31,6 +31,8 @@ from avow.errors import Problem, ProblemError, reject
 SERVED_VERSIONS: Final = ("1.0", "1.1")
 # A header line costs its name, its value, and four bytes for colon, space, CR and LF.
 HEADER_LINE_BYTES: Final = 4
+# A number, which is found at once: bytes are looked for among bytes only after an error that nobody sees.
+FRAGMENT: Final = ord("#")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
     def _scope(self, version: str, method: bytes) -> dict[str, Any]:
         """The request as ASGI has it."""
         url = httptools.parse_url(self.url)
-        if b"#" in self.url:
+        if FRAGMENT in self.url:
             raise reject("bad-request", "The address of a request has no fragment.")
         path = url.path.decode("ascii")
         return {

@@ -128,7 +128,7 @@ class Queries:
         listing = Listing(query.filters, query.state, after, query.page.limit)
         page, following = await page_of_then(reads, self._entity, actor, listing)
         known = await page_as_it_was(reads, actor, self._entity, page.records)
-        items = list[dict[str, Any]]()
+        items: list[dict[str, Any]] = []
         for record in page.records:
             if record.id not in known:
                 continue

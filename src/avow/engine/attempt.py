@@ -56,7 +56,8 @@ class Attempt:
         given: Mapping[str, Given] = NOTHING_PRIVATE,
     ) -> None:  # fmt: skip
         self.system, self.plan, self.request, self.render = system, plan, request, render
-        self.given, self.concealing = given, list[Concealing]()
+        self.given = given
+        self.concealing: list[Concealing] = []
         self.key = None if request.dry_run else _kept_under(request)
         self.record_id = request.record or new_id()
         asked = (
@@ -125,7 +126,8 @@ class Attempt:
         if self.plan.counts:
             anchors = self._anchors(decided)
             reads, written = {**anchors, **reads}, written | anchors.keys()
-        headers, payloads = list[bytes](), dict[bytes, bytes]()
+        headers: list[bytes] = []
+        payloads: dict[bytes, bytes] = {}
         for header, long in entries:
             headers.append(header)
             payloads |= long
@@ -137,7 +139,7 @@ class Attempt:
 
     def _anchors(self, decision: Decision) -> dict[Key, int | None]:
         """The records that quotas are counted at; they are locked in order with all others."""
-        found = dict[Key, int | None]()
+        found: dict[Key, int | None] = {}
         for record in decision.final.values():
             entity = self.system.entities[record.entity]
             for quota in entity.quotas:
@@ -187,7 +189,7 @@ class Attempt:
         """
         if self.request.dry_run:
             return []
-        names = list[Hashable]()
+        names: list[Hashable] = []
         if self.decision is not None:
             names += sorted(key for key, write in self.locks().items() if write)
         elif self.request.record is not None:

@@ -100,7 +100,7 @@ class Engine:
         self.when_work: Callable[[], None] = _nobody
         self._turns = Turns()
         self._memory = Memory(system)
-        self._contended = dict[UUID, float]()
+        self._contended: dict[UUID, float] = {}
         self._plans = system.derived(execution_plans_of)
 
     async def execute(self, request: Request) -> Reply:

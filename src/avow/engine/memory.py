@@ -25,7 +25,7 @@ class Memory:
     def __init__(self, system: System) -> None:
         # What people do with a task leaves the version of its record alone, so nothing would show it.
         self._kept = frozenset(e.name for e in system.entities.values() if _is_narrow(e) and not e.asks)
-        self._held = dict[tuple[str, Key], Record]()
+        self._held: dict[tuple[str, Key], Record] = {}
 
     def find(self, tenant: str, key: Key) -> Record | None:
         """The record as it was last committed here, if that is remembered."""

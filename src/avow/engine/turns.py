@@ -21,7 +21,7 @@ class Turns:
     """Locks by name; each is there only while somebody has it."""
 
     def __init__(self) -> None:
-        self._waiting = dict[Hashable, deque[asyncio.Future[None]]]()
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
 
         self.of = partial(Turn, self._waiting)
         """The turn of every name at once; the names are in an order that all callers share."""

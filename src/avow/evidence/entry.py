@@ -225,7 +225,7 @@ def _split(
 
 def _waiting(waits: Mapping[str, tuple[datetime, str, str] | None]) -> str:
     """What begins to be waited for, and what ends, as an object in canonical order."""
-    members = list[str]()
+    members: list[str] = []
     for name in sorted(waits):
         wait = waits[name]
         told = "null"

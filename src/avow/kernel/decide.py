@@ -78,7 +78,7 @@ class _Decider:
                 self._demand_version(record)
             self._perform(self._choose(record, permitted, arguments), key, arguments, None)
         steps = tuple(filter(None, pool.steps))
-        final = dict[Key, Record]()
+        final: dict[Key, Record] = {}
         for _, _, after, *_ in steps:
             final[after.entity, after.id] = after  # of several, its last
         if steps[0].before is None:
@@ -281,7 +281,7 @@ class _Decider:
             RecordScope(self.pool, record, arguments=arguments),
             self.pool.plans[record.entity].declared.fields,
         )
-        found = dict[str, Value]()
+        found: dict[str, Value] = {}
         for name, value in plan.assigns:
             given = value(scope)
             if given is not None:
@@ -331,7 +331,8 @@ class _Decider:
         pool.running[step.key] = step
         pool.records[step.key] = made(Record, (*before[:4], step.values, *before[5:]))
         draft = RecordDraft(pool, step.key, step, self._perform)
-        given, own = step.arguments, dict[str, Value]()
+        given = step.arguments
+        own: dict[str, Value] = {}
         for name, kind in step.plan.own:
             own[name] = given[name] if kind is None else draft.shown(kind, given[name])
         try:
@@ -383,7 +384,7 @@ class _Decider:
 
 def _changes(source: Record | None, values: Mapping[str, Value]) -> dict[str, Value]:
     """The fields that have another value than before; of a creation, all that have one."""
-    changes = dict[str, Value]()
+    changes: dict[str, Value] = {}
     before: Mapping[str, Value] = {} if source is None else source.values
     for name, value in values.items():
         if value != before.get(name):

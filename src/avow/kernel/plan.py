@@ -15,8 +15,14 @@ from avow.model.effect import Effect
 from avow.model.entity import Entity, Invariant, Transition
 from avow.model.expression import (
     ActorSubject,
+    All,
+    AnyOf,
+    Authenticated,
+    Everybody,
     Expression,
+    HasRole,
     Meaning,
+    Not,
     Now,
     Opaque,
     Path,
@@ -32,6 +38,9 @@ from avow.model.types import ListOf, Reference, Value, ValueType
 
 Plans: TypeAlias = Mapping[str, "EntityPlan"]
 """The plans of a system's entities, by name."""
+
+_OF_ACTOR = (All, AnyOf, Not, Everybody, Authenticated, HasRole)
+"""What conditions are made of that look at nothing but who asks."""
 
 
 class Argument(NamedTuple):
@@ -121,7 +130,7 @@ class CommandPlan:
 class EntityPlan:
     """One entity.
 
-    may_read:   who may know a record. read_paths: what that looks at.
+    may_read:   who may know a record. read_paths: what that looks at; by_actor: at nothing but who asks.
     shown_timed: whether what is seen of a record may differ from one time to another.
     shown:      how each field is shown. open: all of them, to whoever may know the record.
     plain:      the fields whose values bodies see as they are stored.
@@ -137,6 +146,7 @@ class EntityPlan:
     commands: Mapping[str, CommandPlan]
     may_read: Meaning
     read_paths: frozenset[Path]
+    by_actor: bool
     shown_timed: bool
     shown: Mapping[str, Shown]
     open: tuple[str, ...] | None
@@ -165,6 +175,7 @@ def _entity_plan(entity: Entity) -> EntityPlan:
         commands={word: _command_plan(entity, word, transitions) for word in words},
         may_read=meaning(entity.read),
         read_paths=frozenset(paths(entity.read)),
+        by_actor=all(isinstance(part, _OF_ACTOR) for part in walk(entity.read)),
         shown_timed=any(map(_looks_at_the_time, (entity.read, *(f.read for f in fields)))),
         shown={f.name: Shown(_meaning(f.read), f.type.dump) for f in fields},
         open=None if any(f.read is not None for f in fields) else tuple(entity.fields),
@@ -230,7 +241,7 @@ def _command_plan(entity: Entity, word: str, transitions: Mapping[str, Transitio
 
 def _before(entity: Entity, states: set[str]) -> frozenset[str]:
     """The states from which one of these can be reached."""
-    found = set[str]()
+    found: set[str] = set()
     fresh = states
     while fresh:
         found |= fresh

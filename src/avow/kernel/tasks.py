@@ -33,10 +33,10 @@ def tasks_of(pool: Pool, plan: TransitionPlan, before: Record | None, after: Rec
     known = None if before is None else before.tasks.get(own)
     acts = 0 if known is None else known.acts
     if before is not None and before.state == after.state:
-        found = _moved(pool, states[after.state].tasks, before, after)
+        moved = _moved(pool, states[after.state].tasks, before, after)
         asked = any(asked.step == own for asked in states[after.state].tasks)
-        return {**found, own: Acted(acts, ends=False)} if asked else found
-    found = dict[str, Asking]()
+        return {**moved, own: Acted(acts, ends=False)} if asked else moved
+    found: dict[str, Asking] = {}
     for asked in () if before is None else states[before.state].tasks:
         found[asked.step] = Acted(acts, ends=True) if asked.step == own else None
     for asked in states[after.state].tasks:
@@ -76,7 +76,7 @@ def _begun(pool: Pool, asked: Asked, record: Record) -> Begun:
 
 
 def _moved(pool: Pool, tasks: tuple[Asked, ...], before: Record, after: Record) -> Mapping[str, Asking]:
-    found = dict[str, Asking]()
+    found: dict[str, Asking] = {}
     for asked in tasks:
         if asked.due_at is not None and _due(pool, asked, before) != (due := _due(pool, asked, after)):
             found[asked.step] = Moved(due)

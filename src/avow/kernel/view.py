@@ -8,15 +8,19 @@ from typing import Any
 
 from avow.kernel.command import Key, Record
 from avow.kernel.draft import Pool, handle_on
-from avow.kernel.plan import plans_of
-from avow.kernel.policy import may_read, readable_fields
+from avow.kernel.plan import EntityPlan, plans_of
+from avow.kernel.policy import UnknownRecord, may_read, readable_fields
 from avow.model.actor import Actor
 from avow.model.system import System
 
 
 def represent(system: System, record: Record, fields: Iterable[str]) -> dict[str, Any]:
     """A record as JSON: id, version, state, and these fields."""
-    shown, values = system.derived(plans_of)[record.entity].shown, record.values
+    return _told(system.derived(plans_of)[record.entity], record, fields)
+
+
+def _told(plan: EntityPlan, record: Record, fields: Iterable[str]) -> dict[str, Any]:
+    shown, values = plan.shown, record.values
     told: dict[str, Any] = {"id": str(record.id), "version": record.version, "state": record.state}
     for name in fields:
         value = values.get(name)
@@ -31,13 +35,14 @@ def seen_by(
 
     `records` holds what the read policy follows references to.
     """
+    plan = system.derived(plans_of)[record.entity]
+    if plan.by_actor and plan.open is not None:  # of the record nothing has to be looked at
+        known = plan.may_read(UnknownRecord(actor)) is True
+        return _told(plan, record, plan.open) if known else None
     pool = Pool(system, actor, now, {**records, (record.entity, record.id): record}, {})
     if not may_read(pool, record):
         return None
-    plan = pool.plans[record.entity]
-    return represent(
-        system, record, readable_fields(plan.declared, pool, record) if plan.open is None else plan.open
-    )
+    return _told(plan, record, plan.open or readable_fields(plan.declared, pool, record))
 
 
 def reading_handle(

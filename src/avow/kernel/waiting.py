@@ -46,7 +46,7 @@ NO_WAITS = StatePlan({}, ())
 def _staying(
     pool: Pool, plan: TransitionPlan, here: StatePlan, before: Record, after: Record
 ) -> Mapping[str, Wait | None]:
-    found = dict[str, Wait | None]()
+    found: dict[str, Wait | None] = {}
     for alarm in here.alarms:
         if alarm.at is not None:
             was, due = _due(pool, alarm, before), _due(pool, alarm, after)

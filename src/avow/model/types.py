@@ -227,7 +227,8 @@ class ListOf:
         items = cast("list[Any] | tuple[Any, ...]", raw)
         if len(items) > self.max_items:
             raise misfit(at, "too-many", f"must have at most {self.max_items} items")
-        values, flaws = list[Value](), list[Flaw]()
+        values: list[Value] = []
+        flaws: list[Flaw] = []
         for index, item in enumerate(items):
             try:
                 values.append(read(item, f"{at}/{index}"))
@@ -285,7 +286,8 @@ class ObjectOf:
     def fit(self, value: Any, at: str) -> Value:
         if not isinstance(self.python, type) or not isinstance(value, self.python):
             raise misfit(at, "not-an-object", f"must be a {self.name}")
-        fitted, flaws = dict[str, Value](), list[Flaw]()
+        fitted: dict[str, Value] = {}
+        flaws: list[Flaw] = []
         for member in self.members:
             held = getattr(value, member.name)
             try:
@@ -314,7 +316,9 @@ def parse_members(
 
     null and absent mean the same: no value.
     """
-    values, flaws, known = dict[str, Value](), list[Flaw](), 0
+    values: dict[str, Value] = {}
+    flaws: list[Flaw] = []
+    known = 0
     for member in members:
         name = member.name
         raw = given.get(name)

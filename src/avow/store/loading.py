@@ -71,7 +71,7 @@ class LoadPlan:
     def read(self, row: Any) -> Loaded:
         """One command's row."""
         answer = None if row[1] is None else KnownAnswer(*(row[i] for i in range(1, 7)))
-        records = dict[Key, Record]()
+        records: dict[Key, Record] = {}
         place = 7
         for entity_reader in self.readers:
             record = entity_reader.read(row, place)
@@ -145,10 +145,10 @@ class _Builder:
 
     def __init__(self, system: System) -> None:
         self.system = system
-        self.selected = list[str]()
-        self.joins = list[str]()
-        self.readers = list[RecordReader]()
-        self.arguments = list[str]()
+        self.selected: list[str] = []
+        self.joins: list[str] = []
+        self.readers: list[RecordReader] = []
+        self.arguments: list[str] = []
 
     def own(self, entity: Entity, paths: list[Path]) -> None:
         """The command's own record, and below it every path."""

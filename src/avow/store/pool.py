@@ -97,7 +97,7 @@ class Pool:
         self._opens = opens or partial(
             connect, url, {**_BOUNDED, **KEPT_PLANS, **(settings or {})}, ANSWER_S_MAX
         )
-        self._free = list[Connection]()
+        self._free: list[Connection] = []
         self._places = asyncio.Semaphore(size)
         self._waiting = 0
         self._closed = False

@@ -84,7 +84,7 @@ class Reads:
     def __init__(self, system: System, pool: Pool, horizon: Horizon | None = None) -> None:
         self._system, self._pool, self._horizon = system, pool, horizon
         self._loads = Loads(pool)
-        self._known = dict[tuple[str, str, UUID], "int | None"]()
+        self._known: dict[tuple[str, str, UUID], int | None] = {}
 
     async def as_of(self, at: datetime) -> Reads:
         """The same reads of histories as they could be known at a time: as its newest checkpoint covers

@@ -83,10 +83,11 @@ class Sharing(Generic[Item, Result]):
 
     def __init__(self, run: Run[Item, Result], bounds: Bounds) -> None:
         self._run, self._bounds = run, bounds
-        self._lanes = dict[Hashable, deque[Member[Item, Result]]]()
-        self._claimed = dict[Hashable, int]()  # how many share it; 0: one has it alone
-        self._rounds, self._tasks = 0, set[asyncio.Task[None]]()
-        self._busy = dict[Hashable, asyncio.TimerHandle]()  # lanes whose round isn't late yet
+        self._lanes: dict[Hashable, deque[Member[Item, Result]]] = {}
+        self._claimed: dict[Hashable, int] = {}  # how many share it; 0: one has it alone
+        self._rounds = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._busy: dict[Hashable, asyncio.TimerHandle] = {}  # lanes whose round isn't late yet
         self._is_starting = False
 
     async def share(self, lane: Hashable, item: Item, claims: Claims = _NOTHING) -> Result:
@@ -145,8 +146,9 @@ class Sharing(Generic[Item, Result]):
 
     def _gather(self, lane: Hashable, most: int) -> list[Member[Item, Result]]:
         """The members of the next round of a lane, in the order they came; the lane goes to the end."""
-        waiting, passed = self._lanes.pop(lane), list[Member[Item, Result]]()
-        members = list[Member[Item, Result]]()
+        waiting = self._lanes.pop(lane)
+        passed: list[Member[Item, Result]] = []
+        members: list[Member[Item, Result]] = []
         for _ in range(len(waiting)):
             if len(members) == most:
                 break

@@ -299,8 +299,11 @@ _OUTCOMES: Mapping[str, Outcome] = {
 
 def _columns(commits: Sequence[Commit]) -> list[Sequence[Any]]:
     """Several commits as the arrays that avow.commit takes."""
-    answers, locks, settling = list[_Row](), list[_Row](), list[_Row]()
-    headers, payloads = list[_Row](), list[_Row]()
+    answers: list[_Row] = []
+    locks: list[_Row] = []
+    settling: list[_Row] = []
+    headers: list[_Row] = []
+    payloads: list[_Row] = []
     writing = {kind for commit in commits for kind, _ in commit.write.written}
     for place, commit in enumerate(commits, 1):
         key, write = commit.key, commit.write
