@@ -30,7 +30,10 @@ class Rival:
     processes: tuple[int, ...]
 
 
-UVICORN = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning")
+UVICORN = (
+    *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"),
+    *("--timeout-keep-alive", "65"),  # as ours: with 5 s it ends connections while the other one has its turn
+)
 
 
 @asynccontextmanager

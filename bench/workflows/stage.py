@@ -49,7 +49,7 @@ async def surroundings() -> AsyncGenerator[Surroundings]:
         port = free_port()
         command = python(
             "-m", "uvicorn", "bench.workflows.provider:app", "--port", str(port), "--loop", "uvloop",
-            "--http", "httptools", "--no-access-log", "--log-level", "warning",
+            "--http", "httptools", "--no-access-log", "--log-level", "warning", "--timeout-keep-alive", "65",
         )  # fmt: skip
         log, path = home / "provider.log", {"PYTHONPATH": str(ROOT)}
         async with service("provider", command, port, log, path) as provider:

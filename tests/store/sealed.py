@@ -19,7 +19,7 @@ from avow.evidence.merkle import root_of
 from avow.evidence.note import Signer
 from avow.store.driver import Connection
 from avow.store.log_reads import LogReads, split
-from avow.store.pool import connect
+from avow.store.pool import KEPT_PLANS, connect
 from tests.fix_database import Database
 
 RECORD = UUID(int=0xA0_0000_0000_7000_8000_0000_0000_0000)
@@ -89,7 +89,7 @@ MakeLog: TypeAlias = Callable[..., AbstractAsyncContextManager[Log]]
 @asynccontextmanager
 async def sealing(made: Database, folder: Path, *, take_over: bool = True) -> AsyncIterator[Log]:
     """A log of a database whose key is in a folder."""
-    admin, served = await connect(made.admin_url), await connect(made.application_url)
+    admin, served = await connect(made.admin_url), await connect(made.application_url, KEPT_PLANS)
     key = log_key(str(folder / "log.key"), folder, made.system.name)
     steps = Steps(made.system.name, served, key)
     try:

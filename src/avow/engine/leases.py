@@ -13,7 +13,7 @@ import time
 
 from avow.errors import EnvironmentFault
 from avow.store import driver
-from avow.store.pool import connect
+from avow.store.pool import KEPT_PLANS, connect
 from avow.store.queue import Work, keep
 
 LEASE_S = 15.0
@@ -64,7 +64,7 @@ class Leases:
                 continue
             try:
                 if connection is None or connection.is_closed():
-                    connection = await connect(self._url, answer_s=self._lease_s)
+                    connection = await connect(self._url, KEPT_PLANS, answer_s=self._lease_s)
                 await keep(connection, held, self._lease_s)
             except (EnvironmentFault, TimeoutError, driver.DatabaseError, *driver.Lost) as error:
                 _log.warning("leases were not held: %s", type(error).__name__)

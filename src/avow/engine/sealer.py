@@ -25,7 +25,7 @@ from avow.model.system import System
 from avow.store import driver
 from avow.store.driver import Connection
 from avow.store.log_reads import Head, LogReads
-from avow.store.pool import connect
+from avow.store.pool import KEPT_PLANS, connect
 from avow.store.sealing import LEAVES_MAX, Place, Sealed, Sealing
 
 INTERVAL_S = 0.15
@@ -92,7 +92,7 @@ class Sealer:
         self.refused = fault
 
     async def _serve(self) -> None:
-        connection = await connect(self._url, {"application_name": "avow sealer"}, STEP_S_MAX)
+        connection = await connect(self._url, {"application_name": "avow sealer", **KEPT_PLANS}, STEP_S_MAX)
         try:
             steps = Steps(self._name, connection, self._key)
             while not await steps.lead():

@@ -24,7 +24,7 @@ from avow.model.outcome import NotDone, Unclear
 from avow.store import driver
 from avow.store.driver import Connection
 from avow.store.log_reads import LogReads, StoredCheckpoint
-from avow.store.pool import connect
+from avow.store.pool import KEPT_PLANS, connect
 from avow.store.witnesses import Cosignatures
 
 INTERVAL_S = 10.0
@@ -68,7 +68,7 @@ class Witnessing:
             await self._rest()
 
     async def _serve(self) -> None:
-        connection = await connect(self._url, {"application_name": "avow witnessing"})
+        connection = await connect(self._url, {"application_name": "avow witnessing", **KEPT_PLANS})
         outside = Outside()
         try:
             questions = Questions.on(connection, outside)

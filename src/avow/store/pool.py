@@ -38,6 +38,9 @@ _SETTINGS = {
     "default_transaction_isolation": "read committed",
 }
 _BOUNDED = {"statement_timeout": f"{STATEMENT_S_MAX:.0f}s"}
+KEPT_PLANS = {"enable_seqscan": "off"}
+"""For connections that ask the same again and again: their plans are kept from when tables were small, and by
+then reading a whole one seemed cheap."""
 
 _log = logging.getLogger("avow.store")
 
@@ -91,7 +94,9 @@ class Pool:
         self, url: str, size: int = CONNECTIONS_MAX, settings: dict[str, str] | None = None,
         opens: Opens | None = None,
     ) -> None:  # fmt: skip
-        self._opens = opens or partial(connect, url, {**_BOUNDED, **(settings or {})}, ANSWER_S_MAX)
+        self._opens = opens or partial(
+            connect, url, {**_BOUNDED, **KEPT_PLANS, **(settings or {})}, ANSWER_S_MAX
+        )
         self._free = list[Connection]()
         self._places = asyncio.Semaphore(size)
         self._waiting = 0

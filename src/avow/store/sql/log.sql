@@ -102,8 +102,11 @@ BEGIN
     horizon := pg_snapshot_xmin(pg_current_snapshot());
     WITH found AS (
         SELECT * FROM (
-            SELECT a.entry, a.tenant, a.kind, a.id, a.version, a.hash FROM unnest(state.settling + state.unseen) AS u (span)
-            JOIN avow.audit a ON a.entry >= lower(u.span) AND a.entry < upper(u.span)
+            -- Span by span, each by the index: of a join the planner, that keeps its plan, may take the whole table for the
+            -- outer side, as that comes in the order of numbers.
+            SELECT s.* FROM unnest(state.settling + state.unseen) AS u (span) CROSS JOIN LATERAL (
+                SELECT a.entry, a.tenant, a.kind, a.id, a.version, a.hash FROM avow.audit a
+                WHERE a.entry >= lower(u.span) AND a.entry < upper(u.span) ORDER BY a.entry LIMIT p_most) AS s
             UNION ALL
             -- No more than can be taken: where much is behind, each step costs what it seals.
             (SELECT a.entry, a.tenant, a.kind, a.id, a.version, a.hash FROM avow.audit a
@@ -147,6 +150,7 @@ CREATE OR REPLACE FUNCTION avow.seal_root(
     p_epoch integer, p_size bigint, p_stack bytea[], p_levels smallint[], p_indexes bigint[], p_hashes bytea[],
     p_root bytea, p_note text, p_at timestamptz) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
     AS $function$
 BEGIN
     PERFORM set_config('avow.scope', 'all', true);
