@@ -63,6 +63,13 @@ KINDS = {
     "both hands of one": Planted(
         "approval", "by=privacy & ~performed(ask), erases", "by=privacy, erases", "forgotten_by_two", 2, 500
     ),
+    "four eyes of two roles": Planted(
+        "enrollment", "by=dean & ~performed(verify)", "by=dean & ~registrar", "four_eyes", 5, 800
+    ),
+    "without the board": Planted(
+        "approval", "        if self.amount < LARGE:\n            self.grant()", "        self.grant()",
+        "enough_agree", 4, 2_500,
+    ),
     "rejected with the place in hand": Planted(
         "enrollment", "reject = transition([submitted, verified], to",
         "reject = transition([submitted, verified, approved], to", "places_add_up", 6, 1_000,

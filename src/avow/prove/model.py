@@ -6,6 +6,7 @@ phases on a real database.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -40,7 +41,7 @@ ALONE: Final = 0.3
 SEARCHING: Final = 0.9
 """The share of all searches; with the rest it is looked at whether what they have come to can end."""
 CALLS_MAX: Final = 40
-"""How many looks of records that wait for a call are kept, those that come first."""
+"""How many looks of records that wait for a call are kept, of each entity by turns the nearest ones."""
 TURN: Final = 500
 """How many acts a search tries before it is another one's turn."""
 
@@ -214,8 +215,18 @@ def _calls(system: System, searches: Iterable[Found]) -> Iterator[Path]:
             path, (known, shortest) = found.path_to(at), most.get(look, (-1, ()))
             if different > known or (different == known and len(path) < len(shortest)):
                 most[look] = different, path
-    for look, (different, path) in sorted(most.items(), key=lambda one: len(one[1][1]))[:CALLS_MAX]:
+    for look in _by_turns(sorted(most, key=lambda look: len(most[look][1])))[:CALLS_MAX]:
+        different, path = most[look]
         yield without_needless(path, partial(_asks_so, system, look, different))
+
+
+def _by_turns(looks: Iterable[Called]) -> list[Called]:
+    """One look of each entity, then another one of each."""
+    counts, places = Counter[str](), dict[Called, int]()
+    for look in looks:
+        places[look] = counts[look[0]]
+        counts[look[0]] += 1
+    return sorted(places, key=lambda look: places[look])
 
 
 def _asks_so(system: System, look: Called, different: int, path: Path) -> bool:

@@ -95,8 +95,7 @@ class Made:
 class Seam:
     """Where calls of functions pass. faults: what goes wrong with the first writing request of an attempt.
 
-    pending: what the other side has taken on and not done yet, by its reference: its id, and what it then
-    holds.
+    pending: what the other side has taken on and not done yet, by reference: its id, and what it holds then.
     """
 
     def __init__(self, simulated: Simulated, exchange: Exchange) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from avow import (
     Call,
     Entity,
@@ -64,7 +66,7 @@ SHOP = system("shop", Order, Refund)
 
 def test_a_function_is_tried_with_each_look_of_what_it_names_and_with_numbers_that_differ() -> None:
     coverage = coverage_of(SHOP, [search(Scope(SHOP, ("Order", "Refund")), lambda _: True)])
-    asked = [(path[0].input["second"], *path[1].input.values()) for path in coverage.calls]
+    asked: list[Any] = [(path[0].input["second"], *path[1].input.values()) for path in coverage.calls]
     looks = {(second is not None, first > 0, other > 0) for second, _, first, other in asked}
     assert len(looks) == len(asked) == 6, "with another card whatever of the two, without it nothing on it"
     assert all(first != other for _, _, first, other in asked if first and other)
