@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,16 +94,67 @@ def held(cells: dict[str, str]) -> set[str]:
     return {title for title, text in cells.items() if text.startswith("held ")}
 
 
-def leftovers() -> list[Path]:
-    return list((ROOT / ".avow").glob("demo-*"))
+def leftovers() -> set[Path]:
+    return set((ROOT / ".avow").glob("demo-*"))
 
 
-def test_the_declared_one_holds_everything_and_the_table_says_what_each_did() -> None:
-    """Two at once, and neither is in the other's way; a database that the user has named is left alone."""
-    other = start("--only", "stale", environment={"AVOW_DATABASE_URL": "postgresql://nowhere.invalid/none"})
+def ended_by(number: signal.Signals) -> set[Path]:
+    """What is left of a demo that is ended once its servers run. They hold its pipes too: they have ended."""
+    before = leftovers()
+    demo = start("--only", "stale")
+    try:
+        assert demo.stdout is not None
+        while "ready after" not in demo.stdout.readline():
+            assert demo.poll() is None
+        demo.send_signal(number)
+        demo.communicate(timeout=RUN_TIMEOUT_S)
+    finally:
+        end(demo)
+    return leftovers() - before
+
+
+@dataclass(frozen=True)
+class Staying:
+    """A demo that stays, and a client of what it declared."""
+
+    process: subprocess.Popen[str]
+    client: httpx2.Client
+
+    def answers(self) -> None:
+        """Its one course is shown."""
+        answer = self.client.get("/courses")
+        assert (answer.status_code, len(answer.json()["items"])) == (200, 1)
+
+
+@pytest.fixture(scope="module")
+def staying() -> Iterator[Staying]:
+    """A database that the user has named is left alone."""
+    nowhere = {"AVOW_DATABASE_URL": "postgresql://nowhere.invalid/none"}
+    demo = start("--stay", "--only", "neighbour", environment=nowhere)
+    assert demo.stdout is not None
+    lines: list[str] = []
+    try:
+        for line in demo.stdout:
+            lines.append(line.rstrip())
+            if "until Ctrl-C" in line:
+                break
+        url = next(line.split()[1] for line in lines if line.startswith("  declared   http"))
+        token = lines[next(number for number, line in enumerate(lines) if line.startswith("  rita,")) + 1]
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx2.Client(base_url=url, headers=headers, trust_env=False) as client:
+            yield Staying(demo, client)
+    finally:
+        end(demo)
+
+
+def test_the_declared_one_holds_everything_and_the_table_says_what_each_did(staying: Staying) -> None:
+    """Beside another one that stays, and neither is in the other's way; what a killed one left is removed."""
+    killed = ended_by(signal.SIGKILL)
+    assert len(killed) == 1
     shown = finish(start())
-    assert finish(other).exit_code == 0
     assert shown.exit_code == 0, shown.text
+    assert not killed & leftovers()
+    staying.answers()
     assert set(shown.by_hand) == set(shown.declared) == TITLES
     assert held(shown.declared) == TITLES
     assert TITLES - held(shown.by_hand) == {
@@ -170,49 +222,16 @@ def test_a_weaker_declaration_is_found_out(tmp_path: Path) -> None:
     assert named == f"{', '.join([*broken, MONEY])}."
 
 
-def test_with_stay_the_servers_run_until_interrupted() -> None:
-    demo = start("--stay", "--only", "neighbour")
-    assert demo.stdout is not None
-    lines: list[str] = []
-    try:
-        for line in demo.stdout:
-            lines.append(line.rstrip())
-            if "until Ctrl-C" in line:
-                break
-        url = next(line.split()[1] for line in lines if line.startswith("  declared   http"))
-        token = lines[next(number for number, line in enumerate(lines) if line.startswith("  rita,")) + 1]
-        with httpx2.Client(
-            base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False
-        ) as client:
-            answer = client.get("/courses")
-            assert (answer.status_code, len(answer.json()["items"])) == (200, 1)
-            demo.send_signal(signal.SIGINT)
-            assert demo.wait(RUN_TIMEOUT_S) == 0
-            with pytest.raises(httpx2.TransportError):
-                client.get("/courses")
-    finally:
-        end(demo)
+def test_with_stay_the_servers_run_until_interrupted(staying: Staying) -> None:
+    staying.answers()
+    staying.process.send_signal(signal.SIGINT)
+    assert staying.process.wait(RUN_TIMEOUT_S) == 0
+    with pytest.raises(httpx2.TransportError):
+        staying.client.get("/courses")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_an_ended_demo_leaves_no_server_and_a_killed_ones_database_is_removed_by_the_next(
-    number: signal.Signals,
-) -> None:
-    before = set(leftovers())
-    demo = start("--only", "stale")
-    try:
-        assert demo.stdout is not None
-        while "ready after" not in demo.stdout.readline():
-            assert demo.poll() is None
-        demo.send_signal(number)
-        demo.communicate(timeout=RUN_TIMEOUT_S)  # its servers hold these pipes too: they have ended
-    finally:
-        end(demo)
-    left = set(leftovers()) - before
-    assert len(left) == (number == signal.SIGKILL)
-    if left:
-        assert finish(start("--only", "stale")).exit_code == 0
-        assert not left & set(leftovers())
+def test_an_ended_demo_leaves_no_server_and_no_database() -> None:
+    assert ended_by(signal.SIGTERM) == set()
 
 
 def test_an_attack_that_is_not_there_is_a_wrong_usage() -> None:

@@ -38,8 +38,9 @@ def target(tmp_path: Path) -> Path:
     return Path(shutil.copytree(ENROLLMENT, tmp_path / "enrollment"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dev(folder: Path) -> Iterator[Development]:
+    """One for the tests up to the one that ends it: what is killed of it is there again after each."""
     with running(ENROLLMENT, folder) as started:
         yield started
 
@@ -79,6 +80,36 @@ def repeated(dev: Development, key: str) -> tuple[int, object] | None:
         return None
 
 
+def test_two_starts_share_one_database(folder: Path, dev: Development) -> None:
+    course = dev.request("POST", "/courses", "registrar", COURSE, "shared")[1]
+    with running(ENROLLMENT, folder) as other:
+        assert urlsplit(other.database).port == urlsplit(dev.database).port
+        assert other.request("GET", f"/courses/{course['id']}", "user")[1] == course
+    assert dev.ready()
+
+
+def serve(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """`avow serve` where it is expected to refuse."""
+    return subprocess.run(
+        [sys.executable, "-m", "avow.cli", "serve", str(ENROLLMENT), "--port", "0"],
+        env={**os.environ, "AVOW_SECRET": "s" * 32, **environment},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_serve_refuses_a_login_with_more_rights_than_the_application(dev: Development) -> None:
+    refused = serve({"AVOW_DATABASE_URL": dev.database})
+    assert refused.returncode == 3
+    assert "is a superuser" in refused.stderr
+    assert "IN ROLE enrollment_application" in refused.stderr
+
+
+def test_ending_it_leaves_no_process_behind(dev: Development) -> None:
+    server = dev.server_pid()
+    assert development.end(dev.process) == 0
+    assert not alive(server)
+
+
 def test_a_killed_supervisor_takes_its_server_along_and_the_next_start_finds_the_data(folder: Path) -> None:
     with running(ENROLLMENT, folder) as first:
         course = first.request("POST", "/courses", "registrar", COURSE, "supervisor")[1]
@@ -88,14 +119,6 @@ def test_a_killed_supervisor_takes_its_server_along_and_the_next_start_finds_the
         until(lambda: not alive(server), "the server has ended with its supervisor")
     with running(ENROLLMENT, folder) as second:
         assert second.request("GET", f"/courses/{course['id']}", "user")[1] == course
-
-
-def test_two_starts_share_one_database(folder: Path, dev: Development) -> None:
-    course = dev.request("POST", "/courses", "registrar", COURSE, "shared")[1]
-    with running(ENROLLMENT, folder) as other:
-        assert urlsplit(other.database).port == urlsplit(dev.database).port
-        assert other.request("GET", f"/courses/{course['id']}", "user")[1] == course
-    assert dev.ready()
 
 
 def test_a_changed_declaration_is_taken_over_and_a_broken_one_is_not(folder: Path, target: Path) -> None:
@@ -137,29 +160,6 @@ def test_a_declaration_that_breaks_between_check_and_start_is_served_once_it_is_
         until(lambda: dev.said().count("can't be served") == 2, "starting it again is given up")
         source.write_text(text)
         until(dev.ready, "the mended declaration is served")
-
-
-def test_ending_it_leaves_no_process_behind(folder: Path) -> None:
-    with running(ENROLLMENT, folder) as dev:
-        server = dev.server_pid()
-        assert development.end(dev.process) == 0
-    assert not alive(server)
-
-
-def serve(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """`avow serve` where it is expected to refuse."""
-    return subprocess.run(
-        [sys.executable, "-m", "avow.cli", "serve", str(ENROLLMENT), "--port", "0"],
-        env={**os.environ, "AVOW_SECRET": "s" * 32, **environment},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-
-
-def test_serve_refuses_a_login_with_more_rights_than_the_application(dev: Development) -> None:
-    refused = serve({"AVOW_DATABASE_URL": dev.database})
-    assert refused.returncode == 3
-    assert "is a superuser" in refused.stderr
-    assert "IN ROLE enrollment_application" in refused.stderr
 
 
 @pytest.mark.parametrize("home", ["/dev/null", "/dev/null/below"])
