@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command_line import avow
+from tests.acceptance.command_line import ROOT, avow
 
 FILES = ["system.py", "test_system.py", "README.md", "pyproject.toml", ".gitignore"]
 
@@ -75,7 +75,8 @@ def test_a_folder_that_can_not_be_made_is_a_clear_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("checker", ["pyright", "mypy"])
 def test_the_scaffold_is_clean_under_strict_type_checkers(tmp_path: Path, checker: str) -> None:
     avow("init", "shop", cwd=tmp_path)
-    options = {"mypy": ["--strict"], "pyright": ["--pythonpath", sys.executable]}[checker]
+    kept = ["--cache-dir", str(ROOT / ".avow" / "cache" / "mypy")]
+    options = {"mypy": ["--strict", *kept], "pyright": ["--pythonpath", sys.executable]}[checker]
     if checker == "pyright":
         (tmp_path / "shop" / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
     checked = subprocess.run(
