@@ -10,7 +10,7 @@ from typing import cast
 
 from avow.model.system import System
 from avow.prove.finding import Finding
-from avow.prove.model import Model
+from avow.prove.model import findings_of, searched
 from avow.prove.phase import Bench, Budget
 
 ROOT = Path(__file__).parents[2]
@@ -37,9 +37,13 @@ def declared(source: str, folder: Path, named: str = "app") -> System:
     return cast(System, vars(module)[named])
 
 
-async def explored(system: System, acts: int = ACTS) -> tuple[Finding, ...]:
-    """What the model phase finds, with so many acts for all of its searches."""
-    return (await Model().run(Bench(system, 0), counted(acts))).findings
+def explored(system: System, acts: int = ACTS) -> tuple[Finding, ...]:
+    """What the model phase finds, with so many acts for all of its searches.
+
+    Without the paths that it makes for the phases after it.
+    """
+    budget = counted(acts)
+    return tuple(findings_of(system, searched(Bench(system, 0), budget), budget))
 
 
 def counted(acts: int) -> Budget:

@@ -96,10 +96,10 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_bug_of_each_kind_is_found_in_few_steps(kind: str, tmp_path: Path) -> None:
+def test_a_bug_of_each_kind_is_found_in_few_steps(kind: str, tmp_path: Path) -> None:
     planted = KINDS[kind]
     system = mutant(f"examples/{planted.backend}/system.py", planted.old, planted.new, tmp_path)
-    findings = {finding.promise: finding for finding in await explored(system, planted.acts)}
+    findings = {finding.promise: finding for finding in explored(system, planted.acts)}
     assert planted.promise in findings, list(findings)
     found = findings[planted.promise]
     assert len(found.schedule.acts) <= planted.steps + 2, found.story

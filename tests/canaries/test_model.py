@@ -97,12 +97,10 @@ CANARIES = {
 
 
 @pytest.mark.parametrize("name", CANARIES)
-async def test_a_planted_fault_is_found_shrunk_and_told_with_its_line(name: str, tmp_path: Path) -> None:
+def test_a_planted_fault_is_found_shrunk_and_told_with_its_line(name: str, tmp_path: Path) -> None:
     canary = CANARIES[name]
     system = mutant(canary.backend, canary.old, canary.new, tmp_path)
-    findings = {
-        finding.promise: finding for finding in await explored(system, canary.acts or ACTS[canary.backend])
-    }
+    findings = {finding.promise: finding for finding in explored(system, canary.acts or ACTS[canary.backend])}
     assert canary.promise in findings, list(findings)
     found = findings[canary.promise]
     path = found.schedule.acts
@@ -116,6 +114,6 @@ async def test_a_planted_fault_is_found_shrunk_and_told_with_its_line(name: str,
 
 
 @pytest.mark.parametrize("backend", ACTS)
-async def test_the_backends_as_they_are_give_no_finding(backend: str, tmp_path: Path) -> None:
+def test_the_backends_as_they_are_give_no_finding(backend: str, tmp_path: Path) -> None:
     system = declared((ROOT / backend).read_text("utf-8"), tmp_path)
-    assert [finding.sentence for finding in await explored(system, ACTS[backend])] == []
+    assert [finding.sentence for finding in explored(system, ACTS[backend])] == []

@@ -50,18 +50,16 @@ CANARIES = {
 
 
 @pytest.mark.parametrize("name", CANARIES)
-async def test_what_relies_on_what_was_seen_before_is_found_by_the_smallest_schedule(
+def test_what_relies_on_what_was_seen_before_is_found_by_the_smallest_schedule(
     name: str, tmp_path: Path
 ) -> None:
     canary = CANARIES[name]
-    found = await explored(
-        mutant(TILL, canary.old, canary.new, tmp_path, canary.backend), ACTS[canary.backend]
-    )
+    found = explored(mutant(TILL, canary.old, canary.new, tmp_path, canary.backend), ACTS[canary.backend])
     assert [finding.promise for finding in found] == [canary.promise]
     assert len(found[0].schedule.acts) <= canary.steps, found[0].story
 
 
 @pytest.mark.parametrize("backend", ACTS)
-async def test_who_looks_again_gives_no_finding(backend: str, tmp_path: Path) -> None:
+def test_who_looks_again_gives_no_finding(backend: str, tmp_path: Path) -> None:
     system = declared((ROOT / TILL).read_text("utf-8"), tmp_path, backend)
-    assert await explored(system, ACTS[backend]) == ()
+    assert explored(system, ACTS[backend]) == ()

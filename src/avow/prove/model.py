@@ -53,11 +53,10 @@ class Model:
 
     async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
         """Search one scope after the other, the smallest first, as far as the budget goes."""
-        with budget.only(SEARCHING):
-            searches = _searches(bench, budget)
+        searches = searched(bench, budget)
         bench.coverage = coverage_of(bench.system, searches)
         bench.unfit += list(_never_made(bench.system, searches, bench.coverage))
-        findings = [*_findings(bench.system, searches), *never_ending(bench.system, searches, budget)]
+        findings = findings_of(bench.system, searches, budget)
         return PhaseReport(
             tuple(tallies(bench.system, searches, findings)),
             tuple(findings),
@@ -81,6 +80,17 @@ class Model:
             outcome = happen(system, before, path[-1])
             return _of_fault(system, path, str(outcome.fault)) if isinstance(outcome, Fault) else None
         return None
+
+
+def searched(bench: Bench, budget: Budget) -> list[Found]:
+    """What each search has come to. Some of the budget is left, for `findings_of`."""
+    with budget.only(SEARCHING):
+        return _searches(bench, budget)
+
+
+def findings_of(system: System, searches: list[Found], budget: Budget) -> list[Finding]:
+    """What breaks in what the searches have come to, and what can't end there."""
+    return [*_findings(system, searches), *never_ending(system, searches, budget)]
 
 
 def _never_made(system: System, searches: list[Found], coverage: Coverage) -> Iterator[str]:

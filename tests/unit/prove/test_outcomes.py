@@ -60,7 +60,7 @@ app = system("claims", Cover, Claim)
 
 async def test_an_outcome_that_cant_be_recorded_is_found_shrunk_and_found_again(tmp_path: Path) -> None:
     system = declared(CLAIMS.replace(", when=under_way == 0", ""), tmp_path)
-    findings = {finding.promise: finding for finding in await explored(system, 3_000)}
+    findings = {finding.promise: finding for finding in explored(system, 3_000)}
     assert {"Claim.pay_out.done is recorded", "Claim.pay_out.failed is recorded"} <= findings.keys()
     found = findings["Claim.pay_out.failed is recorded"]
     words = [f"{act.entity}.{act.command}" for act in found.schedule.acts]
