@@ -23,7 +23,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import httpx2
 import pytest
@@ -38,6 +38,7 @@ from avow.store.cluster import Cluster
 from avow.store.driver import Connection
 from avow.store.install import create_database, install, login
 from avow.store.pool import connect
+from tests.acceptance.forked import Forked
 from tests.acceptance.polling import until
 from tests.fix_database import with_login
 from tests.waiting import WAITS
@@ -45,6 +46,7 @@ from tests.waiting import WAITS
 ROOT = Path(__file__).resolve().parents[2]
 ENROLLMENT = ROOT / "examples" / "enrollment"
 VENUE = ROOT / "tests" / "contract" / "systems" / "venue.py"
+MODULE = "avow.cli.server_process"
 READY_S_MAX = 30.0
 ANSWER_S_MAX = 60.0
 TOKEN_S = 3600
@@ -127,14 +129,18 @@ class Session:
 
 @dataclass
 class Server:
-    """One server process. It may be killed and started again: its socket and its database stay."""
+    """One server process. It may be killed and started again: its socket and its database stay.
+
+    lifeline: it ends when this is closed.
+    """
 
     target: Path
     database: Database
     log: Path
     listening: socket.socket
     environment: dict[str, str]
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | subprocess.Popen[bytes] | None = None
+    lifeline: int | None = None
     client: httpx2.Client = field(init=False)
 
     def __post_init__(self) -> None:
@@ -146,18 +152,27 @@ class Server:
         """Where it is reached."""
         return url_of(self.listening)
 
-    def start(self) -> Server:
-        """Start the process, and wait until it accepts requests."""
+    def start(self, *, from_nothing: bool = False) -> Server:
+        """Start the process, and wait until it accepts requests.
+
+        from_nothing: it loads all that it needs, as where nothing is forked.
+        """
         number = self.listening.fileno()
-        command = [sys.executable, "-m", "avow.cli.server_process", str(self.target), str(number)]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment, pass_fds=[number], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        out: IO[bytes] | None = self.process.stdout
-        assert out is not None
-        assert out.readline() == b"ready\n", self.log.read_text()
+        arguments = [str(self.target), str(number)]
+        theirs, self.lifeline = os.pipe()
+        ready, said = os.pipe()
+        with self.log.open("ab") as log, open(ready) as out:
+            if from_nothing:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", MODULE, *arguments], cwd=ROOT, env=self.environment,
+                    pass_fds=[number], stdin=theirs, stdout=said, stderr=log, start_new_session=True,
+                )  # fmt: skip
+            else:
+                streams = [theirs, said, log.fileno()]
+                self.process = Forked(MODULE, arguments, ROOT, self.environment, streams, [number])
+            os.close(theirs)
+            os.close(said)
+            assert out.readline() == "ready\n", self.log.read_text()
         return self
 
     def freeze(self) -> None:
@@ -168,13 +183,13 @@ class Server:
     def kill(self) -> None:
         """End it with SIGKILL: nothing is finished, nothing is closed."""
         assert self.process is not None
-        self.process.kill()
+        self.process.send_signal(signal.SIGKILL)
         self._reap()
 
     def close(self) -> None:
         """End it with SIGTERM, and let go of its socket."""
         if self.process is not None:
-            self.process.terminate()
+            self.process.send_signal(signal.SIGTERM)
             self._reap()
         self.client.close()
         self.listening.close()
@@ -182,9 +197,9 @@ class Server:
     def _reap(self) -> None:
         assert self.process is not None
         self.process.wait(READY_S_MAX)
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
+        if self.lifeline is not None:
+            os.close(self.lifeline)
+            self.lifeline = None
 
     def token(self, subject: str, *roles: str, tenant: str = "main") -> str:
         """A development token."""

@@ -19,6 +19,8 @@ AT_ONCE = 16
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the process's memory from /proc")
 def test_a_server_process_stays_below_120_megabytes_and_does_not_grow(spare: Tenancy) -> None:
+    spare.server.kill()
+    spare.server.start(from_nothing=True)
     clerk = spare.actor("ann", "clerk")
     _load(clerk, "north")
     before = _resident_megabytes(spare.server)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance import forked
 from tests.docs.blocks import MARKS, ROOT, Block, blocks_of, pages
 
 RUN_TIMEOUT_S = 120
@@ -28,9 +29,17 @@ def with_blocks_to_run() -> list[str]:
     return found
 
 
-def run(block: Block, command: list[str], folder: Path) -> None:
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folders that programs are looked for in."""
+    own = tmp_path_factory.mktemp("bin")
+    forked.program(own)
+    return os.pathsep.join([str(own), str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
+def run(block: Block, command: list[str], folder: Path, programs: str) -> None:
     settings = {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": programs,
         "PYTHONPATH": str(folder),
     }
     result = subprocess.run(
@@ -46,7 +55,7 @@ def run(block: Block, command: list[str], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", with_blocks_to_run())
-def test_the_blocks_of_a_page_run_in_their_order(name: str, tmp_path: Path) -> None:
+def test_the_blocks_of_a_page_run_in_their_order(name: str, tmp_path: Path, programs: str) -> None:
     """One that the next one continues runs as the beginning of that one's program."""
     before = ""
     tried = [block for block in blocks_of(ROOT / name) if block.language in TRIED and block.mark != "sketch"]
@@ -62,9 +71,9 @@ def test_the_blocks_of_a_page_run_in_their_order(name: str, tmp_path: Path) -> N
                 continue
             script = tmp_path / f"block_{number}.py"
             script.write_text(before)
-            run(block, [sys.executable, script.name], tmp_path)
+            run(block, [sys.executable, script.name], tmp_path, programs)
         elif block.mark == "run":
-            run(block, ["sh", "-eu", "-c", block.code], tmp_path)
+            run(block, ["sh", "-eu", "-c", block.code], tmp_path, programs)
 
 
 def test_every_block_of_python_is_valid_python() -> None:
