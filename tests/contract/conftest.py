@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tests.fix_hypothesis  # noqa: F401
 from tests.contract.fix_clinic import _clinic, clinic, registry  # noqa: F401
 from tests.contract.fix_depot import depot, depot_server  # noqa: F401
 from tests.contract.fix_office import _office, office  # noqa: F401
