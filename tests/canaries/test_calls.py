@@ -143,16 +143,16 @@ async def test_a_planted_fault_is_found_and_told(name: str, tmp_path: Path) -> N
     assert findings[0].place == place
 
 
-@pytest.mark.parametrize("phase", [Escape, Effects, Functions, Messages, Deadlines])
-async def test_the_backend_as_it_is_gives_no_finding(phase: type[Phase], tmp_path: Path) -> None:
-    system = declared(ORDERS, tmp_path)
-    bench = Bench(system, 0)
+async def test_the_backend_as_it_is_gives_no_finding(tmp_path: Path) -> None:
+    """In any phase, one after the other on the paths that all share, as in a run."""
+    bench = Bench(declared(ORDERS, tmp_path), 0)
     async with bench.stack:
         await Model().run(bench, counted(600))
-        report = await phase().run(bench, Budget(10.0))
-    assert [finding.sentence for finding in report.findings] == []
-    assert all(tally.tried and tally.tried == tally.held for tally in report.tallies), report.tallies
-    assert report.tallies
+        for phase in (Escape, Effects, Functions, Messages, Deadlines):
+            report = await phase().run(bench, Budget(10.0))
+            assert [finding.sentence for finding in report.findings] == [], phase.__name__
+            assert report.tallies, phase.__name__
+            assert all(tally.tried and tally.tried == tally.held for tally in report.tallies), report.tallies
 
 
 async def test_a_finding_is_found_again_by_its_schedule(tmp_path: Path) -> None:

@@ -95,15 +95,17 @@ LEAKS: dict[str, tuple[str, str, str]] = {
 }  # fmt: skip
 
 
-async def found(system: System, phase: Callable[[], Phase]) -> tuple[Finding, ...]:
-    """What a phase finds, after the model was explored as far as it takes."""
-    bench = Bench(system, 0)
+async def found(system: System, *phases: Callable[[], Phase]) -> tuple[Finding, ...]:
+    """What phases find, one after the other, after the model was explored as far as it takes."""
+    bench, findings = Bench(system, 0), list[Finding]()
     async with bench.stack:
         assert (await Model().run(bench, counted(600))).findings == ()
-        report = await phase().run(bench, Budget(10.0))
-        assert not bench.unfit
-        assert any(tally.tried for tally in report.tallies)
-    return report.findings
+        for phase in phases:
+            report = await phase().run(bench, Budget(10.0))
+            assert not bench.unfit, phase
+            assert any(tally.tried for tally in report.tallies), phase
+            findings += report.findings
+    return tuple(findings)
 
 
 @pytest.mark.parametrize("name", LEAKS)
@@ -134,8 +136,5 @@ async def test_a_mask_that_is_taken_out_of_the_engine_is_found(
     assert {one.sentence for one in findings} >= {"A private value stands in the table avow.audit in clear."}
 
 
-@pytest.mark.parametrize("phase", [Conform, Effects, Functions, Messages])
-async def test_a_backend_that_keeps_to_itself_what_is_private_gives_no_finding(
-    phase: type[Phase], tmp_path: Path
-) -> None:
-    assert await found(declared(CASES, tmp_path), phase) == ()
+async def test_a_backend_that_keeps_to_itself_what_is_private_gives_no_finding(tmp_path: Path) -> None:
+    assert await found(declared(CASES, tmp_path), Conform, Effects, Functions, Messages) == ()
