@@ -42,6 +42,9 @@ PARALLEL = ("-n", "3", "--dist", "loadfile")
 # would wait for the other: there the order is that of their names.
 BY_NAME = "--no-loadscope-reorder"
 
+# Forked, a process may not use the frameworks of a Mac, which are asked for proxies unless none is wanted.
+OF_A_MAC = {"OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES", "no_proxy": "*"}
+
 USAGE = """usage: ./test [PART ...] [pytest arguments]
        ./test --list
 
@@ -126,7 +129,10 @@ def split(arguments: Sequence[str], known: Mapping[str, Part]) -> tuple[list[Par
 
 def environment() -> dict[str, str]:
     """Tools keep their caches in .avow and ask no network for newer versions of themselves."""
-    return os.environ | {
+    more = OF_A_MAC if sys.platform == "darwin" else dict[str, str]()
+    return {
+        **os.environ,
+        **more,
         "XDG_CACHE_HOME": str(STATE / "cache"),
         "PYRIGHT_PYTHON_CACHE_DIR": str(STATE / "cache" / "pyright"),
         "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1",
