@@ -49,6 +49,10 @@ class Condition:
     strong: frozenset[str] = frozenset()
     weak: frozenset[str] = frozenset()
 
+    def matches_strong(self, current: str | None) -> bool:
+        """Strong comparison, for If-Match; `current` is the record's tag, None when there is no record."""
+        return current is not None and (self.any or current in self.strong)
+
     def matches_weak(self, current: str | None) -> bool:
         """Weak comparison, for If-None-Match; `current` is the record's tag, None when there is no record."""
         return current is not None and (self.any or current in self.strong or current in self.weak)

@@ -42,22 +42,25 @@ def test_another_spelling_of_a_tag_is_no_tag_of_ours(text: str) -> None:
     assert read_etag(text) is None
 
 
-def test_a_weak_tag_is_no_strong_one() -> None:
+def test_strong_comparison_never_matches_a_weak_tag() -> None:
     condition = read_condition(b"W/" + TAG.encode())
-    assert condition == Condition(weak=frozenset({TAG}))
+    assert not condition.matches_strong(TAG)
     assert condition.matches_weak(TAG)
 
 
 def test_a_star_matches_every_record_and_no_absent_one() -> None:
     star = read_condition(b" * ")
+    assert star.matches_strong(TAG)
     assert star.matches_weak(TAG)
+    assert not star.matches_strong(None)
     assert not star.matches_weak(None)
 
 
 def test_a_list_matches_if_one_of_its_tags_does() -> None:
     condition = read_condition(b', "a",W/"b" ,,\t"c,d" , "" ,')
     assert condition == Condition(strong=frozenset({'"a"', '"c,d"', '""'}), weak=frozenset({'"b"'}))
-    assert condition.matches_weak('"c,d"')
+    assert condition.matches_strong('"c,d"')
+    assert not condition.matches_strong('"b"')
     assert condition.matches_weak('"b"')
     assert not condition.matches_weak('"d"')
 
