@@ -166,7 +166,7 @@ class _Writer:
             "summary": f"Read one {entity.name}",
             "description": _readers(entity),
             "security": _security([entity.read]),
-            "parameters": [_ref("parameters", name) for name in ("id", "as_of", "IfMatch", "IfNoneMatch")],
+            "parameters": [_ref("parameters", name) for name in ("id", "as_of", "IfNoneMatch")],
             "responses": {"200": ok, "304": self._answers.unchanged(), **self._answers.refusals(codes)},
         }
 
@@ -494,7 +494,7 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "name": "If-None-Match",
         "in": "header",
         "required": False,
-        "description": "The ETag that is known. The answer is 304 if it is still current.",
+        "description": "The ETag that is known: 304 if it is still current. If-Match is read too: 412 if not.",
         "schema": {"type": "string", "pattern": _CONDITION_PATTERN},
     },
 }
