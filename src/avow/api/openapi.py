@@ -494,7 +494,7 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "name": "If-None-Match",
         "in": "header",
         "required": False,
-        "description": "The ETag that is known: 304 if it is still current. If-Match is read too: 412 if not.",
+        "description": "The ETag that is known: 304 if it is current. If-Match is read too: 412 if not.",
         "schema": {"type": "string", "pattern": _CONDITION_PATTERN},
     },
 }
