@@ -166,7 +166,7 @@ class _Writer:
             "summary": f"Read one {entity.name}",
             "description": _readers(entity),
             "security": _security([entity.read]),
-            "parameters": [ref("parameters", name) for name in ("id", "as_of", "IfMatch", "IfNoneMatch")],
+            "parameters": [ref("parameters", name) for name in ("id", "as_of", "IfNoneMatch")],
             "responses": {"200": ok, "304": self._answers.unchanged(), **self._answers.refusals(codes)},
         }
 

@@ -73,7 +73,7 @@ PARAMETERS: Final[dict[str, Any]] = {
         "name": "If-None-Match",
         "in": "header",
         "required": False,
-        "description": "The ETag that is known. The answer is 304 if it is still current.",
+        "description": "The ETag that is known: 304 if it is current. If-Match is read too: 412 if not.",
         "schema": {"type": "string", "pattern": _CONDITION_PATTERN},
     },
 }
