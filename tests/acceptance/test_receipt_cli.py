@@ -185,7 +185,7 @@ def test_a_damaged_receipt_is_invalid_and_a_wrong_key_is_another_answer(place: P
     told = json.loads(place.avow("verify", "e.tlog-proof", "--key", "log.pub", "--json").stdout)
     assert told["valid"] is False
     for arguments, said in [
-        ([], "whom do you believe?"),
+        ([], "it isn't said which log is believed"),
         (["--key", "e.tlog-proof"], "not a verifier key"),
         (["--key", "gone.pub"], "gone.pub can't be read"),
         (["--policy", "log.pub"], "line 1 of the policy"),

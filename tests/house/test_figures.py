@@ -26,7 +26,7 @@ def page(name: str) -> str:
         ("replay_hotel_bookings", "{cases:,} reservations"),
         ("replay_hotel_bookings", "{keys:,} requests with a key of their own, in {minutes:.0f} minutes"),
         ("replay_receipt", "{cases:,} permit applications"),
-        ("replay_bpic2012", "every second case (`--every {every}`)"),
+        ("replay_bpic2012", "of all {cases:,} applications"),
         ("replay_olist", "sends {cases:,} orders"),
         ("sagas", "carries out {cases:,} orders"),
     ],
