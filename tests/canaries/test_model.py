@@ -40,7 +40,8 @@ CANARIES = {
         "Outing.join",
     ),
     "nobody counts the beds": Canary(
-        BOOKING, ", when=people <= room.beds", "", "Booking.room_enough", 2, "Booking.hold"
+        BOOKING, "when=(people <= room.beds) & in_state", "when=in_state", "Booking.room_enough", 2,
+        "Booking.hold",
     ),
     # The timer of unpaid orders looks only at the state (woocommerce-gateway-stripe#5485).
     "a paid order lapses": Canary(
