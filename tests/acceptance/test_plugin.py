@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -184,8 +185,9 @@ Inner: TypeAlias = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture
-def inner(pytester: pytest.Pytester) -> Inner:
+def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Inner:
     """Runs tests of an application in a folder of its own, on the server of this process."""
+    monkeypatch.delitem(sys.modules, "system", raising=False)  # another test's application has this name too
     pytester.makepyfile(
         conftest="import pytest\n\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
     )
