@@ -24,6 +24,7 @@ from avow.engine.execute import Engine, Reply, Request
 from avow.engine.identifier import new_id_text
 from avow.errors import Problem, ProblemError, UsageError
 from avow.model.actor import Actor
+from avow.model.article import with_article
 from avow.model.entity import Entity, Transition
 from avow.model.expression import render
 from avow.model.system import System
@@ -124,7 +125,8 @@ class _Erasing:
         """The creation that begins it."""
         starts = [t for t in self._entity.transitions.values() if t.creation and self._field in t.sets]
         if not starts:
-            raise UsageError(f"nothing creates a {self._entity.name} with its {self._field}", _MEND)
+            what = with_article(self._entity.name)
+            raise UsageError(f"nothing creates {what} with its {self._field}", _MEND)
         return starts[0]
 
     def _arguments(self, transition: Transition) -> dict[str, Any]:

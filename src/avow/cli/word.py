@@ -12,6 +12,7 @@ import click
 
 from avow.errors import UsageError
 from avow.model.actor import TENANT_CHARACTERS_MAX
+from avow.model.article import with_article
 from avow.model.types import SUBJECT_LENGTH_MAX, DateTimeType, Misfit, UuidType
 
 REASON_CHARACTERS_MAX: Final = 1_000
@@ -60,4 +61,4 @@ def parse_id(text: str, what: str, mend: str) -> UUID:
     try:
         return UuidType().parse(text, "")
     except Misfit:
-        raise UsageError(f"that isn't the id of a {what}", mend) from None
+        raise UsageError(f"that isn't the id of {with_article(what)}", mend) from None

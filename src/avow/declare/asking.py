@@ -9,6 +9,7 @@ from avow.declare.naming import UNKNOWN_NAME
 from avow.declare.typing import UNKNOWN, Reader
 from avow.errors import Mistake
 from avow.model import expression as ast
+from avow.model.article import with_article
 from avow.model.entity import Entity, Transition
 from avow.model.expression import paths, walk
 
@@ -34,7 +35,7 @@ def _due(entity: Entity, entities: Mapping[str, Entity], t: Transition) -> Itera
         yield at(t.place, fault.code, f"{where}: due: {fault.detail}", fault.mend)
     if kind not in ("instant", UNKNOWN):
         mend = "Use a length of time, a datetime field, or one with a length of time added."
-        yield at(t.place, "time-unreadable", f"{where}: due= is a {kind}", mend)
+        yield at(t.place, "time-unreadable", f"{where}: due= is {with_article(kind)}", mend)
     if any(len(path) > 1 and UNKNOWN_NAME not in path for path in paths(t.task.due_at)):
         detail = f"{where}: due= depends on another record, whose change nobody would notice here"
         yield at(t.place, "time-remote", detail, "Copy the time into a field of this entity.")

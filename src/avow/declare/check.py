@@ -19,6 +19,7 @@ from avow.declare.waiting import waiting_mistakes
 from avow.errors import Mistake
 from avow.model import expression as ast
 from avow.model import types as kinds
+from avow.model.article import with_article
 from avow.model.entity import Entity, Transition
 from avow.model.expression import Expression, opaque, walk
 from avow.model.place import Place
@@ -109,7 +110,7 @@ def _assigned(
             for fault in reader.faults:
                 yield at(t.place, fault.code, f"{where}: {fault.detail}", fault.mend)
             if not fits(kind, wanted):
-                detail = f"{where}: `{name}` is a {wanted}, and would get a {kind}"
+                detail = f"{where}: `{name}` is {with_article(wanted)}, and would get {with_article(kind)}"
                 yield at(t.place, "comparison-mixed", detail, "Give it a value of its own type.")
 
 
@@ -155,7 +156,7 @@ def _shared_command(
     entity: Entity, one: Transition, other: Transition, faulty: set[str]
 ) -> Iterator[Mistake]:
     if one.creation is not other.creation:
-        detail = f"`{one.command}` both creates and moves a {entity.name}"
+        detail = f"`{one.command}` both creates and moves {with_article(entity.name)}"
         yield at(other.place, "command-mixed", detail, "Give one of them its own command.")
         return
     if one.parameters != other.parameters:

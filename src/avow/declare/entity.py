@@ -27,6 +27,7 @@ from avow.declare.trigger import parameters_of, read_effects, read_trigger
 from avow.errors import Mistake
 from avow.model import expression as ast
 from avow.model import types as kinds
+from avow.model.article import with_article
 from avow.model.effect import Effect
 from avow.model.entity import (
     Entity,
@@ -165,7 +166,7 @@ class EntityBuilder:
             return ast.Everybody()
         if not isinstance(condition, Symbolic):
             mend = "Write role(...), actor == field, or a comparison; a Python function goes into opaque()."
-            detail = f"a {type(condition).__name__} isn't a condition"
+            detail = f"{with_article(type(condition).__name__)} isn't a condition"
             self.note(place, "condition-unreadable", detail, mend)
             return ast.Everybody()
         return self.named(condition, place)

@@ -24,6 +24,7 @@ from avow.declare.effect import FOREVER, EffectWord
 from avow.declare.expression import Condition, Symbolic, everybody, several
 from avow.declare.place import here
 from avow.declare.saga_machine import CANCELLED, Machine, Plan, Stage, Task, undone_by
+from avow.model.article import with_article
 from avow.model.effect import Backoff
 from avow.model.place import Place
 
@@ -193,7 +194,8 @@ class Saga(word.Named):
                 yield s.place, "effect-unknown", f"{given!r:.40} isn't an effect", mend
         if s.when is not None and not isinstance(s.when, Symbolic):
             mend = "Compare fields: step(..., when=gift_amount > 0)."
-            yield s.place, "condition-unreadable", f"a {type(s.when).__name__} isn't a condition", mend
+            detail = f"{with_article(type(s.when).__name__)} isn't a condition"
+            yield s.place, "condition-unreadable", detail, mend
         elif s.when is not None and first:
             mend = "Begin with a step that is always made, or let another transition decide."
             yield s.place, "saga-start", "the first step can't be left out", mend

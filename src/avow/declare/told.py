@@ -14,6 +14,7 @@ from avow.declare.notes import Notes
 from avow.declare.typing import Unbuilt, fits, word_of
 from avow.model import expression as ast
 from avow.model import types as kinds
+from avow.model.article import with_article
 from avow.model.entity import Field, Parameter, Transition
 from avow.model.private import OF_ACTOR, PartlyPrivate, PrivateType
 from avow.model.trigger import OnEvent
@@ -88,6 +89,7 @@ def _told(
 def _fitting(notes: Notes, t: Transition, kind: ValueType, wanted: PrivateType) -> ValueType:
     """The field's own type, if what is told is of its kind."""
     if not fits(word_of(kind), word_of(wanted.inner)):
-        detail = f"`{t.name}`: `{wanted.name}` is a {word_of(wanted.inner)}, and would get a {word_of(kind)}"
+        own, other = with_article(word_of(wanted.inner)), with_article(word_of(kind))
+        detail = f"`{t.name}`: `{wanted.name}` is {own}, and would get {other}"
         notes.note(t.place, "comparison-mixed", detail, "Give it a value of its own type.")
     return wanted

@@ -14,6 +14,7 @@ from avow.canonical import INTEGER_MAX
 from avow.declare.naming import UNKNOWN_NAME
 from avow.model import expression as ast
 from avow.model import types as kinds
+from avow.model.article import with_article
 from avow.model.entity import Entity, Transition
 from avow.model.expression import Expression, render
 from avow.model.private import PRIVATE, PrivateType
@@ -187,7 +188,7 @@ class Reader:
         kind = _word_of_value(value) if exact and small else None
         if kind is None:
             mend = "Use exact values: int (53 bits), Decimal, Money, str, an enum, a date, a length of time;"
-            detail = f"a {type(value).__name__} can't stand in an expression"
+            detail = f"{with_article(type(value).__name__)} can't stand in an expression"
             return self._fault("constant-unreadable", detail, f"{mend} missing(x) for None.")
         return kind
 

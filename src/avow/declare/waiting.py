@@ -8,6 +8,7 @@ from avow.declare.machine import at
 from avow.declare.naming import UNKNOWN_NAME
 from avow.declare.typing import UNKNOWN, Reader, Unbuilt
 from avow.errors import Mistake
+from avow.model.article import with_article
 from avow.model.effect import DONE, FAILED
 from avow.model.entity import Entity, State, Transition
 from avow.model.expression import paths
@@ -93,7 +94,7 @@ def _time(
         yield at(transition.place, fault.code, f"{where}: at: {fault.detail}", fault.mend)
     if kind not in ("instant", UNKNOWN):
         mend = "Use a datetime field, or one with a length of time added: at=starts - hours(2)."
-        yield at(transition.place, "time-unreadable", f"{where}: at= is a {kind}", mend)
+        yield at(transition.place, "time-unreadable", f"{where}: at= is {with_article(kind)}", mend)
     remote = [p for p in _paths(trigger) if len(p) > 1 and UNKNOWN_NAME not in p]
     if remote:
         detail = f"{where}: at= depends on another record, whose change nobody would notice here"

@@ -15,6 +15,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from avow.canonical import INTEGER_MAX, JsonValue
+from avow.model.article import with_article
 from avow.model.exact import DECIMAL_DIGITS_MAX, DecimalType, MoneyType
 from avow.model.flaw import Flaw, Misfit, Value, ValueType, demand_within, misfit
 from avow.model.times import DateTimeType, DateType, DurationType, instant
@@ -285,7 +286,7 @@ class ObjectOf:
 
     def fit(self, value: Any, at: str) -> Value:
         if not isinstance(self.python, type) or not isinstance(value, self.python):
-            raise misfit(at, "not-an-object", f"must be a {self.name}")
+            raise misfit(at, "not-an-object", f"must be {with_article(self.name)}")
         fitted: dict[str, Value] = {}
         flaws: list[Flaw] = []
         for member in self.members:

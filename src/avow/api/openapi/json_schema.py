@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from avow.canonical import INTEGER_MAX
 from avow.model import types as kinds
+from avow.model.article import with_article
 from avow.model.private import PRIVATE, PrivateType
 from avow.model.types import ValueType
 
@@ -60,7 +61,7 @@ def schema_of(kind: ValueType) -> Schema:
         case kinds.EnumType(_, values):
             return {"type": "string", "enum": list(values)}
         case kinds.Reference(entity):
-            return {**ID, "description": f"The id of a {entity}."}
+            return {**ID, "description": f"The id of {with_article(entity)}."}
         case kinds.ListOf(item, max_items):
             return {"type": "array", "items": schema_of(item), "maxItems": max_items}
         case kinds.ObjectOf(_, members):
