@@ -36,7 +36,8 @@ def task(
     claim: timedelta = CLAIM,
     shows: Any = (),
 ) -> TaskWord:
-    """Let a command stand in the inbox of a role, for as long as the record is in a state that it leaves.
+    """Let a command stand in the inbox of a role, for as long as the record is in a state that it leaves; or
+    a call, with `@effect(task=task(...))`, for as long as it is stuck.
 
     role:     whose inbox: `role("dean")`; who may give the command is said by `by=`, as ever.
     due:      a length of time since the state was entered, or an instant: a field, or one with a length of
