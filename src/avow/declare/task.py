@@ -65,9 +65,14 @@ def read_task_of_effect(notes: Notes, w: EffectWord) -> Task | None:
         remind=tuple(read_delay(notes, name, given.place, delay) for delay in given.remind),
         escalate=None if given.escalate is None else _role(notes, name, given.place, given.escalate),
         claim_ms=_claim_ms(notes, name, given),
-        shows=notes.field_names(given.shows, given.place),
+        # An effect mostly stands above the class body, and so has fields by name.
+        shows=notes.field_names([_named(notes, shown) for shown in given.shows], given.place),
         place=given.place,
     )
+
+
+def _named(notes: Notes, shown: Any) -> Any:
+    return notes.words.get(shown) if isinstance(shown, str) else shown
 
 
 def _claim_ms(notes: Notes, name: str, given: TaskWord) -> int:
