@@ -12,7 +12,7 @@ from avow.declare.entity import EntityBuilder
 from avow.declare.expression import Condition
 from avow.declare.hearing import read_senders
 from avow.declare.loads import loads_of
-from avow.declare.operating import read_operating
+from avow.declare.operating import read_operating, unasked
 from avow.declare.place import here, take_misuses
 from avow.declare.promise import read_promises
 from avow.errors import DeclarationError, Mistake
@@ -57,6 +57,7 @@ def build(
     asked = {"operators": operators, "pausers": pausers}
     operating = [read_operating(name, given, place, mistakes) for name, given in asked.items()]
     mistakes += check_entities(built, unsure, written)
+    mistakes += [] if operators is not None else unasked(built.values(), None)
     found = sorted(set(mistakes))
     if any(not mistake.warning for mistake in found):
         raise DeclarationError(found)

@@ -71,11 +71,15 @@ END
 $function$;
 
 -- Ask a person for a work, once it is stuck. Whoever lets it get stuck says before, in the setting avow.asked, whom its
--- declaration asks and until when; servers of an earlier version don't: then the operators. Owner only.
+-- declaration asks and until when; servers of an earlier version don't: then the operators. What has its task already,
+-- as where rows are put back that were copied, keeps it. Owner only.
 CREATE OR REPLACE FUNCTION avow.ask_for_work() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off
     AS $function$
 BEGIN
+    IF EXISTS (SELECT FROM avow.task k WHERE k.tenant = NEW.tenant AND k.work = NEW.work) THEN
+        RETURN NULL;
+    END IF;
     PERFORM avow.begin_task(
         NEW.tenant, NEW.kind, NEW.id, concat_ws('/', NEW.name, NEW.work), NEW.fence::text, 'avow',
         coalesce(nullif(current_setting('avow.asked', true), ''), '{"role": "", "remind": [], "claim_ms": 28800000}')::jsonb,
