@@ -57,10 +57,10 @@ def build(
     asked = {"operators": operators, "pausers": pausers}
     operating = [read_operating(name, given, place, mistakes) for name, given in asked.items()]
     mistakes += check_entities(built, unsure, written)
-    mistakes += [] if operators is not None else unasked(built.values(), None)
     found = sorted(set(mistakes))
     if any(not mistake.warning for mistake in found):
         raise DeclarationError(found)
+    found = sorted({*found, *unasked(built.values(), operating[0])})
     closed = {name: _with_loads(entity, built) for name, entity in built.items()}
     return System(name, closed, senders, promised, *operating), tuple(found)
 

@@ -1,6 +1,6 @@
 -- What operators do about what is to be done later. Each function keeps who did it and why, and the answer under its
 -- key, in the same transaction. They are the owner's; the application has them as far as the declaration names
--- operators, or people who may pause. Settling a call by hand is avow.commit's, with the transition that follows.
+-- operators, whom a call asks that is stuck, or people who may pause. Settling a call by hand is avow.commit's, with the transition that follows.
 
 -- Do something about a work of a tenant, under the taking that the operator has seen. retry: let a worker try once more, from the first attempt on,
 -- and never before it is due; under the same key, so that what may have been carried out isn't done twice. compensate:
@@ -111,9 +111,12 @@ REVOKE ALL ON FUNCTION
     FROM PUBLIC, @{application};
 DO $grants$
 BEGIN
+    IF @{seeing_to_one} THEN
+        GRANT EXECUTE ON FUNCTION
+            avow.operate(text, text, bigint, bigint, text, text, uuid, bytea, bytea) TO @{application};
+    END IF;
     IF @{operators} THEN
         GRANT EXECUTE ON FUNCTION
-            avow.operate(text, text, bigint, bigint, text, text, uuid, bytea, bytea),
             avow.begin_bulk(text, uuid, bytea, text, text, text, bigint[], bigint[]),
             avow.end_bulk(text, uuid, bytea, bytea) TO @{application};
     END IF;
