@@ -22,7 +22,12 @@ ENTRIES = """
 SELECT kind, id, version, convert_from(header, 'UTF8')::jsonb ->> 'transition' AS transition FROM avow.audit
 """
 STATES = "SELECT state, count(*) AS records FROM {schema}.{table} GROUP BY state"
-STUCK = "SELECT stuck, count(*) AS works FROM avow.work WHERE stuck IS NOT NULL GROUP BY stuck"
+STUCK = """
+SELECT w.stuck || CASE WHEN k.task IS NULL THEN ', and nobody is asked' ELSE '' END AS stuck,
+    count(*) AS works
+FROM avow.work w LEFT JOIN avow.task k ON k.tenant = w.tenant AND k.work = w.work
+WHERE w.stuck IS NOT NULL GROUP BY 1
+"""
 
 
 @dataclass
@@ -106,6 +111,6 @@ async def undeclared(connection: Connection, system: System) -> int:
 
 
 async def stuck(connection: Connection) -> dict[str, int]:
-    """What waits for a person, counted by reason."""
+    """What waits for a person, counted by reason; what is stuck and no task is counted apart."""
     rows: Sequence[Any] = await connection.fetch(STUCK)
     return {row["stuck"]: row["works"] for row in rows}

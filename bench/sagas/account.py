@@ -17,7 +17,8 @@ from bench.sagas.drive import CANCELLED, DECLINED, LOT, buyer
 DONE, UNDONE, STUCK = "completed", "cancelled", "stuck"
 ORDERS = """
 SELECT o.id, o.buyer, o.state, o.problem, o.quantity, o.card_cents AS on_cards, 0 AS refunded,
-    EXISTS (SELECT FROM avow.work w WHERE w.id = o.id AND w.stuck IS NOT NULL) AS stuck
+    EXISTS (SELECT FROM avow.work w JOIN avow.task k ON k.tenant = w.tenant AND k.work = w.work
+        WHERE w.id = o.id AND w.stuck IS NOT NULL) AS stuck
 FROM checkout.orders o
 """
 LEFT_WAITING = "SELECT count(*) FROM avow.work WHERE stuck IS NULL"
@@ -31,7 +32,7 @@ class Account(shared.Entries):
     ledger_difference_cents: the provider's money against ours, over all orders, each without its sign.
     left_behind:   orders of which pieces are reserved, money is held or a shipment is made, and shouldn't be,
                    or the reverse.
-    hanging:       orders that have neither ended nor wait for a person.
+    hanging:       orders that have neither ended nor stand in somebody's inbox.
     left_waiting:  calls that are still to be made.
     undeclared:    records in a state that the declaration doesn't have.
     wrong_ends:    orders that are missing, or ended otherwise than their card and their buyer demand.

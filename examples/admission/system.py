@@ -205,4 +205,5 @@ app = system(
     Enrollment,
     Erasure,
     promises=[four_eyes, courses_fit, lines_add_up, turns_have_places, by_own_hand, forgotten_by_two],
+    operators=role("operator"),
 )

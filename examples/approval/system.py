@@ -196,5 +196,5 @@ app = system(
     promises=[
         not_ones_own, the_three_first, lapses_late, enough_agree, decided_stays, within_means,
         forgotten_by_two,
-    ],
+    ], operators=role("operator"),
 )  # fmt: skip

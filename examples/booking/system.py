@@ -259,5 +259,5 @@ app = system(
     promises=[
         rooms_are_let_once, tours_fit, lines_add_up, turns_have_places, stays_are_kept, missed_late,
         places_are_kept, forgotten_by_two,
-    ],
+    ], operators=role("operator"),
 )  # fmt: skip

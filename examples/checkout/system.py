@@ -12,9 +12,11 @@ from uuid import UUID
 from avow import Call, Declined, Entity, NotDone, State, Subject, Unclear, World, actor, always
 from avow import authenticated, create, days, effect, field, forever, in_state, internal, invariant, missing
 from avow import not_, nothing, now, performed, private, quota, read, ref, refuse, reveal, role, saga, seconds
-from avow import sender, sometimes, standard_webhooks, step, system, transition
+from avow import sender, sometimes, standard_webhooks, step, system, task, transition
 
 shopkeeper, privacy = role("shopkeeper"), role("privacy")
+owed = task(role("finance"), due=days(1), escalate=shopkeeper)
+"""Whoever sees to money that nobody here can tell the whereabouts of."""
 
 UNPAID = days(14)
 """How long a transfer may take to arrive."""
@@ -94,13 +96,13 @@ async def void(call: Call, payment: str | None) -> None:
             raise
 
 
-@effect(destination="payment", lookup=look_up)
+@effect(destination="payment", lookup=look_up, task=owed)
 async def authorize_card(order: "Order", call: Call) -> Told:
     """Hold the money on the card."""
     return await authorize(order, call, order.card, order.card_cents)
 
 
-@effect(destination="payment", lookup=look_up)
+@effect(destination="payment", lookup=look_up, task=owed)
 async def authorize_second(order: "Order", call: Call) -> Told:
     """Hold the rest on another card."""
     return await authorize(order, call, order.second_card, order.second_cents)
@@ -112,7 +114,7 @@ async def announce_transfer(order: "Order", call: Call) -> Told:
     return await authorize(order, call, "later", order.card_cents)
 
 
-@effect(destination="payment", retry=forever)
+@effect(destination="payment", retry=forever, task=owed)
 async def confirm_transfer(order: "Order", call: Call) -> None:
     """Ask whether the money is really there: a message alone is no proof."""
     known = await call.http.get(f"/payments/{order.payment}")
@@ -120,25 +122,25 @@ async def confirm_transfer(order: "Order", call: Call) -> None:
         raise Declined("The transfer isn't there.", code="transfer-missing")
 
 
-@effect(destination="payment", retry=forever)
+@effect(destination="payment", retry=forever, task=owed)
 async def void_payment(order: "Order", call: Call) -> None:
     """Let go what was held on the card, or transferred."""
     await void(call, order.payment)
 
 
-@effect(destination="payment", retry=forever)
+@effect(destination="payment", retry=forever, task=owed)
 async def void_second(order: "Order", call: Call) -> None:
     """Let go what was held on the other card."""
     await void(call, order.second_payment)
 
 
-@effect(destination="payment", lookup=look_up)
+@effect(destination="payment", lookup=look_up, task=owed)
 async def capture_payment(order: "Order", call: Call) -> None:
     """Take the money. From here on the order is carried out."""
     await post(call, f"/payments/{order.payment}/capture", amount=order.card_cents)
 
 
-@effect(destination="payment", lookup=look_up)
+@effect(destination="payment", lookup=look_up, task=owed)
 async def capture_second(order: "Order", call: Call) -> None:
     """Take the rest."""
     await post(call, f"/payments/{order.second_payment}/capture", amount=order.second_cents)
@@ -150,7 +152,7 @@ async def ship(order: "Order", call: Call) -> Told:
     return await post(call, "/shipments", reference=str(order.id), address=call.private.address)
 
 
-@effect(destination="payment", retry=forever)
+@effect(destination="payment", retry=forever, task=owed)
 async def send_back(refund: "Refund", call: Call) -> Told:
     """Give money back to the card that it came from."""
     order = refund.order
@@ -483,4 +485,5 @@ app = system(
         refunds_fit,
         forgotten_by_two,
     ],
+    operators=role("operator"),
 )

@@ -42,7 +42,7 @@ async def look_up(_: Any, call: Call) -> Made | None:
     return told(known["status"], known["answer"])
 
 
-@effect(destination="accounts", lookup=look_up, retry=forever)
+@effect(destination="accounts", lookup=look_up, retry=forever, task=task(it))
 async def make_account(case: "Onboarding", call: Call) -> Made:
     """Make the account with which somebody logs in to everything else."""
     wanted = {"reference": str(case.id), "login": case.login, "name": call.private.name}
@@ -50,7 +50,7 @@ async def make_account(case: "Onboarding", call: Call) -> Made:
     return told(answer.status, answer.json())
 
 
-@effect(destination="accounts", retry=forever)
+@effect(destination="accounts", retry=forever, task=task(it))
 async def delete_account(case: "Onboarding", call: Call) -> None:
     """Delete it. One that is deleted already is what was wanted."""
     answer = await call.http.delete(f"/accounts/{case.account}")
@@ -369,4 +369,5 @@ app = system(
     Paper,
     Erasure,
     promises=[all_is_there, in_their_time, nothing_is_left, papers_add_up, forgotten_by_two],
+    operators=role("operator"),
 )

@@ -110,13 +110,13 @@ async def order_screening(case: "Verification", call: Call) -> Ordered:
     return await order(case, call, "registers")
 
 
-@effect(destination="idscan", retry=forever)
+@effect(destination="idscan", retry=forever, task=task(officer))
 async def recall_scan(case: "Verification", call: Call) -> None:
     """Nobody needs the document's check any more."""
     await recall(call, case.scan_id)
 
 
-@effect(destination="bureau", retry=forever)
+@effect(destination="bureau", retry=forever, task=task(officer))
 async def recall_screening(case: "Verification", call: Call) -> None:
     """Nobody needs the search any more."""
     await recall(call, case.screening_id)
@@ -367,4 +367,5 @@ app = system(
     Verification,
     Erasure,
     promises=[by_two, rejected_by_two, own_renewals, not_oneself, ends_in_time, forgotten_by_two],
+    operators=role("operator"),
 )

@@ -30,6 +30,19 @@ EDITS = {
         ),
         "P1 atomic",
     ),
+    "what is stuck asks nobody": (
+        "UPDATE avow.work SET stuck = 'unknown'; DELETE FROM avow.task WHERE work IS NOT NULL",
+        "P8 compensated",
+    ),
+    "a task asks for what isn't stuck": (
+        (
+            "INSERT INTO avow.task"
+            " (task, tenant, kind, id, step, role, remind, claim_ms, asked_by, since, work)"
+            " SELECT id, tenant, 'Ticket', id, 'lapse/0', '', '{}', 1, 'avow', now(), 0"
+            " FROM reference.tickets"
+        ),
+        "P8 compensated",
+    ),
     "an invariant is broken": (
         (
             "ALTER TABLE reference.halls DROP CONSTRAINT halls__never_oversold;"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -12,8 +13,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from avow import role
 from avow.engine.execute import Engine, Request
 from avow.engine.hearing import Hearing, Message, Outcome
+from avow.engine.inbox import Filter, Inbox
 from avow.engine.worker import Worker
 from avow.model.actor import Actor
 from avow.model.system import System
@@ -231,6 +234,8 @@ async def test_a_declaration_may_refuse_what_is_early_and_keep_what_is_late(depo
         (work,) = await d.parked()
         assert work["stuck"] == "event-late"
         assert '"Kiel"' in work["given"]
+        (task,) = await d.admin.fetch("SELECT * FROM avow.task")
+        assert (task["role"], task["work"], task["id"]) == ("", work["work"], work["id"])
 
 
 async def test_an_event_that_nothing_comes_for_is_stuck_after_its_time_for_a_person(depot: MakeDepot) -> None:
@@ -243,6 +248,11 @@ async def test_an_event_that_nothing_comes_for_is_stuck_after_its_time_for_a_per
             (work,) = await d.parked()
             assert (work["stuck"] is not None) is (hours >= 48), hours
         assert work["stuck"] == "event-early"
+        operators = replace(d.system, operators=role("operator").avow_node)
+        olga = Actor(Subject("olga"), "main", frozenset({"operator"}))
+        (task,) = (await Inbox(operators, d.pool).page(olga, Filter(), None, 10)).items
+        assert (task["role"], task["task"], task["record"]) == ("operators", work["name"], None)
+        assert (task["owed"]["stuck"], task["owed"]["ways"]) == ("event-early", ["retry", "skip"])
 
 
 async def test_neighbours_neither_see_nor_wake_each_other(depot: MakeDepot) -> None:

@@ -35,6 +35,24 @@ UNDONE = {
     DROP INDEX avow.work_behind, avow.work_line, avow.work_line_taken;
     CREATE INDEX work_line ON avow.work (destination, line, work) WHERE line <> '';
     """,
+    3: """
+    DROP TRIGGER stuck_now ON avow.work; DROP TRIGGER stuck_no_more ON avow.work;
+    DROP FUNCTION avow.ask_for_work(); DROP FUNCTION avow.end_task_of_work();
+    DROP FUNCTION avow.held_by_another(text, bigint, text);
+    DROP FUNCTION avow.begin_task(text, text, uuid, text, text, text, jsonb, timestamptz, bigint);
+    DROP FUNCTION avow.give_back_work(bigint, bigint, text, text, bigint, text, boolean, boolean, jsonb);
+    DROP FUNCTION avow.park_event(text, text, uuid, text, text, jsonb, text, bigint, text, jsonb);
+    CREATE FUNCTION avow.begin_task(text, text, uuid, text, text, text, jsonb, timestamptz)
+        RETURNS int LANGUAGE sql AS 'SELECT 0';
+    CREATE FUNCTION avow.give_back_work(bigint, bigint, text, text, bigint, text, boolean, boolean)
+        RETURNS boolean LANGUAGE sql AS 'SELECT true';
+    CREATE FUNCTION avow.park_event(text, text, uuid, text, text, jsonb, text, bigint, text)
+        RETURNS boolean LANGUAGE sql AS 'SELECT true';
+    DELETE FROM avow.task WHERE work IS NOT NULL;
+    DROP INDEX avow.task_of_work;
+    ALTER TABLE avow.task DROP COLUMN work;
+    DROP POLICY owner_asks ON avow.task; DROP POLICY owner_ends ON avow.task;
+    """,
 }
 """For each version, what takes its step back: tables as the version before had them."""
 
@@ -80,8 +98,9 @@ async def picture(connection: Connection) -> list[tuple[Any, ...]]:
 async def take_back(connection: Connection, version: int) -> None:
     """Make the tables what they were at an earlier version."""
     for step in range(upgrade.VERSION, version, -1):
-        if step > 1:
+        if step > 1:  # fresh tables know their own version alone
             await connection.execute("DELETE FROM avow.upgrade WHERE version = $1", step)
+            await connection.execute("INSERT INTO avow.upgrade VALUES ($1) ON CONFLICT DO NOTHING", step - 1)
         await connection.execute(UNDONE[step])
 
 
@@ -132,6 +151,29 @@ async def test_tables_of_an_earlier_version_become_those_of_a_fresh_database_and
         await people.do("Hall", "sell_one", hall, {}, "ann")
     result = await verify(admin, theatre)
     assert (result.findings, result.complete, result.entries) == ([], True, 5)
+
+
+STUCK = """
+INSERT INTO avow.work
+    (tenant, kind, id, name, version, destination, line, key, due, ready_at, request, since, stuck)
+VALUES ('main', 'Hall', gen_random_uuid(), 'call', 1, 'psp', '', gen_random_uuid(), now(), 'infinity', '',
+    now(), 'unknown') RETURNING work
+"""
+ASKED = "SELECT role, work, asked_by FROM avow.task"
+
+
+async def test_what_is_stuck_already_becomes_a_task_and_so_does_what_older_servers_leave_stuck(
+    made: Database, admin: Connection
+) -> None:
+    await take_back(admin, 2)
+    work = await admin.fetchval(STUCK)
+    await install.install(admin, theatre)
+    assert [tuple(row) for row in await admin.fetch(ASKED)] == [("", work, "avow")]
+    await admin.execute("UPDATE avow.work SET stuck = NULL, taken = true")
+    assert await admin.fetch(ASKED) == []
+    given_back = "SELECT avow.give_back_work($1, 0, 'stuck', '', NULL, 'unknown', true, false)"
+    assert await admin.fetchval(given_back, work)
+    assert [tuple(row) for row in await admin.fetch(ASKED)] == [("", work, "avow")]
 
 
 async def test_two_who_bring_tables_up_at_once_wait_for_each_other(made: Database, admin: Connection) -> None:

@@ -74,6 +74,23 @@ async def test_a_time_that_passed_without_its_transition_is_not_missed(database:
         await one.close()
 
 
+async def test_what_is_stuck_is_a_task_and_no_task_asks_for_anything_else(
+    shop: MakeShop, outside: Outside
+) -> None:
+    async with shop(keyed=False) as s:
+        outside.answers = [Unclear("cut")]
+        record = await s.capturing()
+        await s.worker.step()
+        assert [w["stuck"] for w in await s.work()] == ["unknown"]
+        assert await found(s.admin, s.system) == {}
+        await s.admin.execute("UPDATE avow.task SET work = 0")
+        findings = (await verify(s.admin, s.system)).findings
+        assert {(one.code, one.id) for one in findings} == {
+            ("task-missing", str(record)), ("task-unknown", str(record)),
+        }  # fmt: skip
+        assert {one.code for one in (await verify(s.admin, s.system, tenant="other")).findings} == set()
+
+
 async def test_who_is_asked_is_what_the_entries_say(office: MakeOffice) -> None:
     async with office() as o:
         asked, other = await o.pending(), await o.pending()

@@ -1,6 +1,7 @@
 """Operating over HTTP: what happens by itself in a tenant, and what its operators do about it.
 
-Operators are whom the declaration names, and see the work of their own tenant. Pausing a destination stops
+Operators are whom the declaration names, and see the work of their own tenant. Whoever is asked for what is
+stuck sees that, and does what is owed. Pausing a destination stops
 the calls of all tenants, and so is a right of its own.
 """
 
@@ -17,11 +18,12 @@ from avow.api.exchange import Exchange, Response
 from avow.api.headers import idempotency_key
 from avow.api.ingress import WORK_FILTERS, input_invalid, read_members, read_work_query
 from avow.api.routes import OPERATED, Route
-from avow.engine.operating import SETTLE, Intent, Operating, Settlement, shown
+from avow.engine.operating import Intent, Operating, Settlement, shown
+from avow.engine.owed import SETTLE
 from avow.model import types as kinds
 from avow.model.actor import Actor
-from avow.model.expression import Expression
-from avow.model.system import System
+from avow.model.expression import AnyOf, Expression, HasRole
+from avow.model.system import System, asked_for_stuck
 from avow.model.types import Member, Misfit, Value
 from avow.store.operate import STATES, Filter
 
@@ -60,6 +62,7 @@ class OperatingDesk:
             _right(system.operators, "effects"),
             _right(system.pausers, "destinations"),
         )
+        self._asked_too = _right(who_may_see_to_one(system), "effects")
 
     def handler(self, route: Route) -> Handler:
         """What answers one route."""
@@ -100,9 +103,10 @@ class OperatingDesk:
         return Response.json({"count": len(found.items), "more": found.more, "set": found.fingerprint})
 
     async def _one(self, exchange: Exchange) -> Response:
-        self._operators.demand(exchange.actor)
+        self._asked_too.demand(exchange.actor)
         exchange.demand_no_query()
-        return Response.json(await self._operating.one(exchange.actor.tenant, _work(exchange)))
+        actor = exchange.actor
+        return Response.json(await self._operating.one(actor.tenant, _work(exchange), actor))
 
     async def _destinations(self, exchange: Exchange) -> Response:
         self._pausers.demand(exchange.actor)
@@ -111,7 +115,7 @@ class OperatingDesk:
 
     def _acting(self, action: str) -> Handler:
         async def answer(exchange: Exchange) -> Response:
-            intent, _ = await self._asked(exchange, self._operators, action, OF_ONE)
+            intent, _ = await self._asked(exchange, self._asked_too, action, OF_ONE)
             tenant, work = exchange.actor.tenant, _work(exchange)
             return Response.of_reply(await self._operating.act(intent, tenant, work))
 
@@ -132,7 +136,7 @@ class OperatingDesk:
         return answer
 
     async def _settle(self, exchange: Exchange) -> Response:
-        intent, given = await self._asked(exchange, self._operators, SETTLE, SETTLED, free="result")
+        intent, given = await self._asked(exchange, self._asked_too, SETTLE, SETTLED, free="result")
         done, code = given["outcome"] == "done", given.get("code") or FAILED
         settlement = Settlement(done, given.get("result"), str(code), str(given.get("evidence") or ""))
         try:
@@ -169,6 +173,15 @@ class OperatingDesk:
 def _filter(actor: Actor, given: Mapping[str, str]) -> Filter:
     destination, entity, state, stuck = map(given.get, ("destination", "entity", "state", "stuck"))
     return Filter(actor.tenant, destination, entity, state, stuck)
+
+
+def who_may_see_to_one(system: System) -> Expression | None:
+    """Who may be asked for a work that is stuck: operators, and whoever has a role that a call asks."""
+    parts = [
+        *([] if system.operators is None else [system.operators]),
+        *map(HasRole, asked_for_stuck(system)),
+    ]
+    return AnyOf(tuple(parts)) if len(parts) > 1 else next(iter(parts), None)
 
 
 def _right(policy: Expression | None, rule: str) -> RightToCall:

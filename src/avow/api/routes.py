@@ -16,11 +16,11 @@ from uuid import UUID
 
 from avow.api.percent import percent_decoded
 from avow.api.reach import possible
-from avow.engine.operating import COMPENSATE, RETRY, SETTLE, SKIP
+from avow.engine.owed import COMPENSATE, RETRY, SETTLE, SKIP
 from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Transition
 from avow.model.sender import Sender
-from avow.model.system import System, asks, publishes
+from avow.model.system import System, asked_for_stuck, asks, publishes
 from avow.model.tuples import made
 from avow.store.driver import Id
 
@@ -118,12 +118,16 @@ _SUBSCRIPTIONS: Final = (
 _EFFECTS: Final = "/effects"
 OPERATED: Final = (RETRY, SKIP, COMPENSATE)
 """What operators do about one work, or about all of a set."""
+_OPERATED_ONE: Final = (
+    Route("GET", f"{_EFFECTS}/{{work}}", Operation.OPERATE),
+    *(Route("POST", f"{_EFFECTS}/{{work}}/{verb}", Operation.OPERATE) for verb in (*OPERATED, SETTLE)),
+)
+"""What is also done by whoever has the task of what is stuck."""
 _OPERATED: Final = (
     Route("GET", _EFFECTS, Operation.OPERATE),
     Route("GET", f"{_EFFECTS}/preview", Operation.OPERATE),
     *(Route("POST", f"{_EFFECTS}/{verb}", Operation.OPERATE) for verb in OPERATED),
-    Route("GET", f"{_EFFECTS}/{{work}}", Operation.OPERATE),
-    *(Route("POST", f"{_EFFECTS}/{{work}}/{verb}", Operation.OPERATE) for verb in (*OPERATED, SETTLE)),
+    *_OPERATED_ONE,
 )
 _PAUSED: Final = (
     Route("GET", "/destinations", Operation.DESTINATION),
@@ -233,6 +237,8 @@ def _routes(system: System) -> Iterator[Route]:
         yield from _SUBSCRIPTIONS
     if system.operators is not None:
         yield from _OPERATED
+    elif asked_for_stuck(system):
+        yield from _OPERATED_ONE
     if system.pausers is not None:
         yield from _PAUSED
     for template, operation in _PAGES:

@@ -10,6 +10,7 @@ import click
 from avow.cli import output
 from avow.cli.target import load_target
 from avow.declare.check import check_entities
+from avow.declare.operating import unasked
 from avow.errors import DeclarationError, Mistake
 from avow.model.entity import Entity, Transition
 from avow.model.expression import render
@@ -29,7 +30,8 @@ def command(target: str, strict: bool, as_json: bool) -> int:
         system = load_target(target)
     except DeclarationError as error:
         return _refuse(error, as_json)
-    warnings = sorted(check_entities(system.entities, set()))
+    unheard = unasked(system.entities.values(), system.operators)
+    warnings = sorted([*check_entities(system.entities, set()), *unheard])
     if as_json:
         output.document(_document(system, warnings))
     else:

@@ -20,16 +20,13 @@ from avow.cli.target import load_target
 from avow.cli.word import NUMBER, REASON, REMARK, SUBJECT, TENANT, Word
 from avow.engine.execute import Engine, Reply
 from avow.engine.operating import (
-    COMPENSATE,
-    RETRY,
-    SETTLE,
-    SKIP,
     Intent,
     Operating,
     Preview,
     Settlement,
     shown,
 )
+from avow.engine.owed import COMPENSATE, RETRY, SETTLE, SKIP
 from avow.errors import ProblemError, UsageError
 from avow.model.actor import DEFAULT_TENANT, Actor
 from avow.model.system import System
@@ -131,7 +128,8 @@ def retry(**given: Any) -> int:
 @_one_or_set
 def skip(**given: Any) -> int:
     """Give WORK up, or everything stuck that fits a filter: a call is settled as failed, so that its record
-    goes on; a time, a parked event or a delivery passes.
+    goes on; a time, a parked event or a delivery passes. Refused where nobody knows whether a call was done:
+    that takes `settle`, with evidence.
     """
     return _one_or_all(SKIP, **given)
 
@@ -149,7 +147,12 @@ def compensate(**given: Any) -> int:
 @click.argument("work", type=NUMBER)
 @click.option("--done", metavar="JSON", help="It was done, with this result; null where it has none.")
 @click.option("--failed", metavar="CODE", type=Word(100), help="It wasn't done, and won't be.")
-@click.option("--evidence", default="", type=REMARK, help="What shows it, such as the provider's reference.")
+@click.option(
+    "--evidence",
+    default="",
+    type=REMARK,
+    help="What shows it, such as the provider's reference; needed where the call is unclear.",
+)
 @_who
 def settle(
     work: int, done: str | None, failed: str | None, evidence: str, subject: str, reason: str,
@@ -261,7 +264,8 @@ def _acted(ask: Callable[[Operating], Awaitable[Reply]], target: str, as_json: b
 
 def _intent(action: str, subject: str, reason: str) -> Intent:
     # Of all tenants: whoever acts here does it as the owner. A key of its own: nobody repeats a command line.
-    return Intent(action, Actor(Subject(subject), DEFAULT_TENANT), reason, str(uuid4()))
+    actor = Actor(Subject(subject), DEFAULT_TENANT)
+    return Intent(action, actor, reason, str(uuid4()), everything=True)
 
 
 def _at_work(system: System, ask: Callable[[Operating], Awaitable[Answer]]) -> Answer:
@@ -280,7 +284,7 @@ def _json(text: str) -> Any:
 
 
 def _line(item: dict[str, Any]) -> str:
-    why = f": {item['stuck']}, {item['detail']}" if item["stuck"] else ""
+    why = f": {item['stuck']}, {item['detail']}; in the inbox of {item['inbox']}" if item["stuck"] else ""
     where = f"to {item['destination']}" if item["destination"] else f"at {moment(item['due'])}"
     return output.plain(
         f"{item['work']}  {item['entity']} {item['record']}  {item['name']} {where}, "

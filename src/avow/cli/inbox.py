@@ -26,6 +26,7 @@ from avow.cli.word import REMARK, SUBJECT, instant_of, parse_id
 from avow.engine.execute import Engine, Reply, Request
 from avow.engine.identifier import new_id_text
 from avow.engine.inbox import Filter, Inbox, Intent
+from avow.engine.owed import SETTLE
 from avow.errors import ProblemError, UsageError, reject
 from avow.kernel.tasks import CLAIM, DELEGATE, FOLLOW_UP, RELEASE
 from avow.model.actor import Actor
@@ -147,6 +148,8 @@ def complete(
         if item is None:
             raise reject("not-found", "There is no such task for this person.")
         entity, word = desk.system.entities[item["entity"]], item["command"]
+        if word is None:
+            raise UsageError(f"{item['task']} is stuck, which no command mends", f"{_typed(item['owed'])}")
         values = InputReader(entity.of_command(word)[0]).read(body)
         request = Request(
             entity.name, word, UUID(item["record"]), values, desk.actor, str(uuid4()), b"", new_id_text()
@@ -204,7 +207,27 @@ def _line(item: dict[str, Any]) -> str:
         held = f"; not you: {next(f'{why} {what}' for why, what in barred.items())}"
     asked = f"asked by {item['asked_by']}"
     rest = f" ({fields})" if fields else ""
+    if item["owed"] is not None:
+        return f"{item['id']}  {_owed(item)}{rest}, {due}{late}{held}; {_typed(item['owed'])}"
     return f"{item['id']}  {item['command']} {item['record']}{rest}, {due}{late}, {asked}{held}"
+
+
+def _owed(item: dict[str, Any]) -> str:
+    """What is stuck, why, and under which key the other side knows it."""
+    what = item["owed"]
+    where = f" at {what['destination']}" if what["destination"] else ""
+    of = f"{item['entity']} {item['record']}" if item["record"] else item["entity"]
+    key = f" (key {what['key']})" if SETTLE in what["ways"] else ""
+    unclear = ", may have been done" if what["unclear"] else ""
+    return f"{what['name']} of {of}{where}{key} is stuck: {what['stuck']}, {what['detail']}{unclear}"
+
+
+def _typed(owed: dict[str, Any]) -> str:
+    """What is typed to see to it."""
+    way = owed["ways"][0]
+    ended = " --done JSON (or --failed CODE)" if way == SETTLE else ""
+    shown_by = " --evidence TEXT" if owed["unclear"] else ""
+    return f"avow effects {way} {owed['work']}{ended} --as WHO --reason WHY{shown_by}"
 
 
 def _body(text: str) -> Any:
@@ -224,7 +247,8 @@ def _at_desk(
 ) -> Answer:
     system = load_target(target)
     if not asks(system):
-        raise UsageError(f"{system.name} asks nobody anything", "Write task=task(ROLE) in a transition.")
+        mend = "Write task=task(ROLE) in a transition or an effect, or system(..., operators=...)."
+        raise UsageError(f"{system.name} asks nobody anything", mend)
     actor = Actor(Subject(subject), tenant, frozenset(roles), CREDENTIAL)
 
     async def run(pool: Pool) -> Answer:

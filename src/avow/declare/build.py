@@ -12,7 +12,7 @@ from avow.declare.entity import EntityBuilder
 from avow.declare.expression import Condition
 from avow.declare.hearing import read_senders
 from avow.declare.loads import loads_of
-from avow.declare.operating import read_operating
+from avow.declare.operating import read_operating, unasked
 from avow.declare.place import here, take_misuses
 from avow.declare.promise import read_promises
 from avow.errors import DeclarationError, Mistake
@@ -60,6 +60,7 @@ def build(
     found = sorted(set(mistakes))
     if any(not mistake.warning for mistake in found):
         raise DeclarationError(found)
+    found = sorted({*found, *unasked(built.values(), operating[0])})
     closed = {name: _with_loads(entity, built) for name, entity in built.items()}
     return System(name, closed, senders, promised, *operating), tuple(found)
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Final, Protocol
 
 from avow.declare.expression import Formula
+from avow.declare.people import TaskWord
 from avow.declare.place import here, misuse
 from avow.model import expression as ast
 from avow.model.effect import ANSWER_BYTES_MAX, DONE, FAILED, REQUEST_BYTES_MAX, UNKNOWN, Backoff
@@ -149,6 +150,7 @@ def effect(
     request_bytes_max: int = REQUEST_BYTES_MAX,
     answer_bytes_max: int = ANSWER_BYTES_MAX,
     ordered_by: Any = None,
+    task: TaskWord | None = None,
 ) -> Callable[[Callable[..., Any]], EffectWord]:
     """Declare a call to the outside; a state invokes it, and its outcomes are transitions.
 
@@ -172,11 +174,13 @@ def effect(
     answer_bytes_max: the longest body that it reads, and the longest result that is kept, as JSON. Nothing
                  is kept of a longer one: the call was perhaps done, so it is unclear, and isn't sent again.
     ordered_by:  a field; calls of records with an equal value in it are made one after the other.
+    task:        in whose inbox it stands, as `task(ROLE, ...)`, once nobody but a person can settle it; the
+                 operators' unless given. `due=` and `remind=` count from when its last attempt was begun.
     """
     rest = {
         "timeout": timeout, "retry": retry, "lookup": lookup, "destination": destination,
         "per_second": per_second, "concurrency": concurrency, "keyed": keyed, "keeps_faults": keeps_faults,
         "ordered_by": ordered_by, "request_bytes_max": request_bytes_max,
-        "answer_bytes_max": answer_bytes_max,
+        "answer_bytes_max": answer_bytes_max, "task": task,
     }  # fmt: skip
     return lambda function: EffectWord(function, **rest)

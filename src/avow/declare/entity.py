@@ -15,6 +15,7 @@ from avow.declare.effect import EffectWord
 from avow.declare.entity_names import NAME, RESERVED, inherits, name_mistakes
 from avow.declare.expression import Symbolic, node_of
 from avow.declare.field import read_field
+from avow.declare.invoking import read_effects
 from avow.declare.naming import UNKNOWN_NAME, Names
 from avow.declare.parameter import read_parameters
 from avow.declare.private import Reveal, read_reveal
@@ -23,7 +24,7 @@ from avow.declare.saga import Saga
 from avow.declare.sender import EventWord, SenderWord
 from avow.declare.task import read_needed, read_task, voting
 from avow.declare.told import concealed, private_sources
-from avow.declare.trigger import parameters_of, read_effects, read_trigger
+from avow.declare.trigger import parameters_of, read_trigger
 from avow.errors import Mistake
 from avow.model import expression as ast
 from avow.model import types as kinds

@@ -36,7 +36,8 @@ def task(
     claim: timedelta = CLAIM,
     shows: Any = (),
 ) -> TaskWord:
-    """Let a command stand in the inbox of a role, for as long as the record is in a state that it leaves.
+    """Let a command stand in the inbox of a role, for as long as the record is in a state that it leaves; or
+    a call, with `@effect(task=task(...))`, for as long as it is stuck.
 
     role:     whose inbox: `role("dean")`; who may give the command is said by `by=`, as ever.
     due:      a length of time since the state was entered, or an instant: a field, or one with a length of
@@ -44,7 +45,8 @@ def task(
     remind:   a length of time since the state was entered, or several: each is recorded once.
     escalate: the role into whose inbox it goes when it is due and not done.
     claim:    how long who has claimed it, or was delegated it, has it alone.
-    shows:    the fields that stand beside it in the inbox, for those who may see them; no others do.
+    shows:    the fields that stand beside it in the inbox, for those who may see them; no others do. Of a
+              call their names do, as it is declared before them: `shows=["amount"]`.
     """
     rest = {"due": due, "remind": remind, "escalate": escalate, "claim": claim, "shows": shows}
     return TaskWord(here(), role, **rest)

@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from avow.declare import surface as word
+from avow.declare.effect import EffectWord
 from avow.declare.expression import Symbolic, node_of
 from avow.declare.notes import Notes
-from avow.declare.people import CLAIM
+from avow.declare.people import CLAIM, TaskWord
 from avow.declare.trigger import read_delay
 from avow.model import expression as ast
 from avow.model.entity import Transition
+from avow.model.place import Place
 from avow.model.task import Task
 from avow.model.trigger import Delay, Trigger
 
@@ -31,6 +33,50 @@ def read_task(notes: Notes, name: str, w: word.Transition, trigger: Trigger | No
         notes.note(w.place, "task-without-command", f"nobody is asked to {name}: it isn't a command", mend)
         return None
     due, due_at = _due(notes, name, w)
+    return Task(
+        role=_able(notes, name, w, given.role) or "?",
+        due=due,
+        due_at=due_at,
+        remind=tuple(read_delay(notes, name, given.place, delay) for delay in given.remind),
+        escalate=None if given.escalate is None else _able(notes, name, w, given.escalate),
+        claim_ms=_claim_ms(notes, name, given),
+        shows=notes.field_names(given.shows, given.place),
+        place=given.place,
+    )
+
+
+def read_task_of_effect(notes: Notes, w: EffectWord) -> Task | None:
+    """Whom a call asks once it is stuck, if it says so. What makes no sense is reported."""
+    given, name = w.rest["task"], w.name
+    if given is None:
+        return None
+    if not isinstance(given, TaskWord):
+        mend = 'Write task=task(role("finance")).'
+        notes.note(w.place, "task-role", f"`{name}` asks what isn't a task", mend)
+        return None
+    due = given.due
+    if isinstance(due, Symbolic):
+        mend = "Write due=hours(4): counted from when its last attempt was begun."
+        notes.note(given.place, "task-due-instant", f"no field says when `{name}` is stuck", mend)
+        due = None
+    return Task(
+        role=_role(notes, name, given.place, given.role) or "?",
+        due=None if due is None else read_delay(notes, name, given.place, due),
+        remind=tuple(read_delay(notes, name, given.place, delay) for delay in given.remind),
+        escalate=None if given.escalate is None else _role(notes, name, given.place, given.escalate),
+        claim_ms=_claim_ms(notes, name, given),
+        # An effect mostly stands above the class body, and so has fields by name.
+        shows=notes.field_names([_named(notes, shown) for shown in given.shows], given.place),
+        place=given.place,
+    )
+
+
+def _named(notes: Notes, shown: Any) -> Any:
+    return notes.words.get(shown) if isinstance(shown, str) else shown
+
+
+def _claim_ms(notes: Notes, name: str, given: TaskWord) -> int:
+    """How long a claim lasts; on the way, whether something escalates that is never due."""
     if given.escalate is not None and given.due is None:
         mend = "Write due= as well."
         notes.note(given.place, "task-never-due", f"`{name}` escalates when it is due, and never is", mend)
@@ -39,16 +85,7 @@ def read_task(notes: Notes, name: str, w: word.Transition, trigger: Trigger | No
         mend = f"Write claim=timedelta(hours=8); at most {CLAIM_MAX.days} days."
         notes.note(given.place, "task-claim", f"a claim of `{name}` can't last so long", mend)
         claim = CLAIM
-    return Task(
-        role=_role(notes, name, w, given.role) or "?",
-        due=due,
-        due_at=due_at,
-        remind=tuple(read_delay(notes, name, given.place, delay) for delay in given.remind),
-        escalate=None if given.escalate is None else _role(notes, name, w, given.escalate),
-        claim_ms=claim // timedelta(milliseconds=1),
-        shows=notes.field_names(given.shows, given.place),
-        place=given.place,
-    )
+    return claim // timedelta(milliseconds=1)
 
 
 def _due(notes: Notes, name: str, w: word.Transition) -> tuple[Delay | None, ast.Expression | None]:
@@ -60,19 +97,27 @@ def _due(notes: Notes, name: str, w: word.Transition) -> tuple[Delay | None, ast
     return read_delay(notes, name, w.place, given), None
 
 
-def _role(notes: Notes, name: str, w: word.Transition, given: Any) -> str | None:
-    """The name of a role that may be asked: one that the policy names, where it names any."""
+def _role(notes: Notes, name: str, place: Place, given: Any) -> str | None:
+    """The name of a role that is asked."""
     node = node_of(given)
-    place = w.place if w.task is None else w.task.place
     if not isinstance(node, ast.HasRole):
         notes.note(place, "task-role", f"`{name}` asks what isn't a role", 'Write task(role("dean"), ...).')
         return None
+    return node.role
+
+
+def _able(notes: Notes, name: str, w: word.Transition, given: Any) -> str | None:
+    """The name of a role that is asked: one that the policy names, where it names any."""
+    place = w.place if w.task is None else w.task.place
+    asked = _role(notes, name, place, given)
+    if asked is None:
+        return None
     policy = ast.Everybody() if w.by is None else node_of(w.by)
     named = {part.role for part in ast.walk(policy) if isinstance(part, ast.HasRole)}
-    if named and node.role not in named:
-        mend = f"Let by= name {node.role} too, or ask one of {', '.join(sorted(named))}."
-        notes.note(place, "task-role-unable", f"`{name}` asks {node.role}, who may not do it", mend)
-    return node.role
+    if named and asked not in named:
+        mend = f"Let by= name {asked} too, or ask one of {', '.join(sorted(named))}."
+        notes.note(place, "task-role-unable", f"`{name}` asks {asked}, who may not do it", mend)
+    return asked
 
 
 def read_needed(notes: Notes, name: str, w: word.Transition) -> tuple[ast.Expression, ast.Expression] | None:

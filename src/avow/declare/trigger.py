@@ -1,28 +1,24 @@
-"""What makes a transition happen by itself, read from its word; and the effects that states invoke."""
+"""What makes a transition happen by itself, read from its word."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from avow.declare import surface as word
-from avow.declare.annotation import Unreadable, annotations_of, read_type
-from avow.declare.body import source_hash
-from avow.declare.effect import PAYLOAD_BYTES_MAX, TIMEOUT_S_MAX, EffectWord, OutcomeWord
+from avow.declare.effect import OutcomeWord
 from avow.declare.expression import Term
 from avow.declare.hearing import read_event
 from avow.declare.notes import Notes
 from avow.declare.sender import EventWord
-from avow.declare.typing import Unbuilt
 from avow.model import types as kinds
 from avow.model.calendar import Exact
 from avow.model.effect import DONE, Effect
 from avow.model.entity import Parameter
 from avow.model.place import Place
 from avow.model.times import DURATION_MAX
-from avow.model.trigger import DATA, EVENTS, Delay, OnEvent, OnOutcome, OnTime, Trigger
+from avow.model.trigger import DATA, Delay, OnEvent, OnOutcome, OnTime, Trigger
 
 REASON_LENGTH_MAX = 1_000
 
@@ -91,80 +87,3 @@ def parameters_of(trigger: Trigger, effects: Mapping[str, Effect]) -> tuple[Para
         Parameter("code", kinds.Text(100), True),
         Parameter("reason", kinds.Text(REASON_LENGTH_MAX), True),
     )
-
-
-def read_effects(notes: Notes, states: Mapping[str, word.State]) -> dict[str, Effect]:
-    """The effects that the states of an entity invoke, by name."""
-    found = dict[str, EffectWord]()
-    for name, invoked in ((name, invoked) for name, state in states.items() for invoked in state.invoke):
-        if not isinstance(invoked, EffectWord):
-            mend = "Write @effect() above the function, and invoke=FUNCTION."
-            notes.note(states[name].place, "effect-unknown", f"what `{name}` invokes isn't an effect", mend)
-        elif found.setdefault(invoked.name, invoked) is not invoked:
-            detail = f"two effects are called {invoked.name}"
-            notes.note(invoked.place, "declared-twice", detail, "Rename one of them.")
-    return {name: _effect(notes, w) for name, w in found.items()}
-
-
-def _effect(notes: Notes, w: EffectWord) -> Effect:
-    if (w.rest["destination"] or w.name) == EVENTS:
-        notes.note(
-            w.place, "name-reserved", f"`{EVENTS}` is kept for the engine", "Name another destination."
-        )
-    for fault, mend in _faults(w):
-        notes.note(w.place, "effect-bounds", f"effect {w.name}: {fault}", mend)
-    rest, ordered = w.rest, w.rest["ordered_by"]
-    lookup: Any = rest["lookup"]
-    timeout = rest["timeout"]
-    return Effect(
-        name=w.name,
-        function=w.function,
-        source_hash=source_hash(w.function),
-        result=_result(notes, w),
-        timeout_s=timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout),
-        retry=rest["retry"],
-        destination=rest["destination"] or w.name,
-        rate_per_s=rest["per_second"],
-        concurrency=rest["concurrency"],
-        keyed=rest["keyed"],
-        keeps_faults=rest["keeps_faults"],
-        request_bytes_max=rest["request_bytes_max"],
-        answer_bytes_max=rest["answer_bytes_max"],
-        ordered_by=None if ordered is None else getattr(notes.named(ordered, w.place), "path", ("?",))[0],
-        lookup=lookup,
-        lookup_hash="" if lookup is None else source_hash(lookup),
-        doc=inspect.cleandoc(w.function.__doc__ or ""),
-        place=w.place,
-    )
-
-
-def _faults(w: EffectWord) -> Iterator[tuple[str, str]]:
-    timeout, rate, concurrency = w.rest["timeout"], w.rest["per_second"], w.rest["concurrency"]
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    if not isinstance(seconds, int | float) or not 0 < seconds <= TIMEOUT_S_MAX:
-        yield "its timeout isn't a length of time that can be", f"Write 0 < timeout <= {TIMEOUT_S_MAX:.0f} s."
-    if rate is not None and not 0.001 <= rate <= 100_000:
-        yield "its rate makes no sense", "Write per_second= between 0.001 and 100,000."
-    if concurrency is not None and (type(concurrency) is not int or not 1 <= concurrency <= 10_000):
-        yield "its concurrency makes no sense", "Write concurrency= between 1 and 10,000."
-    for name in ("request_bytes_max", "answer_bytes_max"):
-        length = w.rest[name]
-        if type(length) is not int or not 1 <= length <= PAYLOAD_BYTES_MAX:
-            yield f"its {name} makes no sense", f"Write {name}= between 1 and {PAYLOAD_BYTES_MAX:,}."
-    if len(inspect.signature(w.function).parameters) != 2:
-        yield "it doesn't take a record and a call", f"Write def {w.name}(record, call)."
-    if w.rest["keeps_faults"] and w.rest["lookup"] is None:
-        yield "what the other side keeps can't be told without asking", "Write lookup=FUNCTION as well."
-
-
-def _result(notes: Notes, w: EffectWord) -> kinds.ValueType | None:
-    """The type of what the function returns."""
-    hint = annotations_of(w.function, notes.namespace).get("return")
-    if hint is None or hint is type(None):
-        return None
-    try:
-        return read_type(hint, word.Bounds())[0]
-    except Unreadable as unreadable:
-        detail = f"the result of {w.name}: {unreadable.detail}"
-        notes.note(w.place, "type-unreadable", detail, unreadable.mend)
-        return Unbuilt()

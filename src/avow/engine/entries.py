@@ -52,7 +52,7 @@ def _step(step: Step) -> evidence.Step:
         after.performers if after.performers and after.performers != known else None,
         None if cause is None else _reference(*cause[0], cause[1]),
         waits,
-        {name: _task(asking) for name, asking in tasks.items()} if tasks else NO_TASKS,
+        {name: told_of(asking) for name, asking in tasks.items()} if tasks else NO_TASKS,
     )
     return made(evidence.Step, told)
 
@@ -61,7 +61,7 @@ def _reference(kind: str, record: UUID, version: int) -> Reference:
     return made(Reference, (kind, record, version))
 
 
-def _task(asking: Asking) -> JsonValue:
+def told_of(asking: Asking) -> JsonValue:
     """What becomes of a task, as its entry says it."""
     match asking:
         case Begun(role, due, escalate, remind, claim_ms):

@@ -1,9 +1,10 @@
 """The inbox: what somebody is asked to do, and what they do about it other than doing it.
 
 A task is shown to whom the policy of its command could permit it on this record, and with it no more of the
-record than the declaration names. Claiming, releasing, delegating and putting off are commands of their own:
-decided on one version of the record, committed together with the answer, and kept for ever. Doing a task is
-the record's command.
+record than the declaration names. What is stuck is shown to whom it asks, and to operators. Claiming,
+releasing, delegating and putting off are commands of their own: decided on one version of the record,
+committed together with the answer, and kept for ever. Doing a task is the record's command; what is owed is
+done by operating.
 """
 
 from __future__ import annotations
@@ -19,19 +20,32 @@ from uuid import UUID
 from avow.declare.loads import read_loads
 from avow.engine.execute import Reply, again_when_lost
 from avow.engine.identifier import id_of
+from avow.engine.owed import effect_of, inbox_name, record_of
+from avow.engine.owed import owed as owed_by
 from avow.engine.request import json_bytes
 from avow.errors import reject
-from avow.kernel.command import OpenTask, Record
+from avow.kernel.command import OpenTask, Record, Rejection
 from avow.kernel.draft import Pool as Scene
 from avow.kernel.policy import may_read, readable_fields
-from avow.kernel.tasks import CLAIM, DELEGATE, FOLLOW_UP, RELEASE, refusal_of_act, standing
+from avow.kernel.tasks import (
+    CLAIM,
+    DELEGATE,
+    FOLLOW_UP,
+    RELEASE,
+    inboxes_of,
+    owes,
+    refusal_of_act,
+    refusal_of_owed,
+    standing,
+)
 from avow.kernel.view import represent
 from avow.model.actor import Actor
 from avow.model.entity import Entity, Transition
-from avow.model.system import System
+from avow.model.system import System, asking
+from avow.model.task import Task
 from avow.model.types import instant
 from avow.store import driver
-from avow.store.inbox import Act, Found, Place, Tasks, Wanted
+from avow.store.inbox import Act, Found, Owed, Place, Tasks, Wanted
 from avow.store.loading import Loaded, Loads, plan_record
 from avow.store.pool import Pool
 from avow.store.transaction import IdempotencyKey
@@ -84,12 +98,12 @@ class Inbox:
 
     def __init__(self, system: System, pool: Pool) -> None:
         self._system, self._tasks, self._loads = system, Tasks(pool), Loads(pool)
-        self._asking = {name: found for name, e in system.entities.items() if (found := _asking(e))}
+        self._asking = {entity.name: _asking(entity) for entity in asking(system)}
         self._plans = {name: self._plan(system.entities[name]) for name in self._asking}
 
     @property
     def entities(self) -> Collection[Entity]:
-        """The entities whose commands stand in inboxes."""
+        """The entities about whose records something may stand in inboxes."""
         return [self._system.entities[name] for name in self._asking]
 
     async def page(
@@ -97,12 +111,13 @@ class Inbox:
     ) -> InboxPage:
         """The tasks of an actor's inboxes, the one due first coming first."""
         kinds = self._asking if wanted.entity is None else [wanted.entity.name]
-        roles = actor.roles if wanted.role is None else actor.roles & {wanted.role}
+        roles = {role for role in inboxes_of(self._system, actor) if wanted.role in (None, inbox_name(role))}
         places = await self._tasks.page(
             actor, Wanted(list(kinds), wanted.mine, wanted.overdue, roles, after, limit)
         )
-        loaded = await asyncio.gather(*(self._load(actor, p.kind, p.id) for p in places[:limit]))
-        items = [self._item(actor, place, held) for place, held in zip(places, loaded, strict=False)]
+        shown = places[:limit]
+        owed = await self._tasks.owed(actor.tenant, [p.task for p in shown if p.work is not None])
+        items = await asyncio.gather(*(self._shown(actor, place, owed.get(place.task)) for place in shown))
         last = places[limit - 1] if len(places) > limit else None
         return InboxPage([i for i in items if i is not None], None if last is None else (last.due, last.task))
 
@@ -111,9 +126,12 @@ class Inbox:
         found = await self._tasks.find(actor.tenant, task, task)
         if found.about is None:
             return None
-        kind, record, step = found.about
+        kind, record, step, work = found.about
+        if work is not None:
+            owed = (await self._tasks.owed(actor.tenant, [task])).get(task)
+            return None if owed is None else await self._owed_item(actor, owed)
         loaded = await self._load(actor, kind, record)
-        return self._item(actor, Place(loaded.now, task, kind, record, step, ""), loaded)
+        return self._item(actor, Place(loaded.now, task, kind, record, step, None, ""), loaded)
 
     async def act(self, intent: Intent) -> Reply:
         """Do something with a task, or replay the answer.
@@ -131,13 +149,11 @@ class Inbox:
                 return _replay(found, intent)
             if found.about is None:
                 raise reject("not-found")
-            kind, record_id, step = found.about
-            loaded = await self._load(intent.actor, kind, record_id)
-            record = loaded.records.get((kind, record_id))
-            task = None if record is None else record.tasks.get(step)
-            if record is None or task is None or task.id != intent.task:
-                raise reject("not-found")
-            act, body = self._decide(intent, record, task, loaded)
+            kind, record, step, work = found.about
+            if work is None:
+                act, body = await self._act_on(intent, kind, record, step)
+            else:
+                act, body = await self._act_on_owed(intent)
             try:
                 outcome = await self._tasks.act(tenant, key, act, 200, body)
             except driver.Retryable:
@@ -146,19 +162,28 @@ class Inbox:
                 return Reply(200, body)
         raise reject("contention")
 
-    def _decide(self, intent: Intent, record: Record, task: OpenTask, loaded: Loaded) -> tuple[Act, bytes]:
-        """The act and its answer. Raises ProblemError where it is refused."""
+    async def _act_on(self, intent: Intent, kind: str, record_id: UUID, step: str) -> tuple[Act, bytes]:
+        """What is done with the task of a command, and its answer. Raises ProblemError if it is refused."""
+        loaded = await self._load(intent.actor, kind, record_id)
+        record = loaded.records.get((kind, record_id))
+        task = None if record is None else record.tasks.get(step)
+        if record is None or task is None or task.id != intent.task:
+            raise reject("not-found")
         scene = Scene(self._system, intent.actor, loaded.now, dict(loaded.records), {})
         refused = refusal_of_act(scene, record, task, intent.word, intent.to)
-        if refused is not None:
-            raise reject(refused.code, refused.detail, **refused.extra)
-        told = {} if intent.to is None else {"to": intent.to}
-        told |= {} if intent.at is None else {"at": instant(intent.at)}
-        act = Act(
-            record.entity, record.id, record.version, task.step, task.acts, loaded.now,
-            str(intent.actor.subject), intent.word, told, intent.reason, intent.request_id,
-        )  # fmt: skip
-        return act, json_bytes(_after(task, intent, loaded.now))
+        return _decided(intent, (kind, record_id, record.version), task, step, loaded.now, refused)
+
+    async def _act_on_owed(self, intent: Intent) -> tuple[Act, bytes]:
+        """The same with the task of what is stuck, which rests on no version of a record."""
+        owed = (await self._tasks.owed(intent.actor.tenant, [intent.task])).get(intent.task)
+        if owed is None:
+            raise reject("not-found")
+        where = f"{owed.item['kind']}.{owed.item['name']}"
+        refused = refusal_of_owed(
+            self._system, intent.actor, owed.now, owed.task, where, intent.word, intent.to
+        )
+        about = owed.item["kind"], owed.item["id"], None
+        return _decided(intent, about, owed.task, owed.item["name"], owed.now, refused)
 
     def _plan(self, entity: Entity) -> Any:
         steps = self._asking[entity.name].values()
@@ -168,6 +193,43 @@ class Inbox:
     async def _load(self, actor: Actor, kind: str, record: UUID) -> Loaded:
         plan = self._plans[kind]
         return await self._loads.load(plan, actor.tenant, plan.wanted(None, record, {}))
+
+    async def _shown(self, actor: Actor, place: Place, owed: Owed | None) -> dict[str, Any] | None:
+        if place.work is not None:
+            return None if owed is None else await self._owed_item(actor, owed)
+        return self._item(actor, place, await self._load(actor, place.kind, place.id))
+
+    async def _owed_item(self, actor: Actor, found: Owed) -> dict[str, Any] | None:
+        """What is owed, as the actor sees it; None where it is none of their business."""
+        now, task, item = found
+        if not owes(self._system, actor, task.role):
+            return None
+        effect, shows = effect_of(self._system, item), dict[str, Any]()
+        if effect is not None and effect.task is not None and effect.task.shows:
+            loaded = await self._load(actor, item["kind"], item["id"])
+            record = loaded.records.get((item["kind"], item["id"]))
+            shows = {} if record is None else self._shows(actor, record, loaded, effect.task)
+        claimed = _claimed(actor, task, now)
+        return {
+            **_told(task, now, item["name"]),
+            "entity": item["kind"],
+            "record": record_of(item),
+            "command": None,
+            "path": f"/effects/{item['work']}",
+            **_asked(task, now),
+            "may": claimed is None,
+            "why_not": claimed,
+            "shows": shows,
+            "owed": owed_by(self._system, item),
+        }
+
+    def _shows(self, actor: Actor, record: Record, loaded: Loaded, task: Task) -> dict[str, Any]:
+        """Those fields of a record that a task shows and that the actor may see."""
+        scene = Scene(self._system, actor, loaded.now, dict(loaded.records), {})
+        entity = self._system.entities[record.entity]
+        seen = readable_fields(entity, scene, record) if may_read(scene, record) else ()
+        told = represent(self._system, record, [name for name in task.shows if name in seen])
+        return {name: told[name] for name in task.shows if name in seen}
 
     def _item(self, actor: Actor, place: Place, loaded: Loaded) -> dict[str, Any] | None:
         """A task as the actor sees it; None where it is none of their business, or gone."""
@@ -180,26 +242,19 @@ class Inbox:
         if stands is None:
             return None
         entity, asked = self._system.entities[place.kind], self._asking[place.kind][place.step]
-        seen = readable_fields(entity, scene, record) if may_read(scene, record) else ()
-        shown = [] if asked.task is None else [name for name in asked.task.shows if name in seen]
-        told = represent(self._system, record, shown)
-        holder = task.held_at(loaded.now)
-        claimed = holder is not None and holder != str(actor.subject)
-        why_not = {"claimed_by": holder} if claimed else None
-        why_not = {"four_eyes": stands.barred} if stands.barred else why_not
+        claimed = _claimed(actor, task, loaded.now)
+        why_not = {"four_eyes": stands.barred} if stands.barred else claimed
         return {
-            **_told(task, loaded.now),
+            **_told(task, loaded.now, task.step),
             "entity": entity.name,
             "record": str(record.id),
             "command": asked.command,
             "path": f"/{entity.plural}/{record.id}/{asked.command}",
-            "role": task.role,
-            "asked_by": task.asked_by,
-            "since": instant(task.since),
-            "overdue": task.due is not None and task.due <= loaded.now,
+            **_asked(task, loaded.now),
             "may": why_not is None,
             "why_not": why_not,
-            "shows": {name: told[name] for name in shown},
+            "shows": {} if asked.task is None else self._shows(actor, record, loaded, asked.task),
+            "owed": None,
         }
 
 
@@ -207,12 +262,44 @@ def _asking(entity: Entity) -> dict[str, Transition]:
     return {t.step: t for t in entity.transitions.values() if t.task is not None}
 
 
-def _told(task: OpenTask, now: datetime) -> dict[str, Any]:
-    """What is told of a task itself."""
+def _decided(
+    intent: Intent, about: tuple[str, UUID, int | None], task: OpenTask, name: str, now: datetime,
+    refused: Rejection | None,
+) -> tuple[Act, bytes]:  # fmt: skip
+    """An act and its answer. Raises ProblemError where it is refused."""
+    if refused is not None:
+        raise reject(refused.code, refused.detail, **refused.extra)
+    told = {} if intent.to is None else {"to": intent.to}
+    told |= {} if intent.at is None else {"at": instant(intent.at)}
+    act = Act(
+        *about, task.step, task.acts, now, str(intent.actor.subject), intent.word, told, intent.reason,
+        intent.request_id,
+    )  # fmt: skip
+    return act, json_bytes(_after(task, intent, now, name))
+
+
+def _claimed(actor: Actor, task: OpenTask, now: datetime) -> dict[str, Any] | None:
+    """Who else has it alone."""
+    holder = task.held_at(now)
+    return None if holder is None or holder == str(actor.subject) else {"claimed_by": holder}
+
+
+def _asked(task: OpenTask, now: datetime) -> dict[str, Any]:
+    """Who is asked by whom, since when, and whether it is late."""
+    return {
+        "role": inbox_name(task.role),
+        "asked_by": task.asked_by,
+        "since": instant(task.since),
+        "overdue": task.due is not None and task.due <= now,
+    }
+
+
+def _told(task: OpenTask, now: datetime, name: str) -> dict[str, Any]:
+    """What is told of a task itself. name: what is asked for."""
     holder = task.held_at(now)
     return {
         "id": str(task.id),
-        "task": task.step,
+        "task": name,
         "due": _moment(task.due),
         "follow_up": _moment(task.follow_up),
         "escalated_at": _moment(task.escalated),
@@ -221,7 +308,7 @@ def _told(task: OpenTask, now: datetime) -> dict[str, Any]:
     }
 
 
-def _after(task: OpenTask, intent: Intent, now: datetime) -> dict[str, Any]:
+def _after(task: OpenTask, intent: Intent, now: datetime, name: str) -> dict[str, Any]:
     """The task as an act leaves it."""
     until = now + timedelta(milliseconds=task.claim_ms)
     held: dict[str, dict[str, Any]] = {
@@ -231,7 +318,7 @@ def _after(task: OpenTask, intent: Intent, now: datetime) -> dict[str, Any]:
         FOLLOW_UP: {"follow_up": intent.at},
     }
     task = task._replace(**held[intent.word])
-    return _told(task, now)
+    return _told(task, now, name)
 
 
 def _moment(moment: datetime | None) -> str | None:

@@ -17,9 +17,11 @@ from avow import canonical
 from avow.engine.by_hand import settle_done, settle_failed
 from avow.engine.execute import Engine, Outrun, Reply, again_when_lost
 from avow.engine.identifier import id_of
+from avow.engine.owed import COMPENSATE, SETTLE, SKIP, effect_of, inbox_name
 from avow.engine.request import json_bytes
 from avow.engine.worker import provider_key
 from avow.errors import ProblemError, reject
+from avow.kernel.tasks import owes
 from avow.model.actor import Actor
 from avow.model.effect import FAILED, Effect
 from avow.model.entity import State
@@ -29,8 +31,6 @@ from avow.store.operate import OF_ALL, UNDER_WAY, By, Filter, Operations
 from avow.store.pool import Pool
 from avow.store.transaction import IdempotencyKey
 
-RETRY, SKIP, COMPENSATE, SETTLE = "retry", "skip", "compensate", "settle"
-"""What can be done about one work; all but `settle` also about all of a set."""
 SKIPPED, COMPENSATED = "skipped", "compensated"
 BULK_MAX = 1_000
 """How much work a set consists of at most; what fits beyond that is another set."""
@@ -40,9 +40,10 @@ AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Something that an operator wants to do, once for `key`.
+    """Something that an operator wants to do, once for `key`; or somebody whom what is stuck asks.
 
-    fingerprint: of everything that makes it the same request.
+    fingerprint: of everything that makes it the same request. everything: they reach the database, and so
+    may do it about all work; otherwise the declaration says whether they may.
     """
 
     action: str
@@ -50,6 +51,7 @@ class Intent:
     reason: str
     key: str
     fingerprint: bytes = b""
+    everything: bool = False
 
     @property
     def by(self) -> By:
@@ -92,9 +94,12 @@ class Operating:
         """What fits, oldest first; one more than `limit` where there is more."""
         return await self._kept.list(wanted, limit + 1, after)
 
-    async def one(self, tenant: str | None, work: int) -> dict[str, Any]:
-        """One work, with how its attempts ended and what operators did about it. Raises `not-found`."""
-        item = await self._demand(tenant, work)
+    async def one(self, tenant: str | None, work: int, reader: Actor | None = None) -> dict[str, Any]:
+        """One work, with how its attempts ended and what was done about it. reader: None: who sees all.
+
+        Raises `not-found`, also for what is none of the reader's business.
+        """
+        item = await self._demand(tenant, work, reader)
         attempts, interventions = await self._kept.attempts(item), await self._kept.interventions(item)
         return {
             **shown(item),
@@ -126,7 +131,8 @@ class Operating:
             known = None if tenant is None else await self._known(intent, tenant, work)
             if known is not None:
                 return known
-            return await self._act(intent, await self._demand(tenant, work), settlement)
+            actor = None if intent.everything else intent.actor
+            return await self._act(intent, await self._demand(tenant, work, actor), settlement)
 
         return await again_when_lost(once)
 
@@ -197,10 +203,15 @@ class Operating:
     async def _act(self, intent: Intent, item: dict[str, Any], settlement: Settlement | None) -> Reply:
         if item["state"] == UNDER_WAY:
             raise reject("work-moved", "A worker is doing it now.")
-        effect = self._system.entities[item["kind"]].effects.get(item["name"]) if self._knows(item) else None
+        where, holder = f"{item['kind']}.{item['name']}", item["holder"]
+        if holder is not None and holder != str(intent.actor.subject) and item["held_until"] > item["now"]:
+            raise reject("task-claimed", f"Somebody else has claimed {where}.", rule=where)
+        effect = effect_of(self._system, item)
         if intent.action == SETTLE and settlement is not None:
             return await self._settle(intent, item, effect, settlement)
         if intent.action == SKIP and effect is not None:
+            if item["unclear"]:
+                raise reject("call-unclear")
             return await self._settle(intent, item, effect, Settlement(False, code=SKIPPED))
         if intent.action == COMPENSATE:
             return await self._compensate(intent, item, effect)
@@ -220,6 +231,8 @@ class Operating:
         """How a call ended, with the transition that follows."""
         if effect is None:
             raise reject("not-a-call", f"{item['name']} has no outcome.")
+        if item["unclear"] and not settlement.evidence.strip():
+            raise reject("evidence-missing")
         if not settlement.done and not self._may_fail(item, effect):
             raise reject("call-owed")
         by, key = replace(intent.by, evidence=settlement.evidence), intent.kept(item["tenant"])
@@ -277,17 +290,15 @@ class Operating:
             raise reject("contention")
         return known
 
-    async def _demand(self, tenant: str | None, work: int) -> dict[str, Any]:
+    async def _demand(self, tenant: str | None, work: int, actor: Actor | None = None) -> dict[str, Any]:
+        """One work. actor: whose business it has to be; None: anybody's."""
         found = await self._kept.list(Filter(tenant=tenant, work=work))
-        if not found:
+        if not found or (actor is not None and not owes(self._system, actor, found[0]["role"])):
             raise reject("not-found", "It was settled, or never was.")
         return found[0]
 
     def _may_fail(self, item: dict[str, Any], effect: Effect) -> bool:
         return bool(self._system.entities[item["kind"]].of_command(f"{effect.name}.{FAILED}"))
-
-    def _knows(self, item: dict[str, Any]) -> bool:
-        return item["kind"] in self._system.entities
 
 
 def shown(item: dict[str, Any]) -> dict[str, Any]:
@@ -305,6 +316,8 @@ def shown(item: dict[str, Any]) -> dict[str, Any]:
         "unclear": item["unclear"],
         "stuck": item["stuck"],
         "detail": item["detail"],
+        "inbox": None if item["role"] is None else inbox_name(item["role"]),
+        "task": None if item["task"] is None else str(item["task"]),
         "paused": item["paused"],
         "since": instant(item["since"]),
         "due": instant(item["due"]),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import logging
 import random
 from collections import Counter
@@ -21,12 +22,14 @@ from uuid import UUID, uuid5
 from avow.engine.breaker import Breaker
 from avow.engine.calls import Call, Caller, DontKnow, Ending, No, NotYet, Result, Superseded
 from avow.engine.checkpoints import Checkpoints
+from avow.engine.entries import told_of
 from avow.engine.execute import Engine, Outrun, Reply, Request
 from avow.engine.hearing import Hearing
 from avow.engine.leases import LEASE_S, Leases
 from avow.engine.publishing import TIMEOUT_S, Publishing, Telling
 from avow.errors import Problem, ProblemError
 from avow.kernel.command import Record
+from avow.kernel.tasks import begun_of_stuck
 from avow.kernel.view import reading_handle
 from avow.model.actor import Actor
 from avow.model.draft import BodyFault
@@ -398,12 +401,23 @@ class Worker:
             return Reply(error.problem.status, problem=error.problem)  # it would be refused again and again
 
     async def _stick(self, work: Work, stuck: str, detail: str, *, unclear: bool = False) -> None:
-        """Let it wait for a person."""
-        if await self._queue.give_back(work, "stuck", detail, stuck=stuck, unclear=unclear or work.unclear):
+        """Let it wait for a person: the one whom its declaration asks, or else the operators."""
+        given_back = await self._queue.give_back(
+            work, "stuck", detail, stuck=stuck, unclear=unclear or work.unclear, task=self._asked(work)
+        )
+        if given_back:
             self.counts["stuck"] += 1
             _log.warning("%s %s: %s is stuck: %s", work.kind, work.id, work.name, stuck)
         else:
             self.counts["stale"] += 1
+
+    def _asked(self, work: Work) -> str | None:
+        """Whom a work asks that is stuck, as JSON; None: the operators."""
+        entity = self._system.entities.get(work.kind)
+        effect = None if entity is None else entity.effects.get(work.name)
+        if effect is None or effect.task is None:
+            return None
+        return json.dumps(told_of(begun_of_stuck(effect.task, work.taken_at)))
 
 
 def call_key(work: Work) -> str:

@@ -1,5 +1,7 @@
 """What people are asked to do: which tasks begin and end with one transition, and what may be done with one.
 
+Also with the task of a call, a time or an event that is stuck, which begins and ends with that.
+
 A task belongs to the state that its record stands in, as a deadline does. It ends when the state is left,
 whoever left it. Where its step is performed and the record stays, as with an approval that isn't the last
 one, it goes on, and nobody has it alone any more.
@@ -15,9 +17,11 @@ from uuid import UUID
 from avow.kernel.command import NOBODY_ASKED, Acted, Asking, Begun, Moved, OpenTask, Record, Rejection
 from avow.kernel.draft import Pool, RecordScope
 from avow.kernel.plan import Asked, TransitionPlan
-from avow.kernel.policy import could, is_four_eyes, may, unmet
+from avow.kernel.policy import certainly_may, could, is_four_eyes, may, unmet
 from avow.model.actor import Actor
 from avow.model.expression import evaluate, render, walk
+from avow.model.system import System
+from avow.model.task import Task
 from avow.model.values import Subject
 
 CLAIM: Final = "claim"
@@ -25,6 +29,10 @@ RELEASE: Final = "release"
 DELEGATE: Final = "delegate"
 FOLLOW_UP: Final = "follow-up"
 """What can be done with a task other than doing it: these four."""
+OF_OPERATORS: Final = ""
+"""The role of tasks in the inbox of the operators, as it is kept: no role can have this name."""
+OPERATORS: Final = "operators"
+"""What that inbox is called where people see it."""
 
 
 def tasks_of(pool: Pool, plan: TransitionPlan, before: Record | None, after: Record) -> Mapping[str, Asking]:
@@ -70,9 +78,17 @@ _UNNAMED: Final = UUID(int=0)
 
 
 def _begun(pool: Pool, asked: Asked, record: Record) -> Begun:
-    task = asked.task
-    remind = tuple(sorted(delay.due(pool.now) for delay in task.remind))
-    return Begun(task.role, _due(pool, asked, record), task.escalate, remind, task.claim_ms)
+    return _begin(asked.task, _due(pool, asked, record), pool.now)
+
+
+def begun_of_stuck(task: Task, since: datetime) -> Begun:
+    """Whom a call asks that is stuck. since: when its last attempt was begun."""
+    return _begin(task, None if task.due is None else task.due.due(since), since)
+
+
+def _begin(task: Task, due: datetime | None, since: datetime) -> Begun:
+    remind = tuple(sorted(delay.due(since) for delay in task.remind))
+    return Begun(task.role, due, task.escalate, remind, task.claim_ms)
 
 
 def _moved(pool: Pool, tasks: tuple[Asked, ...], before: Record, after: Record) -> Mapping[str, Asking]:
@@ -128,22 +144,56 @@ def refusal_of_act(pool: Pool, record: Record, task: OpenTask, word: str, to: st
     stands = standing(pool, record, task.step)
     if stands is None:
         return Rejection("not-found", recorded=False)
-    where, actor = f"{record.entity}.{task.step}", str(pool.actor.subject)
-    holder = task.held_at(pool.now)
-    if word == RELEASE:
-        return None if holder == actor else Rejection("task-not-held", f"You don't hold {where}.")
-    if not stands.may:
+    where = f"{record.entity}.{task.step}"
+    if word != RELEASE and not stands.may:
         detail = f"{where} needs a second person: {stands.barred}."
         return Rejection("four-eyes", detail, {"rule": f"{where}: {stands.barred}"})
-    if holder is not None and holder != actor:
+    refused = _held(pool.actor, pool.now, task, where, word, to)
+    return refused if refused is not None or to is None else _barred(pool, record, stands, where, to)
+
+
+def operates(system: System, actor: Actor) -> bool:
+    """Whether the actor may see to everything that is stuck in their tenant."""
+    return system.operators is not None and certainly_may(system.operators, actor)
+
+
+def inboxes_of(system: System, actor: Actor) -> frozenset[str]:
+    """In whose inboxes an actor looks: those of their roles, and that of the operators if they are one."""
+    own = actor.roles - {OF_OPERATORS}
+    return own | {OF_OPERATORS} if operates(system, actor) else own
+
+
+def owes(system: System, actor: Actor, role: str | None) -> bool:
+    """Whether the actor may see to what is stuck and stands in the inbox of a role; None: in no inbox."""
+    return operates(system, actor) or (role is not None and role != OF_OPERATORS and role in actor.roles)
+
+
+def refusal_of_owed(
+    system: System, actor: Actor, now: datetime, task: OpenTask, where: str, word: str, to: str | None
+) -> Rejection | None:
+    """Why the actor may not do this with the task of what is stuck; None: they may."""
+    if not owes(system, actor, task.role):
+        return Rejection("not-found", recorded=False)
+    return _held(actor, now, task, where, word, to)
+
+
+def _held(
+    actor: Actor, now: datetime, task: OpenTask, where: str, word: str, to: str | None
+) -> Rejection | None:
+    """Refused is what somebody else holds, a release by who doesn't, and delegating to oneself."""
+    own, holder = str(actor.subject), task.held_at(now)
+    if word == RELEASE:
+        return None if holder == own else Rejection("task-not-held", f"You don't hold {where}.")
+    if holder is not None and holder != own:
         return Rejection("task-claimed", f"Somebody else has claimed {where}.", {"rule": where})
-    return None if to is None else _barred(pool, record, stands, where, to)
+    if to != own:
+        return None
+    error = {"pointer": "#/to", "code": "yourself", "detail": "must be somebody else"}
+    return Rejection("input-invalid", "Nobody delegates to themselves.", {"errors": [error]})
 
 
 def _barred(pool: Pool, record: Record, stands: Standing, where: str, to: str) -> Rejection | None:
-    if to == str(pool.actor.subject):
-        error = {"pointer": "#/to", "code": "yourself", "detail": "must be somebody else"}
-        return Rejection("input-invalid", "Nobody delegates to themselves.", {"errors": [error]})
+    """What a delegation stands against: whoever it is may not do it, whatever their roles are."""
     them = Pool(pool.system, Actor(Subject(to), pool.actor.tenant), pool.now, pool.records, pool.loaded)
     scope = RecordScope(them, record)
     if any(could(plan.declared.by, scope) is not False for plan in stands.steps):

@@ -10,6 +10,7 @@ from typing import Any
 
 from avow.model.flaw import ValueType
 from avow.model.place import Place
+from avow.model.task import Task
 
 DONE, FAILED, UNKNOWN = "done", "failed", "unknown"
 """How a call ends: it was done; it certainly wasn't and won't be; nobody here can tell."""
@@ -60,6 +61,7 @@ class Effect:
     request_bytes_max: the longest body that is sent. answer_bytes_max: the longest that is read, and the
                  longest result that is kept, as JSON.
     ordered_by:  calls of records with an equal value in this field are made one after the other.
+    task:        whom it asks once it is stuck; None: the operators.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Effect:
     answer_bytes_max: int = ANSWER_BYTES_MAX
     lookup: Callable[..., Any] | None = field(default=None, compare=False)
     lookup_hash: str = ""
+    task: Task | None = None
     doc: str = ""
     place: Place = field(default=Place(), compare=False)
 
@@ -97,6 +100,7 @@ class Effect:
             "keeps_faults": self.keeps_faults,
             "ordered_by": self.ordered_by,
             **({} if limits == _LIMITS else {"request_bytes_max": limits[0], "answer_bytes_max": limits[1]}),
+            **({} if self.task is None else {"task": self.task.describe()}),
         }
 
 

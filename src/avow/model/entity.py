@@ -224,7 +224,7 @@ class Entity:
 
     @property
     def asks(self) -> bool:
-        """Whether people are asked to do anything with its records."""
+        """Whether people are asked to give any of its commands."""
         return any(t.task is not None for t in self.transitions.values())
 
     def of_command(self, command: str) -> tuple[Transition, ...]:

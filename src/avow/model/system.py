@@ -63,11 +63,13 @@ class System:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Every role that a policy names, sorted."""
+        """Every role that a policy names, or that is asked for what is stuck, sorted."""
         own = [policy for policy in (self.operators, self.pausers) if policy is not None]
         asked = [*own, *(policy for e in self.entities.values() for policy in policies(e))]
         nodes = (node for policy in asked for node in walk(policy))
-        return tuple(sorted({node.role for node in nodes if isinstance(node, HasRole)}))
+        return tuple(
+            sorted({*asked_for_stuck(self)}.union(node.role for node in nodes if isinstance(node, HasRole)))
+        )
 
 
 def waits(system: System) -> bool:
@@ -76,9 +78,29 @@ def waits(system: System) -> bool:
     return any(t.trigger is not None or t.task is not None for t in transitions)
 
 
+def asking(system: System) -> list[Entity]:
+    """The entities about whose records somebody may be asked: for a command, or for what is stuck."""
+    operated = system.operators is not None
+    return [
+        e for e in system.entities.values()
+        if e.asks or any(effect.task is not None for effect in e.effects.values()) or (operated and sticks(e))
+    ]  # fmt: skip
+
+
 def asks(system: System) -> bool:
-    """Whether any command waits in somebody's inbox."""
-    return any(entity.asks for entity in system.entities.values())
+    """Whether anything waits in somebody's inbox."""
+    return bool(asking(system))
+
+
+def asked_for_stuck(system: System) -> list[str]:
+    """The roles that calls ask once they are stuck, sorted."""
+    tasks = [effect.task for e in system.entities.values() for effect in e.effects.values()]
+    return sorted({role for task in tasks if task is not None for role in (task.role, task.escalate) if role})
+
+
+def sticks(entity: Entity) -> bool:
+    """Whether anything that happens by itself may get stuck: a call, a time, an event, a delivery."""
+    return any(t.trigger is not None for t in entity.transitions.values()) or bool(entity.publications)
 
 
 def keeps_private(system: System) -> bool:

@@ -1,4 +1,4 @@
-"""Tasks: commands that wait for a person, as they are declared."""
+"""Tasks: what waits for a person, as it is declared: a command, or a call that got stuck."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from avow.model.trigger import Delay
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A command that stands in the inbox of a role for as long as its record is in a state that it leaves.
+    """What stands in the inbox of a role: a command, for as long as its record is in a state that it leaves;
+    a call, for as long as it is stuck.
 
     role:     whose inbox. escalate: into whose it goes when it is due, if any.
-    due:      how long after the state was entered; due_at: or at which instant; neither: never.
-    remind:   how long after the state was entered it is reminded of.
+    due:      how long after the state was entered, or the call's last attempt was begun; due_at: or, of a
+              command, at which instant; neither: never.
+    remind:   how long after the same it is reminded of.
     claim_ms: how long a claim or a delegation lasts, in milliseconds.
     shows:    the fields that stand beside it, for those who may see them.
     """

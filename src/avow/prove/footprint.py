@@ -50,6 +50,8 @@ EVERYTHING: Final = Footprint(everything=True)
 
 _HEADERS, _WORKS, _KEYS, _LOCKED, _FOR_WRITING = 15, 19, 1, 11, 13
 """Places among the parameters of avow.commit: see commit.sql."""
+_STUCK: Final = {"give_back": 5, "park": 8}
+"""Where the parameters of a statement say why something is stuck: then it is a task, too."""
 
 
 def of_statement(system: System, statement: Statement, answer: Any) -> Footprint:
@@ -62,7 +64,10 @@ def of_statement(system: System, statement: Statement, answer: Any) -> Footprint
             return _of_commit(system, given)
         case "take":
             return Footprint(writes=frozenset({WORK}) | frozenset(_ids(answer)))
-        case "give_back" | "park" | "park_again" | "keep":
+        case "give_back" | "park":
+            stuck = statement.parameters[_STUCK[name]] is not None
+            return Footprint(writes=frozenset({WORK, TASKS} if stuck else {WORK}))
+        case "park_again" | "keep":
             return Footprint(writes=frozenset({WORK}))
         case "advance_tasks":
             return Footprint(writes=frozenset({TASKS}))

@@ -167,7 +167,7 @@ def _waits(system: System, picture: Picture) -> Iterator[Break]:
     passed = {(a.tenant, a.kind, a.id, a.name) for a in picture.attempts if a.outcome == "passed"}
     entries = [entry for command in commands_of(picture) for entry in command]
     came = {(e.logged.tenant, e.logged.kind, e.logged.id, str(e.header["transition"])) for e in entries}
-    asked = {(t.tenant, t.kind, t.id, t.step) for t in picture.tasks}
+    asked = {(t.tenant, t.kind, t.id, t.step) for t in picture.tasks if t.work is None}
     wanted, open_tasks = set[tuple[str, str, str, str]](), set[tuple[str, str, str, str]]()
     once = set[tuple[str, str, str, str]]()  # instants that have come: again only where their value is new
     for tenant in dict.fromkeys(tenant for tenant, _, _ in picture.rows):
@@ -195,6 +195,21 @@ def _waits(system: System, picture: Picture) -> Iterator[Break]:
         yield Break(ATOMIC, f"{name} is still to be done for one {kind} that waits no more.", _TOGETHER)
     for _, kind, _, step in sorted(open_tasks ^ asked):
         yield Break(ATOMIC, f"The task {kind}.{step} and the state of its record disagree.", _TOGETHER)
+    yield from _owed(picture)
+
+
+def _owed(picture: Picture) -> Iterator[Break]:
+    """Whatever is stuck is one task, in a named inbox; and no other task asks for what isn't."""
+    stuck = {(w.tenant, w.kind, w.work): w.name for w in picture.work if w.stuck is not None}
+    asked = {(t.tenant, t.kind, t.work): t.step for t in picture.tasks if t.work is not None}
+    for where in sorted(stuck.keys() - asked.keys()):
+        said = f"{stuck[where]} of one {where[1]} is stuck, and a task in nobody's inbox."
+        yield Break(COMPENSATED, said, _ASKED_FOR)
+    for where in sorted(asked.keys() - stuck.keys()):
+        yield Break(COMPENSATED, f"The task {where[1]}.{asked[where]} asks for what isn't stuck.", _ASKED_FOR)
+
+
+_ASKED_FOR = "A task is written with what gets stuck, and ends with it."
 
 
 _ANY_TIME = datetime.max.replace(tzinfo=UTC)

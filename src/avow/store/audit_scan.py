@@ -250,6 +250,13 @@ class Scan(EntryScan):
         rows = await self._fetch(sql, self._tenant, entity.name, ROWS_NAMED_MAX)
         return [(row[0], row[1], row[2]) for row in rows]
 
+    async def stuck_and_asked(self) -> list[tuple[str, str, str, int, str, bool]]:
+        """Where what is stuck and the inboxes disagree: tenant, kind, id, version, name, and whether a task
+        is missing or there is one too many; at most ROWS_NAMED_MAX of each.
+        """
+        rows = await self._ask("verify_stuck", self._tenant, ROWS_NAMED_MAX)
+        return [(row[0], row[1], row[2], row[3], row[4], row[5]) for row in rows]
+
     async def blind_edited(self, entity: Entity, field: str, blind: str) -> list[tuple[str, str, int]]:
         """Tenant, id and version of rows whose keyed hash isn't that of their private value."""
         sql = named("verify.sql")["verify_blind"].substitute(

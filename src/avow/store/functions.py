@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from avow.model.entity import Entity, Field, Quota
 from avow.model.expression import Const
-from avow.model.system import System, listening, published_types
+from avow.model.system import System, asked_for_stuck, listening, published_types
 from avow.model.trigger import EVENTS
 from avow.model.types import ValueType
 from avow.store.canonical_columns import canonical_column, is_json
@@ -52,6 +52,7 @@ def functions(system: System) -> list[str]:
             events=literal(EVENTS),
             deliveries=literal(DELIVERIES),
             operators=str(system.operators is not None),
+            seeing_to_one=str(system.operators is not None or bool(asked_for_stuck(system))),
             pausers=str(system.pausers is not None),
         ),
         _private_functions(system, entities),

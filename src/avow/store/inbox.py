@@ -13,7 +13,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from avow.kernel.command import OpenTask
 from avow.model.actor import Actor
+from avow.store.columns import open_task
 from avow.store.loading import KnownAnswer
 from avow.store.pool import Pool
 from avow.store.statements import text
@@ -24,28 +26,42 @@ ADVANCED_MAX = 100
 ACTS_MAX = 1_000
 """How many acts of a record one read gives back."""
 
-_FIND, _PAGE, _ACT, _ADVANCE, _ACTS = (
+_FIND, _PAGE, _OWED, _ACT, _ADVANCE, _ACTS = (
     text("tasks.sql", name)
-    for name in ("find_task", "inbox_page", "act_on_task", "advance_tasks", "acts_of_record")
+    for name in ("find_task", "inbox_page", "owed", "act_on_task", "advance_tasks", "acts_of_record")
 )
 
 
 class Place(NamedTuple):
-    """Where a task stands in an inbox: which task of which record, when it is due, and when it was read."""
+    """Where a task stands in an inbox: which task of which record, when it is due, and when it was read.
+
+    work: the number of what is stuck; None: it is a command.
+    """
 
     now: datetime
     task: UUID
     kind: str
     id: UUID
     step: str
+    work: int | None
     due: str
 
 
 class Found(NamedTuple):
-    """The answer that a key has already, and what a task is about: kind, record, step; None: no such task."""
+    """The answer that a key has already, and what a task is about: kind, record, step, and the number of
+    what is stuck, if it isn't a command; None: no such task.
+    """
 
     answer: KnownAnswer | None
-    about: tuple[str, UUID, str] | None
+    about: tuple[str, UUID, str, int | None] | None
+
+
+class Owed(NamedTuple):
+    """The task of a work that is stuck, with that work as its table has it, and when it was read."""
+
+    now: datetime
+    task: OpenTask
+    item: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +82,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something done with a task, decided on a version of its record and a number of acts.
+    """Something done with a task, decided on a version of its record, if on any, and a number of acts.
 
     word: claim, release, delegate or follow-up. told: what goes with it, as plain data.
     """
 
     kind: str
     id: UUID
-    version: int
+    version: int | None
     step: str
     acts: int
     at: datetime
@@ -95,7 +111,16 @@ class Tasks:
         async with self._pool.borrow() as connection:
             row = await connection.fetchrow(_FIND, tenant, key, task)
         answer = None if row[0] is None else KnownAnswer(*(row[i] for i in range(6)))
-        return Found(answer, None if row["task_kind"] is None else (row[6], row[7], row[8]))
+        return Found(answer, None if row["task_kind"] is None else (row[6], row[7], row[8], row[9]))
+
+    async def owed(self, tenant: str, tasks: Collection[UUID]) -> dict[UUID, Owed]:
+        """What is owed by these tasks, as far as they are there and about what is stuck."""
+        if not tasks:
+            return {}
+        async with self._pool.borrow() as connection:
+            rows = await connection.fetch(_OWED, tenant, list(tasks))
+        found = [Owed(row["now"], open_task(json.loads(row["asked"])), dict(row)) for row in rows]
+        return {one.task.id: one for one in found}
 
     async def page(self, actor: Actor, wanted: Wanted) -> list[Place]:
         """The next tasks of an actor's inboxes, the one due first coming first; one more than `limit`."""

@@ -50,15 +50,17 @@ class Waiting(NamedTuple):
     attempt: int
     stuck: str | None
     topic: str
+    work: int
 
 
 class Asked(NamedTuple):
-    """A task that somebody is asked to do."""
+    """A task that somebody is asked to do. work: the number of what is stuck; None: a command."""
 
     tenant: str
     kind: str
     id: str
     step: str
+    work: int | None
 
 
 class Tried(NamedTuple):

@@ -96,16 +96,17 @@ class Queue:
 
     async def give_back(
         self, work: Work, outcome: str, detail: str, *, pause_s: float | None = None,
-        stuck: str | None = None, unclear: bool = False, again: bool = False,
+        stuck: str | None = None, unclear: bool = False, again: bool = False, task: str | None = None,
     ) -> bool:  # fmt: skip
         """Give back what wasn't settled: to be tried again after a pause, or stuck until a person has looked
-        at it; with neither, it isn't done any more. False: it was the caller's no longer.
+        at it; with neither, it isn't done any more. task: who is asked for what is stuck, as JSON; None: the
+        operators. False: it was the caller's no longer.
         """
         pause_ms = None if pause_s is None else round(pause_s * 1_000)
         async with self._pool.borrow() as connection:
             return await connection.fetchval(
                 _GIVE_BACK, work.work, work.fence, outcome, detail[:DETAIL_LENGTH_MAX], pause_ms, stuck,
-                unclear, again,
+                unclear, again, task,
             )  # fmt: skip
 
     async def checkpoint(self, work: Work, progress: str) -> bool:
@@ -118,7 +119,7 @@ class Queue:
         async with self._pool.borrow() as connection:
             return await connection.fetchval(
                 _PARK, event.tenant, event.kind, event.id, event.name, event.topic, event.given,
-                event.request, round(event.for_s * 1_000), event.stuck,
+                event.request, round(event.for_s * 1_000), event.stuck, None,
             )  # fmt: skip
 
     async def park_again(self, work: Work, topic: str, given: str, pause_s: float) -> bool:

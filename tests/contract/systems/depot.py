@@ -13,11 +13,14 @@ from avow import (
     everybody,
     field,
     forever,
+    invariant,
     read,
     role,
     saga,
+    seconds,
     step,
     system,
+    task,
     transition,
 )
 
@@ -33,7 +36,10 @@ async def release(order: "Order", call: Call) -> None:
         raise Declined("It is on its way.", code="on-its-way")
 
 
-@effect(destination="psp", keyed=False, retry=forever)
+@effect(
+    destination="psp", keyed=False, retry=forever,
+    task=task(role("cashier"), due=days(1), escalate=role("treasurer"), shows=["fate", "margin"]),
+)  # fmt: skip
 async def pay(order: "Order", call: Call) -> str:
     if order.fate == "good":
         return call.key
@@ -48,6 +54,7 @@ class Order(Entity):
     fate: str = field(default="rest")
     receipt: str | None = field(max_length=100)
     problem: str | None = field(max_length=100)
+    margin: int = field(default=7, read=role("treasurer"))
     visible = read(by=everybody)
 
     placed = State(initial=True)
@@ -62,4 +69,20 @@ class Order(Entity):
     forget = transition([paid, dropped], to=forgotten, after=days(90))
 
 
-app = system("depot", Order, operators=role("operator"), pausers=role("platform"))
+class Shelf(Entity):
+    """Something that spoils by itself, and can't where it is empty."""
+
+    filled: int = field(default=0)
+    visible = read(by=everybody)
+    real = invariant(filled >= 0, "Nothing is taken from an empty shelf.")
+
+    fresh, spoilt = State(initial=True), State(final=True)
+
+    fill = create(fresh, by=everybody, sets=[filled])
+
+    @transition(fresh, to=spoilt, after=seconds(0))
+    def spoil(shelf: "Shelf") -> None:  # noqa: N805 - its first argument is the record
+        shelf.filled = shelf.filled - 1
+
+
+app = system("depot", Order, Shelf, operators=role("operator"), pausers=role("platform"))

@@ -55,7 +55,9 @@ def mistakes_of(source: str) -> tuple[list[Mistake], list[tuple[int, str]]]:
     exec(compile(text, name, "exec", dont_inherit=True), scope)  # noqa: S102
     entities = [held for held in scope.values() if isinstance(held, type) and issubclass(held, avow.Entity)]
     try:
-        found = list(build("application", *(e for e in entities if e is not avow.Entity))[1])
+        operators = scope.get("operators", avow.role("operator"))
+        own = (entity for entity in entities if entity is not avow.Entity)
+        found = list(build("application", *own, operators=operators)[1])
     except DeclarationError as error:
         found = list(error.mistakes)
     assert all(mistake.file == name for mistake in found)

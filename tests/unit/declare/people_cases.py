@@ -16,6 +16,43 @@ PEOPLE: dict[str, str] = {
         "odd = transition(open, to=open, by=dean, task=task(dean, due=3))  # <- delay-unreadable",
         "odder = transition(open, to=open, by=dean, task=task(dean, due=paid))  # <- time-unreadable",
     ),
+    "tasks of what is stuck": """
+@effect(task=task(clerk, due=timedelta(1), escalate=dean, shows=["seats"]))
+async def sell(course: Course, call: Call) -> str: ...
+@effect(task=task(clerk, shows=["nothing"]))  # <- field-unknown
+async def lend(course: Course, call: Call) -> str: ...
+@effect(task=task(clerk, escalate=dean))  # <- task-never-due
+async def give(course: Course, call: Call) -> str: ...
+@effect(task=task(authenticated))  # <- task-role
+async def keep(course: Course, call: Call) -> str: ...
+@effect(task=clerk)  # <- task-role
+async def take(course: Course, call: Call) -> str: ...
+@effect(task=task(clerk, claim=timedelta(99)))  # <- task-claim
+async def hold(course: Course, call: Call) -> str: ...
+"""
+    + course(
+        "going = State(invoke=[sell, lend, give, keep, take, hold])",
+        "go = transition(open, to=going, by=dean)",
+        *(
+            f"{name}_{outcome} = transition(going, to=going, on={name}.{outcome})"
+            for name in ("sell", "lend", "give", "keep", "take", "hold")
+            for outcome in ("done", "failed")
+        ),
+    ),
+    "a task of what is stuck that is due by a field": course(
+        "begins: datetime | None = field()",
+        "@effect(task=task(dean, due=begins))  # <- task-due-instant",
+        "async def sell(course: 'Course', call: Call) -> str: ...",
+        "going = State(invoke=sell)",
+        "go = transition(open, to=going, by=dean)",
+        "sold = transition(going, to=closed, on=sell.done)",
+        "unsold = transition(going, to=closed, on=sell.failed)",
+    ),
+    "what is stuck and asks nobody, told once": "operators = None\n"
+    + course(
+        "late = transition(open, to=closed, after=timedelta(1))  # <- stuck-unasked",
+        "later = transition(open, to=closed, after=timedelta(2))",
+    ),
     "a task that is due by another record": course("begins: datetime | None = field()")
     + """
 class Seat(Entity):

@@ -8,7 +8,7 @@ from avow.api.ingress import PAGE_LIMIT_MAX
 from avow.api.openapi.answers import Answers
 from avow.api.openapi.json_schema import Schema, closed_object, nullable, schema_of
 from avow.api.openapi.parts import BEARER, json_body, query_parameter, ref
-from avow.api.operating import OF_A_DESTINATION, OF_A_SET, OF_ONE, SETTLED
+from avow.api.operating import OF_A_DESTINATION, OF_A_SET, OF_ONE, SETTLED, who_may_see_to_one
 from avow.api.routes import OPERATED, Operation, Route
 from avow.engine.operating import BULK_MAX
 from avow.model.expression import Expression, render
@@ -33,6 +33,10 @@ _WORK: Final[Schema] = {
     "unclear": {"type": "boolean", "description": "Whether an attempt may have been carried out."},
     "stuck": nullable({"type": "string", "description": "Why a person has to see to it."}, True),
     "detail": _TEXT,
+    "inbox": nullable(
+        {"type": "string", "description": "In which inbox it is a task, while it is stuck."}, True
+    ),
+    "task": nullable({"type": "string", "format": "uuid"}, True),
     "paused": nullable({"type": "string", "description": "Why its destination is paused."}, True),
     "since": _INSTANT,
     "due": _INSTANT,
@@ -139,7 +143,7 @@ _POSTED: Final = (
     "json-invalid", "header-invalid", "idempotency-key-missing", "idempotency-key-invalid", "body-too-large",
     "media-type-unsupported", "request-timeout", "idempotency-key-reused", "contention",
 )  # fmt: skip
-_OF_A_WORK: Final = ("not-found", "work-moved")
+_OF_A_WORK: Final = ("not-found", "work-moved", "task-claimed")
 _OF_A_RECORD: Final = (
     "not-a-call", "call-owed", "state-conflict", "guard-failed", "invariant-violated", "unique-violated",
     "exclusion-violated", "refused",
@@ -148,7 +152,7 @@ _OF_A_RECORD: Final = (
 
 def shown(system: System) -> bool:
     """Whether anybody may operate over HTTP."""
-    return system.operators is not None or system.pausers is not None
+    return who_may_see_to_one(system) is not None or system.pausers is not None
 
 
 def schemas_of(system: System) -> dict[str, Schema]:
@@ -158,8 +162,9 @@ def schemas_of(system: System) -> dict[str, Schema]:
 
 def operation(system: System, route: Route, answers: Answers) -> dict[str, Any]:
     """One operation below /effects or /destinations."""
-    policy = system.operators if route.operation is Operation.OPERATE else system.pausers
     verb, one = route.template.rpartition("/")[2], "{work}" in route.template
+    policy = system.operators if route.operation is Operation.OPERATE else system.pausers
+    policy = who_may_see_to_one(system) if one else policy
     if route.method == "GET":
         return _read(system, route, verb, answers, policy)
     name, answer = _body_and_answer(route, verb, one)
@@ -192,6 +197,7 @@ def _codes(route: Route, verb: str, one: bool) -> list[str]:
         *_OF_A_WORK,
         *(() if verb == "retry" else _OF_A_RECORD),
         *(["call-unclear", "nothing-owed"] if verb == "compensate" else []),
+        *(["call-unclear"] if verb == "skip" else ["evidence-missing"] if verb == "settle" else []),
     ]
 
 
@@ -229,13 +235,19 @@ def _read(
     }
 
 
+_ASKED: Final = (
+    " Who isn't an operator may of what is stuck, where it stands in the inbox of a role of theirs."
+)
+
+
 def _head(route: Route, summary: str, policy: Expression | None) -> dict[str, Any]:
+    asked = "{work}" in route.template
     words = [part.strip("{}") for part in route.template.split("/") if part]
     return {
         "tags": [TAG["name"]],
         "operationId": ".".join([words[0], *words[1:], *(["read"] if route.method == "GET" else [])]),
         "summary": summary,
-        "description": "" if policy is None else f"Who may: `{render(policy)}`.",
+        "description": "" if policy is None else f"Who may: `{render(policy)}`.{_ASKED * asked}",
         "security": BEARER,
     }
 

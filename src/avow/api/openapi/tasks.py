@@ -9,12 +9,13 @@ from avow.api.openapi.json_schema import Schema, closed_object, nullable, schema
 from avow.api.openapi.parts import BEARER, json_body, query_parameter, ref
 from avow.api.routes import Operation
 from avow.api.tasks import MEMBERS
-from avow.model.system import System
+from avow.model.system import System, asking
 from avow.model.types import DateTimeType
 
 TAG: Final = {
     "name": "tasks",
-    "description": "What people are asked to do. To do it is to give the command to its record, at `path`.",
+    "description": "What people are asked to do. To do it is to give the command to its record, at `path`; "
+    "or, of what is stuck, to see to what is `owed`, below `path`.",
 }
 _CLAIM: Final = """\
 Nobody else can do it until it is released or the claim ends, which `held_until` says.
@@ -41,10 +42,14 @@ def operation(what: Operation, system: System, answers: Answers) -> dict[str, An
 
 
 def _inbox(system: System, answers: Answers) -> dict[str, Any]:
-    entities = [e.name for e in system.entities.values() if e.asks]
+    entities = [e.name for e in asking(system)]
     flag: Schema = {"type": "boolean", "default": False}
     own = [
-        query_parameter("role", {"type": "string"}, "Only tasks in the inbox of this role, if you have it."),
+        query_parameter(
+            "role",
+            {"type": "string"},
+            "Only tasks in the inbox of this role, if you have it; `operators`: in that of whoever operates.",
+        ),
         query_parameter(
             "entity", {"type": "string", "enum": entities}, "Only tasks about records of this entity."
         ),
@@ -110,7 +115,10 @@ def schemas() -> dict[str, Schema]:
 def _held() -> dict[str, Schema]:
     return {
         "id": {"type": "string", "format": "uuid"},
-        "task": {"type": "string", "description": "The name of the transition that is asked for."},
+        "task": {
+            "type": "string",
+            "description": "The name of the transition that is asked for, or of what is stuck.",
+        },
         "due": nullable(_INSTANT, True),
         "follow_up": nullable(_INSTANT, True),
         "escalated_at": nullable(_INSTANT, True),
@@ -119,12 +127,36 @@ def _held() -> dict[str, Schema]:
     }
 
 
+_OWED: Final[dict[str, Schema]] = {
+    "work": {"type": "integer"},
+    "name": {"type": "string", "description": "The effect, the transition, or the event."},
+    "destination": {"type": "string", "description": "Empty for a time, `events` for an event."},
+    "key": {"type": "string", "description": "Under which the other side knows the call."},
+    "attempt": {"type": "integer", "minimum": 0},
+    "unclear": {"type": "boolean", "description": "Whether an attempt may have been carried out."},
+    "stuck": {"type": "string", "description": "Why a person has to see to it."},
+    "detail": {"type": "string"},
+    "ways": {
+        "type": "array",
+        "items": {"type": "string", "enum": ["settle", "retry", "skip"]},
+        "description": "What can be done about it: each is posted below `path`.",
+    },
+}
 _SHOWN: Final[dict[str, Schema]] = {
     "entity": {"type": "string"},
-    "record": {"type": "string", "format": "uuid"},
-    "command": {"type": "string"},
-    "path": {"type": "string", "description": "Where the command is given, by POST: that does the task."},
-    "role": {"type": "string"},
+    "record": nullable(
+        {"type": "string", "format": "uuid", "description": "Null of an event: there may be no record yet."},
+        True,
+    ),
+    "command": nullable(
+        {"type": "string", "description": "Null where something is stuck: see `owed`."}, True
+    ),
+    "path": {
+        "type": "string",
+        "description": "Where the command is given, by POST: that does the task. Or where what is stuck is "
+        "looked at, by GET; what is done about it is posted below it.",
+    },
+    "role": {"type": "string", "description": "In whose inbox it stands; `operators`: whoever operates."},
     "asked_by": {"type": "string", "description": "Whose command asks for it."},
     "since": _INSTANT,
     "overdue": {"type": "boolean"},
@@ -140,4 +172,5 @@ _SHOWN: Final[dict[str, Schema]] = {
         "type": "object",
         "description": "Those fields of the record that the task shows and that you may see.",
     },
+    "owed": nullable(closed_object(_OWED, list(_OWED)), True),
 }

@@ -199,7 +199,7 @@ class _Work:
         self.report(found)
 
     async def finish(self) -> None:
-        """Look for rows that no entry speaks of."""
+        """Look for rows that no entry speaks of, and for what is stuck and asks nobody."""
         for entity in self._system.entities.values():
             if self._resumed or await self._scan.row_count(entity) != self.result.rows_of[entity.name]:
                 said = "there is a row, and no history"
@@ -209,6 +209,7 @@ class _Work:
                         for tenant, record, version in await self._scan.rows_without_history(entity)
                     ]
                 )
+        self.result.add([_of_stuck(*found) for found in await self._scan.stuck_and_asked()])
         self.result.add(await check_blind(self._scan, self._system))
         self.result.complete = True
 
@@ -240,6 +241,13 @@ def _waits_of(system: System) -> dict[str, frozenset[str]]:
         if times or entity.effects or any(t.task is not None for t in entity.transitions.values()):
             found[entity.name] = frozenset({*times, *entity.effects})
     return found
+
+
+def _of_stuck(tenant: str, kind: str, record: str, version: int, name: str, missing: bool) -> Finding:
+    if missing:
+        said = f"{name} is stuck, and nobody is asked to see to it"
+        return Finding(tenant, kind, record, version, "", "task-missing", said)
+    return Finding(tenant, kind, record, version, "", "task-unknown", f"{name} is asked for, and isn't stuck")
 
 
 def _entries_of(piece: asyncio.Future[Piece]) -> int:

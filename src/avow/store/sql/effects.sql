@@ -2,13 +2,13 @@
 -- all of them, which only the owner sees.
 
 -- name: list
--- The work that fits a filter, after $8, oldest first. Each of $2 to $6 may be null, for any; $7: at most so many.
-SELECT item.* FROM (SELECT set_config('avow.tenant', coalesce($1::text, ''), true)
+-- The work that fits a filter, after $8, oldest first; of what is stuck, with its task. Each of $2 to $6 may be null, for any; $7: at most so many.
+SELECT item.*, k.task, k.role, k.holder, k.held_until, avow.now() AS now FROM (SELECT set_config('avow.tenant', coalesce($1::text, ''), true)
     || set_config('avow.scope', CASE WHEN $1::text IS NULL THEN 'all' ELSE '' END, true) AS set OFFSET 0) AS s
 CROSS JOIN LATERAL (
     SELECT found.* FROM (
-        SELECT w.work, w.tenant, w.kind, w.id, w.name, w.destination, w.key, w.generation, w.fence, w.attempt, w.unclear,
-            w.stuck, w.detail, w.since, w.due, d.paused,
+        SELECT w.work, w.tenant, w.kind, w.id, w.name, w.destination, w.key, w.generation, w.fence, w.attempt,
+            w.unclear OR (w.taken AND w.ready_at <= avow.now()) AS unclear, w.stuck, w.detail, w.since, w.due, d.paused,
             CASE WHEN w.stuck IS NOT NULL THEN 'stuck' WHEN w.taken AND w.ready_at > avow.now() THEN 'under-way'
                  WHEN d.paused IS NOT NULL THEN 'paused' WHEN w.unclear OR w.taken THEN 'unclear' ELSE 'waiting' END AS state
         FROM avow.work w LEFT JOIN avow.destination d ON d.destination = w.destination
@@ -16,7 +16,7 @@ CROSS JOIN LATERAL (
             AND ($3::text IS NULL OR w.kind = $3) AND ($5::text IS NULL OR w.stuck = $5)
             AND ($6::bigint IS NULL OR w.work = $6) AND w.work > $8::bigint
     ) AS found WHERE $4::text IS NULL OR found.state = $4 ORDER BY found.work LIMIT $7::integer
-) AS item ORDER BY item.work
+) AS item LEFT JOIN avow.task k ON k.tenant = item.tenant AND k.work = item.work ORDER BY item.work
 
 -- name: attempts
 -- How the attempts of one work ended that didn't settle it.

@@ -3,15 +3,15 @@
 
 -- Park an event; returns whether it wasn't there already. p_id: a hash of what makes it this event. p_topic: a hash of
 -- the record that it waits for, by id or by the value that it is found with. p_for_ms: how long it may lie here.
--- p_stuck: where it doesn't wait for its record but for a person, why. It is tried once more at once: what it waits
+-- p_stuck: where it doesn't wait for its record but for a person, why; and p_task: whom that asks. It is tried once more at once: what it waits
 -- for may have happened just now.
 CREATE OR REPLACE FUNCTION avow.park_event(
     p_tenant text, p_kind text, p_id uuid, p_name text, p_topic text, p_given jsonb, p_request text, p_for_ms bigint,
-    p_stuck text) RETURNS boolean
+    p_stuck text, p_task jsonb DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $function$
 DECLARE
-    setting text := set_config('avow.tenant', p_tenant, true);
+    setting text := set_config('avow.tenant', p_tenant, true) || set_config('avow.asked', coalesce(p_task::text, ''), true);
     moment  timestamptz := avow.now();
 BEGIN
     INSERT INTO avow.work (tenant, kind, id, name, version, destination, line, key, due, ready_at, request, since,
@@ -60,10 +60,10 @@ END
 $function$;
 
 REVOKE ALL ON FUNCTION
-    avow.park_event(text, text, uuid, text, text, jsonb, text, bigint, text),
+    avow.park_event(text, text, uuid, text, text, jsonb, text, bigint, text, jsonb),
     avow.park_again(bigint, bigint, text, jsonb, bigint), avow.wake_events(text, jsonb[], timestamptz)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-    avow.park_event(text, text, uuid, text, text, jsonb, text, bigint, text),
+    avow.park_event(text, text, uuid, text, text, jsonb, text, bigint, text, jsonb),
     avow.park_again(bigint, bigint, text, jsonb, bigint)
     TO @{application};

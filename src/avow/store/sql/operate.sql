@@ -1,12 +1,12 @@
 -- What operators do about what is to be done later. Each function keeps who did it and why, and the answer under its
 -- key, in the same transaction. They are the owner's; the application has them as far as the declaration names
--- operators, or people who may pause. Settling a call by hand is avow.commit's, with the transition that follows.
+-- operators, whom a call asks that is stuck, or people who may pause. Settling a call by hand is avow.commit's, with the transition that follows.
 
 -- Do something about a work of a tenant, under the taking that the operator has seen. retry: let a worker try once more, from the first attempt on,
 -- and never before it is due; under the same key, so that what may have been carried out isn't done twice. compensate:
 -- the same for an undo. skip: let what isn't a call pass, as a time passes whose guard doesn't hold; a call can't be
 -- skipped like this: its record would wait for nothing. Returns done, or replay where the key has an answer. Raises
--- AV003 where the work is under way, or no longer what the operator has seen.
+-- AV003 where the work is under way, or no longer what the operator has seen, or somebody else has its task.
 CREATE OR REPLACE FUNCTION avow.operate(
     p_tenant text, p_action text, p_work bigint, p_fence bigint, p_subject text, p_reason text,
     p_key uuid, p_fingerprint bytea, p_body bytea) RETURNS text
@@ -19,7 +19,10 @@ BEGIN
     IF NOT avow.keep_answer(p_tenant, p_key, p_fingerprint, p_body) THEN
         RETURN 'replay';
     END IF;
-    IF p_action = 'skip' THEN
+    PERFORM FROM avow.work w WHERE w.work = p_work AND w.tenant = p_tenant FOR UPDATE;
+    IF avow.held_by_another(p_tenant, p_work, p_subject) THEN
+        RAISE EXCEPTION 'somebody else has its task' USING ERRCODE = 'AV003';
+    ELSIF p_action = 'skip' THEN
         DELETE FROM avow.work w
         WHERE w.work = p_work AND w.fence = p_fence AND w.tenant = p_tenant AND NOT w.taken
             AND (w.destination IN ('', @{events}) OR starts_with(w.destination, @{deliveries})) RETURNING * INTO touched;
@@ -108,9 +111,12 @@ REVOKE ALL ON FUNCTION
     FROM PUBLIC, @{application};
 DO $grants$
 BEGIN
+    IF @{seeing_to_one} THEN
+        GRANT EXECUTE ON FUNCTION
+            avow.operate(text, text, bigint, bigint, text, text, uuid, bytea, bytea) TO @{application};
+    END IF;
     IF @{operators} THEN
         GRANT EXECUTE ON FUNCTION
-            avow.operate(text, text, bigint, bigint, text, text, uuid, bytea, bytea),
             avow.begin_bulk(text, uuid, bytea, text, text, text, bigint[], bigint[]),
             avow.end_bulk(text, uuid, bytea, bytea) TO @{application};
     END IF;

@@ -8,8 +8,8 @@ SELECT
     (SELECT jsonb_agg(jsonb_build_array(i.tenant, i.id, i.status, i.kind, i.record, i.version))::text
         FROM avow.idempotency i) AS answers,
     (SELECT jsonb_agg(jsonb_build_array(w.tenant, w.kind, w.id, w.name, w.destination, w.key, w.generation, w.due, w.taken,
-        w.fence, w.attempt, w.stuck, w.topic) ORDER BY w.work)::text FROM avow.work w) AS work,
-    (SELECT jsonb_agg(jsonb_build_array(t.tenant, t.kind, t.id, t.step))::text FROM avow.task t) AS tasks,
+        w.fence, w.attempt, w.stuck, w.topic, w.work) ORDER BY w.work)::text FROM avow.work w) AS work,
+    (SELECT jsonb_agg(jsonb_build_array(t.tenant, t.kind, t.id, t.step, t.work))::text FROM avow.task t) AS tasks,
     (SELECT jsonb_agg(jsonb_build_array(m.tenant, m.kind, m.id, m.name, m.outcome) ORDER BY m.attempt)::text
         FROM avow.attempt m) AS attempts,
     (SELECT jsonb_agg(jsonb_build_array(r.request, r.code))::text FROM avow.refusal r) AS refusals,

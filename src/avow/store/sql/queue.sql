@@ -16,7 +16,7 @@ SELECT avow.checkpoint_work($1, $2, $3)
 
 -- name: park
 -- Park an event that came too early.
-SELECT avow.park_event($1, $2, $3, $4, $5, $6, $7, $8, $9)
+SELECT avow.park_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 
 -- name: park_again
 -- Park it again.
@@ -32,4 +32,4 @@ SELECT 1
 
 -- name: give_back
 -- Give back what wasn't settled.
-SELECT avow.give_back_work($1, $2, $3, $4, $5, $6, $7, $8)
+SELECT avow.give_back_work($1, $2, $3, $4, $5, $6, $7, $8, $9)

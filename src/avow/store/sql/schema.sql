@@ -188,8 +188,10 @@ CREATE TABLE avow.attempt (
 );
 CREATE INDEX attempt_of ON avow.attempt (tenant, kind, id);
 
--- What people are asked to do: commands that stand in somebody's inbox. A row is here only as long as it is
--- to be done. task: made from what it is about, so that it is the same wherever it is made.
+-- What people are asked to do: commands that stand in somebody's inbox, and work that is stuck. A row is here only as
+-- long as it is to be done. task: made from what it is about, so that it is the same wherever it is made.
+-- work: of what is stuck, its number; its step is its name and that number, which no command's step can be.
+-- role: whose inbox; empty: that of the operators, whoever these are by the declaration in force.
 -- holder: who has it alone until held_until. delegated: by whom it was done in whose place: {"carol": ["bob"]}.
 -- acts: how often something was done with it; whoever changes it has to name the number.
 -- remind: when it is still to be reminded of; next_at: when something about it happens by itself.
@@ -213,6 +215,7 @@ CREATE TABLE avow.task (
     escalated  timestamptz,
     acts       integer NOT NULL DEFAULT 0,
     next_at    timestamptz,
+    work       bigint,
     PRIMARY KEY (tenant, kind, id, step),
     CHECK ((holder IS NULL) = (held_until IS NULL))
 ) WITH (fillfactor = 70);
@@ -220,6 +223,7 @@ CREATE UNIQUE INDEX task_named ON avow.task (tenant, task);
 CREATE INDEX task_inbox ON avow.task (tenant, role, coalesce(due, 'infinity'), task);
 CREATE INDEX task_held ON avow.task (tenant, holder, coalesce(due, 'infinity'), task) WHERE holder IS NOT NULL;
 CREATE INDEX task_next ON avow.task (next_at) WHERE next_at IS NOT NULL;
+CREATE UNIQUE INDEX task_of_work ON avow.task (tenant, work) WHERE work IS NOT NULL;
 
 -- What was done with tasks, other than doing them: that is an entry of the audit log. Nothing here is ever changed.
 CREATE TABLE avow.task_act (
@@ -459,7 +463,9 @@ CREATE POLICY owner_tries ON avow.attempt FOR INSERT TO @{owner} WITH CHECK (cur
 -- The owner puts keys under another key of keys; see private.sql.
 CREATE POLICY owner_rewraps ON avow.subject_key FOR UPDATE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
 
--- Workers escalate and remind for all tenants together; see task.sql.
+-- Workers escalate and remind for all tenants together, and ask for what is stuck; see task.sql.
+CREATE POLICY owner_asks ON avow.task FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
+CREATE POLICY owner_ends ON avow.task FOR DELETE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_moves ON avow.task FOR UPDATE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
 CREATE POLICY owner_notes ON avow.task_act FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
 

@@ -29,7 +29,7 @@ BEGIN
             WHERE k.tenant = p_tenant AND k.kind = said.kind AND k.id = said.id AND k.step = said.step;
         ELSIF said.told ? 'role' THEN
             begun := begun + avow.begin_task(
-                p_tenant, said.kind, said.id, said.step, said.version, said.subject, said.told, p_now);
+                p_tenant, said.kind, said.id, said.step, said.version, said.subject, said.told, p_now, NULL);
         ELSE
             UPDATE avow.task k SET
                 holder = CASE WHEN said.told ? 'acts' THEN NULL ELSE k.holder END,
@@ -46,10 +46,10 @@ BEGIN
 END
 $function$;
 
--- One task, as its entry says. Owner only.
+-- One task, as its entry says; or of a work that is stuck, p_work, as its declaration does. Owner only.
 CREATE OR REPLACE FUNCTION avow.begin_task(
-    p_tenant text, p_kind text, p_id uuid, p_step text, p_version text, p_subject text, p_told jsonb, p_now timestamptz)
-    RETURNS integer
+    p_tenant text, p_kind text, p_id uuid, p_step text, p_version text, p_subject text, p_told jsonb, p_now timestamptz,
+    p_work bigint) RETURNS integer
     LANGUAGE plpgsql
     AS $function$
 DECLARE
@@ -59,13 +59,58 @@ BEGIN
     -- A record that comes back to a state asks for something new.
     DELETE FROM avow.task k
     WHERE k.tenant = p_tenant AND k.kind = p_kind AND k.id = p_id AND k.step = p_step;
-    INSERT INTO avow.task (task, tenant, kind, id, step, role, due, escalate, remind, claim_ms, asked_by, since, next_at)
+    INSERT INTO avow.task (task, tenant, kind, id, step, role, due, escalate, remind, claim_ms, asked_by, since, next_at,
+        work)
     VALUES (
         substr(encode(sha256(convert_to(concat_ws('/', p_tenant, p_kind, p_id, p_step, p_version), 'UTF8')), 'hex'), 1, 32)::uuid,
         p_tenant, p_kind, p_id, p_step, p_told ->> 'role', ends_at, p_told ->> 'escalate', moments,
         (p_told ->> 'claim_ms')::bigint, p_subject, p_now,
-        avow.next_of(moments, NULL, p_told ->> 'escalate', NULL, ends_at, p_now));
+        avow.next_of(moments, NULL, p_told ->> 'escalate', NULL, ends_at, p_now), p_work);
     RETURN 1;
+END
+$function$;
+
+-- Ask a person for a work, once it is stuck. Whoever lets it get stuck says before, in the setting avow.asked, whom its
+-- declaration asks and until when; servers of an earlier version don't: then the operators. What has its task already,
+-- as where rows are put back that were copied, keeps it. Owner only.
+CREATE OR REPLACE FUNCTION avow.ask_for_work() RETURNS trigger
+    LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off
+    AS $function$
+BEGIN
+    IF EXISTS (SELECT FROM avow.task k WHERE k.tenant = NEW.tenant AND k.work = NEW.work) THEN
+        RETURN NULL;
+    END IF;
+    PERFORM avow.begin_task(
+        NEW.tenant, NEW.kind, NEW.id, concat_ws('/', NEW.name, NEW.work), NEW.fence::text, 'avow',
+        coalesce(nullif(current_setting('avow.asked', true), ''), '{"role": "", "remind": [], "claim_ms": 28800000}')::jsonb,
+        avow.now(), NEW.work);
+    RETURN NULL;
+END
+$function$;
+
+-- Once a work isn't stuck any more, whoever has seen to it and however: nobody is asked for it. Owner only.
+CREATE OR REPLACE FUNCTION avow.end_task_of_work() RETURNS trigger
+    LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off
+    AS $function$
+BEGIN
+    DELETE FROM avow.task k WHERE k.tenant = OLD.tenant AND k.work = OLD.work;
+    RETURN NULL;
+END
+$function$;
+-- By their names the one that ends fires before the one that begins.
+CREATE OR REPLACE TRIGGER stuck_no_more AFTER UPDATE OF stuck OR DELETE ON avow.work FOR EACH ROW
+    WHEN (OLD.stuck IS NOT NULL) EXECUTE FUNCTION avow.end_task_of_work();
+CREATE OR REPLACE TRIGGER stuck_now AFTER INSERT OR UPDATE OF stuck ON avow.work FOR EACH ROW
+    WHEN (NEW.stuck IS NOT NULL) EXECUTE FUNCTION avow.ask_for_work();
+
+-- Whether somebody else has the task of a work alone. Locks the task: the work is locked before. Owner only.
+CREATE OR REPLACE FUNCTION avow.held_by_another(p_tenant text, p_work bigint, p_subject text) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $function$
+DECLARE held avow.task;
+BEGIN
+    SELECT * INTO held FROM avow.task k WHERE k.tenant = p_tenant AND k.work = p_work FOR UPDATE;
+    RETURN coalesce(held.holder <> p_subject AND held.held_until > avow.now(), false);
 END
 $function$;
 
@@ -84,7 +129,7 @@ END
 $function$;
 
 -- Claim, release, delegate or put off a task, and keep the answer. p_version, p_acts: the record's version and the
--- number of acts that the decision was made on; p_at: when. Returns done; stale (either has moved on: decide again);
+-- number of acts that the decision was made on (version null: it rests on no record); p_at: when. Returns done; stale (either has moved on: decide again);
 -- replay (the key has an answer). Whatever the caller has decided, nobody takes here what somebody else has.
 CREATE OR REPLACE FUNCTION avow.act_on_task(
     p_tenant text, p_kind text, p_id uuid, p_version bigint, p_step text, p_acts integer, p_at timestamptz,
@@ -97,7 +142,8 @@ DECLARE
     held    avow.task;
     moment  timestamptz := avow.now();
 BEGIN
-    IF avow.lock_versions(p_tenant, ARRAY[1], ARRAY[p_kind], ARRAY[p_id], ARRAY[p_version], ARRAY[false]) <> '{}'
+    IF (p_version IS NOT NULL
+            AND avow.lock_versions(p_tenant, ARRAY[1], ARRAY[p_kind], ARRAY[p_id], ARRAY[p_version], ARRAY[false]) <> '{}')
         OR abs(extract(epoch FROM moment - p_at)) > 60 THEN
         RETURN 'stale';
     END IF;
@@ -182,7 +228,8 @@ $function$;
 
 REVOKE ALL ON FUNCTION
     avow.put_tasks(text, jsonb[], timestamptz),
-    avow.begin_task(text, text, uuid, text, text, text, jsonb, timestamptz),
+    avow.begin_task(text, text, uuid, text, text, text, jsonb, timestamptz, bigint),
+    avow.ask_for_work(), avow.end_task_of_work(), avow.held_by_another(text, bigint, text),
     avow.next_of(timestamptz[], timestamptz, text, timestamptz, timestamptz, timestamptz),
     avow.act_on_task(text, text, uuid, bigint, text, integer, timestamptz, uuid, bytea, smallint, bytea, text, text, jsonb, text, text),
     avow.advance_tasks(integer) FROM PUBLIC;

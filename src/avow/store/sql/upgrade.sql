@@ -60,3 +60,20 @@ CREATE INDEX work_line ON avow.work (destination, line, tenant, work) WHERE line
 CREATE INDEX work_behind ON avow.work (destination, line, tenant, work)
     WHERE line <> '' AND ready_at = 'infinity' AND stuck IS NULL;
 CREATE INDEX work_line_taken ON avow.work (destination, line, tenant) WHERE line <> '' AND taken;
+
+-- name: upgrade_3
+-- Whatever is stuck is a task. What is stuck already is one of the operators.
+ALTER TABLE avow.task ADD COLUMN work bigint;
+CREATE UNIQUE INDEX task_of_work ON avow.task (tenant, work) WHERE work IS NOT NULL;
+CREATE POLICY owner_asks ON avow.task FOR INSERT TO @{owner} WITH CHECK (current_setting('avow.scope', true) = 'all');
+CREATE POLICY owner_ends ON avow.task FOR DELETE TO @{owner} USING (current_setting('avow.scope', true) = 'all');
+DROP FUNCTION IF EXISTS avow.begin_task(text, text, uuid, text, text, text, jsonb, timestamptz);
+-- Made again with one argument more, which servers of the version before leave out.
+DROP FUNCTION IF EXISTS avow.give_back_work(bigint, bigint, text, text, bigint, text, boolean, boolean);
+DROP FUNCTION IF EXISTS avow.park_event(text, text, uuid, text, text, jsonb, text, bigint, text);
+LOCK TABLE avow.work IN SHARE ROW EXCLUSIVE MODE;
+SELECT set_config('avow.scope', 'all', true);
+INSERT INTO avow.task (task, tenant, kind, id, step, role, remind, claim_ms, asked_by, since, work)
+SELECT substr(encode(sha256(convert_to(concat_ws('/', w.tenant, w.kind, w.id, w.name, w.work, w.fence), 'UTF8')), 'hex'), 1, 32)::uuid,
+    w.tenant, w.kind, w.id, concat_ws('/', w.name, w.work), '', '{}', 28800000, 'avow', avow.now(), w.work
+FROM avow.work w WHERE w.stuck IS NOT NULL;

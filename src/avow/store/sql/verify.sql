@@ -83,9 +83,19 @@ JOIN avow.work q ON q.tenant = w.tenant AND q.id = w.id AND q.kind = $3
 WHERE q.topic = '' AND q.destination <> $4 AND NOT starts_with(q.destination, $5)
 
 -- name: verify_tasks
--- What people are asked to do with these records of one kind.
+-- What commands people are asked to give to these records of one kind.
 SELECT k.tenant, k.id::text, k.step FROM unnest($1::text[], $2::uuid[]) AS w (tenant, id)
-JOIN avow.task k ON k.tenant = w.tenant AND k.kind = $3 AND k.id = w.id
+JOIN avow.task k ON k.tenant = w.tenant AND k.kind = $3 AND k.id = w.id AND k.work IS NULL
+
+-- name: verify_stuck
+-- Work that is stuck and that nobody is asked for, and tasks of work that isn't stuck, at most $2 of each.
+(SELECT w.tenant, w.kind, w.id::text, w.version, w.name, true AS missing
+ FROM avow.work w LEFT JOIN avow.task k ON k.tenant = w.tenant AND k.work = w.work
+ WHERE w.stuck IS NOT NULL AND ($1::text IS NULL OR w.tenant = $1) AND k.task IS NULL ORDER BY w.work LIMIT $2)
+UNION ALL
+(SELECT k.tenant, k.kind, k.id::text, 0, k.step, false
+ FROM avow.task k LEFT JOIN avow.work w ON w.work = k.work AND w.tenant = k.tenant AND w.stuck IS NOT NULL
+ WHERE k.work IS NOT NULL AND ($1::text IS NULL OR k.tenant = $1) AND w.work IS NULL ORDER BY k.work LIMIT $2)
 
 -- name: verify_passed
 -- The times of these records of one kind that passed because their guard didn't hold, or that somebody has skipped.

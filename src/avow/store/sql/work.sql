@@ -160,15 +160,15 @@ $function$;
 -- Give back what wasn't settled by a command, and remember why. It is tried again after p_pause_ms; or, where p_stuck
 -- says why, once a person has looked at it; or, with neither, never again. p_unclear: nobody knows whether it was
 -- done. p_again: the next attempt goes under another key. Returns whether it was still the caller's: a stale worker
--- changes nothing. A time that passes and comes again is remembered once: it may pass each minute, for years, and its row
+-- changes nothing. p_task: of what is stuck, whom it asks. A time that passes and comes again is remembered once: it may pass each minute, for years, and its row
 -- says how often.
 CREATE OR REPLACE FUNCTION avow.give_back_work(
     p_work bigint, p_fence bigint, p_outcome text, p_detail text, p_pause_ms bigint, p_stuck text, p_unclear boolean,
-    p_again boolean) RETURNS boolean
+    p_again boolean, p_task jsonb DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $function$
 DECLARE
-    setting text := set_config('avow.scope', 'all', true);
+    setting text := set_config('avow.scope', 'all', true) || set_config('avow.asked', coalesce(p_task::text, ''), true);
     given   avow.work;
 BEGIN
     IF p_pause_ms IS NULL AND p_stuck IS NULL THEN
@@ -200,6 +200,7 @@ CREATE OR REPLACE FUNCTION avow.settle_work(
 DECLARE
     stale  integer[];
     places tid[];
+    held   bigint[] := '{}';
 BEGIN
     -- Each by its number: any plan that begins at the table would read all of it. One statement locks and the next
     -- deletes: a statement doesn't find a row where another transaction has put it since the statement began.
@@ -208,8 +209,14 @@ BEGIN
             SELECT o.ctid AS place FROM avow.work o
             WHERE o.work = g.work AND o.tenant = p_tenant AND o.fence = g.fence LIMIT 1 FOR UPDATE) AS found
         WHERE g.command <> ALL (p_dropped));
+    -- Nobody settles by hand what somebody else has claimed meanwhile.
+    IF cardinality(array_remove(p_interventions, NULL)) > 0 THEN
+        held := ARRAY(
+            SELECT g.work FROM unnest(p_works, p_interventions) AS g (work, said)
+            WHERE g.said IS NOT NULL AND avow.held_by_another(p_tenant, g.work, g.said ->> 'subject'));
+    END IF;
     WITH settled AS (
-        DELETE FROM avow.work w WHERE w.ctid = ANY (places) RETURNING w.*
+        DELETE FROM avow.work w WHERE w.ctid = ANY (places) AND w.work <> ALL (held) RETURNING w.*
     ), told AS (
         INSERT INTO avow.intervention
             (tenant, kind, id, name, destination, key, fence, action, subject, reason, evidence)
@@ -273,11 +280,11 @@ REVOKE ALL ON FUNCTION
     avow.room_at(avow.destination, float8, integer, timestamptz, integer),
     avow.put_behind(text, timestamptz, integer), avow.let_next_come(),
     avow.keep_work(bigint[], bigint[], integer), avow.checkpoint_work(bigint, bigint, jsonb),
-    avow.give_back_work(bigint, bigint, text, text, bigint, text, boolean, boolean),
+    avow.give_back_work(bigint, bigint, text, text, bigint, text, boolean, boolean, jsonb),
     avow.settle_work(text, integer[], integer[], bigint[], bigint[], jsonb[]), avow.put_work(text, jsonb[], timestamptz)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     avow.take_work(text[], float8[], integer[], integer, integer),
     avow.keep_work(bigint[], bigint[], integer), avow.checkpoint_work(bigint, bigint, jsonb),
-    avow.give_back_work(bigint, bigint, text, text, bigint, text, boolean, boolean)
+    avow.give_back_work(bigint, bigint, text, text, bigint, text, boolean, boolean, jsonb)
     TO @{application};
