@@ -35,6 +35,13 @@ UNDONE = {
     DROP INDEX avow.work_behind, avow.work_line, avow.work_line_taken;
     CREATE INDEX work_line ON avow.work (destination, line, work) WHERE line <> '';
     """,
+    3: """
+    DROP INDEX avow.subscription_replayed;
+    ALTER TABLE avow.subscription DROP COLUMN replay_since, DROP COLUMN replay_after, DROP COLUMN replay_upto,
+        DROP COLUMN replayed_by;
+    CREATE FUNCTION avow.replay_subscription(text, uuid, timestamptz, integer)
+        RETURNS int LANGUAGE sql AS 'SELECT 0';
+    """,
 }
 """For each version, what takes its step back: tables as the version before had them."""
 
@@ -81,7 +88,8 @@ async def take_back(connection: Connection, version: int) -> None:
     """Make the tables what they were at an earlier version."""
     for step in range(upgrade.VERSION, version, -1):
         if step > 1:
-            await connection.execute("DELETE FROM avow.upgrade WHERE version = $1", step)
+            await connection.execute("DELETE FROM avow.upgrade")
+            await connection.execute("INSERT INTO avow.upgrade (version) VALUES ($1)", step - 1)
         await connection.execute(UNDONE[step])
 
 

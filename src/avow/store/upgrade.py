@@ -14,7 +14,7 @@ from avow.store.driver import Connection
 from avow.store.statements import named, quote, text
 from avow.store.tables import Roles
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the tables that schema.sql makes, and the number of the last step in upgrade.sql."""
 
 UNCOUNTED: Final = 0

@@ -60,3 +60,10 @@ CREATE INDEX work_line ON avow.work (destination, line, tenant, work) WHERE line
 CREATE INDEX work_behind ON avow.work (destination, line, tenant, work)
     WHERE line <> '' AND ready_at = 'infinity' AND stuck IS NULL;
 CREATE INDEX work_line_taken ON avow.work (destination, line, tenant) WHERE line <> '' AND taken;
+
+-- name: upgrade_3
+-- A replay goes step by step, and remembers how far it has come.
+ALTER TABLE avow.subscription ADD COLUMN replay_since timestamptz, ADD COLUMN replay_after bigint,
+    ADD COLUMN replay_upto bigint, ADD COLUMN replayed_by uuid;
+CREATE INDEX subscription_replayed ON avow.subscription (id) WHERE replay_after IS NOT NULL;
+DROP FUNCTION IF EXISTS avow.replay_subscription(text, uuid, timestamptz, integer);
