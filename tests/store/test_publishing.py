@@ -304,3 +304,25 @@ async def test_a_command_of_what_publishes_nothing_never_gets_to_the_deliveries(
         assert reply.status == 201
         with pytest.raises(WriteRefused):
             await o.sent()
+
+
+@pytest.mark.parametrize(
+    ("body", "length", "coding"),
+    [(b"x" * 2_000_000, 0, "identity"), (b"x" * 9, 0, "gzip"), (b"x", 9, "identity")],
+    ids=["long", "in a coding", "cut off"],
+)
+async def test_what_a_subscriber_says_beside_its_status_changes_nothing(
+    office: MakeOffice, body: bytes, length: int, coding: str
+) -> None:
+    """It has taken the event, or is gone, whatever stands below."""
+    async with office() as o:
+        which = await o.subscribe()
+        o.receiver.body, o.receiver.body_length, o.receiver.coding = body, length, coding
+        o.receiver.answers = [200, 410]
+        record = await o.sent()
+        await o.settle()
+        assert await o.attempts() == [("delivered", "answered with 200")]
+        await o.do("pay", record)
+        await o.settle()
+        found = await o.subscriptions.find("main", which)
+        assert (found.state, len(o.receiver.came)) == (DISABLED, 2)

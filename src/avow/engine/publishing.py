@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from avow.engine.outside import AddressRefused, Destination, Outside, retry_after_s
+from avow.engine.outside import AddressRefused, Destination, Limits, Outside, retry_after_s
 from avow.model.cloud_event import CONTENT_TYPE, cloud_event
 from avow.model.effect import Backoff
 from avow.model.outcome import NotDone, Unclear
@@ -38,6 +38,7 @@ ROTATED_S: Final = 86_400.0
 PAUSES: Final = Backoff(attempts=None, first_s=5.0, most_s=3_600.0)
 """When a delivery that wasn't taken is tried again."""
 GONE: Final = 410
+STATUS_ALONE: Final = Limits(answer_bytes_max=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,9 @@ class Publishing:
         now = datetime.now(UTC)
         signed = sign(self._secrets(to, now), str(work.key), now, body)
         anywhere = Destination("a subscriber", allow_private=self._telling.private)
-        http = self._outside.http(anywhere, key=str(work.key), deadline=time.monotonic() + TIMEOUT_S)
+        http = self._outside.http(
+            anywhere, key=str(work.key), deadline=time.monotonic() + TIMEOUT_S, limits=STATUS_ALONE
+        )
         try:
             answer = await http.request(
                 "POST",
