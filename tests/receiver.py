@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from avow.store.queue import DELIVERIES_AT_ONCE
@@ -20,6 +20,7 @@ class Receiver:
         self.retry_after: str | None = None
         self.at_once = self.most_at_once = 0
         self.hold: asyncio.Event | None = None
+        self.body, self.body_length, self.coding = b"", 0, "identity"
         self.url = ""
 
     @property
@@ -44,8 +45,10 @@ class Receiver:
         status = self.answers.pop(0) if self.answers else 204
         more = f"location: {self.url}elsewhere\r\n" if 300 <= status < 400 else ""
         more += "" if self.retry_after is None or status < 300 else f"retry-after: {self.retry_after}\r\n"
-        writer.write(f"HTTP/1.1 {status} X\r\n{more}content-length: 0\r\nconnection: close\r\n\r\n".encode())
-        await writer.drain()
+        more += f"content-encoding: {self.coding}\r\ncontent-length: {self.body_length or len(self.body)}\r\n"
+        writer.write(f"HTTP/1.1 {status} X\r\n{more}connection: close\r\n\r\n".encode() + self.body)
+        with suppress(ConnectionError):  # nobody has to read all of it
+            await writer.drain()
         writer.close()
 
 

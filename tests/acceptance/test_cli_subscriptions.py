@@ -68,7 +68,8 @@ def test_a_subscription_is_made_paused_told_again_and_ended(terminal: Terminal) 
     assert terminal.asked("list") == {"items": [made]}
     asyncio.run(send_invoice(terminal.made))
     assert terminal.asked("pause", made["id"])["state"] == "paused"
-    assert terminal.asked("replay", made["id"], "--since", LONG_AGO) == {"id": made["id"], "events": 1}
+    replayed = terminal.asked("replay", made["id"], "--since", LONG_AGO)
+    assert replayed == {**made, "state": "paused", "replaying_since": "2000-01-01T00:00:00.000000Z"}
     assert terminal.run("resume", made["id"]).stdout == f"{made['id']}  active  {URL}  {SEND}, {PAY}\n"
     rotated = terminal.run("rotate", made["id"])
     assert rotated.stdout == f"{subscription_secret(root, UUID(made['id']), 2)}\n"

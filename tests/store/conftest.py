@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -11,6 +11,9 @@ import pytest
 from avow.store.driver import Connection
 from avow.store.pool import Pool, connect
 from tests.fix_database import Database, MakeDatabase
+from tests.receiver import receiving
+from tests.store.invoice import invoices
+from tests.store.office import MakeOffice, Office
 from tests.store.payment import Outside, payments
 from tests.store.shop import MakeShop, Shop
 from tests.store.theatre import theatre
@@ -52,5 +55,24 @@ def shop(database: MakeDatabase, outside: Outside) -> MakeShop:
             await shop.pool.close()
             await shop.owners.close()
             await admin.close()
+
+    return make
+
+
+@pytest.fixture
+def office(database: MakeDatabase) -> MakeOffice:
+    @asynccontextmanager
+    async def make(*, private: bool = True, **options: Any) -> AsyncIterator[Office]:
+        system = invoices(**options)
+        made = database(system)
+        async with AsyncExitStack() as stack:
+            receiver = await stack.enter_async_context(receiving())
+            admin = await connect(made.admin_url)
+            office = Office(system, made, admin, receiver, private)
+            try:
+                yield office
+            finally:
+                await office.pool.close()
+                await admin.close()
 
     return make

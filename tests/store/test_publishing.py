@@ -4,121 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from avow.engine import worker as module
-from avow.engine.execute import Engine, Request
-from avow.engine.publishing import Telling, subscription_secret
-from avow.engine.worker import Worker
+from avow.engine.execute import Request
+from avow.engine.publishing import subscription_secret
 from avow.model.actor import Actor
 from avow.model.signature import StandardWebhooks, verify
-from avow.model.system import System
 from avow.model.values import Subject
-from avow.store.driver import Connection
-from avow.store.pool import Pool, connect
-from avow.store.queue import DELIVERIES_AT_ONCE, Queue
-from avow.store.subscriptions import ACTIVE, DISABLED, PAUSED, Subscriptions
+from avow.store.pool import connect
+from avow.store.queue import DELIVERIES_AT_ONCE
+from avow.store.subscriptions import ACTIVE, DISABLED, PAUSED
 from avow.store.transaction import WriteRefused
 from tests.acceptance.polling import until
-from tests.fix_database import MakeDatabase
-from tests.receiver import Receiver, receiving
-from tests.store.invoice import invoices
+from tests.store.office import LONG_AGO, ROOT, MakeOffice
 from tests.waiting import WAITS
 
-ROOT = b"r" * 32
 WAITING = f"SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND {WAITS}"
-ALL = ("Invoice.send", "Invoice.correct", "Invoice.pay")
-
-
-class Office:
-    """A database of invoices, with subscribers, and a worker that is stepped by hand."""
-
-    def __init__(
-        self, system: System, url: str, admin_url: str, admin: Connection, receiver: Receiver, private: bool
-    ) -> None:
-        self.admin, self.receiver, self.url = admin, receiver, admin_url
-        self.pool = Pool(url)
-        self.engine = Engine(system, self.pool, lambda problem, command_id: b"{}")
-        self.queue = Queue(system, self.pool)
-        self.subscriptions = Subscriptions(self.pool)
-        self.worker = Worker(system, self.engine, self.pool, url, _no_http, Telling(ROOT, private))
-
-    async def subscribe(self, *types: str, tenant: str = "main") -> UUID:
-        which = uuid4()
-        await self.subscriptions.put(tenant, which, "ann", self.receiver.url, types or ALL)
-        return which
-
-    async def do(self, command: str, record: UUID | None = None, tenant: str = "main", **given: Any) -> UUID:
-        actor = Actor(Subject("alice"), tenant)
-        request = Request("Invoice", command, record, given, actor, str(uuid4()), b"", "r")
-        reply = await self.engine.execute(request)
-        assert reply.record is not None, reply
-        return reply.record
-
-    async def sent(self, tenant: str = "main", **given: Any) -> UUID:
-        return await self.do("send", await self.do("write", tenant=tenant, **given), tenant)
-
-    async def work(self) -> list[Any]:
-        return await self.admin.fetch("SELECT * FROM avow.work ORDER BY work")
-
-    async def attempts(self) -> list[tuple[str, str]]:
-        rows = await self.admin.fetch("SELECT outcome, detail FROM avow.attempt ORDER BY attempt")
-        return [tuple(row) for row in rows]
-
-    async def settle(self) -> None:
-        """Let the worker do what is to be done, without pauses, until nothing is."""
-        for _ in range(50):
-            await self.admin.execute(
-                "UPDATE avow.work SET ready_at = now() WHERE stuck IS NULL AND NOT taken"
-            )
-            if not await self.worker.step():
-                return
-        raise AssertionError("it never ends")
-
-    async def another_takes(self) -> int:
-        """How much another worker finds to do."""
-        taken = await self.queue.take(await self.subscriptions.deliverable(), 15.0, 100)
-        return len(taken)
-
-    def of(self, record: UUID) -> list[int]:
-        """The versions of a record that were told, as they came."""
-        return [e["data"]["version"] for e in self.receiver.events if e["subject"] == str(record)]
-
-    def told(self) -> list[tuple[str, int]]:
-        """Of every delivery that came the transition and the version."""
-        return [(e["type"].rpartition(".")[2], e["data"]["version"]) for e in self.receiver.events]
-
-
-def _no_http(*_: Any) -> None:
-    """No call is made here."""
-
-
-MakeOffice = Callable[..., Any]
-
-
-@pytest.fixture
-def office(database: MakeDatabase) -> MakeOffice:
-    @asynccontextmanager
-    async def make(*, private: bool = True, **options: Any) -> AsyncIterator[Office]:
-        system = invoices(**options)
-        made = database(system)
-        async with AsyncExitStack() as stack:
-            receiver = await stack.enter_async_context(receiving())
-            admin = await connect(made.admin_url)
-            office = Office(system, made.application_url, made.admin_url, admin, receiver, private)
-            try:
-                yield office
-            finally:
-                await office.pool.close()
-                await admin.close()
-
-    return make
 
 
 async def test_what_is_published_is_told_as_a_signed_cloud_event(office: MakeOffice) -> None:
@@ -258,7 +163,7 @@ async def test_a_replay_tells_everything_since_an_instant_in_order_under_the_sam
         late = await o.sent()
         await o.settle()
         await o.do("pay", late)  # still to be told
-        assert await o.subscriptions.replay("main", which, since) == 3
+        await o.replay(which, since)
         await o.settle()
         assert (o.of(early), o.of(late)) == ([2, 3, 3], [2, 2, 3])
         ids = [e["id"] for e in o.receiver.events]
@@ -280,7 +185,9 @@ async def test_nothing_is_lost_or_out_of_order_while_commands_and_replays_run_at
 
         async def replays() -> None:
             for _ in range(5):
-                await o.subscriptions.replay("main", which, since)
+                await o.replay(which, since)
+                while await o.subscriptions.go_on(which):
+                    pass
 
         *records, _ = await asyncio.gather(*(one() for _ in range(20)), replays())
         await o.settle()
@@ -303,7 +210,8 @@ async def test_a_replay_comes_before_or_after_a_command_and_never_between(office
         await command.execute(
             "SELECT avow.put_deliveries('main', ARRAY[$1]::jsonb[], now())", json.dumps(entry)
         )
-        replay = asyncio.create_task(o.subscriptions.replay("main", which, datetime(2020, 1, 1, tzinfo=UTC)))
+        await o.replay(which, LONG_AGO)
+        replay = asyncio.create_task(o.subscriptions.go_on(which))
 
         async def waits_or_is_done() -> bool | None:
             return replay.done() or await o.admin.fetchval(WAITING) or None
@@ -396,3 +304,25 @@ async def test_a_command_of_what_publishes_nothing_never_gets_to_the_deliveries(
         assert reply.status == 201
         with pytest.raises(WriteRefused):
             await o.sent()
+
+
+@pytest.mark.parametrize(
+    ("body", "length", "coding"),
+    [(b"x" * 2_000_000, 0, "identity"), (b"x" * 9, 0, "gzip"), (b"x", 9, "identity")],
+    ids=["long", "in a coding", "cut off"],
+)
+async def test_what_a_subscriber_says_beside_its_status_changes_nothing(
+    office: MakeOffice, body: bytes, length: int, coding: str
+) -> None:
+    """It has taken the event, or is gone, whatever stands below."""
+    async with office() as o:
+        which = await o.subscribe()
+        o.receiver.body, o.receiver.body_length, o.receiver.coding = body, length, coding
+        o.receiver.answers = [200, 410]
+        record = await o.sent()
+        await o.settle()
+        assert await o.attempts() == [("delivered", "answered with 200")]
+        await o.do("pay", record)
+        await o.settle()
+        found = await o.subscriptions.find("main", which)
+        assert (found.state, len(o.receiver.came)) == (DISABLED, 2)

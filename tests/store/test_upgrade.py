@@ -52,6 +52,11 @@ UNDONE = {
     DROP INDEX avow.task_of_work;
     ALTER TABLE avow.task DROP COLUMN work;
     DROP POLICY owner_asks ON avow.task; DROP POLICY owner_ends ON avow.task;
+    DROP INDEX avow.subscription_replayed;
+    ALTER TABLE avow.subscription DROP COLUMN replay_since, DROP COLUMN replay_after, DROP COLUMN replay_upto,
+        DROP COLUMN replayed_by;
+    CREATE FUNCTION avow.replay_subscription(text, uuid, timestamptz, integer)
+        RETURNS int LANGUAGE sql AS 'SELECT 0';
     """,
 }
 """For each version, what takes its step back: tables as the version before had them."""

@@ -66,6 +66,7 @@ class Published:
 
     def shown(self, subscription: Subscription) -> dict[str, Any]:
         """A subscription as its owner sees it, without its secret."""
+        since = subscription.replaying_since
         return {
             "id": str(subscription.id),
             "url": subscription.url,
@@ -74,6 +75,7 @@ class Published:
             "reason": subscription.reason,
             "subject": subscription.subject,
             "created_at": instant(subscription.created_at),
+            "replaying_since": None if since is None else instant(since),
         }
 
     def with_secret(self, subscription: Subscription) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from avow.engine.identifier import id_of
 from avow.engine.publishing import ROTATED_S, Telling
 from avow.errors import reject
 from avow.model.system import System
-from avow.model.types import DateTimeType, Flaw, Misfit
+from avow.model.types import DateTimeType, Misfit
 from avow.store.pool import Pool
-from avow.store.subscriptions import ACTIVE, PAUSED, REPLAYED_MAX, Subscription, Subscriptions
+from avow.store.subscriptions import ACTIVE, PAUSED, Subscription, Subscriptions
 
 _Verb = Callable[[Exchange, Subscription], Awaitable[Response]]
 
@@ -99,11 +99,9 @@ class Subscribers:
             since = DateTimeType().parse(given.get("since"), "#/since")
         except Misfit as misfit:
             raise input_invalid(misfit.flaws) from None
-        count = await self._subscriptions.replay(known.tenant, known.id, since)
-        if count is None:
-            detail = f"is so long ago that more than {REPLAYED_MAX} events would be told again"
-            raise input_invalid([Flaw("#/since", "too-many", detail)])
-        return Response.json({"events": count})
+        request = _made_of(exchange, f"replay {known.id} {since.isoformat()}")
+        begun = await self._subscriptions.replay(known.tenant, known.id, request, since)
+        return Response.json(self._published.shown(_there(begun)))
 
     async def _delete(self, exchange: Exchange, known: Subscription) -> Response:
         demand_members(await exchange.json(), ())

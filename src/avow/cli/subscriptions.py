@@ -25,7 +25,7 @@ from avow.errors import UsageError, reject
 from avow.model.actor import Actor
 from avow.model.system import publishes
 from avow.model.values import Subject
-from avow.store.subscriptions import ACTIVE, PAUSED, REPLAYED_MAX, Subscription, Subscriptions
+from avow.store.subscriptions import ACTIVE, PAUSED, Subscription, Subscriptions
 
 CREDENTIAL: Final = "avow subscriptions"
 """The credential of whoever acts from here."""
@@ -137,18 +137,20 @@ def rotate(subscription: str, as_json: bool, **who: Any) -> int:
 @click.option("--since", required=True, help="An instant, such as 2026-11-21T09:30:00Z.")
 @_person
 def replay(subscription: str, since: str, as_json: bool, **who: Any) -> int:
-    """Tell it again of everything since an instant, of each record in order, under the same ids."""
+    """Tell it again of everything since an instant, of each record in order, under the same ids.
+
+    Workers do it from now on. Until it is done, what happens meanwhile is told behind it.
+    """
     which = _id(subscription)
     instant = parse_instant(since, "--since")
 
-    async def ask(desk: _Desk) -> int | None:
+    async def ask(desk: _Desk) -> dict[str, Any]:
         known = await desk.one(which)
-        return await desk.kept.replay(known.tenant, known.id, instant)
+        begun = await desk.kept.replay(known.tenant, known.id, uuid4(), instant)
+        return desk.published.shown(desk.there(begun))
 
-    count = _at_desk(ask, **who)
-    if count is None:
-        raise UsageError(f"that would be more than {REPLAYED_MAX} events", "Give a later instant.")
-    return output.said({"id": str(which), "events": count}, f"{count} events will be told again", as_json)
+    shown = _at_desk(ask, **who)
+    return output.said(shown, f"everything since {shown['replaying_since']} will be told again", as_json)
 
 
 @command.command(name="delete")

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 from avow import canonical
@@ -17,6 +18,9 @@ from avow.engine.threads import Threads
 from avow.model.effect import Effect
 from avow.model.outcome import AnswerTooLarge, Declined, NotDone, Unclear
 from avow.model.types import Misfit, Value
+
+CLEARED_S_MAX = 1.0
+"""How long an async function that is out of time may take to clear up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,24 +118,56 @@ class Caller:
                 return DontKnow(said, retry_after_s=ending.retry_after_s, unseen=True)
 
     async def _run(self, function: Callable[..., Any], timeout_s: float, record: Any, call: Call) -> Ending:
+        """How the function ends within its time. One that won't end runs on, and nobody hears it any more."""
+        awaited = function if inspect.iscoroutinefunction(function) else partial(self._in_a_thread, function)
+        running = asyncio.create_task(_contained(awaited, timeout_s, record, call))
         try:
-            async with asyncio.timeout(timeout_s):
-                if inspect.iscoroutinefunction(function):
-                    return Result(await function(record, call))
-                # A thread can't be ended: one that is late runs on, and nobody hears it any more.
-                return Result(await asyncio.wrap_future(self._threads.start(function, record, call)))
-        except Superseded:
+            await asyncio.wait({running}, timeout=timeout_s)
+            if not running.done():
+                running.cancel()
+                await asyncio.wait({running}, timeout=CLEARED_S_MAX)
+        except asyncio.CancelledError:
+            running.cancel()
             raise
-        except Declined as declined:
-            return No(declined.code, str(declined))
-        except NotDone as fault:
-            return NotYet(str(fault), fault.retry_after_s)
-        except Unclear as fault:
-            final = isinstance(fault, AnswerTooLarge)
-            return DontKnow(str(fault), fault.answered, final, fault.retry_after_s)
-        except TimeoutError:
+        if not running.done():
+            # It takes no cancellation, and so would keep the loop from ending, too.
+            asyncio._unregister_task(running)  # pyright: ignore[reportPrivateUsage]
+        if not running.done() or running.cancelled():
+            return _raised(TimeoutError(), timeout_s)
+        return running.result()
+
+    async def _in_a_thread(self, function: Callable[..., Any], record: Any, call: Call) -> Any:
+        return await asyncio.wrap_future(self._threads.start(function, record, call))
+
+
+async def _contained(function: Callable[..., Any], timeout_s: float, record: Any, call: Call) -> Ending:
+    """How the function ends, whatever it raises: what ends a program would do so to the loop."""
+    try:
+        return Result(await function(record, call))
+    except Superseded:
+        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        return _raised(error, timeout_s)
+    except BaseException as error:  # noqa: BLE001 - handed to who waits for it
+        return _raised(error, timeout_s)
+
+
+def _raised(error: BaseException, timeout_s: float) -> Ending:
+    """What it means that a function has raised this."""
+    match error:
+        case Declined():
+            return No(error.code, str(error))
+        case NotDone():
+            return NotYet(str(error), error.retry_after_s)
+        case Unclear():
+            final = isinstance(error, AnswerTooLarge)
+            return DontKnow(str(error), error.answered, final, error.retry_after_s)
+        case TimeoutError():
             return DontKnow(f"no answer within {timeout_s:g} s")
-        except Exception as error:  # noqa: BLE001 - the owner's function; whatever it raises, we can't know
+        case _:
             return DontKnow(f"the function raised {type(error).__name__}")
 
 

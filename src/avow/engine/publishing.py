@@ -18,16 +18,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from avow.engine.outside import AddressRefused, Destination, Outside, retry_after_s
+from avow.engine.outside import AddressRefused, Destination, Limits, Outside, retry_after_s
 from avow.model.cloud_event import CONTENT_TYPE, cloud_event
 from avow.model.effect import Backoff
 from avow.model.outcome import NotDone, Unclear
 from avow.model.publication import Publication
 from avow.model.signature import sign
 from avow.model.system import System
+from avow.store.loading import plan_record
 from avow.store.pool import Pool
 from avow.store.queue import Queue, Work
-from avow.store.subscriptions import ACTIVE, DISABLED, Subscription, Subscriptions
+from avow.store.reads import Reads
+from avow.store.subscriptions import ACTIVE, DISABLED, REPLAYS, Subscription, Subscriptions
 
 TIMEOUT_S: Final = 20.0
 """How long a subscriber may take to answer."""
@@ -36,6 +38,7 @@ ROTATED_S: Final = 86_400.0
 PAUSES: Final = Backoff(attempts=None, first_s=5.0, most_s=3_600.0)
 """When a delivery that wasn't taken is tried again."""
 GONE: Final = 410
+STATUS_ALONE: Final = Limits(answer_bytes_max=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Publishing:
     def __init__(self, system: System, pool: Pool, telling: Telling) -> None:
         self._system, self._telling = system, telling
         self._subscriptions, self._queue = Subscriptions(pool), Queue(system, pool)
-        self._outside = Outside()
+        self._outside, self._reads = Outside(), Reads(system, pool)
         self._publications = {
             (entity.name, name): publication
             for entity in system.entities.values()
@@ -80,8 +83,12 @@ class Publishing:
         }
 
     async def ready(self) -> list[str]:
-        """The destinations to which something can be told now."""
+        """The destinations to which something can be told now, and after REPLAYS whose replay can go on."""
         return await self._subscriptions.deliverable()
+
+    async def go_on(self, replay: str) -> None:
+        """One step of a replay, as `ready` names it."""
+        await self._subscriptions.go_on(UUID(replay.removeprefix(REPLAYS)))
 
     async def close(self) -> None:
         """Let go of every connection to a subscriber."""
@@ -89,20 +96,41 @@ class Publishing:
 
     async def deliver(self, work: Work) -> str:
         """Tell one subscriber of one entry, and say what became of it."""
-        found = await self._subscriptions.find(work.tenant, UUID(work.destination.partition("/")[2]))
-        if found is None:
+        addressee = await self._subscriptions.addressee(work)
+        if addressee is None:
             return await self._end(work, "ended")
+        found, left_to_replay = addressee
         if found.state != ACTIVE:
             await self._queue.give_back(work, found.state, "", pause_s=0.0)
             return found.state
+        if left_to_replay:
+            return await self._end(work, "left-to-replay")
         entry = await self._subscriptions.entry(work.tenant, work.kind, work.id, work.version)
         publication = self._publications.get((work.kind, entry["transition"]))
         if publication is None:
             return await self._end(work, "unpublished")
-        values = await self._subscriptions.values(
-            work.tenant, work.kind, work.id, work.version, publication.fields
-        )
+        values = await self._values(work, publication)
+        if values is None:
+            return await self._end(work, "dropped", "The entries that say what was true then were dropped.")
         return await self._send(work, found, publication, self._body(work, entry, values))
+
+    async def _values(self, work: Work, publication: Publication) -> Mapping[str, Any] | None:
+        """The fields as they were at the work's version; None where nobody can tell any more.
+
+        What was set by entries that were dropped is as the row has it, if nothing has set it since.
+        """
+        which, fields = (work.tenant, work.kind, work.id), publication.fields
+        found = await self._subscriptions.values(*which, work.version, fields)
+        missing = {name for name in fields if name not in found}
+        if missing and await self._reads.dropped(*which) is not None:
+            entity = self._system.entities[work.kind]
+            loaded = await self._reads.load(plan_record(self._system, entity, ()), work.tenant, work.id)
+            if missing & await self._subscriptions.changed_after(*which, work.version):
+                return None
+            values = loaded.records[work.kind, work.id].values
+            known = {name: values[name] for name in missing if values[name] is not None}
+            found |= {name: entity.fields[name].type.dump(value) for name, value in known.items()}
+        return {name: found.get(name) for name in fields}
 
     def _body(self, work: Work, entry: Mapping[str, Any], values: Mapping[str, Any]) -> bytes:
         event = cloud_event(
@@ -119,7 +147,9 @@ class Publishing:
         now = datetime.now(UTC)
         signed = sign(self._secrets(to, now), str(work.key), now, body)
         anywhere = Destination("a subscriber", allow_private=self._telling.private)
-        http = self._outside.http(anywhere, key=str(work.key), deadline=time.monotonic() + TIMEOUT_S)
+        http = self._outside.http(
+            anywhere, key=str(work.key), deadline=time.monotonic() + TIMEOUT_S, limits=STATUS_ALONE
+        )
         try:
             answer = await http.request(
                 "POST",

@@ -26,6 +26,7 @@ from avow.engine.entries import told_of
 from avow.engine.execute import Engine, Outrun, Reply, Request
 from avow.engine.hearing import Hearing
 from avow.engine.leases import LEASE_S, Leases
+from avow.engine.places import may_take
 from avow.engine.publishing import TIMEOUT_S, Publishing, Telling
 from avow.errors import Problem, ProblemError
 from avow.kernel.command import Record
@@ -47,6 +48,7 @@ from avow.store.loading import Loaded, LoadPlan, Loads, plan_record
 from avow.store.pool import Pool
 from avow.store.queue import DELIVERIES, DELIVERIES_AT_ONCE, TIMES, Queue, Work
 from avow.store.reads import Reads
+from avow.store.subscriptions import REPLAYS
 
 TAKEN_MAX = 80
 """How much a process does at once."""
@@ -54,6 +56,8 @@ KEPT_FREE = 16
 """Of these, places that no call takes: so that no destination, however slow, holds up a time or an event."""
 DELIVERIES_MAX = 32
 """Of these, at most so many deliveries: so that subscribers, however slow, don't hold up the calls."""
+REPLAYS_MAX = 2
+"""How many replays a process goes on with at once."""
 POLL_S = 0.2
 """How long a worker rests when nothing is ready and nobody wakes it."""
 RESTS_AFTER_FAULT_S = 1.0
@@ -166,34 +170,75 @@ class Worker:
         known = self._queue.destinations
         if room <= KEPT_FREE:
             return self._start(await self._queue.take([n for n in known if n in INSIDE], LEASE_S, room))
-        names = [name for name in [*known, *await self._deliverable()] if self._breaker.closed(name)]
+        told, begun = await self._deliverable()
+        names = [name for name in [*known, *told] if self._breaker.closed(name)]
         doubtful = [name for name in names if self._breaker.half_open(name)]
         certain = [name for name in names if name not in doubtful]
         self._turn += 1
         first = self._turn % max(len(certain), 1)
         certain = certain[first:] + certain[:first]  # each has its turn to be the first, and to take all
-        begun = self._start(await self._queue.take(certain, LEASE_S, room - KEPT_FREE))
+        begun += await self._take_shared(certain, room - KEPT_FREE)
         for name in doubtful:
             if name not in self._running.values() and begun < room - KEPT_FREE:
                 begun += self._start(await self._queue.take([name], LEASE_S, 1))
         return begun
 
-    async def _deliverable(self) -> list[str]:
-        """Subscriptions to which something can be told now, as many as there is room for; any of them."""
+    async def _take_shared(self, names: list[str], free: int) -> int:
+        """Take what is ready, of no destination more than leaves places for others; how much that is.
+
+        All are asked at once, each for as much as each of them may have: so again, as long as that was taken.
+        """
+        begun = 0
+        while begun < free:
+            has, left = Counter(self._running.values()), free - begun
+            rooms = {name: left if name in INSIDE else may_take(left, has[name]) for name in names}
+            asked = [name for name in names if rooms[name] > 0]
+            if not asked:
+                break
+            most = min(rooms[name] for name in asked)
+            begun += (taken := self._start(await self._queue.take(asked, LEASE_S, most)))
+            if taken < most:
+                break
+        return begun
+
+    async def _deliverable(self) -> tuple[list[str], int]:
+        """Subscriptions to which something can be told now, as many as there is room for, any of them; and
+        how many steps of replays were begun."""
         under_way = sum(name.startswith(DELIVERIES) for name in self._running.values())
         most = (DELIVERIES_MAX - under_way) // DELIVERIES_AT_ONCE
         if self._publishing is None or most <= 0:
-            return []
-        ready = await self._publishing.ready()
-        return ready if len(ready) <= most else random.sample(ready, most)
+            return [], 0
+        found = await self._publishing.ready()
+        ready = [name for name in found if not name.startswith(REPLAYS)]
+        begun = self._replay([name for name in found if name.startswith(REPLAYS)], self._publishing)
+        return (ready if len(ready) <= most else random.sample(ready, most)), begun
+
+    def _replay(self, replays: list[str], publishing: Publishing) -> int:
+        """Begin the next step of some replays, any of them, one of each; how many these are."""
+        waiting = [name for name in replays if name not in self._running.values()]
+        under_way = sum(name.startswith(REPLAYS) for name in self._running.values())
+        chosen = random.sample(waiting, min(len(waiting), REPLAYS_MAX - under_way))
+        for name in chosen:
+            self._track(asyncio.create_task(self._go_on(name, publishing)), name)
+        return len(chosen)
+
+    async def _go_on(self, replay: str, publishing: Publishing) -> None:
+        """A step that fails has not happened, and is tried again after a while."""
+        try:
+            await publishing.go_on(replay)
+        except (ProblemError, TimeoutError, driver.DatabaseError, *driver.Lost) as error:
+            _log.warning("a replay was interrupted: %s", type(error).__name__)
+            await asyncio.sleep(RESTS_AFTER_FAULT_S)
 
     def _start(self, taken: list[Work]) -> int:
         """Begin to do what was taken; how much that is."""
         for work in taken:
-            task = asyncio.create_task(self._do(work))
-            self._running[task] = work.destination
-            task.add_done_callback(self._done)
+            self._track(asyncio.create_task(self._do(work)), work.destination)
         return len(taken)
+
+    def _track(self, task: asyncio.Task[None], destination: str) -> None:
+        self._running[task] = destination
+        task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)

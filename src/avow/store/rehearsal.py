@@ -132,8 +132,9 @@ async def publish(connection: Connection, ticket: UUID, version: int) -> None:
 
 
 async def replay(connection: Connection) -> None:
-    """Tell the subscriber again of everything."""
+    """Tell the subscriber again of everything, in one step."""
     await connection.execute(text("rehearsal.sql", "replay_all"))
+    await connection.execute(text("rehearsal.sql", "go_on_replaying"))
 
 
 # --- sealing ------------------------------------------------------------------------------------------

@@ -9,14 +9,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from avow.canonical import INTEGER_MAX
 from avow.store.pool import Pool
+from avow.store.queue import DELIVERIES, Work
 from avow.store.statements import text
 
 ACTIVE, PAUSED, DISABLED = "active", "paused", "disabled"
 SUBSCRIPTIONS_MAX = 1_000
 """How many subscriptions of one tenant are listed."""
-REPLAYED_MAX = 100_000
-"""How many events one replay brings; commands that publish wait meanwhile."""
+REPLAYS = "replay/"
+"""What stands before the id of a subscription whose replay can go on."""
+REPLAYED_AT_ONCE = 250
+"""How many entries of the log one step of a replay looks at; commands that publish wait that long."""
 _PAGE = 100
 
 
@@ -26,6 +30,7 @@ class Subscription:
 
     types: of which, as entity and transition. state: active, paused or disabled, for a reason.
     generation: of its secret; the one before it signs as well until previous_until.
+    replaying_since: since when it is being told of everything again; None: no replay is under way.
     """
 
     id: UUID
@@ -38,6 +43,7 @@ class Subscription:
     generation: int
     previous_until: datetime | None
     created_at: datetime
+    replaying_since: datetime | None
 
 
 class Subscriptions:
@@ -77,14 +83,28 @@ class Subscriptions:
         """End it. False: it wasn't there."""
         return await self._value("drop_subscription", tenant, which)
 
-    async def replay(self, tenant: str, which: UUID, since: datetime) -> int | None:
-        """Tell again of everything since then; how much that is. None: it is more than REPLAYED_MAX."""
-        return await self._value("replay_subscription", tenant, which, since, REPLAYED_MAX)
+    async def replay(self, tenant: str, which: UUID, request: UUID, since: datetime) -> Subscription | None:
+        """Begin to tell again of everything since then, once for a request; `go_on` does it."""
+        return await self._one("replay_subscription", tenant, which, request, since)
+
+    async def go_on(self, which: UUID) -> bool:
+        """One step of a replay, in a transaction of its own; whether there is more of it."""
+        return await self._value("go_on_replaying", which, REPLAYED_AT_ONCE)
 
     async def deliverable(self) -> list[str]:
-        """The destinations, of all tenants, to which something can be told now."""
+        """The destinations, of all tenants, to which something can be told now, and after REPLAYS the
+        subscriptions whose replay can go on."""
         async with self._pool.borrow() as connection:
             return [row[0] for row in await connection.fetch(text("telling.sql", "deliverable"))]
+
+    async def addressee(self, work: Work) -> tuple[Subscription, bool] | None:
+        """Whom a delivery that was taken is for, and whether a replay tells it in its place."""
+        which = UUID(work.destination.removeprefix(DELIVERIES))
+        async with self._pool.borrow() as connection:
+            row = await connection.fetchrow(
+                text("telling.sql", "addressee"), work.tenant, which, work.work, work.fence
+            )
+        return None if row is None else (Subscription(*row[:-1]), row[-1])
 
     async def entry(self, tenant: str, kind: str, record: UUID, version: int) -> dict[str, Any]:
         """The header of the audit entry of one version."""
@@ -94,7 +114,7 @@ class Subscriptions:
     async def values(
         self, tenant: str, kind: str, record: UUID, version: int, fields: Sequence[str]
     ) -> dict[str, Any]:
-        """Fields as they were at one version, in their form in JSON; what had no value is None."""
+        """Those of some fields that an entry up to one version has set, in their form in JSON."""
         wanted, found = set(fields), dict[str, Any]()
         while version > 0 and wanted:
             rows = await self._entries(tenant, kind, record, version, _PAGE)
@@ -103,7 +123,19 @@ class Subscriptions:
                 found |= changed
                 wanted -= changed.keys()
             version -= len(rows) or version
-        return {name: found.get(name) for name in fields}
+        return found
+
+    async def changed_after(self, tenant: str, kind: str, record: UUID, version: int) -> set[str]:
+        """The fields that were set after one version."""
+        changed, upto = set[str](), INTEGER_MAX
+        while rows := await self._entries(tenant, kind, record, upto, _PAGE):
+            headers = [json.loads(row["header"]) for row in rows if row["version"] > version]
+            changed.update(*(header["changes"] for header in headers))
+            changed.update(*(header.get("changes_sha256", {}) for header in headers))
+            if len(headers) < _PAGE:
+                break
+            upto = rows[-1]["version"] - 1
+        return changed
 
     async def _changed(self, tenant: str, header: dict[str, Any], wanted: set[str]) -> dict[str, Any]:
         """The wanted fields that an entry changed; long values stand beside it, by their hash."""

@@ -1,15 +1,19 @@
-"""Plain functions run in threads, which hold nobody up."""
+"""Owners' functions hold nobody up, whatever they do: plain ones in threads, async ones on the loop."""
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from avow.engine.calls import Caller, DontKnow, NotYet, Result
 from avow.engine.threads import Threads
+from avow.model.outcome import NotDone
 
 NEVER_RETURNS = """
 import asyncio, threading
@@ -62,3 +66,79 @@ async def test_what_would_end_a_program_is_an_outcome_that_nobody_knows() -> Non
     for function in (ends, stops):
         ending = await caller.attempt(plain(function), None, None)
         assert isinstance(ending, DontKnow)
+
+
+NEVER_ENDS = """
+import asyncio
+from types import SimpleNamespace
+from avow.engine.calls import Caller
+
+async def stubborn(record, call):
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+effect = SimpleNamespace(function=stubborn, timeout_s=0.05, result=None)
+print(asyncio.run(Caller().attempt(effect, None, None)).reason, flush=True)
+"""
+
+
+def test_an_async_function_that_takes_no_cancellation_is_out_of_time_and_holds_up_no_end() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", NEVER_ENDS], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert run.stdout == "no answer within 0.05 s\n"
+
+
+class Odd(BaseException):
+    """What no `except Exception` catches."""
+
+
+@pytest.mark.parametrize(
+    "raised", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, Odd]
+)
+async def test_what_would_end_the_loop_or_the_task_of_an_async_function_is_an_outcome_too(
+    raised: type[BaseException],
+) -> None:
+    async def ends(record: Any, call: Any) -> None:
+        raise raised
+
+    caller: Any = Caller()
+    ending = await caller.attempt(SimpleNamespace(function=ends, timeout_s=5.0, result=None), None, None)
+    assert ending == DontKnow(f"the function raised {raised.__name__}")
+
+
+async def test_what_an_async_function_clears_up_when_its_time_is_over_is_waited_for() -> None:
+    """And what it says then counts: it knows more than that there was no answer."""
+
+    async def knows(record: Any, call: Any) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise NotDone("nothing was sent") from None
+
+    caller: Any = Caller()
+    ending = await caller.attempt(SimpleNamespace(function=knows, timeout_s=0.01, result=None), None, None)
+    assert ending == NotYet("nothing was sent")
+
+
+async def test_a_worker_that_ends_ends_the_functions_that_it_runs() -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def waits(record: Any, call: Any) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    caller: Any = Caller()
+    effect = SimpleNamespace(function=waits, timeout_s=60.0, result=None)
+    running = asyncio.create_task(caller.attempt(effect, None, None))
+    await began.wait()
+    running.cancel()
+    await asyncio.wait({running})
+    await ended.wait()
+    assert running.cancelled()

@@ -22,12 +22,12 @@ _SHOWN: Final[Schema] = {
     "reason": _TEXT,
     "subject": _TEXT,
     "created_at": {"type": "string", "format": "date-time"},
+    "replaying_since": {"type": ["string", "null"], "format": "date-time"},
 }
 _NAME: Final = "avow.subscription"
 SCHEMAS: Final[dict[str, Schema]] = {
     _NAME: closed_object({**_SHOWN, "secret": _TEXT}, list(_SHOWN)),
     f"{_NAME}.page": closed_object({"items": {"type": "array", "items": {"type": "object"}}}, ["items"]),
-    f"{_NAME}.replayed": closed_object({"events": {"type": "integer", "minimum": 0}}, ["events"]),
     f"{_NAME}.ended": closed_object({"id": _SHOWN["id"]}, ["id"]),
 }
 _ANSWERS: Final = {
@@ -37,7 +37,7 @@ _ANSWERS: Final = {
         "Give it a new secret, which the answer shows; the one before it signs as well for a day.",
         _NAME,
     ),
-    "replay": ("Tell it again, in order, of everything since an instant.", f"{_NAME}.replayed"),
+    "replay": ("Begin to tell it again, in order, of everything since an instant.", _NAME),
     "delete": ("End it, with what it is still to be told.", f"{_NAME}.ended"),
     "": ("One subscription.", _NAME),
 }

@@ -23,7 +23,7 @@ import httpx2
 from avow.engine.outside.addresses import Resolve, resolve
 from avow.engine.outside.connections import CONNECT_S_MAX, connection_pool, default_tls
 from avow.engine.outside.destination import Destination, Origin, origin_of
-from avow.engine.outside.response import Response, body_of, demand_outcome, headers_of
+from avow.engine.outside.response import Response, body_of, cleared, demand_outcome, headers_of
 from avow.engine.outside.trace import traceparent_below
 from avow.model.effect import ANSWER_BYTES_MAX, REQUEST_BYTES_MAX
 from avow.model.outcome import NotDone, RequestTooLarge, Unclear
@@ -45,10 +45,10 @@ _ANYWHERE = Destination("anywhere")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a request's body may be, and an answer's."""
+    """How long a request's body may be, and an answer's; None: nobody reads that, and the status says all."""
 
     request_bytes_max: int = REQUEST_BYTES_MAX
-    answer_bytes_max: int = ANSWER_BYTES_MAX
+    answer_bytes_max: int | None = ANSWER_BYTES_MAX
 
 
 LIMITS = Limits()
@@ -118,7 +118,7 @@ class Outside:
         deadline: float,
         *,
         idempotent: bool,
-        answer_bytes_max: int = ANSWER_BYTES_MAX,
+        answer_bytes_max: int | None = ANSWER_BYTES_MAX,
     ) -> Response:
         """One request and its answer. Raises NotDone, Unclear or AddressRefused, without what was sent."""
         at = f"{request.method} to {destination.name}"
@@ -150,7 +150,7 @@ class Outside:
         sent: Sent,
         at: str,
         idempotent: bool,
-        most: int,
+        most: int | None,
     ) -> Response:
         async def watch(event: str, _: Mapping[str, Any]) -> None:
             if event == _SENDING:
@@ -172,7 +172,8 @@ class Outside:
         ) as answer:
             headers = headers_of(answer)
             demand_outcome(answer.status, headers, idempotent=idempotent, now=self._now(), at=at)
-            return Response(answer.status, headers, await body_of(answer, headers, at, most))
+            body = await (cleared(answer) if most is None else body_of(answer, headers, at, most))
+            return Response(answer.status, headers, body)
 
     async def _pool(self, destination: Destination) -> _Pool:
         key = (destination, tuple(sorted(destination.headers.items())))

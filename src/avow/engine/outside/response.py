@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
@@ -21,7 +22,10 @@ from avow.model.outcome import AnswerTooLarge, NotDone, Unclear
 RETRY_AFTER_S_MAX = 86_400.0
 """The longest wait that another side may ask for."""
 
-_SECONDS = re.compile(r"[0-9]{1,9}")
+CLEARED_S_MAX, CLEARED_BYTES_MAX = 0.5, 65_536
+"""How much of a body that nobody reads is let go by, for the sake of the connection."""
+
+_SECONDS = re.compile(r"[0-9]{1,100}")
 _TOO_MANY_REQUESTS = 429
 _SERVER_FAULT = range(500, 600)
 
@@ -71,6 +75,21 @@ def demand_outcome(
     if status == _TOO_MANY_REQUESTS or idempotent:
         raise NotDone(said, retry_after_s=wait_s)
     raise Unclear(said, answered=True, retry_after_s=wait_s)
+
+
+async def cleared(response: httpcore2.Response) -> bytes:
+    """No body, whatever there is: what comes of it at once is let go by, so that the connection may be used
+    again, and nothing of it is waited for."""
+    length = 0
+    try:
+        async with asyncio.timeout(CLEARED_S_MAX):
+            async for part in response.aiter_stream():
+                length += len(part)
+                if length > CLEARED_BYTES_MAX:
+                    break
+    except (TimeoutError, httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError):
+        pass
+    return b""
 
 
 async def body_of(response: httpcore2.Response, headers: Mapping[str, str], at: str, most: int) -> bytes:

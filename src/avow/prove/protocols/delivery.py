@@ -126,7 +126,7 @@ DELIVERY: Final = (
         "a subscription is replayed while its record is written",
         (_writes(ONE, 2, slowly=True), _replayer, _teller), _newest_told_last,
         (
-            Variant("replayed without a lock", (Change("replay_subscription", " FOR UPDATE", ""),)),
+            Variant("replayed without a lock", (Change("go_on_replaying", " FOR UPDATE;", ";"),)),
             Variant("published without a lock", (Change("put_deliveries", " FOR KEY SHARE", ""),)),
         ),
         _one_was_told,

@@ -52,7 +52,7 @@ $function$;
 
 -- Drop the entries of the next leaves of a log, at most p_most of them and none from p_upto on; gives back how many leaves
 -- that were, none when all is done. Of each record the versions up to one go, and its newest stays; what something is
--- still to be done for stays as a whole. All of one call is committed together.
+-- still to be done for stays as a whole, and so does what a replay under way has still to tell. All of one call is committed together.
 CREATE OR REPLACE FUNCTION avow.drop_entries(
     p_epoch integer, p_upto bigint, p_most integer, p_exported_to text, p_subject text, p_reason text) RETURNS bigint
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -79,6 +79,7 @@ BEGIN
                       WHERE a.tenant = l.tenant AND a.kind = l.kind AND a.id = l.id AND a.version > l.version)
           AND NOT EXISTS (SELECT FROM avow.work w WHERE w.tenant = l.tenant AND w.kind = l.kind AND w.id = l.id)
           AND NOT EXISTS (SELECT FROM avow.task t WHERE t.tenant = l.tenant AND t.kind = l.kind AND t.id = l.id)
+          AND NOT EXISTS (SELECT FROM avow.subscription s WHERE s.tenant = l.tenant AND s.replay_after < l.entry)
         GROUP BY l.tenant, l.kind, l.id
     ), marked AS (
         INSERT INTO avow.stub AS s (tenant, kind, id, version, entry) SELECT g.* FROM going g

@@ -88,13 +88,18 @@ WITH made AS (
     INSERT INTO avow.audit (tenant, kind, id, version, header, hash)
     SELECT 'prove', 'Ticket', $1::uuid, $2::bigint, e.header, sha256('\x00'::bytea || e.header)
     FROM (SELECT convert_to('{"transition": "lapse", "request": ""}', 'UTF8') AS header) e
+    RETURNING entry
 )
 SELECT avow.put_deliveries('prove', ARRAY[jsonb_build_object(
-    'kind', 'Ticket', 'transition', 'lapse', 'id', $1::uuid, 'ver', $2::bigint, 'request', '')], avow.now())
+    'kind', 'Ticket', 'transition', 'lapse', 'id', $1::uuid, 'ver', $2::bigint, 'request', '')], avow.now()) FROM made
 
 -- name: replay_all
--- Tell that one again of everything.
-SELECT avow.replay_subscription('prove', '00000000-0000-0000-0000-0000000000d1', '-infinity', 1000)
+-- Begin to tell that one again of everything.
+SELECT FROM avow.replay_subscription('prove', '00000000-0000-0000-0000-0000000000d1', gen_random_uuid(), '-infinity')
+
+-- name: go_on_replaying
+-- Go on with it, to its end.
+SELECT avow.go_on_replaying('00000000-0000-0000-0000-0000000000d1', 1000)
 
 -- name: highest_told
 -- For a variant that is known to be broken: the highest number of all that was told.

@@ -149,6 +149,8 @@ CREATE INDEX work_taken ON avow.work (destination, ready_at) WHERE taken AND des
 
 -- Who is told of what happens. Secrets aren't kept: each follows from the service's own, the id and the generation;
 -- the generation before signs as well until previous_until. rotated_by: the request that made the last one.
+-- replay_after: up to which entry a replay has come; null: none is under way. replay_since, replay_upto: from when on it was
+-- asked for, and the last entry when it began. replayed_by: the request for the last one.
 CREATE TABLE avow.subscription (
     id             uuid PRIMARY KEY,
     tenant         text NOT NULL,
@@ -160,9 +162,14 @@ CREATE TABLE avow.subscription (
     generation     integer NOT NULL DEFAULT 1,
     previous_until timestamptz,
     rotated_by     uuid,
+    replay_since   timestamptz,
+    replay_after   bigint,
+    replay_upto    bigint,
+    replayed_by    uuid,
     created_at     timestamptz NOT NULL DEFAULT avow.now()
 );
 CREATE INDEX subscription_of ON avow.subscription (tenant, id);
+CREATE INDEX subscription_replayed ON avow.subscription (id) WHERE replay_after IS NOT NULL;
 
 -- Limits that all workers share: pauses, and how many calls may begin now.
 CREATE TABLE avow.destination (

@@ -2,17 +2,20 @@
 
 -- name: put_subscription
 -- Make a subscription.
-SELECT id, tenant, subject, url, types, state, reason, generation, previous_until, created_at
+SELECT id, tenant, subject, url, types, state, reason, generation, previous_until, created_at,
+    CASE WHEN replay_after IS NOT NULL THEN replay_since END
 FROM avow.put_subscription($1, $2, $3, $4, $5)
 
 -- name: turn_subscription
 -- Pause it, go on, or disable it.
-SELECT id, tenant, subject, url, types, state, reason, generation, previous_until, created_at
+SELECT id, tenant, subject, url, types, state, reason, generation, previous_until, created_at,
+    CASE WHEN replay_after IS NOT NULL THEN replay_since END
 FROM avow.turn_subscription($1, $2, $3, $4)
 
 -- name: rotate_subscription
 -- Give it its next secret.
-SELECT id, tenant, subject, url, types, state, reason, generation, previous_until, created_at
+SELECT id, tenant, subject, url, types, state, reason, generation, previous_until, created_at,
+    CASE WHEN replay_after IS NOT NULL THEN replay_since END
 FROM avow.rotate_subscription($1, $2, $3, $4)
 
 -- name: drop_subscription
@@ -20,26 +23,48 @@ FROM avow.rotate_subscription($1, $2, $3, $4)
 SELECT avow.drop_subscription($1, $2)
 
 -- name: replay_subscription
--- Tell a subscription again of everything since an instant.
-SELECT avow.replay_subscription($1, $2, $3, $4)
+-- Begin to tell a subscription again of everything since an instant.
+SELECT id, tenant, subject, url, types, state, reason, generation, previous_until, created_at,
+    CASE WHEN replay_after IS NOT NULL THEN replay_since END
+FROM avow.replay_subscription($1, $2, $3, $4)
+
+-- name: go_on_replaying
+-- One step of a replay.
+SELECT avow.go_on_replaying($1, $2)
 
 -- name: deliverable
--- To whom something can be told now.
+-- To whom something can be told now, and whose replay can go on.
 SELECT avow.deliverable()
 
 -- name: one_subscription
 -- One subscription, and how much is still to be told.
-SELECT v.id, v.tenant, v.subject, v.url, v.types, v.state, v.reason, v.generation, v.previous_until, v.created_at
+SELECT v.id, v.tenant, v.subject, v.url, v.types, v.state, v.reason, v.generation, v.previous_until, v.created_at,
+    CASE WHEN v.replay_after IS NOT NULL THEN v.replay_since END
 FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
 CROSS JOIN LATERAL (SELECT * FROM avow.subscription t WHERE t.tenant = s.tenant AND t.id = $2 LIMIT 1) AS v
 
 -- name: all_subscriptions
 -- The subscriptions of a tenant, oldest first.
-SELECT v.id, v.tenant, v.subject, v.url, v.types, v.state, v.reason, v.generation, v.previous_until, v.created_at
+SELECT v.id, v.tenant, v.subject, v.url, v.types, v.state, v.reason, v.generation, v.previous_until, v.created_at,
+    CASE WHEN v.replay_after IS NOT NULL THEN v.replay_since END
 FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
 CROSS JOIN LATERAL (
     SELECT * FROM avow.subscription t WHERE t.tenant = s.tenant ORDER BY t.created_at, t.id LIMIT $2
 ) AS v
+
+-- name: addressee
+-- The subscription that a delivery is for, and whether a replay tells it in its place: it will bring the entry, or has done
+-- so since the delivery was taken. Both are asked at one time.
+SELECT v.id, v.tenant, v.subject, v.url, v.types, v.state, v.reason, v.generation, v.previous_until, v.created_at,
+    CASE WHEN v.replay_after IS NOT NULL THEN v.replay_since END,
+    w.work IS NULL OR v.replay_after IS NOT NULL AND EXISTS (
+        SELECT FROM avow.audit a
+        WHERE a.tenant = s.tenant AND a.kind = w.kind AND a.id = w.id AND a.version = w.version
+            AND avow.replay_brings(v.replay_after, v.replay_upto, v.replay_since, a.entry, a.at)) AS left_to_replay
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
+CROSS JOIN LATERAL (SELECT * FROM avow.subscription t WHERE t.tenant = s.tenant AND t.id = $2 LIMIT 1) AS v
+LEFT JOIN LATERAL (
+    SELECT * FROM avow.work o WHERE o.tenant = s.tenant AND o.work = $3 AND o.fence = $4 LIMIT 1) AS w ON true
 
 -- name: told_entries
 -- The audit entries of one record up to one version, the latest first.

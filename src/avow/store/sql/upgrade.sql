@@ -77,3 +77,8 @@ INSERT INTO avow.task (task, tenant, kind, id, step, role, remind, claim_ms, ask
 SELECT substr(encode(sha256(convert_to(concat_ws('/', w.tenant, w.kind, w.id, w.name, w.work, w.fence), 'UTF8')), 'hex'), 1, 32)::uuid,
     w.tenant, w.kind, w.id, concat_ws('/', w.name, w.work), '', '{}', 28800000, 'avow', avow.now(), w.work
 FROM avow.work w WHERE w.stuck IS NOT NULL;
+-- A replay goes step by step, and remembers how far it has come.
+ALTER TABLE avow.subscription ADD COLUMN replay_since timestamptz, ADD COLUMN replay_after bigint,
+    ADD COLUMN replay_upto bigint, ADD COLUMN replayed_by uuid;
+CREATE INDEX subscription_replayed ON avow.subscription (id) WHERE replay_after IS NOT NULL;
+DROP FUNCTION IF EXISTS avow.replay_subscription(text, uuid, timestamptz, integer);
