@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import statistics
 import time
@@ -127,11 +128,17 @@ async def behind(made: Database, folder: Path, entries: int) -> dict[str, Any]:
 
 
 def summary(found: list[dict[str, Any]]) -> dict[str, float]:
-    """The medians of the ratios of pairs, and what lies between them: sealed to plain."""
+    """The ratios of pairs, sealed to plain: median, lowest, highest, and the mean with its standard error.
+
+    Single pairs lie a tenth apart, as the disk's flushes do: without its error a mean says nothing.
+    """
     told = dict[str, float]()
     for name in ("throughput", "cpu"):
         ratios = [pair[name] for pair in found]
         told |= {name: statistics.median(ratios), f"{name}_low": min(ratios), f"{name}_high": max(ratios)}
+        if len(ratios) > 1:
+            error = statistics.stdev(ratios) / math.sqrt(len(ratios))
+            told |= {f"{name}_mean": round(statistics.mean(ratios), 4), f"{name}_mean_error": round(error, 4)}
     return told
 
 

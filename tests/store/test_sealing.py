@@ -113,6 +113,38 @@ async def test_numbers_that_are_given_up_are_forgotten_once_nobody_can_commit_th
         assert not await log.admin.fetchval("SELECT avow.seal_due()")
 
 
+@pytest.mark.parametrize("foreign", [True, False])
+async def test_numbers_of_another_cluster_are_looked_for_anew_and_those_after_a_restart_are_not(
+    foreign: bool, made: Database, tmp_path: Path
+) -> None:
+    """A restore may hold an entry that the log had given up. A server that was only started again can't."""
+    async with sealing(made, tmp_path) as log:
+        late = log.admin.transaction()
+        await late.start()
+        held = await log.append(1, record=OTHER)
+        await late.rollback()
+        early = await log.append(1)
+        for _ in range(4):
+            await log.steps.step()
+        await log.admin.execute(RETURNED, held[0], OTHER)
+        here, _, started = (await log.admin.fetchval("SELECT cluster FROM avow.log_state")).partition("/")
+        assert here == await log.admin.fetchval("SELECT system_identifier::text FROM pg_control_system()")
+        await log.admin.execute(
+            "UPDATE avow.log_state SET cluster = $1", "12345/67890" if foreign else f"{here}/67890"
+        )
+        await log.append(2)
+        await log.seal()
+        assert (held[0] in await log.leaves()) is foreign
+        assert early[0] in await log.leaves()
+        assert await log.admin.fetchval("SELECT cluster FROM avow.log_state") == f"{here}/{started}"
+
+
+RETURNED = """
+INSERT INTO avow.audit (entry, tenant, kind, id, version, header, hash)
+OVERRIDING SYSTEM VALUE VALUES ($1, 'main', 'Hall', $2::uuid, 1, '', sha256('\\x00'))
+"""
+
+
 async def test_a_jump_of_the_sequence_costs_nothing(made: Database, tmp_path: Path) -> None:
     """A crash of the server skips numbers; whoever sets the sequence skips more."""
     async with sealing(made, tmp_path) as log:

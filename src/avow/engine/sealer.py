@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from contextlib import suppress
+import time
 from datetime import datetime
 
 from avow.engine.epochs import new_origin
@@ -28,8 +28,10 @@ from avow.store.log_reads import Head, LogReads
 from avow.store.pool import KEPT_PLANS, connect
 from avow.store.sealing import LEAVES_MAX, Place, Sealed, Sealing
 
-INTERVAL_S = 0.15
-"""How often is looked for new entries: about how long one waits for its checkpoint."""
+INTERVAL_S = 0.2
+"""From one step to the next, whatever a step takes: about how long one waits for a checkpoint at most."""
+REST_MIN = 4
+"""Steps that take longer than that are still followed by this part of it: commands come first."""
 STANDBY_S = 1.0
 """How often one that stands by, or has lost the database, tries again."""
 STEP_S_MAX = 60.0
@@ -49,28 +51,22 @@ class Sealer:
     def __init__(self, name: str, url: str, key: LogKey, interval_s: float = INTERVAL_S) -> None:
         self._name, self._url, self._key, self._interval_s = name, url, key, interval_s
         self._ended = threading.Event()
-        self._ending = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self.refused: EnvironmentFault | None = None
 
     def start(self) -> None:
         """Begin to seal."""
-        self._thread = threading.Thread(target=lambda: asyncio.run(self.run()), name="sealer", daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="sealer", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Bring the step under way to an end, and stop."""
         self._ended.set()
-        if self._loop is not None and not self._loop.is_closed():
-            with suppress(RuntimeError):  # it was closed in this moment
-                self._loop.call_soon_threadsafe(self._ending.set)
         if self._thread is not None:
             self._thread.join(STEP_S_MAX)
 
-    async def run(self) -> None:
+    async def _run(self) -> None:
         """Seal until `stop`; a database that is away is tried again."""
-        self._loop = asyncio.get_running_loop()
         while not self._ended.is_set():
             try:
                 await self._serve()
@@ -83,7 +79,7 @@ class Sealer:
                     _log.warning("entries wait to be sealed: %s", fault.code)
             except (TimeoutError, OSError, driver.DatabaseError, *driver.Lost) as error:
                 _log.warning("entries wait to be sealed: %s", type(error).__name__)
-            await self._rest(STANDBY_S)
+            self._ended.wait(STANDBY_S)
 
     def _refuse(self, fault: EnvironmentFault) -> None:
         """Sign nothing; say so once, and look again: somebody may mend it while this process runs."""
@@ -96,24 +92,21 @@ class Sealer:
         try:
             steps = Steps(self._name, connection, self._key)
             while not await steps.lead():
-                if await self._rest(STANDBY_S):
+                if self._ended.wait(STANDBY_S):
                     return
             await steps.take_over()
             self.refused = None
             sealed: Sealed | None = None
             while not self._ended.is_set():
+                begun = time.monotonic()
                 # Where there was something, there probably is again: that isn't asked first.
                 sealed = await steps.step(ask=sealed is None or sealed.note is None)
                 if sealed is None or sealed.leaves < LEAVES_MAX:
-                    await self._rest(self._interval_s)
+                    took_s = time.monotonic() - begun
+                    # The loop of this thread has nothing else to do, and waiting by it would cost more.
+                    self._ended.wait(max(self._interval_s - took_s, self._interval_s / REST_MIN))
         finally:
             await connection.close()
-
-    async def _rest(self, pause_s: float) -> bool:
-        """Wait; True when this is the end."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._ending.wait(), pause_s)
-        return self._ended.is_set()
 
 
 def sealer_of(system: System, url: str, key: LogKey | None) -> Sealer | None:

@@ -15,14 +15,14 @@ from pathlib import Path
 POLL_S = 0.01
 
 
-def open_private(path: Path, flags: int) -> int:
+def open_private(path: Path | str, flags: int) -> int:
     """Open a file of ours, made with mode 0600 when it is missing; never through a symbolic link.
 
     Made by root in somebody else's folder, the file belongs to the folder's owner. Raises OSError.
     """
     descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     if os.geteuid() == 0:
-        owner = os.stat(path.parent)
+        owner = os.stat(os.path.dirname(path) or ".")
         if os.fstat(descriptor).st_uid != owner.st_uid:
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
     return descriptor
@@ -30,14 +30,14 @@ def open_private(path: Path, flags: int) -> int:
 
 def write_private(path: Path, content: bytes) -> None:
     """Replace a file of ours as a whole: after a crash it holds the old content or the new."""
-    staged = path.with_name(f"{path.name}.new")
+    staged = f"{path}.new"
     descriptor = open_private(staged, os.O_WRONLY | os.O_TRUNC)
     try:
         os.write(descriptor, content)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    staged.replace(path)
+    os.replace(staged, path)
 
 
 class FileLock:

@@ -72,7 +72,8 @@ CREATE OR REPLACE FUNCTION avow.seal_leaves(p_most integer, OUT epoch integer, O
 #variable_conflict use_column
 DECLARE
     state   avow.log_state;
-    here    text := (SELECT c.system_identifier::text FROM pg_control_system() c);
+    started text := extract(epoch FROM pg_postmaster_start_time())::text;
+    here    text;
     horizon xid8;
     sealed  int8multirange;
     last    bigint;
@@ -86,11 +87,16 @@ BEGIN
     epoch := state.epoch;
     size := state.size;
     stack := state.stack;
-    IF state.cluster <> here THEN
-        -- Transaction ids of another cluster say nothing here, and none of its transactions can end here any more.
-        state.unseen := '{}';
-        state.settling := avow.unsealed();
-        state.settles_at := '0';
+    IF split_part(state.cluster, '/', 2) <> started THEN
+        -- A server that was started since: which cluster it runs is read from a file, and so not at each step.
+        here := (SELECT c.system_identifier::text FROM pg_control_system() c);
+        IF split_part(state.cluster, '/', 1) <> here THEN
+            -- Transaction ids of another cluster say nothing here, and none of its transactions can end here any more.
+            state.unseen := '{}';
+            state.settling := avow.unsealed();
+            state.settles_at := '0';
+        END IF;
+        state.cluster := here || '/' || started;
     END IF;
     IF state.settling = '{}' AND state.unseen <> '{}' THEN
         -- Whoever drew one of these numbers had its transaction id by then, and so has a lower one than ours.
@@ -131,9 +137,9 @@ BEGIN
         state.settling := '{}';
     END IF;
     UPDATE avow.log_state s SET reached = last, unseen = state.unseen, settling = state.settling,
-        settles_at = state.settles_at, cluster = here
+        settles_at = state.settles_at, cluster = state.cluster
     WHERE (s.reached, s.unseen, s.settling, s.settles_at, s.cluster)
-        IS DISTINCT FROM (last, state.unseen, state.settling, state.settles_at, here);
+        IS DISTINCT FROM (last, state.unseen, state.settling, state.settles_at, state.cluster);
 END
 $function$;
 

@@ -350,7 +350,8 @@ CREATE TABLE avow.log (
 
 -- How far the newest log has come; see log.sql. stack: its complete subtrees, largest first. reached: every number up to
 -- it has a leaf, or is in `unseen` (may still be committed) or was given up by its transaction. settling: those of the
--- unseen whose transactions have all ended once no snapshot is older than `settles_at`. cluster: whose transaction ids these are.
+-- unseen whose transactions have all ended once no snapshot is older than `settles_at`. cluster: whose transaction
+-- ids these are, and when its server was started that sealed last.
 CREATE TABLE avow.log_state (
     single     boolean PRIMARY KEY DEFAULT true CHECK (single),
     epoch      integer NOT NULL REFERENCES avow.log,
