@@ -95,9 +95,9 @@ class InstallError(Exception):
 
 def main(group: str) -> int:
     """Bring `.venv` up to `group`; 0 when it is ready, 3 when this machine stands in the way."""
-    if ready(group):
-        return 0
     try:
+        if ready(group):
+            return 0
         STATE.mkdir(exist_ok=True)
         with (STATE / "install.lock").open("a") as lock:
             wait_for(lock.fileno())

@@ -132,6 +132,18 @@ def test_a_failed_installation_says_so_and_is_not_ready(
     assert capsys.readouterr().err.endswith("respected), then run the same command again.\n")
 
 
+def test_a_folder_of_somebody_else_is_named_in_one_sentence(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert bootstrap.main("dev") == 3
+    said = capsys.readouterr().err
+    assert (said.startswith("This folder, or a part of it, cannot be written"), said.count("\n")) == (True, 1)
+
+
 WAITING = """
 import sys
 sys.path.insert(0, sys.argv[1])
