@@ -95,9 +95,9 @@ class InstallError(Exception):
 
 def main(group: str) -> int:
     """Bring `.venv` up to `group`; 0 when it is ready, 3 when this machine stands in the way."""
-    if ready(group):
-        return 0
     try:
+        if ready(group):
+            return 0
         STATE.mkdir(exist_ok=True)
         with (STATE / "install.lock").open("a") as lock:
             wait_for(lock.fileno())
@@ -251,7 +251,8 @@ def run(command: Sequence[str], title: str, held: int) -> None:
     The step holds the lock too: should this process be killed, the next run waits for the step to end.
     """
     settings = {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_USER": "0"}
-    if not os.access(Path.home(), os.W_OK):
+    # An account without a name has no home that Python could tell.
+    if not os.access(os.path.expanduser("~"), os.W_OK):
         settings |= {"UV_CACHE_DIR": str(STATE / "cache" / "uv"), "PIP_NO_CACHE_DIR": "1"}
     started = time.monotonic()
     live = bool(title) and sys.stdout.isatty()

@@ -3,6 +3,9 @@
 
 unset PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONSAFEPATH PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 export PYTHONUTF8=1
+# Python takes UTF-8 where a locale is C, or isn't there (PEP 538), but not against LC_ALL; and until 3.12 it reads the
+# path to this folder in that encoding.
+[ -z "${LC_ALL:-}" ] || { export LANG="$LC_ALL" && unset LC_ALL; }
 probe='import fcntl, json, ssl, subprocess, sys, venv; sys.exit(sys.version_info < (3, 11))'
 found='' older=''
 search="$PATH:/opt/homebrew/bin:/usr/local/bin:/usr/bin:${HOME:-/nonexistent}/.local/bin"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from avow.cli.target import load_target
-from avow.errors import AvowError, UsageError
+from avow.errors import AvowError, EnvironmentFault, UsageError
 from examples.demo.attack import Attack, Outcome, Strikes
 from examples.demo.backend import Server, database_of
 from examples.demo.by_hand import LOCK_S
@@ -61,7 +61,8 @@ def main() -> int:
         with ExitStack() as databases, own_home(ROOT / ".avow", "demo") as home:
             return show(targets, chosen, home, databases, options.stay)
     except AvowError as error:
-        print(f"\n{error}", file=sys.stderr)
+        mend = f"\n{error.mend}" if isinstance(error, EnvironmentFault | UsageError) else ""
+        print(f"\n{error}{mend}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)

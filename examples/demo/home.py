@@ -33,7 +33,9 @@ def own_home(state: Path, prefix: str) -> Generator[Path]:
         lock = _lock(home)
     except OSError as error:
         raise EnvironmentFault(
-            "home-unwritable", f"{state} can't be written: {error.strerror}", "Use a folder of your own."
+            "home-unwritable",
+            f"{state} can't be written: {error.strerror}.",
+            "Make this folder writable for you, or clone it to one of your own.",
         ) from error
     try:
         yield home

@@ -242,3 +242,16 @@ def test_an_attack_that_is_not_there_is_a_wrong_usage() -> None:
         end(demo)
     assert (demo.returncode, text) == (2, "")
     assert re.search("no attack has .*no such attack", errors)
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / ".avow").touch()
+    demo = start(root=tmp_path)
+    try:
+        _, errors = demo.communicate(timeout=RUN_TIMEOUT_S)
+    finally:
+        end(demo)
+    assert demo.returncode == 3
+    assert errors.startswith(f"\n{tmp_path}/.avow can't be written")
+    assert errors.endswith("clone it to one of your own.\n")

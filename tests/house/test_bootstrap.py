@@ -21,7 +21,7 @@ def tool(folder: Path, name: str, script: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-def source_environment(search: Path) -> subprocess.CompletedProcess[str]:
+def source_environment(search: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """Source the script as ./test does, with only `search` to look for programs in."""
     text = (
         (ROOT / "scripts" / "environment.sh")
@@ -31,9 +31,8 @@ def source_environment(search: Path) -> subprocess.CompletedProcess[str]:
     script = search / "environment.sh"
     script.write_text(text)
     command = ["/bin/sh", "-eu", "-c", f'set -- dev; . "{script}"']
-    return subprocess.run(
-        command, env={"PATH": str(search), "HOME": str(search)}, capture_output=True, text=True, check=False
-    )
+    environment = {"PATH": str(search), "HOME": str(search), **more}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_without_python_one_sentence_says_what_to_install(tmp_path: Path) -> None:
@@ -48,6 +47,14 @@ def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
     result = source_environment(tmp_path)
     assert result.returncode == 3
     assert f"too old or incomplete: {tmp_path}/python3" in result.stderr
+
+
+def test_nothing_keeps_python_from_reading_a_path_as_utf8(tmp_path: Path) -> None:
+    """Until Python 3.12 the path to Avow's source is read in the locale's encoding when Python starts."""
+    tool(tmp_path, "uname", "echo Linux")
+    tool(tmp_path, "python3", 'echo "${LC_ALL-none} $LANG" > "${0%/*}/seen"; exit 1')
+    source_environment(tmp_path, LC_ALL="C", LANG="en_US.UTF-8")
+    assert (tmp_path / "seen").read_text() == "none C\n"
 
 
 @pytest.mark.parametrize(
@@ -125,6 +132,18 @@ def test_a_failed_installation_says_so_and_is_not_ready(
     assert capsys.readouterr().err.endswith("respected), then run the same command again.\n")
 
 
+def test_a_folder_of_somebody_else_is_named_in_one_sentence(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert bootstrap.main("dev") == 3
+    said = capsys.readouterr().err
+    assert (said.startswith("This folder, or a part of it, cannot be written"), said.count("\n")) == (True, 1)
+
+
 WAITING = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -133,6 +152,18 @@ with open(sys.argv[2], "a") as lock:
     bootstrap.wait_for(lock.fileno())
     print("mine")
 """
+
+
+def test_an_account_without_a_home_can_install(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a container that runs under a number: `~` leads nowhere."""
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    bootstrap.STATE.mkdir()
+    with (clone / "lock").open("w") as held:
+        bootstrap.run(["/bin/sh", "-c", "echo $PIP_NO_CACHE_DIR"], "", held.fileno())
+    assert bootstrap.LOG.read_text() == "1\n"
+    assert capsys.readouterr().out == ""
 
 
 def test_a_second_run_waits_for_the_first(tmp_path: Path) -> None:

@@ -54,6 +54,16 @@ def _raw_annotations(holder: Any) -> Mapping[str, Any]:
     return inspect.get_annotations(holder)
 
 
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """The signature of a function, also where an annotation names what isn't there.
+
+    ValueError where it has none.
+    """
+    if sys.version_info >= (3, 14):
+        return inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
+    return inspect.signature(function)
+
+
 def _resolve(held: Any, globals_: Mapping[str, Any], namespace: Mapping[str, Any]) -> Any:
     if typing.get_origin(held) is Union:  # Optional["Course"]
         options = tuple(_resolve(option, globals_, namespace) for option in typing.get_args(held))

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from avow.declare import surface as word
-from avow.declare.annotation import Unreadable, annotations_of, read_type
+from avow.declare.annotation import Unreadable, annotations_of, read_type, signature_of
 from avow.declare.body import source_hash
 from avow.declare.effect import PAYLOAD_BYTES_MAX, TIMEOUT_S_MAX, EffectWord
 from avow.declare.notes import Notes
@@ -78,7 +78,7 @@ def _faults(w: EffectWord) -> Iterator[tuple[str, str]]:
         length = w.rest[name]
         if type(length) is not int or not 1 <= length <= PAYLOAD_BYTES_MAX:
             yield f"its {name} makes no sense", f"Write {name}= between 1 and {PAYLOAD_BYTES_MAX:,}."
-    if len(inspect.signature(w.function).parameters) != 2:
+    if len(signature_of(w.function).parameters) != 2:
         yield "it doesn't take a record and a call", f"Write def {w.name}(record, call)."
     if w.rest["keeps_faults"] and w.rest["lookup"] is None:
         yield "what the other side keeps can't be told without asking", "Write lookup=FUNCTION as well."

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from avow.declare import surface as word
-from avow.declare.annotation import Unreadable, annotations_of, read_type
+from avow.declare.annotation import Unreadable, annotations_of, read_type, signature_of
 from avow.declare.field import fitted
 from avow.declare.notes import Notes
 from avow.declare.typing import Unbuilt
@@ -25,7 +25,7 @@ def read_parameters(
 ) -> Iterator[Parameter]:
     """The parameters of a body, without its record."""
     hints = annotations_of(body, notes.namespace)
-    own, *rest = [*inspect.signature(body).parameters.values()] or [None]
+    own, *rest = [*signature_of(body).parameters.values()] or [None]
     if own is None:
         notes.note(
             place, "argument-unreadable", f"`{name}` doesn't take its record", f"Write def {name}(self)."

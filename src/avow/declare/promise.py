@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, overload
 
+from avow.declare.annotation import signature_of
 from avow.declare.body import source_hash
 from avow.declare.expression import Condition
 from avow.declare.machine import at
@@ -129,7 +130,7 @@ def _fault(given: Any) -> str | None:
     if inspect.iscoroutinefunction(given.holds):
         return f"{given.name} doesn't run to its end at once"
     try:
-        inspect.signature(given.holds).bind(object())
+        signature_of(given.holds).bind(object())
     except (TypeError, ValueError):
         return f"{given.name} doesn't take a world"
     return None

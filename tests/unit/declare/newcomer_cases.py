@@ -32,6 +32,18 @@ class Größe(Entity):  # <- name-invalid
     open = State(initial=True, final=True)
     start = create(open, by=dean)
 """,
+    "types that are nowhere": """
+@effect()
+async def sell(course: Nowhere, call: Call) -> None: ...
+"""
+    + course(
+        "selling = State(invoke=sell)",
+        "into = transition(open, to=selling, by=dean)",
+        "sold = transition(selling, to=closed, on=sell.done)",
+        "unsold = transition(selling, to=closed, on=sell.failed)",
+        "@transition(open, to=open, by=dean)  # <- type-unreadable",
+        "def swap(self, size: Nowhere) -> None: ...",
+    ),
     "enums without a value to store": """
 class Nothing(Enum): ...
 

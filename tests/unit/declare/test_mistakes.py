@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import avow
 from avow.errors import DeclarationError
 from tests.unit.declare.body_cases import BODIES
-from tests.unit.declare.declarations import SOUND, course, mistakes_of
+from tests.unit.declare.declarations import DEFERRED, PRELUDE, SOUND, course, mistakes_of
 from tests.unit.declare.hearing_cases import HEARING
 from tests.unit.declare.newcomer_cases import NEWCOMER
 from tests.unit.declare.people_cases import PEOPLE
@@ -395,6 +396,13 @@ def test_a_mistake_is_reported_once_on_its_line(case: str) -> None:
     found, expected = mistakes_of(CASES[case])
     shown = "\n".join(map(str, found))
     assert sorted((m.line, m.code) for m in found) == sorted(expected), shown
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="before Python 3.14 names had to be there already")
+def test_mistakes_are_the_same_where_python_itself_defers_annotations() -> None:
+    for case, source in CASES.items():
+        found, expected = mistakes_of(source, PRELUDE.replace(DEFERRED, ""))
+        assert sorted((m.line, m.code) for m in found) == sorted(expected), case
 
 
 def test_every_mistake_says_how_to_mend_it() -> None:
