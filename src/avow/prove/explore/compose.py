@@ -70,6 +70,13 @@ def composed(
             yield tuple(in_order(_together(system, one, turned)) for one in (several, enough))
 
 
+def twice(system: System, path: Path) -> Path:
+    """The path, and the same for another record of the last act's entity, with enough of what they share."""
+    ref = path[-1].ref
+    enough = _ample(system, path, ref, 2), ref
+    return _joined(_together(system, [enough, enough], turned=False))
+
+
 def _past(system: System, entity: str, ways: Mapping[Taken, Alone]) -> Iterator[Alone]:
     """The ways that a record of an entity takes, and those of others that lead past one."""
     for at, (path, ref) in ways.items():
