@@ -72,11 +72,7 @@ class Enrollment(Entity):
         course, among=[offered, enrolled, archived], limit=course.seats, message="The course is full."
     )
 
-    can_enroll = sometimes(
-        in_state(enrolled) & (turn == course.seats) & (course.given_back == 0),
-        "An applicant can take a place, also the last one.",
-    )  # fmt: skip
-    can_wait = sometimes(in_state(waiting) & (turn > course.seats), "Who is approved too late can wait.")
+    can_enroll = sometimes(in_state(enrolled), "An applicant can take a place.")
     handed_in = always(
         not_(in_state(submitted, verified, waiting, offered, enrolled)) | ~missing(transcript),
         "Nothing is handed in without a transcript.",

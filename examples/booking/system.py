@@ -129,7 +129,9 @@ class Party(Entity, plural="parties"):
         in_state(came) & (turn == tour.places) & (tour.given_back == 0),
         "A party can come along, also with the last place.",
     )  # fmt: skip
-    can_wait = sometimes(in_state(waiting) & (turn > tour.places), "Who comes too late can wait in line.")
+    can_wait = sometimes(
+        in_state(waiting) & (turn > tour.places + tour.given_back), "Who comes too late can wait in line."
+    )
     in_turn = always(
         in_state(waiting, gone) | (turn <= tour.places + tour.given_back),
         "Nobody has a place before those who stand in front have theirs.",

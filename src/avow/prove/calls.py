@@ -40,14 +40,18 @@ ABOUT_ANOTHER: Final = frozenset({"not_found", "wrong_status"})
 """The codes with which it refuses what is about another thing than the one that is meant."""
 
 
+INVALID: Final = "invalid"
+"""The code with which it refuses what nobody could be given, such as an amount of 0."""
+
+
 def judge_demands(system: System, calls: Mapping[str, Made]) -> Iterator[Break]:
     """Where nothing goes wrong, no function asks for more than the other side has of what was done before, or
     for something else than that, unless it is declared what a definite no leads to.
     """
     for made in calls.values():
         owed = made.ended != "done" and made.effect.name not in refusable(system)
-        for code, said in dict.fromkeys(one.refused for one in made.sent):
-            if code in OUT_OF_BOUNDS or (owed and code in ABOUT_ANOTHER):
+        for (code, said), nothing in dict.fromkeys((one.refused, one.of_nothing) for one in made.sent):
+            if code in OUT_OF_BOUNDS or (owed and code in ABOUT_ANOTHER) or (nothing and code == INVALID):
                 name = made.effect.name
                 told = f"{name} asks for what the provider refuses, with nothing going wrong: {said}"
                 why = "What it asks for isn't what an earlier call has told the provider of this record."
@@ -58,9 +62,7 @@ def judge_keys(calls: Iterable[Made]) -> Iterator[Break]:
     """No call is answered with what was done for another record."""
     for made in calls:
         if any(one.first not in (None, made.work.id) for one in made.sent):
-            said = (
-                f"{made.effect.name} is answered with what was done for another record, under the same key."
-            )
+            said = f"{made.effect.name} is answered with what was done for another record under the same key."
             yield Break(
                 EFFECTS, said, "The key of a call is `call.key`: it is no other one's.", made.effect.place
             )

@@ -41,7 +41,7 @@ from avow.prove.telling import ACCEPTED, line_told, told_as
 from avow.store.picture import Picture
 
 FAULT: Final = "the wire fails an owner's function"
-BETWEEN: Final = 2
+BETWEEN: Final = 3
 """So many of the faults that no function has met yet are tried after each way that records go."""
 _SAID: Final[dict[WireFault, str]] = {
     "refused": "refuses it",
@@ -108,10 +108,10 @@ class Functions:
             for schedule in _failing(grounds, root):
                 if new.setdefault(schedule.faults[0].kind, schedule) is not schedule:
                     left.append(schedule)
-            for schedule in [one for one in new.values() if one not in tried][:BETWEEN]:
+            for schedule in sorted((one for one in new.values() if one not in tried), key=_telling)[:BETWEEN]:
                 tried.add(schedule)
                 await campaign.attempt(FAULT, schedule)
-        for schedule in (*(one for one in new.values() if one not in tried), *left):
+        for schedule in (*sorted((one for one in new.values() if one not in tried), key=_telling), *left):
             await campaign.attempt(FAULT, schedule)
         not_tried = tuple(_not_tried(bench, grounds.seam, done))
         return PhaseReport(campaign.tallies((FAULT,)), tuple(campaign.findings), not_tried)
@@ -130,6 +130,11 @@ def _failing(grounds: Ground, root: Path) -> list[Schedule]:
         for kind, (effect, number) in product(WIRE_FAULTS, tuple(grounds.seam.asked))
         if kind not in NOES or is_minded(grounds.on.declared, effect)
     ]
+
+
+def _telling(schedule: Schedule) -> int:
+    """How telling what goes wrong is, the most telling first."""
+    return WIRE_FAULTS.index(cast("WireFault", schedule.faults[0].kind.partition(":")[0]))
 
 
 def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:

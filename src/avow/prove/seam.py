@@ -68,6 +68,7 @@ class Sent:
 
     refused: the code with which the other side has refused it, and what it said. told: the id under which it
     knows what it did. first: the record for which it had done the same before, under the same key.
+    of_nothing: it asks for an amount of 0.
     """
 
     method: str
@@ -79,6 +80,7 @@ class Sent:
     refused: tuple[str, str] = ("", "")
     told: str = ""
     first: UUID | None = None
+    of_nothing: bool = False
 
 
 @dataclass(slots=True)
@@ -343,6 +345,8 @@ class _Http(Http):
         said = json.dumps([options.get("json"), str(options.get("content"))], default=str, sort_keys=True)
         digest = hashlib.sha256(said.encode()).hexdigest()
         sent = Sent(method, url, given.get("idempotency-key", self._call_key), digest)
+        asked = options.get("json")
+        sent.of_nothing = isinstance(asked, dict) and cast("dict[str, Any]", asked).get("amount") == 0
         self._made.sent.append(sent)
         return sent
 
