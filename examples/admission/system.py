@@ -174,6 +174,27 @@ def lines_add_up(world: World) -> bool:
     return all(people[one] == one.asked - one.given_back - len(one.left) for one in open_)
 
 
+@always("Whoever has left the line gives back once their turn has come.")
+def line_moves(world: World) -> bool:
+    open_ = [course for course in world.all(Course) if course.state == "open"]
+    return all(turn > one.seats + one.given_back for one in open_ for turn in one.left)
+
+
+@always("Nobody has two applications to one course under way.")
+def one_at_a_time(world: World) -> bool:
+    under_way = ("draft", "submitted", "verified", "waiting", "offered", "enrolled")
+    live = [(one.applicant, one.course) for one in world.all(Enrollment) if one.state in under_way]
+    return len(live) == len(set(live))
+
+
+@always("Whoever has taken a place keeps it until they give it up.")
+def taken_stays(world: World) -> bool:
+    taken = [one for one in world.all(Enrollment) if world.performers(one, Enrollment.accept)]
+    return all(
+        one.state in ("enrolled", "archived") or world.performers(one, Enrollment.decline) for one in taken
+    )
+
+
 @always("Until a course begins, there is a place for everybody whose turn it is.")
 def turns_have_places(world: World) -> bool:
     def has_turn(one: Enrollment) -> bool:
@@ -200,10 +221,9 @@ def forgotten_by_two(world: World) -> bool:
 
 
 app = system(
-    "admission",
-    Course,
-    Enrollment,
-    Erasure,
-    promises=[four_eyes, courses_fit, lines_add_up, turns_have_places, by_own_hand, forgotten_by_two],
-    operators=role("operator"),
-)
+    "admission", Course, Enrollment, Erasure,
+    promises=[
+        four_eyes, courses_fit, lines_add_up, line_moves, one_at_a_time, taken_stays, turns_have_places,
+        by_own_hand, forgotten_by_two,
+    ], operators=role("operator"),
+)  # fmt: skip

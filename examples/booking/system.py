@@ -125,7 +125,13 @@ class Party(Entity, plural="parties"):
         message="The tour is full.",
     )  # fmt: skip
 
-    can_come = sometimes(in_state(came), "A party can come along.")
+    can_come = sometimes(
+        in_state(came) & (turn == tour.places) & (tour.given_back == 0),
+        "A party can come along, also with the last place.",
+    )  # fmt: skip
+    can_wait = sometimes(
+        in_state(waiting) & (turn > tour.places + tour.given_back), "Who comes too late can wait in line."
+    )
     in_turn = always(
         in_state(waiting, gone) | (turn <= tour.places + tour.given_back),
         "Nobody has a place before those who stand in front have theirs.",
@@ -204,6 +210,14 @@ def lines_add_up(world: World) -> bool:
     return all(people[tour] == tour.asked - tour.given_back - left[tour] for tour in open_)
 
 
+@always("Whoever has left the line gives back once their turn has come.")
+def line_moves(world: World) -> bool:
+    open_ = [tour for tour in world.all(Tour) if tour.state == "open"]
+    return all(
+        left.turn - left.people >= tour.places + tour.given_back for tour in open_ for left in tour.left
+    )
+
+
 @always("Until a tour is over, there are places for everybody whose turn it is.")
 def turns_have_places(world: World) -> bool:
     def has_turn(one: Party) -> bool:
@@ -257,7 +271,7 @@ def forgotten_by_two(world: World) -> bool:
 app = system(
     "booking", Room, Booking, Tour, Party, Erasure,
     promises=[
-        rooms_are_let_once, tours_fit, lines_add_up, turns_have_places, stays_are_kept, missed_late,
-        places_are_kept, forgotten_by_two,
+        rooms_are_let_once, tours_fit, lines_add_up, line_moves, turns_have_places, stays_are_kept,
+        missed_late, places_are_kept, forgotten_by_two,
     ], operators=role("operator"),
 )  # fmt: skip

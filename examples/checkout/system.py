@@ -267,7 +267,8 @@ class Order(Entity):
     completed, cancelled = State(final=True), State(final=True)
     can_be_carried_out = sometimes(in_state(completed), "An order can be carried out.")
     paid_for = always(
-        not_(in_state(completed)) | (card_cents == 0) | ~missing(payment),
+        not_(in_state(completed))
+        | (((card_cents == 0) | ~missing(payment)) & ((second_cents == 0) | ~missing(second_payment))),
         "What was carried out was paid for.",
     )  # fmt: skip
     can_be_called_off = sometimes(in_state(cancelled), "An order can be called off.")
@@ -293,6 +294,8 @@ class Order(Entity):
     def place_by_transfer(self) -> None:
         """Buy, and pay within two weeks."""
         take(self)
+        if self.card_cents == 0:
+            raise refuse("Nothing is left to transfer.")
         self.later = True
 
     announce = transition(
@@ -362,19 +365,16 @@ class Refund(Entity):
     asked = State(initial=True, invoke=send_back)
     returned, refused = State(initial=True, final=True), State(final=True)
 
-    of_what_was_sold = always(in_state(Order.completed, of=order), "Only what was carried out is refunded.")
+    sold = in_state(Order.completed, of=order)
+    of_what_was_sold = always(sold, "Only what was carried out is refunded.")
     of_card = quota(order, among=[asked, returned], limit=order.card_cents, weight=on_first)
     of_second = quota(order, among=[asked, returned], limit=order.second_cents, weight=on_second)
     of_gift = quota(order, among=[returned], limit=order.gift_cents, weight=on_gift)
 
-    ask = create(asked, by=shopkeeper, sets=[order, on_first], when=in_state(Order.completed, of=order))
-    ask_second = create(
-        asked, by=shopkeeper, sets=[order, on_second], when=in_state(Order.completed, of=order)
-    )
+    ask = create(asked, by=shopkeeper, sets=[order, on_first], when=sold & (on_first > 0))
+    ask_second = create(asked, by=shopkeeper, sets=[order, on_second], when=sold & (on_second > 0))
 
-    @create(
-        returned, by=shopkeeper, sets=[order, on_gift], uses=order, when=in_state(Order.completed, of=order)
-    )
+    @create(returned, by=shopkeeper, sets=[order, on_gift], uses=order, when=sold & (on_gift > 0))
     def credit(self) -> None:
         """What was paid by gift card goes back to it at once."""
         if self.order.gift_card is None:

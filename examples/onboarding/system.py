@@ -174,6 +174,10 @@ class Onboarding(Entity):
         self.plan = plan
 
     asked = not_(missing(laptop)) & not_(missing(desk)) & not_(missing(plan))
+    thought_of = always(
+        not_(in_state(making, preparing, late, ready, started)) | asked,
+        "Nobody is prepared for before laptop, desk and plan are asked for.",
+    )  # fmt: skip
     complete = transition(collecting, to=making, by=hr, when=asked & (papers == 0))
 
     made = transition(making, to=checking, on=make_account.done, sets={account: make_account.result.id})
@@ -334,13 +338,11 @@ def in_their_time(world: World) -> bool:
     )
 
 
-@always("Of somebody who doesn't come, no account, laptop or desk is left.")
+@always("Of somebody who doesn't come no account is left, and nothing that was prepared, or is still to be.")
 def nothing_is_left(world: World) -> bool:
-    def cleared(one: Onboarding) -> bool:
-        gone = (job is None or job.state in ("dropped", "undone") for job in (one.laptop, one.desk))
-        return one.account is None and all(gone)
-
-    return all(cleared(one) for one in world.all(Onboarding) if one.state == "cancelled")
+    gone = [one for one in world.all(Onboarding) if one.state == "cancelled"]
+    left = [job for job in world.all(Job) if job.state not in ("dropped", "undone")]
+    return all(one.account is None for one in gone) and not any(job.onboarding in gone for job in left)
 
 
 @always("As many papers are missing as are counted, and nobody is prepared for before.")

@@ -95,7 +95,7 @@ async def recall(call: Call, check: str | None) -> None:
     if check is not None:
         answer = await call.http.post(f"/checks/{check}/cancel")
         if answer.status >= 300 and answer.json()["code"] != "wrong_status":
-            raise Declined(answer.json()["detail"], code=answer.json()["code"])
+            told(answer.status, answer.json())
 
 
 @effect(destination="idscan", lookup=look_up, retry=forever)

@@ -48,7 +48,11 @@ delivered = carrier.event("delivered", Note)
 
 async def look_up(_: Any, call: Call) -> Told | None:
     answer = await call.http.get(f"/requests/{call.key}")
-    return None if answer.status == 404 else Told(str(answer.json()["answer"].get("id", "done")))
+    if answer.status == 404:
+        return None
+    if answer.json()["status"] >= 300:
+        raise Declined(code="sold-out")
+    return Told(str(answer.json()["answer"].get("id", "done")))
 
 
 @effect(destination="stock", lookup=look_up)
@@ -86,6 +90,8 @@ app = system("orders", Order)
 
 POST = 'await call.http.post("/stock/reserve", json=wanted)'
 UNDER_A_NEW_KEY = POST.replace("json=wanted", 'json=wanted, headers={"Idempotency-Key": str(uuid4())}')
+UNDER_THEIR_OWN = POST.replace("json=wanted", 'json=wanted, headers={"Idempotency-Key": str(order.buyer)}')
+SAID = '"reference": str(order.id)}\n    answer = ' + POST
 CAUGHT = "try:\n        answer = " + POST + "\n    except {}:\n        {}"
 TURNED_DOWN = "turned_down = transition(reserving, to=refused, on=reserve.failed)\n"
 UNCLEAR_TOO = TURNED_DOWN + "    given_up = transition(reserving, to=refused, on=reserve.unknown)\n"
@@ -99,6 +105,18 @@ CANARIES: dict[str, tuple[str, str, type[Phase], str, str]] = {
     "no answer is a yes": (
         "answer = " + POST, CAUGHT.format("(Unclear, NotDone)", 'return Told("?")'),
         Functions, "reserve says that it was done, and nothing of it has arrived.", "reserve",
+    ),
+    "what isn't known yet is a no": (
+        "        return None", '        raise Declined(code="never-arrived")', Functions,
+        "reserve was carried out, and its function said that it certainly wasn't.", "reserve",
+    ),
+    "an unseen no is a yes": (
+        'if answer.json()["status"] >= 300:', 'if answer.json()["status"] is None:', Functions,
+        "reserve was refused, and all goes on as if it had been done.", "reserve",
+    ),
+    "a key for each buyer": (
+        SAID, SAID.replace("str(order.id)}", "str(order.buyer)}").replace(POST, UNDER_THEIR_OWN), Functions,
+        "reserve is answered with what was done for another record under the same key.", "reserve",
     ),
     "unknown is failed": (
         TURNED_DOWN, UNCLEAR_TOO, Effects, "reserve was carried out, and its Order is refused", "reserve",

@@ -7,32 +7,42 @@ was carried out, is found here: no declaration says it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Iterator, Set
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, product
 from typing import Final, cast
 
-from avow.model.effect import FAILED
 from avow.model.system import System
-from avow.model.trigger import OnOutcome
 from avow.prove.act import Path
+from avow.prove.calls import (
+    is_minded,
+    judge_demands,
+    judge_functions,
+    judge_holds,
+    judge_keys,
+    judge_noes,
+    judge_undone,
+)
 from avow.prove.campaign import Campaign
 from avow.prove.databases import databases
 from avow.prove.explore.called import can_be_done
+from avow.prove.explore.compose import twice
 from avow.prove.finding import Finding, Line, PhaseReport
-from avow.prove.oracle import EFFECTS, Break
+from avow.prove.oracle import Break
 from avow.prove.outside import Exchange
 from avow.prove.phase import Bench, Budget
 from avow.prove.private import overhearing
-from avow.prove.rig import Rig
+from avow.prove.rig import Rig, Shape
 from avow.prove.schedule import Fault, Schedule
-from avow.prove.seam import WIRE_FAULTS, Hold, Made, Seam, WireFault, simulator
+from avow.prove.seam import NOES, WIRE_FAULTS, Seam, WireFault, simulator
 from avow.prove.telling import ACCEPTED, line_told, told_as
 from avow.store.picture import Picture
 
 FAULT: Final = "the wire fails an owner's function"
+BETWEEN: Final = 3
+"""So many of the faults that no function has met yet are tried after each way that records go."""
 _SAID: Final[dict[WireFault, str]] = {
     "refused": "refuses it",
     "reply-lost": "does it, and the reply is lost",
@@ -40,15 +50,23 @@ _SAID: Final[dict[WireFault, str]] = {
     "server-error": "answers with 503",
     "sent-twice": "gets the same request twice",
     "not-reached": "can't be reached",
+    "refused-unseen": "refuses it, and the reply is lost",
+    "done-late": "does it so late that a lookup finds nothing yet",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """A rig whose calls run the owner's functions, and the seam that they pass."""
+    """A rig whose calls run the owner's functions, and the seam that they pass.
+
+    usual: what each way that records go comes to where nothing goes wrong, and what is carried out on it.
+    """
 
     on: Rig
     seam: Seam
+    usual: dict[Path, tuple[Shape, frozenset[str]]] = field(
+        default_factory=dict[Path, tuple[Shape, frozenset[str]]]
+    )
 
 
 @asynccontextmanager
@@ -82,19 +100,18 @@ class Functions:
             return broken
 
         campaign = Campaign(budget, run, partial(finding_of, bench.system))
-        left, known = list[Schedule](), set[str]()
+        new, left, tried = dict[str, Schedule](), list[Schedule](), set[Schedule]()
         for root in roots_of(bench):
             if any((act.entity, act.command) in grounds.seam.untold for act in root):
                 continue
             await campaign.attempt(FAULT, Schedule(root))
             for schedule in _failing(grounds, root):
-                kind = schedule.faults[0].kind
-                if kind in known:
-                    left.append(schedule)  # what nothing has shown yet comes first
-                    continue
-                known.add(kind)
+                if new.setdefault(schedule.faults[0].kind, schedule) is not schedule:
+                    left.append(schedule)
+            for schedule in sorted((one for one in new.values() if one not in tried), key=_telling)[:BETWEEN]:
+                tried.add(schedule)
                 await campaign.attempt(FAULT, schedule)
-        for schedule in left:
+        for schedule in (*sorted((one for one in new.values() if one not in tried), key=_telling), *left):
             await campaign.attempt(FAULT, schedule)
         not_tried = tuple(_not_tried(bench, grounds.seam, done))
         return PhaseReport(campaign.tallies((FAULT,)), tuple(campaign.findings), not_tried)
@@ -108,19 +125,16 @@ class Functions:
 
 def _failing(grounds: Ground, root: Path) -> list[Schedule]:
     """What may go wrong with what was asked in the run before, in which nothing did."""
-    refusable = _refusable(grounds.on.declared)
     return [
         Schedule(root, faults=(Fault(f"{kind}:{effect}", len(root) - 1, number),))
         for kind, (effect, number) in product(WIRE_FAULTS, tuple(grounds.seam.asked))
-        if kind != "refused" or effect in refusable
+        if kind not in NOES or is_minded(grounds.on.declared, effect)
     ]
 
 
-def _refusable(system: System) -> set[str]:
-    """The effects of which it is declared what a definite no leads to."""
-    transitions = (t for entity in system.entities.values() for t in entity.transitions.values())
-    triggers = (t.trigger for t in transitions if isinstance(t.trigger, OnOutcome))
-    return {trigger.effect for trigger in triggers if trigger.outcome == FAILED}
+def _telling(schedule: Schedule) -> int:
+    """How telling what goes wrong is, the most telling first."""
+    return WIRE_FAULTS.index(cast("WireFault", schedule.faults[0].kind.partition(":")[0]))
 
 
 def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:
@@ -133,7 +147,8 @@ def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:
 
 def roots_of(bench: Bench) -> list[Path]:
     """Where runs begin: what people do, with calls in between that are done. By turns one after each command,
-    of these first what differs in what functions name, and the shortest.
+    of these first what differs in what functions name, and the shortest; after the first turn the same for
+    two records.
     """
     found = dict[Path, None]()
     coverage = bench.coverage
@@ -150,7 +165,9 @@ def roots_of(bench: Bench) -> list[Path]:
         after = path[-1].entity, path[-1].command
         places[path] = turns[after]
         turns[after] += 1
-    return sorted(found, key=lambda path: (places[path], len(path)))
+    roots = sorted(found, key=lambda path: (places[path], len(path)))
+    several = [twice(bench.system, path) for path in roots if not places[path]]
+    return list(dict.fromkeys([*(path for path in roots if not places[path]), *several, *roots]))
 
 
 async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
@@ -158,6 +175,9 @@ async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
 
     It begins from nothing each time, as the provider remembers every key that it has seen.
     """
+    noes = any(fault.kind.partition(":")[0] in NOES for fault in schedule.faults)
+    if noes and schedule.acts not in grounds.usual:
+        await run_schedule(grounds, replace(schedule, faults=()))
     on, seam = grounds.on, grounds.seam
     seam.start()
     on.heard.lines.clear()
@@ -171,75 +191,23 @@ async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
             return []
         await on.perform(act)
     picture = await on.end()
-    found = [
-        *judge_functions(seam.calls),
-        *judge_holds(on.declared, seam.holds.values(), seam.calls.values(), picture),
-        *on.judge_end(picture),
-    ]
-    return found if schedule.faults else [*judge_demands(seam.calls, _refusable(on.declared)), *found]
+    return [*_judged(grounds, schedule, picture), *on.judge_end(picture)]
 
 
-def judge_functions(calls: dict[str, Made]) -> Iterator[Break]:
-    """What functions did is done once, and is what they say of it."""
-    for made in calls.values():
-        name, place = made.effect.name, made.effect.place
-        often = Counter((one.method, one.path, one.digest) for one in made.sent if one.carried)
-        if any(count > 1 for count in often.values()):
-            keys = len({one.key for one in made.sent if one.carried})
-            said = f"{name} did the same {max(often.values())} times for one call, under {keys} keys."
-            yield Break(EFFECTS, said, "Every attempt of a call has to send `call.key`.", place)
-        carried = any(one.carried for one in made.sent)
-        if made.ended == "declined" and carried and not any(one.answered for one in made.sent):
-            said = f"{name} was carried out, and its function said that it certainly wasn't."
-            yield Break(EFFECTS, said, "Declined is a definite no of the other side.", place)
-        if made.ended == "done" and made.sent and not any(o.carried or o.answered for o in made.sent):
-            said = f"{name} says that it was done, and nothing of it has arrived."
-            yield Break(EFFECTS, said, "What isn't an answer is no result.", place)
-
-
-OUT_OF_BOUNDS: Final = frozenset({"above_authorized", "above_captured"})
-"""The codes with which a provider refuses more than it has of somebody."""
-ABOUT_ANOTHER: Final = frozenset({"not_found", "wrong_status"})
-"""The codes with which it refuses what is about another thing than the one that is meant."""
-
-
-def judge_demands(calls: dict[str, Made], refusable: Set[str]) -> Iterator[Break]:
-    """Where nothing goes wrong, no function asks for more than the other side has of what was done before, or
-    for something else than that. refusable: the effects of which it is declared what a definite no leads to.
-    """
-    for made in calls.values():
-        owed = made.ended != "done" and made.effect.name not in refusable
-        for code, said in dict.fromkeys(one.refused for one in made.sent):
-            if code in OUT_OF_BOUNDS or (owed and code in ABOUT_ANOTHER):
-                name = made.effect.name
-                told = f"{name} asks for what the provider refuses, with nothing going wrong: {said}"
-                why = "What it asks for isn't what an earlier call has told the provider of this record."
-                yield Break(EFFECTS, told, why, made.effect.place)
-
-
-def judge_holds(
-    system: System, holds: Iterable[Hold], calls: Iterable[Made], picture: Picture
-) -> Iterator[Break]:
-    """Of a record that has ended no money is held any more: it was taken, or let go; and no pieces are set
-    aside where one of its calls was refused, and nothing was paid or sent.
-    """
-    refused = {str(made.work.id) for made in calls if made.ended == "declined"}
-    for hold in holds:
-        for (_, kind, record), live in picture.rows.items():
-            entity = system.entities.get(kind)
-            ended = entity is not None and entity.states[live.state].final
-            if record == hold.reference and ended and (hold.of == "money" or record in refused):
-                told = (
-                    f"One {kind} is {live.state}, and {_HELD[hold.of].format(hold.amount)} that "
-                    f"{hold.effect.name} has asked for: nothing has taken them or let them go."
-                )
-                yield Break(EFFECTS, told, "Whatever holds something has to be undone.", hold.effect.place)
-
-
-_HELD: Final = {
-    "money": "the provider still holds the {}",
-    "pieces": "still set aside are the {} pieces",
-}
+def _judged(grounds: Ground, schedule: Schedule, picture: Picture) -> Iterator[Break]:
+    """What functions have done wrong in a run that has come to its end."""
+    declared, calls, shape = grounds.on.declared, grounds.seam.calls, grounds.on.shape(picture)
+    if schedule.faults:
+        usually, carried = grounds.usual.get(schedule.acts, ((), frozenset[str]()))
+        yield from judge_noes(declared, calls.values(), carried if usually == shape else frozenset())
+    else:
+        carried = {made.effect.name for made in calls.values() if any(one.carried for one in made.sent)}
+        grounds.usual[schedule.acts] = shape, frozenset(carried)
+        yield from judge_demands(declared, calls)
+    yield from judge_functions(calls)
+    yield from judge_keys(calls.values())
+    yield from judge_undone(calls)
+    yield from judge_holds(declared, grounds.seam.holds.values(), calls.values(), picture)
 
 
 def finding_of(system: System, schedule: Schedule, broke: Break) -> Finding:

@@ -14,11 +14,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
+from uuid import UUID
 
 from avow.engine.calls import Call
 from avow.engine.outside import (
@@ -40,11 +42,21 @@ from avow.prove.outside import Attempt, Carried, Exchange
 from avow.store.queue import Work
 
 WireFault: TypeAlias = Literal[
-    "not-reached", "cut-before-work", "reply-lost", "sent-twice", "server-error", "refused"
+    "not-reached",
+    "cut-before-work",
+    "reply-lost",
+    "sent-twice",
+    "server-error",
+    "refused",
+    "refused-unseen",
+    "done-late",
 ]
 WIRE_FAULTS: Final[tuple[WireFault, ...]] = (
-    "refused", "reply-lost", "cut-before-work", "server-error", "sent-twice", "not-reached",
+    "refused", "reply-lost", "refused-unseen", "done-late", "cut-before-work", "server-error", "sent-twice",
+    "not-reached",
 )  # fmt: skip
+NOES: Final = frozenset[WireFault](("refused", "refused-unseen"))
+"""The faults by which the other side definitely won't."""
 REFUSAL: Final = b'{"code": "declined", "detail": "The other side will not."}'
 SIMULATOR: Final = "avow.testing.provider"
 CALL_S: Final = 20.0
@@ -54,7 +66,9 @@ CALL_S: Final = 20.0
 class Sent:
     """One request of a function that writes. carried: it was carried out, and for the first time.
 
-    refused: the code with which the other side has refused it, and what it said.
+    refused: the code with which the other side has refused it, and what it said. told: the id under which it
+    knows what it did. first: the record for which it had done the same before, under the same key.
+    of_nothing: it asks for an amount of 0.
     """
 
     method: str
@@ -64,6 +78,9 @@ class Sent:
     carried: bool = False
     answered: bool = False
     refused: tuple[str, str] = ("", "")
+    told: str = ""
+    first: UUID | None = None
+    of_nothing: bool = False
 
 
 @dataclass(slots=True)
@@ -81,7 +98,10 @@ class Hold:
 
 @dataclass(slots=True)
 class Made:
-    """One call in all its attempts. ended: how its function ended last: done, declined, or left open."""
+    """One call in all its attempts. ended: how its function ended last: done, declined, or left open.
+
+    looked: how often it only asked for something.
+    """
 
     effect: Effect
     work: Work
@@ -90,6 +110,7 @@ class Made:
     ended: Literal["", "done", "declined", "open"] = ""
     said: str = ""
     sent: list[Sent] = field(default_factory=list[Sent])
+    looked: int = 0
 
 
 class Seam:
@@ -108,6 +129,10 @@ class Seam:
         self.asked = list[Attempt]()
         self.calls = dict[str, Made]()
         self.holds, self.pending = dict[str, Hold](), dict[str, tuple[str, Hold]]()
+        self.done_for = dict[str, UUID]()
+        """For which record something was done first under each key."""
+        self.late = dict[str, Callable[[], Awaitable[object]]]()
+        """What is still on its way to the other side, by the call's key."""
         self.untold = set[tuple[str, str]]()
         """The events of which the other side has nothing to tell, by entity and command."""
         self.elsewhere = set[str]()
@@ -116,7 +141,7 @@ class Seam:
     def start(self) -> None:
         """Begin another execution."""
         self.faults, self.attempts, self.asked, self.calls = {}, Counter[str](), [], {}
-        self.holds, self.pending = {}, {}
+        self.holds, self.pending, self.done_for, self.late = {}, {}, {}, {}
 
     async def settle(self, reference: str, event: str) -> bool:
         """Let the other side do what an event tells of a record; whether there was anything to do."""
@@ -124,12 +149,24 @@ class Seam:
             return False
         payment, hold = self.pending.pop(reference)
         result = event.rpartition(".")[2]
-        http = Http(self._outside, self._control, "", time.monotonic() + CALL_S, None)
         asked = {"service": "payment", "reference": reference, "result": result}
-        done = await http.post("/settle", json=asked)
+        done = await self._rule().post("/settle", json=asked)
         if done.ok and _said(done).get("body", _said(done)).get("status") == "authorized":
             self.holds[payment] = hold
         return done.ok
+
+    def _rule(self) -> Http:
+        return Http(self._outside, self._control, "", time.monotonic() + CALL_S, None)
+
+    async def refuse_next(self) -> None:
+        """Let the other side refuse what arrives next."""
+        script = [{"kind": "fail_before", "status": 402}]
+        await self._rule().put("/behaviour", json={"script": script})
+
+    async def do_late(self, key: str) -> None:
+        """Let arrive what of a call is still on its way."""
+        if (arrive := self.late.pop(key, None)) is not None:
+            await arrive()
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -160,20 +197,28 @@ class Seam:
         return replace(system, entities=entities)
 
     def _noted(self, effect: Effect) -> Effect:
-        function = effect.function
+        lookup = None if effect.lookup is None else self._noting(effect.lookup, may_find_nothing=True)
+        return replace(effect, function=self._noting(effect.function), lookup=lookup)
+
+    def _noting(self, function: Callable[..., Any], may_find_nothing: bool = False) -> Callable[..., Any]:
+        """The function; how it ends is noted. may_find_nothing: None means that nothing was done."""
         if inspect.iscoroutinefunction(function):
 
             async def made(record: Any, call: Call) -> Any:
-                with self._ending(record, call):
-                    return await function(record, call)
+                with self._ending(record, call) as ending:
+                    value = await function(record, call)
+                    ending.nothing = may_find_nothing and value is None
+                    return value
 
-            return replace(effect, function=made)
+            return made
 
         def made_here(record: Any, call: Call) -> Any:
-            with self._ending(record, call):
-                return function(record, call)
+            with self._ending(record, call) as ending:
+                value = function(record, call)
+                ending.nothing = may_find_nothing and value is None
+                return value
 
-        return replace(effect, function=made_here)
+        return made_here
 
     def _ending(self, record: Any, call: Call) -> _Ending:
         made = self.calls[call.key]
@@ -187,12 +232,16 @@ class _Ending:
     def __init__(self, made: Made, key: str, exchange: Exchange) -> None:
         self._made, self._key, self._exchange = made, key, exchange
         self._before = len(made.sent)
+        self.nothing = False
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> _Ending:
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         made = self._made
+        if self.nothing:
+            made.ended = "open"
+            return
         made.ended = "done" if kind is None else "declined" if issubclass(kind, Declined) else "open"
         made.said = "" if kind is None else kind.__name__
         now = made.sent[self._before :]
@@ -220,7 +269,11 @@ class _Http(Http):
             self._seam.elsewhere.add(self._made.effect.name)
             raise NotDone("only what is below the destination is simulated")
         if method in READING:
-            return await super().request(method, url, **options)
+            self._made.looked += 1
+            answer = await super().request(method, url, **options)
+            await self._seam.do_late(self._call_key)
+            return answer
+        await self._seam.do_late(self._call_key)
         fault, self._fault = self._fault, None
         repeats = bool(options.get("idempotent"))
         sent = self._note(method, url, options)
@@ -228,15 +281,20 @@ class _Http(Http):
             raise NotDone("the other side wasn't reached")
         if fault == "cut-before-work":
             raise what_it_means("the connection was cut", [True], repeats)
+        if fault == "done-late":
+            self._seam.late[self._call_key] = partial(self._pass, sent, method, url, options)
+            raise what_it_means("the connection was cut", [True], repeats)
         if fault == "refused":
             sent.answered, sent.refused = True, ("declined", "")
             return Response(402, {"content-type": "application/json"}, REFUSAL)
         if fault == "server-error":
             demand_outcome(503, {}, idempotent=repeats, now=datetime.now(UTC), at=url)
+        if fault == "refused-unseen":
+            await self._seam.refuse_next()
         answer = await self._pass(sent, method, url, options)
         if fault == "sent-twice":
             await self._pass(sent, method, url, options)
-        if fault == "reply-lost":
+        if fault in ("reply-lost", "refused-unseen"):
             raise what_it_means("no answer in time", [True], repeats)
         sent.answered = True
         return answer
@@ -246,10 +304,13 @@ class _Http(Http):
         if answer.ok and "idempotent-replayed" not in answer.headers:
             if sent.carried:
                 self._made.sent.append(replace(sent))  # the copy was carried out as well
-            sent.carried = True
+            sent.carried, sent.told = True, str(_said(answer).get("id", ""))
+            self._seam.done_for.setdefault(sent.key, self._made.work.id)
             self._note_hold(sent.path, options.get("json"), answer)
         elif not answer.ok and (said := _said(answer)):
             sent.refused = str(said.get("code", "")), str(said.get("detail", ""))
+        elif answer.ok:
+            sent.first = self._seam.done_for.get(sent.key)
         return answer
 
     def _note_hold(self, path: str, asked: Any, answer: Response) -> None:
@@ -284,6 +345,8 @@ class _Http(Http):
         said = json.dumps([options.get("json"), str(options.get("content"))], default=str, sort_keys=True)
         digest = hashlib.sha256(said.encode()).hexdigest()
         sent = Sent(method, url, given.get("idempotency-key", self._call_key), digest)
+        asked = options.get("json")
+        sent.of_nothing = isinstance(asked, dict) and cast("dict[str, Any]", asked).get("amount") == 0
         self._made.sent.append(sent)
         return sent
 

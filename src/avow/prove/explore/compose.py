@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import product
+from itertools import islice, product
 from typing import Any, Final, TypeAlias, cast
 
 from avow.model.system import System
@@ -20,7 +20,7 @@ from avow.prove.coverage import Taken
 from avow.prove.explore.kinds import Kind, kind_of_record
 from avow.prove.explore.path import end_of, without_needless
 from avow.prove.explore.people import people_of
-from avow.prove.explore.situation import Happened, happen, ref_of
+from avow.prove.explore.situation import Happened, Situation, happen, ref_of
 
 COMPOSED_MAX: Final = 600
 """How many composed paths a search is given at most, the shortest ones."""
@@ -51,7 +51,8 @@ def composed(
 
     The last one of them takes each transition that any path takes, so that on its way it passes what the
     shorter ones come to. First come those that have a record in common, then those in which it passes where
-    the others are: what is too much of one kind is seen there.
+    the others are: what is too much of one kind is seen there. By turns with these come those in which most
+    of the records have moved something that they share.
     """
     own = dict[Kind | str, Alone]()
     for kind, one in sorted(alone.items(), key=lambda known: len(known[1][0])):
@@ -64,10 +65,20 @@ def composed(
     chosen.sort(
         key=lambda several: (not _shared(several), _apart(several), sum(len(path) for path, _ in several))
     )
-    for several in chosen[:COMPOSED_MAX]:
+    moves = {one: _moves_others(system, *one) for one in every}
+    telling = sorted(chosen, key=lambda several: sum(not moves[one] for one in several))
+    by_turns = dict.fromkeys(one for both in zip(telling, chosen, strict=True) for one in both)
+    for several in islice(by_turns, COMPOSED_MAX):
         enough = [(_ample(system, path, ref, count), ref) for path, ref in several]
         for turned, in_order in ((False, _joined), (True, _joined), (False, _backwards)):
             yield tuple(in_order(_together(system, one, turned)) for one in (several, enough))
+
+
+def twice(system: System, path: Path) -> Path:
+    """The path, and the same for another record of the last act's entity, with enough of what they share."""
+    ref = path[-1].ref
+    enough = _ample(system, path, ref, 2), ref
+    return _joined(_together(system, [enough, enough], turned=False))
 
 
 def _past(system: System, entity: str, ways: Mapping[Taken, Alone]) -> Iterator[Alone]:
@@ -82,6 +93,20 @@ def _past(system: System, entity: str, ways: Mapping[Taken, Alone]) -> Iterator[
 
 def _is_part(path: Path, of: Path) -> bool:
     return len(path) < len(of) and of[: len(path)] == path
+
+
+def _moves_others(system: System, path: Path, ref: Ref) -> bool:
+    """Whether a path moves what its record refers to, and not only the record itself."""
+    situation = Situation()
+    for act in path:
+        outcome = happen(system, situation, act)
+        if not isinstance(outcome, Happened):
+            return False
+        situation = outcome.after
+        mine = any(ref_of(step.after.key) == ref for step in outcome.steps)
+        if mine and any(s.after.entity != ref.entity and s.before is not None for s in outcome.steps):
+            return True
+    return False
 
 
 def _shared(several: Iterable[Alone]) -> frozenset[Ref]:

@@ -33,7 +33,8 @@ T = TypeVar("T")
 
 INPUTS_MAX: Final = {False: 40, True: 160}
 """How many different inputs of one command are tried in a situation; and where it is looked at widely."""
-LATER_MAX: Final = 3
+SECOND: Final = timedelta(seconds=1)
+LATER_MAX: Final = 4
 """How many later times are tried for one command in a situation."""
 LATER_ALL: Final = 4
 """How many inputs of one command are tried at every later time; the others are tried at one of them."""
@@ -148,6 +149,18 @@ class Acts:
                 if (key, transition.name) in situation.waiting:
                     yield Act("time", entity.name, transition.command, ordinal)
 
+    def endings(self, situation: Situation, key: Key, record: Record) -> Iterator[Act]:
+        """How the calls may end that a record waits for: each that a transition is declared for, once."""
+        entity, seen = self.system.entities[key[0]], set[str]()
+        for transition in entity.transitions.values():
+            trigger = transition.trigger
+            if not isinstance(trigger, OnOutcome) or record.state not in transition.sources:
+                continue
+            if (key, trigger.effect) in situation.waiting and transition.command not in seen:
+                seen.add(transition.command)
+                ordinal, outcome = ref_of(key).ordinal, trigger.outcome
+                yield from islice(_ended(self.scope, situation, entity, transition, ordinal, outcome), 1)
+
     def _given(self, at: _Here, entity: Entity, transition: Transition, ordinal: int) -> Iterator[Act]:
         """The commands of people: each input at once by one of them, then by all, now and later."""
         asked = self._asked.get((entity.name, transition.command))
@@ -239,7 +252,9 @@ class Acts:
         return _Asked(tuple(people), any(_looks_at_time(t) for t in candidates))
 
     def _later(self, situation: Situation) -> list[float]:
-        """The times, in seconds from now, just after which a comparison with an instant may turn out anew."""
+        """The times, in seconds from now, at which, and just after which, it may turn out anew how something
+        compares with an instant.
+        """
         instants = {
             value
             for record in situation.records.values()
@@ -248,8 +263,8 @@ class Acts:
         }
         turns = sorted(i + sign * d for i in instants for d in self._lengths for sign in (1, -1))
         ahead = dict.fromkeys(turn for turn in turns if turn >= situation.now)
-        second = timedelta(seconds=1)
-        return [(turn - situation.now + second).total_seconds() for turn in islice(ahead, LATER_MAX)]
+        steps = (turn - situation.now + more for turn in ahead for more in (timedelta(), SECOND))
+        return [step.total_seconds() for step in islice(filter(None, steps), LATER_MAX)]
 
 
 class _Asked(NamedTuple):

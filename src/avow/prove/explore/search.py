@@ -24,7 +24,7 @@ from avow.prove.explore.called import Called, called_in, can_be_done
 from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.frontier import Frontier
 from avow.prove.explore.inputs import Learned
-from avow.prove.explore.kinds import Kind, kind_of_record
+from avow.prove.explore.kinds import Kind, Look, kind_of_record, look_of
 from avow.prove.explore.possible import Acts, Scope
 from avow.prove.explore.shape import Shape, Shapes
 from avow.prove.explore.situation import Fault, Happened, Outcome, Refusal, Situation, happen, ref_of
@@ -36,6 +36,8 @@ PORTION: Final = 32
 """How many acts are tried in a situation before it is another one's turn."""
 DUE: Final = 4
 """In so many new situations times come that are due, for each situation that is gone on from."""
+FLOWING: Final = 2
+"""So many acts, for each situation that is gone on from, let calls end of records that look new."""
 RARELY: Final = 8
 """How many, where all that is left is likely to come to what is known."""
 
@@ -160,12 +162,13 @@ class Search:
         self._moved: dict[int, set[Key]] = {}
         self._sown: dict[Act, _Sown] = {}
         self._due = list[int]()
+        self._calling, self._ended = list[tuple[int, Key]](), set[Look]()
         self.steps = self._run(beginning or Situation(), iter(seeds))
 
     def _run(self, beginning: Situation, seeds: Iterator[Sequence[Path]]) -> Iterator[int]:
         self._enter(self.shapes.shape_of(beginning), beginning, None, 0)
         while (at := self.frontier.take()) is not None:
-            yield (tried := self._expand(at) + self._let_come())
+            yield (tried := self._expand(at) + self._let_come() + self._let_end())
             while tried > 0 and (seed := next(seeds, None)) is not None:
                 yield (sown := self._sow(seed))
                 tried -= 1 + sown
@@ -203,6 +206,26 @@ class Search:
                     tried += 1
         del self._due[:DUE]
         return tried
+
+    def _let_end(self) -> int:
+        """Let calls end, well and badly, of records that look like none before: so each way that records may
+        go is followed to its end, whatever else there is to do; how many acts.
+        """
+        tried = 0
+        while self._calling and tried < FLOWING:
+            at, key = self._calling.pop()
+            record = self.found.nodes[at].situation.records[key]
+            for act in self.acts.endings(self.found.nodes[at].situation, key, record):
+                self._try(at, act, Turns((), {}))
+                tried += 1
+        return tried
+
+    def _note_calling(self, situation: Situation, at: int) -> None:
+        for key, _ in situation.waiting:
+            look = look_of(self.system, situation.records[key])
+            if self.system.entities[key[0]].states[look[0][1]].invoke and look not in self._ended:
+                self._ended.add(look)
+                self._calling.append((at, key))
 
     def _note_still(self, at: int) -> None:
         """Take note of what nothing has moved here, now that nothing else is likely to."""
@@ -327,6 +350,7 @@ class Search:
         self.frontier.put(at, situation)
         if any(wait.due <= situation.now for wait in situation.waiting.values()):
             self._due.append(at)
+        self._note_calling(situation, at)
         for key, record in situation.records.items():
             found.states.setdefault((key[0], record.state), at)
             found.kinds.setdefault(kind_of_record(self.system, record), at)
