@@ -95,6 +95,8 @@ class Shop:
         sums: dict[str, dict[str, int]] = ledger.sums()
         waits = {work["id"] for work in await self.s.waiting() if work["stuck"]}
         assert len(waits) == stuck, await self.s.waiting()
+        owed = [task for task in await self.s.as_("fin", "finance", "operator").tasks() if task["owed"]]
+        assert {task["record"] for task in owed} == set(map(str, waits))
         orders = [await self.s.look(order) for order in self.orders]
         refunds = [await self.s.look(refund) for refund in self.refunds]
         for order in orders:

@@ -119,6 +119,8 @@ class Office:
         """The account: each has started with all they need, or nothing is left of it, or it is stuck."""
         waits = {work["id"] for work in await self.s.waiting() if work["stuck"]}
         assert len(waits) == stuck, await self.s.waiting()
+        owed = [task for task in await self.s.as_("ida", "it", "operator").tasks() if task["owed"]]
+        assert {task["record"] for task in owed} == set(map(str, waits))
         assert (await self.ask(self.outside.ledger)).doubled() == []
         cases = [await self.s.look(case) for case in self.cases]
         over = [case for case in cases if case.state in OVER]

@@ -94,8 +94,10 @@ class Desk:
         waits = {work["id"] for work in await self.s.waiting() if work["stuck"]}
         assert len(waits) == stuck, await self.s.waiting()
         cases = [await self.s.look(case) for case in self.cases]
-        asked = {task["record"] for task in await self.s.as_("eve", "analyst", "officer").tasks()}
+        tasks = await self.s.as_("eve", "analyst", "officer", "operator").tasks()
+        asked = {task["record"] for task in tasks if task["owed"] is None}
         assert len(asked) == people
+        assert {task["record"] for task in tasks if task["owed"]} == set(map(str, waits))
         for case in cases:
             assert case.state in ENDED or str(case.id) in asked or case.id in waits, case.state
         for provider, name in ((self.idscan, "scan"), (self.bureau, "screening")):

@@ -132,16 +132,16 @@ def test_an_undo_that_is_stuck_is_tried_again_or_settled(d: Depot) -> None:
 
 
 def test_a_set_is_previewed_and_what_changed_since_is_not_touched(d: Depot) -> None:
-    orders = [d.place("unclear", "stuck = 'unknown'") for _ in range(3)]
-    found = d.olga.get("/effects/preview?destination=psp&state=stuck").json()
+    orders = [d.place("rest", "name = 'pay' AND attempt = 1 AND NOT taken") for _ in range(3)]
+    found = d.olga.get("/effects/preview?destination=psp&state=waiting").json()
     assert (found["count"], found["more"]) == (3, False)
-    told = {"destination": "psp", "state": "stuck", "set": found["set"], **WHY}
+    told = {"destination": "psp", "state": "waiting", "set": found["set"], **WHY}
     one, work = orders[0]
     d.olga.do(f"/effects/{work}/skip", WHY)
     changed = d.olga.post("/effects/skip", told)
     assert (code_of(changed), changed.json()["count"]) == ("set-changed", 2)
     assert {d.state(order) for order, _ in orders[1:]} == {"pay"}
-    told["set"] = d.olga.get("/effects/preview?destination=psp&state=stuck").json()["set"]
+    told["set"] = d.olga.get("/effects/preview?destination=psp&state=waiting").json()["set"]
     first = d.olga.post("/effects/skip", told, key="all")
     assert first.json() == {"action": "skip", "set": told["set"], "done": 2, "left": []}
     assert d.olga.post("/effects/skip", told, key="all").content == first.content
@@ -194,7 +194,9 @@ def test_a_terminal_does_the_same(d: Depot, depot_server: Server) -> None:
     _, found = at_terminal("skip", *which, "--preview", *who)
     assert at_terminal("skip", *which, "--set", "0" * 64, *who)[0] == 1
     code, done = at_terminal("skip", *which, "--set", found["set"], *who)
-    assert (code, done["done"], done["left"]) == (0, 1, [])
+    assert (code, done["done"], done["left"]) == (0, 0, [{"work": work, "code": "call-unclear"}])
+    assert at_terminal("settle", str(work), "--failed", "gone", *who)[0] == 1
+    assert at_terminal("settle", str(work), "--failed", "gone", "--evidence", "ticket 7", *who)[0] == 0
     d.wait(order, f"(SELECT state = 'dropped' FROM depot.orders WHERE id = '{order.id}')")
 
 

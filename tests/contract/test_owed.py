@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from avow.cli.group import run as avow
 from tests.contract.fix_server import Caller, Record, Server, Tenancy, code_of
 from tests.contract.test_operating import Depot
 from tests.contract.test_tasks import tasks
@@ -177,3 +181,33 @@ def test_what_ends_with_its_records_own_command_is_asked_of_nobody(d: Desk) -> N
     assert len(rows) == 1
     assert tasks(d.cora) == []
     assert code_of(d.cora.post(f"/tasks/{task['id']}/claim")) == "not-found"
+
+
+def test_a_terminal_shows_what_is_owed_and_what_to_type(d: Desk, depot_server: Server) -> None:
+    order, task = d.unclear()
+    work, tenant = str(task["owed"]["work"]), ("--tenant", d.tenancy.tenant)
+    cora = ("--as", "cora", "--role", "cashier", *tenant)
+
+    def at_terminal(*arguments: str) -> tuple[int, str]:
+        said = StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(said):
+            patch.setenv("AVOW_DATABASE_URL", depot_server.database.admin_url)
+            code = avow([*arguments, "--target", str(Path(depot_server.target))])
+        return code, said.getvalue()
+
+    code, listed = at_terminal("inbox", "list", *cora)
+    assert code == 0
+    typed = f"avow effects settle {work} --done JSON (or --failed CODE) --as WHO --reason WHY --evidence TEXT"
+    for told in (task["id"], f"pay of Order {order.id} at psp", task["owed"]["key"], "unknown, cut", typed):
+        assert told in listed
+    assert at_terminal("inbox", "list", "--as", "tess", "--role", "treasurer", *tenant)[1] == (
+        "there is nothing to do\n"
+    )
+    assert at_terminal("inbox", "complete", task["id"], *cora)[0] == 2
+    assert "in the inbox of cashier" in at_terminal("effects", "list", *tenant, "--stuck", "unknown")[1]
+    assert at_terminal("inbox", "claim", task["id"], *cora)[0] == 0
+    settled = ("effects", "settle", work, "--done", '"pay_17"', "--reason", "so", "--evidence", "ticket 7")
+    assert at_terminal(*settled, "--as", "olga")[0] == 1
+    assert at_terminal(*settled, "--as", "cora")[0] == 0
+    assert d.state(order) == "paid"
+    assert tasks(d.cora) == []

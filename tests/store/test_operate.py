@@ -14,7 +14,8 @@ import pytest
 from avow import backoff
 from avow.engine.by_hand import settle_done, settle_failed
 from avow.engine.execute import Outrun
-from avow.engine.operating import SKIP, Intent, Operating
+from avow.engine.operating import Intent, Operating
+from avow.engine.owed import RETRY, SKIP
 from avow.errors import ProblemError
 from avow.model.actor import Actor
 from avow.model.outcome import Unclear
@@ -217,6 +218,23 @@ async def test_of_a_set_what_has_moved_on_since_it_was_previewed_is_left_out(
         assert (await s.row(item["id"]))["state"] == "capturing"
 
 
+async def test_nobody_settles_what_somebody_else_has_claimed_meanwhile(
+    shop: MakeShop, outside: Outside
+) -> None:
+    """The claim is committed after it was looked at and before it is settled: the database sees it."""
+    async with shop(keyed=False) as s:
+        operations, item = await stuck(s, outside)
+        effect = s.system.entities["Payment"].effects["capture"]
+        await s.admin.execute("UPDATE avow.task SET holder = 'fin', held_until = 'infinity'")
+        assert not await operations.do("retry", item)
+        with pytest.raises(Outrun):
+            await settle_done(s.engine, item, effect, {"id": "ch_9", "amount": 5}, BY)
+        assert ((await s.row(item["id"]))["state"], await kept(s)) == ("capturing", [])
+        await s.admin.execute("UPDATE avow.task SET holder = 'olga'")
+        reply = await settle_done(s.engine, item, effect, {"id": "ch_9", "amount": 5}, BY)
+        assert (reply.problem, await s.admin.fetch("SELECT * FROM avow.task")) == (None, [])
+
+
 async def test_a_set_that_was_begun_is_gone_on_with_under_its_key(shop: MakeShop, outside: Outside) -> None:
     """A process that dies in the middle of a set leaves its plan: whoever repeats the request ends it."""
     async with shop(keyed=False) as s:
@@ -225,14 +243,14 @@ async def test_a_set_that_was_begun_is_gone_on_with_under_its_key(shop: MakeShop
             await s.capturing()
         await s.worker.step()
         operating, wanted = Operating(s.system, s.owners, s.engine), Filter("main", state="stuck")
-        intent = Intent(SKIP, Actor(Subject("olga"), "main"), "so", "k", b"same")
+        intent = Intent(RETRY, Actor(Subject("olga"), "main"), "so", "k", b"same", everything=True)
         found = await operating.preview(wanted)
-        begun = await desk_of(s).begin_bulk("main", SKIP, intent.by, intent.kept("main"), found.items)
+        begun = await desk_of(s).begin_bulk("main", RETRY, intent.by, intent.kept("main"), found.items)
         first = replace(intent, key=f"{intent.key}\n{begun.works[0]}")
         assert (await operating.act(first, "main", begun.works[0])).status == 200  # and here it died
         reply = await operating.act_on_all(intent, wanted, found.fingerprint)
-        assert json.loads(reply.body) == {"action": SKIP, "set": found.fingerprint, "done": 3, "left": []}
+        assert json.loads(reply.body) == {"action": RETRY, "set": found.fingerprint, "done": 3, "left": []}
         assert (await operating.act_on_all(intent, wanted, found.fingerprint)).body == reply.body
-        assert [row[0] for row in await kept(s)] == [SKIP] * 3
+        assert [row[0] for row in await kept(s)] == [RETRY] * 3
         with pytest.raises(ProblemError, match="idempotency-key-reused"):
             await operating.act_on_all(replace(intent, fingerprint=b"other"), wanted, found.fingerprint)

@@ -32,7 +32,8 @@ def system(
     """Close a declaration: the application's name, and all of its entities.
 
     promises:  what `@always` says of all records together.
-    operators: who may look, over HTTP, at what happens by itself in their tenant, and see to what is stuck.
+    operators: who may look, over HTTP, at what happens by itself in their tenant, and see to what is stuck:
+               in their inbox stands whatever is stuck and asks nobody else.
     pausers:   who may, over HTTP, hold destinations up: that stops the calls of all tenants.
     Raises DeclarationError with every mistake at once. Warnings alone don't raise; `build` gives them.
     """

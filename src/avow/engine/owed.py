@@ -1,4 +1,4 @@
-"""What is owed: calls, times and events that are stuck, as tasks in the inbox of a role or of the operators.
+"""What is owed: calls, times, events and deliveries that are stuck, as tasks in the inboxes of roles.
 
 Such a task begins when work gets stuck and ends when it isn't any more, however that comes about; the
 database sees to both. Here stands what is told of it: what is stuck and why, under which key the other side

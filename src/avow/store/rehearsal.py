@@ -41,7 +41,7 @@ async def take(connection: Connection, destinations: Sequence[str], lease_s: int
 
 async def give_back(connection: Connection, work: int, fence: int) -> bool:
     """Give back what was taken, as never to be done again; whether it was still the caller's."""
-    given = work, fence, "ended", "", None, None, False, False
+    given = work, fence, "ended", "", None, None, False, False, None
     return await connection.fetchval(text("queue.sql", "give_back"), *given)
 
 

@@ -31,12 +31,15 @@ async def take(course: Course, call: Call) -> str: ...
 async def hold(course: Course, call: Call) -> str: ...
 """
     + course(
-        "going = State(invoke=[sell, lend, give, keep, take, hold])",
-        "go = transition(open, to=going, by=dean)",
         *(
-            f"{name}_{outcome} = transition(going, to=going, on={name}.{outcome})"
+            line
             for name in ("sell", "lend", "give", "keep", "take", "hold")
-            for outcome in ("done", "failed")
+            for line in (
+                f"{name}ing = State(invoke={name})",
+                f"to_{name} = transition(open, to={name}ing, by=dean)",
+                f"after_{name} = transition({name}ing, to=closed, on={name}.done)",
+                f"without_{name} = transition({name}ing, to=closed, on={name}.failed)",
+            )
         ),
     ),
     "a task of what is stuck that is due by a field": course(
