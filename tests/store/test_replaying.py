@@ -28,6 +28,10 @@ FROM generate_series(1, $1::int) AS n,
      convert_to('{"transition": "send", "request": "", "n": ' || n || '}', 'UTF8') AS e (header)
 """
 READ = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'audit'"
+WHOLE = """
+SELECT relname FROM pg_stat_user_tables
+WHERE seq_scan > 0 AND relname IN ('audit', 'leaf', 'checkpoint', 'work')
+"""
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -68,6 +72,7 @@ async def test_a_replay_reads_what_came_since_and_not_what_is_held(
         await reader.close()
         assert len(await o.work()) == 3
         assert await o.admin.fetchval(READ) < 100
+        assert await o.admin.fetch(WHOLE) == []
 
 
 async def test_what_no_checkpoint_covers_is_told_again_as_well(office: MakeOffice, tmp_path: Path) -> None:

@@ -98,14 +98,14 @@ class Caller:
 
     async def attempt(self, effect: Effect, record: Any, call: Call) -> Ending:
         """Make the call once, within the effect's timeout."""
-        ending = await self._run(effect.function, effect.timeout_s, record, call)
+        ending = await self._run(effect, effect.function, record, call)
         return _fitted(effect, ending) if isinstance(ending, Result) else ending
 
     async def look_up(self, effect: Effect, record: Any, call: Call) -> Ending:
         """Ask what became of the call: its result, `NotYet` where it was never done, or still unclear."""
         if effect.lookup is None:
             return DontKnow("there is no lookup")
-        ending = await self._run(effect.lookup, effect.timeout_s, record, call)
+        ending = await self._run(effect, effect.lookup, record, call)
         match ending:
             case Result(None):
                 return NotYet("the other side knows nothing of it")
@@ -117,9 +117,14 @@ class Caller:
                 said = f"the lookup failed: {ending.reason}"
                 return DontKnow(said, retry_after_s=ending.retry_after_s, unseen=True)
 
-    async def _run(self, function: Callable[..., Any], timeout_s: float, record: Any, call: Call) -> Ending:
+    async def _run(self, effect: Effect, function: Callable[..., Any], record: Any, call: Call) -> Ending:
         """How the function ends within its time. One that won't end runs on, and nobody hears it any more."""
-        awaited = function if inspect.iscoroutinefunction(function) else partial(self._in_a_thread, function)
+        timeout_s = effect.timeout_s
+        awaited = (
+            function
+            if inspect.iscoroutinefunction(function)
+            else partial(self._in_a_thread, effect.destination, function)
+        )
         running = asyncio.create_task(_contained(awaited, timeout_s, record, call))
         try:
             await asyncio.wait({running}, timeout=timeout_s)
@@ -136,8 +141,10 @@ class Caller:
             return _raised(TimeoutError(), timeout_s)
         return running.result()
 
-    async def _in_a_thread(self, function: Callable[..., Any], record: Any, call: Call) -> Any:
-        return await asyncio.wrap_future(self._threads.start(function, record, call))
+    async def _in_a_thread(
+        self, destination: str, function: Callable[..., Any], record: Any, call: Call
+    ) -> Any:
+        return await asyncio.wrap_future(self._threads.start(destination, function, record, call))
 
 
 async def _contained(function: Callable[..., Any], timeout_s: float, record: Any, call: Call) -> Ending:

@@ -1,4 +1,4 @@
-"""How many of a process's places a destination may have, so that there is always one for another."""
+"""How many of a process's places, or threads, a destination may have, so that another one finds some."""
 
 from __future__ import annotations
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+from avow.engine.places import may_take
 from avow.model.outcome import NotDone
 
 THREADS_MAX = 64
@@ -17,20 +19,25 @@ class Threads:
     """Runs plain functions, each in a thread of its own that doesn't keep the process from ending."""
 
     def __init__(self, most: int = THREADS_MAX) -> None:
-        self._free = threading.BoundedSemaphore(most)
+        self._most, self._running, self._turn = most, Counter[str](), threading.Lock()
 
-    def start(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
-        """What it will return, or raise. Raises NotDone, and runs nothing, where too many are running."""
-        if not self._free.acquire(blocking=False):
-            raise NotDone("every thread for plain functions is taken")
+    def start(self, destination: str, function: Callable[..., Any], *given: Any) -> Future[Any]:
+        """What it will return, or raise. Raises NotDone, and runs nothing, where too many are running; those
+        of one destination, which may never return, leave some to others."""
+        with self._turn:
+            if not may_take(self._most - self._running.total(), self._running[destination]):
+                raise NotDone("every thread for plain functions is taken")
+            self._running[destination] += 1
         outcome = Future[Any]()
         outcome.set_running_or_notify_cancel()  # what has begun can't be called off
         threading.Thread(
-            target=self._run, args=(outcome, function, given), name="effect", daemon=True
+            target=self._run, args=(outcome, destination, function, given), name="effect", daemon=True
         ).start()
         return outcome
 
-    def _run(self, outcome: Future[Any], function: Callable[..., Any], given: tuple[Any, ...]) -> None:
+    def _run(
+        self, outcome: Future[Any], destination: str, function: Callable[..., Any], given: tuple[Any, ...]
+    ) -> None:
         try:
             outcome.set_result(function(*given))
         except BaseException as error:  # noqa: BLE001 - handed to who waits for it
@@ -38,4 +45,5 @@ class Threads:
             ordinary = isinstance(error, Exception) and not isinstance(error, StopIteration)
             outcome.set_exception(error if ordinary else RuntimeError(type(error).__name__))
         finally:
-            self._free.release()
+            with self._turn:
+                self._running[destination] -= 1

@@ -134,7 +134,7 @@ async def publish(connection: Connection, ticket: UUID, version: int) -> None:
 async def replay(connection: Connection) -> None:
     """Tell the subscriber again of everything, in one step."""
     await connection.execute(text("rehearsal.sql", "replay_all"))
-    await connection.execute(text("rehearsal.sql", "go_on_replaying"))
+    await connection.execute(text("rehearsal.sql", "go_on_replaying_all"))
 
 
 # --- sealing ------------------------------------------------------------------------------------------

@@ -20,18 +20,19 @@ import asyncio, threading
 from types import SimpleNamespace
 from avow.engine.calls import Caller
 
-effect = SimpleNamespace(function=lambda record, call: threading.Event().wait(), timeout_s=0.05, result=None)
+function = lambda record, call: threading.Event().wait()
+effect = SimpleNamespace(function=function, timeout_s=0.05, result=None, destination="")
 print(asyncio.run(Caller().attempt(effect, None, None)).reason, flush=True)
 """
 
 
-def plain(function: Any, timeout_s: float = 5.0) -> Any:
+def plain(function: Any, timeout_s: float = 5.0, destination: str = "one") -> Any:
     """As much of an effect as is needed to run its function."""
 
     def run(record: Any, call: Any) -> Any:
         return function()
 
-    return SimpleNamespace(function=run, timeout_s=timeout_s, result=None)
+    return SimpleNamespace(function=run, timeout_s=timeout_s, result=None, destination=destination)
 
 
 def test_a_process_ends_though_a_plain_function_never_returns() -> None:
@@ -53,6 +54,15 @@ async def test_where_every_thread_is_taken_a_call_is_not_begun_and_that_is_certa
         if thread.name == "effect":
             thread.join(5)
     assert await caller.attempt(plain(lambda: None), None, None) == Result(None)
+
+
+async def test_functions_of_one_destination_that_never_return_leave_threads_to_others() -> None:
+    let_go = threading.Event()
+    caller: Any = Caller(Threads(9))
+    endings = [await caller.attempt(plain(let_go.wait, timeout_s=0.01), None, None) for _ in range(12)]
+    assert [type(ending) for ending in endings] == [*[DontKnow] * 8, *[NotYet] * 4]
+    assert await caller.attempt(plain(lambda: None, destination="another"), None, None) == Result(None)
+    let_go.set()
 
 
 async def test_what_would_end_a_program_is_an_outcome_that_nobody_knows() -> None:
@@ -80,7 +90,7 @@ async def stubborn(record, call):
         except asyncio.CancelledError:
             pass
 
-effect = SimpleNamespace(function=stubborn, timeout_s=0.05, result=None)
+effect = SimpleNamespace(function=stubborn, timeout_s=0.05, result=None, destination="")
 print(asyncio.run(Caller().attempt(effect, None, None)).reason, flush=True)
 """
 
@@ -106,7 +116,9 @@ async def test_what_would_end_the_loop_or_the_task_of_an_async_function_is_an_ou
         raise raised
 
     caller: Any = Caller()
-    ending = await caller.attempt(SimpleNamespace(function=ends, timeout_s=5.0, result=None), None, None)
+    ending = await caller.attempt(
+        SimpleNamespace(function=ends, timeout_s=5.0, result=None, destination=""), None, None
+    )
     assert ending == DontKnow(f"the function raised {raised.__name__}")
 
 
@@ -120,7 +132,9 @@ async def test_what_an_async_function_clears_up_when_its_time_is_over_is_waited_
             raise NotDone("nothing was sent") from None
 
     caller: Any = Caller()
-    ending = await caller.attempt(SimpleNamespace(function=knows, timeout_s=0.01, result=None), None, None)
+    ending = await caller.attempt(
+        SimpleNamespace(function=knows, timeout_s=0.01, result=None, destination=""), None, None
+    )
     assert ending == NotYet("nothing was sent")
 
 
@@ -135,7 +149,7 @@ async def test_a_worker_that_ends_ends_the_functions_that_it_runs() -> None:
             ended.set()
 
     caller: Any = Caller()
-    effect = SimpleNamespace(function=waits, timeout_s=60.0, result=None)
+    effect = SimpleNamespace(function=waits, timeout_s=60.0, result=None, destination="")
     running = asyncio.create_task(caller.attempt(effect, None, None))
     await began.wait()
     running.cancel()

@@ -97,7 +97,7 @@ SELECT avow.put_deliveries('prove', ARRAY[jsonb_build_object(
 -- Begin to tell that one again of everything.
 SELECT FROM avow.replay_subscription('prove', '00000000-0000-0000-0000-0000000000d1', gen_random_uuid(), '-infinity')
 
--- name: go_on_replaying
+-- name: go_on_replaying_all
 -- Go on with it, to its end.
 SELECT avow.go_on_replaying('00000000-0000-0000-0000-0000000000d1', 1000)
 

@@ -122,6 +122,7 @@ $function$;
 CREATE OR REPLACE FUNCTION avow.replay_subscription(p_tenant text, p_id uuid, p_request uuid, p_since timestamptz)
     RETURNS SETOF avow.subscription
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
     AS $function$
 DECLARE
     setting text := set_config('avow.tenant', p_tenant, true) || set_config('avow.scope', 'all', true);
