@@ -1,8 +1,9 @@
 """`avow`, or a server of it, in a process of its own that needn't load again what all of them load.
 
 A process that has loaded the rooms below the command line, and nothing else, waits for wishes and forks for
-each. What a command brings of `avow.cli` is loaded in its own process, as ever. How long it takes to start
-from nothing is looked at in test_cli_budget, which starts it from nothing.
+each; another has loaded what servers of somebody else's framework need. What a command brings of `avow.cli`
+is loaded in its own process, as ever. How long it takes to start from nothing is looked at in
+test_cli_budget, which starts it from nothing.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ STREAMS, FILES_MAX = 3, 8
 """Standard input, output and errors come with a wish, and what else is to be open."""
 ASIDE = 100
 """Numbers from here on are nobody's."""
+BELOW = ("avow.api.app", "avow.testing.databases")
+"""The rooms below the command line."""
 
 PROGRAM = """\
 # `avow`, as tests of what is shown run it: what goes on until it is ended starts from nothing.
@@ -66,12 +69,13 @@ class Forked:
     """A process that runs the `main` of a module. pid: its number.
 
     streams: its standard input, output and errors. passed: what else it has open, under the numbers that it
-    has here; with that it is in a session of its own.
+    has here; with that it is in a session of its own. loaded: the modules that it needn't load; they may
+    start no thread.
     """
 
     def __init__(
         self, module: str, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str],
-        streams: Sequence[int], passed: Sequence[int] = (),
+        streams: Sequence[int], passed: Sequence[int] = (), loaded: tuple[str, ...] = BELOW,
     ) -> None:  # fmt: skip
         wish = {
             "module": module, "arguments": list(arguments), "cwd": str(cwd), "environment": dict(environment),
@@ -79,7 +83,7 @@ class Forked:
         }  # fmt: skip
         self._code: int | None = None
         self._door = socket.socket(socket.AF_UNIX)
-        self._door.connect(_door())
+        self._door.connect(_door(loaded))
         data = json.dumps(wish).encode() + END
         self._door.sendall(data[socket.send_fds(self._door, [data], [*streams, *passed]) :])
         self.pid = _number(self._door)
@@ -108,20 +112,20 @@ def program(folder: Path) -> None:
     """Make an `avow` in a folder that does the same for whoever calls it by its path."""
     text, made = folder / "avow.py", folder / "avow"
     avow = str(Path(sys.executable).with_name("avow"))
-    text.write_text(PROGRAM.format(avow=avow, door=_door(), size=NUMBER_BYTES))
+    text.write_text(PROGRAM.format(avow=avow, door=_door(BELOW), size=NUMBER_BYTES))
     made.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-IS", str(text)])} "$@"\n')
     made.chmod(0o755)
 
 
 @cache
-def _door() -> str:
+def _door(loaded: tuple[str, ...]) -> str:
     """Where the process that forks is asked; it ends with this one."""
     folder = tempfile.mkdtemp(prefix="avow-door-")
     path = f"{folder}/door"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
         listening.listen()
-        command = [sys.executable, "-m", __name__, str(listening.fileno())]
+        command = [sys.executable, "-m", __name__, str(listening.fileno()), *loaded]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listening.fileno()])
 
     def end() -> None:
@@ -209,7 +213,6 @@ def _become(
 
 
 if __name__ == "__main__":
-    import avow.api.app
-    import avow.testing.databases  # noqa: F401  the rooms below
-
+    for name in sys.argv[2:]:
+        import_module(name)
     sys.exit(_serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
+import signal
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -20,7 +20,8 @@ from avow.store.cluster import Cluster
 from avow.store.install import create_database
 from avow.store.pool import connect
 from avow.testing import Fault, Provider
-from bench.speed.service import free_port, service
+from bench.speed.service import free_port
+from tests.acceptance.forked import Forked
 from tests.acceptance.polling import until
 
 SECRET = "of a twin, thirty-two characters long"
@@ -29,6 +30,9 @@ CHAIR: dict[str, Any] = {"sku": "chair", "quantity": 1, "price": 5_000, "card": 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"checkout": "checkout_dbos"}
 """Where another twin has the name already."""
+LOADED = ("dbos", "fastapi.responses", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.orm", "uvicorn")
+"""What each of them takes over a second to load."""
+READY_S_MAX, END_S_MAX = 60.0, 15.0
 
 
 class Door:
@@ -77,18 +81,36 @@ async def twin(name: str, cluster: Cluster, log: Path, **more: str) -> AsyncGene
     await create_database(server, database)
     await server.close()
     url = cluster.url(database).replace("postgresql://", "postgresql+psycopg://")
-    environment = {
-        f"{name.upper()}_DATABASE_URL": url,
-        f"{name.upper()}_SECRET": SECRET,
-        "PYTHONPATH": str(ROOT),
-        **more,
-    }
-    module = f"examples.twins.{FOLDERS.get(name, name)}.app:app"
-    command = [sys.executable, "-m", "uvicorn", module, "--port", str(port)]
-    async with service(name, command, port, log, {**os.environ, **environment}) as running:
-        door = Door(running.url)
+    environment = {f"{name.upper()}_DATABASE_URL": url, f"{name.upper()}_SECRET": SECRET, **more}
+    process = _started(name, port, {**os.environ, **environment}, log)
+    try:
+        await until(lambda: _listens(process, port), f"the {name} listens", READY_S_MAX)
+        door = Door(f"http://127.0.0.1:{port}")
         async with door.client:
             yield door
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.to_thread(process.wait, END_S_MAX)
+        except TimeoutError:
+            process.send_signal(signal.SIGKILL)
+
+
+def _started(name: str, port: int, environment: dict[str, str], log: Path) -> Forked:
+    arguments = [f"examples.twins.{FOLDERS.get(name, name)}.app:app", "--port", str(port)]
+    with log.open("wb") as said, open(os.devnull) as nothing:
+        streams = [nothing.fileno(), said.fileno(), said.fileno()]
+        return Forked("uvicorn", arguments, ROOT, environment, streams, loaded=LOADED)
+
+
+async def _listens(process: Forked, port: int) -> bool:
+    assert process.poll() is None, "it has ended; its log says why"
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def test_the_approval(cluster: Cluster, tmp_path: Path) -> None:

@@ -29,6 +29,14 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
+def _content(path: Path) -> bytes | None:
+    """What is in a file; None only where there is none. Python 3.14's `exists` hides every other fault."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
 class State:
     """The newest checkpoint of each log, in a file. Raises EnvironmentFault for a file that can't be had."""
 
@@ -36,7 +44,8 @@ class State:
         self._path = path
         try:
             self._lock = FileLock(path.with_name(f"{path.name}.lock"))
-            held: Any = json.loads(path.read_bytes()) if path.exists() else {}
+            content = _content(path)
+            held: Any = {} if content is None else json.loads(content)
             self.seen = {origin: Seen(each["size"], b64decode(each["root"])) for origin, each in held.items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise EnvironmentFault(

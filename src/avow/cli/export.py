@@ -12,7 +12,7 @@ import click
 from avow.cli import output
 from avow.cli.connection import ask_database
 from avow.cli.options import target_option
-from avow.cli.target import load_target
+from avow.cli.target import load_target, mode_of
 from avow.engine.export import Exported, export
 from avow.engine.outside_log import keys_in
 from avow.engine.tiles import Damaged, Folder, read
@@ -45,7 +45,8 @@ def command(folder: Path, target: str, check: bool, key: str | None, parquet: bo
     tables = _parquet() if parquet else None
     try:
         if check:
-            done = [_check(path, key, tables) for path in sorted(folder.glob("epoch-*"))]
+            epochs = sorted(folder.glob("epoch-*")) if mode_of(folder) else []
+            done = [_check(path, key, tables) for path in epochs]
             if not done:
                 raise UsageError(
                     f"there is no export in {folder}", "Name the folder that `avow export` wrote."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,15 +66,16 @@ def find_target(target: str) -> Target:
     if colon and tail.isidentifier() and len(head) > 1:
         place, name = head, tail
     path = Path(place)
-    if path.is_dir():
+    mode = mode_of(path)
+    if stat.S_ISDIR(mode):
         file = path / FILE_NAME
-        if file.is_file():
+        if stat.S_ISREG(mode_of(file)):
             return Target(file.resolve(), None, name)
         raise UsageError(
             f"there is no {FILE_NAME} in {_shown(path)}",
             "Name the folder or file of an application, or make one: `avow init DIR`.",
         )
-    if path.is_file():
+    if stat.S_ISREG(mode):
         return Target(path.resolve(), None, name)
     if _DOTTED.fullmatch(place) and not place.endswith(".py"):
         return Target(None, place, name)
@@ -174,6 +176,15 @@ def _system_in(module: ModuleType, name: str | None, target: str) -> System:
     if len(several) > 1:
         raise UsageError(f"{target} declares several systems: {known}", f"Name one of them: {target}:NAME.")
     return next(iter(held.values()))
+
+
+def mode_of(path: Path) -> int:
+    """What sort of file it is; 0 for none. Raises OSError for what the system refuses, which Python 3.14's
+    `is_file` and its like take for none."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def _shown(path: Path) -> str:

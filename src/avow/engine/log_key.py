@@ -11,6 +11,7 @@ import os
 import secrets
 import subprocess
 from base64 import b64decode
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -172,7 +173,7 @@ class LogKey:
 
     def forget(self) -> None:
         """Put the newest checkpoint aside: it is of a log that has ended."""
-        if self.checkpoint.exists():
+        with suppress(FileNotFoundError):
             self.checkpoint.rename(
                 self.checkpoint.with_name(f"{self.checkpoint.name}.{secrets.token_hex(4)}")
             )
