@@ -158,6 +158,10 @@ class Seam:
     def _rule(self) -> Http:
         return Http(self._outside, self._control, "", time.monotonic() + CALL_S, None)
 
+    async def wait_to_be_told(self) -> None:
+        """Let the other side come to no result of its own accord: what it takes on can be called off."""
+        await self._rule().put("/service", json={"service": "identity", "results": "told"})
+
     async def refuse_next(self) -> None:
         """Let the other side refuse what arrives next."""
         script = [{"kind": "fail_before", "status": 402}]
