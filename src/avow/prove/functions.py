@@ -7,7 +7,7 @@ was carried out, is found here: no declaration says it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -51,7 +51,8 @@ _SAID: Final[dict[WireFault, str]] = {
     "sent-twice": "gets the same request twice",
     "not-reached": "can't be reached",
     "refused-unseen": "refuses it, and the reply is lost",
-    "done-late": "does it so late that a lookup finds nothing yet",
+    "never-arrives": "is never reached, and nobody is told",
+    "long-silence": "does it, and answers nothing until it is looked up",
 }
 
 
@@ -106,7 +107,7 @@ class Functions:
             if any((act.entity, act.command) in grounds.seam.untold for act in root):
                 continue
             await campaign.attempt(FAULT, Schedule(root))
-            waiting.put(_failing(grounds, root))
+            waiting.put(_failing(grounds, root), {name for name, _ in grounds.seam.asked})
             for schedule in waiting.take(BETWEEN):
                 await campaign.attempt(FAULT, schedule)
         for schedule in waiting.take():
@@ -139,26 +140,29 @@ class _Waiting:
     """
 
     def __init__(self) -> None:
-        self._new, self._left = dict[str, Schedule](), list[Schedule]()
-        self._known, self._often = set[str](), Counter[str]()
+        self._new, self._left = dict[tuple[str, frozenset[str]], Schedule](), list[Schedule]()
+        self._known, self._often = set[tuple[str, frozenset[str]]](), Counter[str]()
 
-    def put(self, schedules: Iterable[Schedule]) -> None:
-        """Put schedules with one fault each."""
+    def put(self, schedules: Iterable[Schedule], asked: Set[str]) -> None:
+        """Put schedules with one fault each, of a way on which these functions are asked. A no is new on each
+        other way: it is another one back.
+        """
         for schedule in schedules:
             kind = schedule.faults[0].kind
-            if kind in self._known:
+            fault = kind, frozenset(asked) if _what(kind) == "refused" else frozenset[str]()
+            if fault in self._known:
                 self._left.append(schedule)
             else:
-                self._known.add(kind)
-                self._new[kind] = schedule
+                self._known.add(fault)
+                self._new[fault] = schedule
 
     def take(self, most: int | None = None) -> Iterator[Schedule]:
         """So many of those that are new; None: all there are, and then the others."""
         for _ in range(len(self._new) if most is None else min(most, len(self._new))):
             often = self._often if self._often.total() % 2 else Counter[str]()
-            kind = min(self._new, key=lambda kind: (often[_what(kind)], WIRE_FAULTS.index(_what(kind))))
-            self._often[_what(kind)] += 1
-            yield self._new.pop(kind)
+            fault = min(self._new, key=lambda one: (often[_what(one[0])], WIRE_FAULTS.index(_what(one[0]))))
+            self._often[_what(fault[0])] += 1
+            yield self._new.pop(fault)
         if most is None:
             yield from self._left
 
