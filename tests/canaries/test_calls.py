@@ -106,9 +106,9 @@ CANARIES: dict[str, tuple[str, str, type[Phase], str, str]] = {
         "answer = " + POST, CAUGHT.format("(Unclear, NotDone)", 'return Told("?")'),
         Functions, "reserve says that it was done, and nothing of it has arrived.", "reserve",
     ),
-    "what isn't known yet is a no": (
-        "        return None", '        raise Declined(code="never-arrived")', Functions,
-        "reserve was carried out, and its function said that it certainly wasn't.", "reserve",
+    "what never arrived was done": (
+        "        return None", '        return Told("?")', Functions,
+        "reserve says that it was done, and nothing of it has arrived.", "reserve",
     ),
     "an unseen no is a yes": (
         'if answer.json()["status"] >= 300:', 'if answer.json()["status"] is None:', Functions,

@@ -36,12 +36,17 @@ OUT_OF_BOUNDS: Final = frozenset({"above_authorized", "above_captured", "key_reu
 """The codes with which a provider refuses more than it has of somebody, and what isn't what came first under
 its key.
 """
-ABOUT_ANOTHER: Final = frozenset({"not_found", "wrong_status"})
+NOT_FOUND: Final = "not_found"
+ABOUT_ANOTHER: Final = frozenset({NOT_FOUND, "wrong_status"})
 """The codes with which it refuses what is about another thing than the one that is meant."""
 
 
 INVALID: Final = "invalid"
 """The code with which it refuses what nobody could be given, such as an amount of 0."""
+
+
+MISSING: Final = "None"
+"""What stands in an address in the place of something that is missing."""
 
 
 def judge_demands(system: System, calls: Mapping[str, Made]) -> Iterator[Break]:
@@ -50,8 +55,11 @@ def judge_demands(system: System, calls: Mapping[str, Made]) -> Iterator[Break]:
     """
     for made in calls.values():
         owed = made.ended != "done" and made.effect.name not in refusable(system)
-        for (code, said), nothing in dict.fromkeys((one.refused, one.of_nothing) for one in made.sent):
-            if code in OUT_OF_BOUNDS or (owed and code in ABOUT_ANOTHER) or (nothing and code == INVALID):
+        for one in (one for one in made.sent if one.refused[0]):
+            code, said = one.refused
+            nobody = code == NOT_FOUND and MISSING in one.path.split("/")
+            nothing = code == INVALID and one.of_nothing
+            if code in OUT_OF_BOUNDS or (owed and code in ABOUT_ANOTHER) or nobody or nothing:
                 name = made.effect.name
                 told = f"{name} asks for what the provider refuses, with nothing going wrong: {said}"
                 why = "What it asks for isn't what an earlier call has told the provider of this record."

@@ -7,7 +7,7 @@ was carried out, is found here: no declaration says it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -51,7 +51,8 @@ _SAID: Final[dict[WireFault, str]] = {
     "sent-twice": "gets the same request twice",
     "not-reached": "can't be reached",
     "refused-unseen": "refuses it, and the reply is lost",
-    "done-late": "does it so late that a lookup finds nothing yet",
+    "never-arrives": "is never reached, and nobody is told",
+    "long-silence": "does it, and answers nothing until it is looked up",
 }
 
 
@@ -78,6 +79,7 @@ async def ground(bench: Bench) -> AsyncGenerator[Ground]:
         with overhearing(bench.system) as heard:
             system, database = seam.connected(bench.system), await made.first()
             on = Rig(bench.system, system, database, exchange, {}, http=seam.open, heard=heard)
+            await seam.wait_to_be_told()
             yield Ground(on, seam)
         await seam.aclose()
 
@@ -100,18 +102,15 @@ class Functions:
             return broken
 
         campaign = Campaign(budget, run, partial(finding_of, bench.system))
-        new, left, tried = dict[str, Schedule](), list[Schedule](), set[Schedule]()
+        waiting = _Waiting()
         for root in roots_of(bench):
             if any((act.entity, act.command) in grounds.seam.untold for act in root):
                 continue
             await campaign.attempt(FAULT, Schedule(root))
-            for schedule in _failing(grounds, root):
-                if new.setdefault(schedule.faults[0].kind, schedule) is not schedule:
-                    left.append(schedule)
-            for schedule in sorted((one for one in new.values() if one not in tried), key=_telling)[:BETWEEN]:
-                tried.add(schedule)
+            waiting.put(_failing(grounds, root), {name for name, _ in grounds.seam.asked})
+            for schedule in waiting.take(BETWEEN):
                 await campaign.attempt(FAULT, schedule)
-        for schedule in (*sorted((one for one in new.values() if one not in tried), key=_telling), *left):
+        for schedule in waiting.take():
             await campaign.attempt(FAULT, schedule)
         not_tried = tuple(_not_tried(bench, grounds.seam, done))
         return PhaseReport(campaign.tallies((FAULT,)), tuple(campaign.findings), not_tried)
@@ -124,17 +123,53 @@ class Functions:
 
 
 def _failing(grounds: Ground, root: Path) -> list[Schedule]:
-    """What may go wrong with what was asked in the run before, in which nothing did."""
+    """What may go wrong with what was asked in the run before, in which nothing did. Only what is carried out
+    then is also refused.
+    """
+    _, carried = grounds.usual.get(root, ((), frozenset[str]()))
     return [
         Schedule(root, faults=(Fault(f"{kind}:{effect}", len(root) - 1, number),))
         for kind, (effect, number) in product(WIRE_FAULTS, tuple(grounds.seam.asked))
-        if kind not in NOES or is_minded(grounds.on.declared, effect)
+        if kind not in NOES or (effect in carried and is_minded(grounds.on.declared, effect))
     ]
 
 
-def _telling(schedule: Schedule) -> int:
-    """How telling what goes wrong is, the most telling first."""
-    return WIRE_FAULTS.index(cast("WireFault", schedule.faults[0].kind.partition(":")[0]))
+class _Waiting:
+    """Schedules that are to be tried: first what has gone wrong with no function yet, by turns the most
+    telling one, and one that goes wrong as the fewest have.
+    """
+
+    def __init__(self) -> None:
+        self._new, self._left = dict[tuple[str, frozenset[str]], Schedule](), list[Schedule]()
+        self._known, self._often = set[tuple[str, frozenset[str]]](), Counter[str]()
+
+    def put(self, schedules: Iterable[Schedule], asked: Set[str]) -> None:
+        """Put schedules with one fault each, of a way on which these functions are asked. A no is new on each
+        other way: it is another one back.
+        """
+        for schedule in schedules:
+            kind = schedule.faults[0].kind
+            fault = kind, frozenset(asked) if _what(kind) == "refused" else frozenset[str]()
+            if fault in self._known:
+                self._left.append(schedule)
+            else:
+                self._known.add(fault)
+                self._new[fault] = schedule
+
+    def take(self, most: int | None = None) -> Iterator[Schedule]:
+        """So many of those that are new; None: all there are, and then the others."""
+        for _ in range(len(self._new) if most is None else min(most, len(self._new))):
+            often = self._often if self._often.total() % 2 else Counter[str]()
+            fault = min(self._new, key=lambda one: (often[_what(one[0])], WIRE_FAULTS.index(_what(one[0]))))
+            self._often[_what(fault[0])] += 1
+            yield self._new.pop(fault)
+        if most is None:
+            yield from self._left
+
+
+def _what(kind: str) -> WireFault:
+    """What goes wrong, of the kind of a fault, which also names the effect."""
+    return cast("WireFault", kind.partition(":")[0])
 
 
 def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:

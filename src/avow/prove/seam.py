@@ -14,11 +14,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 from uuid import UUID
 
@@ -49,14 +48,17 @@ WireFault: TypeAlias = Literal[
     "server-error",
     "refused",
     "refused-unseen",
-    "done-late",
+    "never-arrives",
+    "long-silence",
 ]
 WIRE_FAULTS: Final[tuple[WireFault, ...]] = (
-    "refused", "reply-lost", "refused-unseen", "done-late", "cut-before-work", "server-error", "sent-twice",
-    "not-reached",
+    "refused", "reply-lost", "refused-unseen", "never-arrives", "long-silence", "cut-before-work", "server-error",
+    "sent-twice", "not-reached",
 )  # fmt: skip
 NOES: Final = frozenset[WireFault](("refused", "refused-unseen"))
 """The faults by which the other side definitely won't."""
+LASTING: Final = frozenset[WireFault](("refused-unseen", "never-arrives", "long-silence"))
+"""The faults that go on until a call is looked up, where it is in the end."""
 REFUSAL: Final = b'{"code": "declined", "detail": "The other side will not."}'
 SIMULATOR: Final = "avow.testing.provider"
 CALL_S: Final = 20.0
@@ -113,6 +115,11 @@ class Made:
     looked: int = 0
 
 
+def is_looked_up(effect: Effect) -> bool:
+    """Whether a call is looked up at last, where it gets no answer."""
+    return effect.lookup is not None and effect.retry.attempts is not None
+
+
 class Seam:
     """Where calls of functions pass. faults: what goes wrong with the first writing request of an attempt.
 
@@ -131,8 +138,6 @@ class Seam:
         self.holds, self.pending = dict[str, Hold](), dict[str, tuple[str, Hold]]()
         self.done_for = dict[str, UUID]()
         """For which record something was done first under each key."""
-        self.late = dict[str, Callable[[], Awaitable[object]]]()
-        """What is still on its way to the other side, by the call's key."""
         self.untold = set[tuple[str, str]]()
         """The events of which the other side has nothing to tell, by entity and command."""
         self.elsewhere = set[str]()
@@ -141,7 +146,7 @@ class Seam:
     def start(self) -> None:
         """Begin another execution."""
         self.faults, self.attempts, self.asked, self.calls = {}, Counter[str](), [], {}
-        self.holds, self.pending, self.done_for, self.late = {}, {}, {}, {}
+        self.holds, self.pending, self.done_for = {}, {}, {}
 
     async def settle(self, reference: str, event: str) -> bool:
         """Let the other side do what an event tells of a record; whether there was anything to do."""
@@ -158,15 +163,14 @@ class Seam:
     def _rule(self) -> Http:
         return Http(self._outside, self._control, "", time.monotonic() + CALL_S, None)
 
+    async def wait_to_be_told(self) -> None:
+        """Let the other side come to no result of its own accord: what it takes on can be called off."""
+        await self._rule().put("/service", json={"service": "identity", "results": "told"})
+
     async def refuse_next(self) -> None:
         """Let the other side refuse what arrives next."""
         script = [{"kind": "fail_before", "status": 402}]
         await self._rule().put("/behaviour", json={"script": script})
-
-    async def do_late(self, key: str) -> None:
-        """Let arrive what of a call is still on its way."""
-        if (arrive := self.late.pop(key, None)) is not None:
-            await arrive()
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -182,11 +186,15 @@ class Seam:
             attempt = effect.name, self.attempts[effect.name]
             self.attempts[effect.name] += 1
             self.asked.append(attempt)
-        fault = None if attempt is None else self.faults.get(attempt)
+        fault = None if attempt is None else self._fault_of(effect, attempt)
         http = _Http(self._outside, self._destination, key, time.monotonic() + CALL_S, self, made, fault)
         if inspect.iscoroutinefunction(function):
             return http
         return BlockingHttp(http, asyncio.get_running_loop())
+
+    def _fault_of(self, effect: Effect, attempt: Attempt) -> WireFault | None:
+        first = self.faults.get((effect.name, 0))
+        return first if first in LASTING and is_looked_up(effect) else self.faults.get(attempt)
 
     def connected(self, system: System) -> System:
         """The same declaration; how its functions end is noted."""
@@ -270,19 +278,13 @@ class _Http(Http):
             raise NotDone("only what is below the destination is simulated")
         if method in READING:
             self._made.looked += 1
-            answer = await super().request(method, url, **options)
-            await self._seam.do_late(self._call_key)
-            return answer
-        await self._seam.do_late(self._call_key)
+            return await super().request(method, url, **options)
         fault, self._fault = self._fault, None
         repeats = bool(options.get("idempotent"))
         sent = self._note(method, url, options)
         if fault == "not-reached":
             raise NotDone("the other side wasn't reached")
-        if fault == "cut-before-work":
-            raise what_it_means("the connection was cut", [True], repeats)
-        if fault == "done-late":
-            self._seam.late[self._call_key] = partial(self._pass, sent, method, url, options)
+        if fault in ("cut-before-work", "never-arrives"):
             raise what_it_means("the connection was cut", [True], repeats)
         if fault == "refused":
             sent.answered, sent.refused = True, ("declined", "")
@@ -294,7 +296,7 @@ class _Http(Http):
         answer = await self._pass(sent, method, url, options)
         if fault == "sent-twice":
             await self._pass(sent, method, url, options)
-        if fault in ("reply-lost", "refused-unseen"):
+        if fault in ("reply-lost", "refused-unseen", "long-silence"):
             raise what_it_means("no answer in time", [True], repeats)
         sent.answered = True
         return answer

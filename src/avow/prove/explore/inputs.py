@@ -16,6 +16,8 @@ from avow.prove.act import Given, Ref
 
 KINDS_MAX: Final = 12
 """How many accepted inputs of one command are kept, of which no two are of one kind."""
+HEARD_MAX: Final = 6
+"""How many of those are kept that were accepted of a command's siblings."""
 CHANGED_MAX: Final = 2
 OF_THESE: Final = 3
 """Of so many changes the one is made whose like was accepted least often."""
@@ -32,11 +34,12 @@ Places: TypeAlias = tuple[int, ...]
 class Accepted:
     """What was accepted of one command. often: how often each argument with something like a value.
 
-    drawn: in how many situations inputs were drawn.
+    heard: what was accepted of its siblings. drawn: in how many situations inputs were drawn.
     """
 
     kinds: dict[Hashable, Mapping[str, Given]] = field(default_factory=dict[Hashable, Mapping[str, Given]])
     often: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
+    heard: dict[Hashable, Mapping[str, Given]] = field(default_factory=dict[Hashable, Mapping[str, Given]])
     drawn: int = 0
 
     def learn(self, given: Mapping[str, Given]) -> None:
@@ -45,6 +48,11 @@ class Accepted:
         self.often.update(zip(given, kind, strict=True))
         if len(self.kinds) < KINDS_MAX:
             self.kinds.setdefault(kind, given)
+
+    def hear(self, given: Mapping[str, Given]) -> None:
+        """Keep an input that was accepted of a command that makes the same: this one may take it too."""
+        if len(self.heard) < HEARD_MAX:
+            self.heard.setdefault(tuple(map(sort_of, given.values())), given)
 
     def draw(self, names: Sequence[str], each: Sequence[Sequence[Any]], seed: int) -> Iterator[Places]:
         """Places of combinations, each once.
@@ -65,7 +73,8 @@ class Accepted:
     ) -> Iterator[Places]:
         self.drawn += 1
         last = tuple(len(values) - 1 for values in each)
-        known = [_placed(names, each, given, chance) for given in self.kinds.values()]
+        heard = [given for kind, given in self.heard.items() if kind not in self.kinds]
+        known = [_placed(names, each, given, chance) for given in (*self.kinds.values(), *heard)]
         chance.shuffle(known)
         if known:
             yield _turned(known[0], each, chance)

@@ -208,6 +208,16 @@ class Acts:
         """Take note of an act that was accepted: its like is tried elsewhere."""
         if act.kind in ("command", "event") and len(act.input) > 1:
             self._accepted_of(act.entity, act.command).learn(act.input)
+            for sibling, names in self._siblings(act):
+                self._accepted_of(act.entity, sibling).hear({name: act.input.get(name) for name in names})
+
+    def _siblings(self, act: Act) -> list[tuple[str, list[str]]]:
+        """The other commands that make records like the one that an act makes, with what they are given."""
+        entity = self.system.entities[act.entity]
+        makes = [t for t in entity.transitions.values() if t.creation and t.trigger is None]
+        if all(t.command != act.command for t in makes):
+            return []
+        return [(t.command, [p.name for p in t.parameters]) for t in makes if t.command != act.command]
 
     def _accepted_of(self, entity: str, command: str) -> Accepted:
         return self._accepted.setdefault((entity, command), Accepted())
