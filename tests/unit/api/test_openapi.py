@@ -13,12 +13,14 @@ import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from avow import (
+    Call,
     Entity,
     State,
     Subject,
     actor,
     authenticated,
     create,
+    effect,
     everybody,
     field,
     internal,
@@ -28,6 +30,7 @@ from avow import (
     ref,
     role,
     system,
+    task,
     transition,
 )
 from avow.api.openapi import document, document_bytes
@@ -71,7 +74,27 @@ class Parcel(Entity):
 
 
 app = system("parcels", Depot, Parcel)
+
+
+@effect(task=task(clerk))
+async def carry(load: Load, call: Call) -> None: ...
+
+
+class Load(Entity):
+    """Something that is carried by somebody else, with nobody who operates."""
+
+    visible = read(by=clerk)
+    here, going = State(initial=True), State(invoke=carry)
+    there, lost = State(final=True), State(final=True)
+    bring = create(here, by=clerk)
+    go = transition(here, to=going, by=clerk, precondition=True)
+    arrive = transition(going, to=there, on=carry.done)
+    lose = transition(going, to=lost, on=carry.failed)
+
+
+owed = system("loads", Load)
 DOCUMENTS = {"parcels": document(app), "enrollment": document(enrollment), "mounted": document(app, "/v1")}
+DOCUMENTS |= {"owed": document(owed), "paused": document(system("loads", Load, pausers=clerk))}
 
 
 def operations(doc: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -134,6 +157,15 @@ def test_every_schema_is_valid_json_schema(name: str) -> None:
 def test_the_document_holds_exactly_the_routes() -> None:
     described = {(method, path) for method, path, _ in operations(DOCUMENTS["parcels"])}
     assert described == {(route.method, route.template) for route in Routes(app)}
+
+
+def test_whom_a_call_asks_sees_to_one_work_and_lists_none_where_nobody_operates() -> None:
+    paths = DOCUMENTS["owed"]["paths"]
+    verbs = ("retry", "skip", "compensate", "settle")
+    known = ["/effects/{work}", *(f"/effects/{{work}}/{verb}" for verb in verbs)]
+    assert [path for path in paths if path.startswith("/effects")] == known
+    assert "/tasks" in paths
+    assert owed.roles == ("clerk",)
 
 
 def test_what_only_other_transitions_can_cause_is_nowhere() -> None:

@@ -12,7 +12,7 @@ from avow.api.operating import OF_A_DESTINATION, OF_A_SET, OF_ONE, SETTLED, who_
 from avow.api.routes import OPERATED, Operation, Route
 from avow.engine.operating import BULK_MAX
 from avow.model.expression import Expression, render
-from avow.model.system import System
+from avow.model.system import System, asked_for_stuck
 from avow.model.types import DateTimeType, Member
 from avow.store.operate import STATES
 
@@ -131,6 +131,9 @@ SCHEMAS: Final[dict[str, Schema]] = {
         {"destination": _TEXT, "paused": {"type": "boolean"}}, ["destination", "paused"]
     ),
 }
+_OF_ONE: Final = ("avow.work.act", "avow.work.settle", "avow.work.whole", "avow.work.acted")
+_OF_PAUSERS: Final = ("avow.destination.turn", "avow.destinations", "avow.destination")
+"""What is referred to where there are no operators: by whom what is stuck asks, and by who may pause."""
 _DID: Final = {
     "retry": "Let a worker try it once more, under the same key",
     "skip": "Give it up: a call is settled as failed, anything else passes",
@@ -157,7 +160,11 @@ def shown(system: System) -> bool:
 
 def schemas_of(system: System) -> dict[str, Schema]:
     """What its operations refer to."""
-    return SCHEMAS if shown(system) else {}
+    if system.operators is not None:
+        return SCHEMAS
+    own = _OF_ONE if asked_for_stuck(system) else ()
+    own += _OF_PAUSERS if system.pausers is not None else ()
+    return {name: schema for name, schema in SCHEMAS.items() if name in own}
 
 
 def operation(system: System, route: Route, answers: Answers) -> dict[str, Any]:
