@@ -52,8 +52,8 @@ WireFault: TypeAlias = Literal[
     "long-silence",
 ]
 WIRE_FAULTS: Final[tuple[WireFault, ...]] = (
-    "refused", "reply-lost", "refused-unseen", "never-arrives", "long-silence", "cut-before-work", "server-error",
-    "sent-twice", "not-reached",
+    "refused", "reply-lost", "refused-unseen", "never-arrives", "long-silence", "cut-before-work",
+    "server-error", "sent-twice", "not-reached",
 )  # fmt: skip
 NOES: Final = frozenset[WireFault](("refused", "refused-unseen"))
 """The faults by which the other side definitely won't."""
