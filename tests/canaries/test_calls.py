@@ -90,8 +90,6 @@ app = system("orders", Order)
 
 POST = 'await call.http.post("/stock/reserve", json=wanted)'
 UNDER_A_NEW_KEY = POST.replace("json=wanted", 'json=wanted, headers={"Idempotency-Key": str(uuid4())}')
-UNDER_THEIR_OWN = POST.replace("json=wanted", 'json=wanted, headers={"Idempotency-Key": str(order.buyer)}')
-SAID = '"reference": str(order.id)}\n    answer = ' + POST
 CAUGHT = "try:\n        answer = " + POST + "\n    except {}:\n        {}"
 TURNED_DOWN = "turned_down = transition(reserving, to=refused, on=reserve.failed)\n"
 UNCLEAR_TOO = TURNED_DOWN + "    given_up = transition(reserving, to=refused, on=reserve.unknown)\n"
@@ -113,10 +111,6 @@ CANARIES: dict[str, tuple[str, str, type[Phase], str, str]] = {
     "an unseen no is a yes": (
         'if answer.json()["status"] >= 300:', 'if answer.json()["status"] is None:', Functions,
         "reserve was refused, and all goes on as if it had been done.", "reserve",
-    ),
-    "a key for each buyer": (
-        SAID, SAID.replace("str(order.id)}", "str(order.buyer)}").replace(POST, UNDER_THEIR_OWN), Functions,
-        "reserve is answered with what was done for another record under the same key.", "reserve",
     ),
     "unknown is failed": (
         TURNED_DOWN, UNCLEAR_TOO, Effects, "reserve was carried out, and its Order is refused", "reserve",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Final
 
@@ -18,10 +17,16 @@ def judge_functions(calls: Mapping[str, Made]) -> Iterator[Break]:
     """What functions did is done once, and is what they say of it."""
     for made in calls.values():
         name, place = made.effect.name, made.effect.place
-        often = Counter((one.method, one.path, one.digest) for one in made.sent if one.carried)
-        if any(count > 1 for count in often.values()):
-            keys = len({one.key for one in made.sent if one.carried})
-            said = f"{name} did the same {max(often.values())} times for one call, under {keys} keys."
+        keys = dict[tuple[str, str, str], list[str]]()
+        for one in made.sent:
+            if one.carried:
+                keys.setdefault((one.method, one.path, one.digest), []).append(one.key)
+        if repeated := max(keys.values(), key=len, default=list[str]())[1:]:
+            often, under = len(repeated) + 1, len({one.key for one in made.sent if one.carried})
+            said = f"{name} did the same {often} times for one call, under {under} keys."
+            yield Break(EFFECTS, said, "Every attempt of a call has to send `call.key`.", place)
+        elif any(one.key not in keys.get((one.method, one.path, one.digest), [one.key]) for one in made.sent):
+            said = f"{name} asks for the same again under another key, though it was carried out."
             yield Break(EFFECTS, said, "Every attempt of a call has to send `call.key`.", place)
         carried = any(one.carried for one in made.sent)
         if made.ended == "declined" and carried and not any(one.answered for one in made.sent):

@@ -29,6 +29,7 @@ from avow.prove.campaign import Campaign
 from avow.prove.databases import databases
 from avow.prove.explore.called import can_be_done
 from avow.prove.explore.compose import twice
+from avow.prove.explore.path import end_of
 from avow.prove.finding import Finding, Line, PhaseReport
 from avow.prove.oracle import Break
 from avow.prove.outside import Exchange
@@ -183,9 +184,9 @@ def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:
 def roots_of(bench: Bench) -> list[Path]:
     """Where runs begin: what people do, with calls in between that are done. By turns one after each command,
     of these first what differs in what functions name, and the shortest; after the first turn the same for
-    two records.
+    two records. Before all of them a few that ask every function.
     """
-    found = dict[Path, None]()
+    found = dict[Path, frozenset[str]]()
     coverage = bench.coverage
     others = (coverage.states.values(), coverage.transitions.values(), coverage.ends)
     for path in (*sorted(coverage.calls, key=len), *sorted(chain(*others), key=len)):
@@ -193,8 +194,8 @@ def roots_of(bench: Bench) -> list[Path]:
             continue
         while path and path[-1].kind == "outcome":
             path = path[:-1]
-        if any(bench.system.entities[act.entity].effects for act in path):
-            found[path] = None
+        if asked := _asked(bench.system, path):
+            found[path] = asked
     turns, places = Counter[tuple[str, str]](), dict[Path, int]()
     for path in found:
         after = path[-1].entity, path[-1].command
@@ -202,7 +203,20 @@ def roots_of(bench: Bench) -> list[Path]:
         turns[after] += 1
     roots = sorted(found, key=lambda path: (places[path], len(path)))
     several = [twice(bench.system, path) for path in roots if not places[path]]
-    return list(dict.fromkeys([*(path for path in roots if not places[path]), *several, *roots]))
+    known, first = set[str](), list[Path]()
+    for path in sorted(found, key=len):
+        if found[path] - known:
+            known |= found[path]
+            first.append(path)
+    return list(dict.fromkeys([*first, *(path for path in roots if not places[path]), *several, *roots]))
+
+
+def _asked(system: System, path: Path) -> frozenset[str]:
+    """What is asked of the outside on a path, and when it has come to its end."""
+    asked = {act.command.partition(".")[0] for act in path if act.kind == "outcome"}
+    if (end := end_of(system, path)) is not None:
+        asked |= {name for (_, name), wait in end.waiting.items() if wait.destination}
+    return frozenset(asked)
 
 
 async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
