@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from avow.engine import worker
+from avow.engine import doing
 from avow.engine.calls import Ending
 from avow.model.system import System
 from avow.prove.conform import Conform
@@ -131,7 +131,7 @@ async def test_a_mask_that_is_taken_out_of_the_engine_is_found(
     def unmasked(_: object, ending: Ending) -> Ending:
         return ending
 
-    monkeypatch.setattr(worker, "_without", unmasked)
+    monkeypatch.setattr(doing, "_without", unmasked)
     findings = await found(system, Functions)
     assert {one.sentence for one in findings} >= {"A private value stands in the table avow.audit in clear."}
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from avow import canonical
 from avow.engine.by_hand import settle_done, settle_failed
+from avow.engine.doing import provider_key
 from avow.engine.execute import Engine, Outrun, Reply, again_when_lost
 from avow.engine.identifier import id_of
 from avow.engine.owed import COMPENSATE, SETTLE, SKIP, effect_of, inbox_name
 from avow.engine.request import json_bytes
-from avow.engine.worker import provider_key
 from avow.errors import ProblemError, reject
 from avow.kernel.tasks import owes
 from avow.model.actor import Actor

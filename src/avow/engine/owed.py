@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from avow.engine.worker import provider_key
+from avow.engine.doing import provider_key
 from avow.kernel.tasks import OF_OPERATORS, OPERATORS
 from avow.model.effect import FAILED, Effect
 from avow.model.system import System

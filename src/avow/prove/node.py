@@ -10,9 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from avow.engine.breaker import Breaker
+from avow.engine.doing import OpenHttp
 from avow.engine.execute import Engine
 from avow.engine.hearing import Hearing
-from avow.engine.worker import OpenHttp, Worker
+from avow.engine.worker import Worker
 from avow.errors import Problem
 from avow.model.system import System
 from avow.prove.databases import Database, Way

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from avow.engine.worker import ENGINE
+from avow.engine.doing import ENGINE
 from avow.evidence.boundaries import read_boundaries, shape_of
 from avow.evidence.chain import RecordCheck
 from avow.kernel.command import Key, Record

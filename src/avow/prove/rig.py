@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
-from avow.engine.worker import OpenHttp
+from avow.engine.doing import OpenHttp
 from avow.errors import EnvironmentFault
 from avow.model.effect import DONE, Effect
 from avow.model.entity import Entity

@@ -22,11 +22,11 @@ from typing import Any, Final, TypeVar
 from uuid import UUID, uuid4
 
 from avow.declare.loads import read_loads
+from avow.engine.doing import OpenHttp
 from avow.engine.execute import Reply, Request
 from avow.engine.hearing import Message, Outcome
 from avow.engine.inbox import Filter, Inbox, Intent
 from avow.engine.privacy import MemoryKeyring
-from avow.engine.worker import OpenHttp
 from avow.errors import Problem, ProblemError
 from avow.kernel.command import Record
 from avow.kernel.draft import Pool as Scene
