@@ -164,7 +164,8 @@ class _Caller:
 
 def _with_caller(change: Callable[[Ending], Ending], *, calls: bool = True) -> Callable[[Node], None]:
     def enter(node: Node) -> None:
-        setattr(node.worker, "_caller", _Caller(getattr(node.worker, "_caller"), change, calls=calls))  # noqa: B009, B010
+        doing: Any = getattr(node.worker, "_doing")  # noqa: B009 - a seam that isn't declared
+        setattr(doing, "_caller", _Caller(getattr(doing, "_caller"), change, calls=calls))  # noqa: B009, B010
 
     return enter
 
