@@ -13,7 +13,7 @@ from avow.api.app import Application
 from avow.api.authentication import Trust
 from avow.api.protocol import serve_config
 from avow.api.serving import listen, url_of
-from avow.store import trial
+from avow.store.trials import trial
 from avow.testing import Provider, Stage
 
 SECRET_BYTES = 32

@@ -18,8 +18,8 @@ from typing import TypeAlias
 import pytest
 
 from avow.model.system import System
-from avow.store.cluster import Cluster
 from avow.store.pool import with_login
+from avow.store.server.cluster import Cluster
 from avow.testing.databases import Database, Databases, own_databases
 
 __all__ = ["Database", "MakeDatabase", "with_login"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from avow.store.functions import SHARED_LOCK_WAIT_MS
+from avow.store.schema.functions import SHARED_LOCK_WAIT_MS
 
 WAITS = (
     "pid IN (SELECT pid FROM pg_locks WHERE NOT granted"

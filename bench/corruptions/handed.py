@@ -13,13 +13,13 @@ from random import Random
 from typing import Final, TypeAlias
 
 from avow.canonical import decode, encode
-from avow.engine.export import export
-from avow.engine.tiles import Damaged, Folder, bundle_of, read
+from avow.engine.log.export import export
+from avow.engine.log.tiles import Damaged, Folder, bundle_of, read
 from avow.evidence.checkpoint import sign
 from avow.evidence.note import SecretKey, Signer
 from avow.evidence.receipt import write_receipt
 from avow.evidence.verifier import Checkpoint, Invalid, VerifierKey, believing, parse_receipt, verify
-from avow.store.log_reads import LogReads
+from avow.store.log.reads import LogReads
 from bench.corruptions.world import World
 
 RECEIPTS = 24

@@ -10,8 +10,8 @@ from itertools import count
 from pathlib import Path
 from random import Random
 
-from avow.engine.outside_log import known_outside
-from avow.engine.sealer import Sealer
+from avow.engine.log.outside import known_outside
+from avow.engine.log.sealer import Sealer
 from avow.engine.verify import verify
 from avow.store.pool import connect
 from avow.testing.databases import Database

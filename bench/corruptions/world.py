@@ -14,8 +14,8 @@ from uuid import UUID
 
 from avow.engine.execute import Engine, Request
 from avow.engine.identifier import new_id
-from avow.engine.log_key import LogKey, log_key
-from avow.engine.sealer import Steps
+from avow.engine.log.key import LogKey, log_key
+from avow.engine.log.sealer import Steps
 from avow.engine.verify import Outside
 from avow.evidence.checkpoint import open_checkpoint
 from avow.evidence.log_check import Saved

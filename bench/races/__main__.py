@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from avow.store import trial
+from avow.store.trials import trial
 from bench.races import declared
 from bench.races.result import Result
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from avow.engine.leases import LEASE_S
+from avow.engine.workers.leases import LEASE_S
 from avow.model.system import System
 from avow.store.driver import Connection
 from bench.replay import account as shared

@@ -14,12 +14,12 @@ from typing import Any
 from uuid import UUID
 
 from avow.engine.execute import Engine, Reply, Request
-from avow.engine.worker import POLL_S
+from avow.engine.workers.worker import POLL_S
 from avow.errors import ProblemError
 from avow.model.actor import Actor
 from avow.model.values import Subject
-from avow.store import trial
 from avow.store.driver import Connection
+from avow.store.trials import trial
 from bench.replay.crashes import Worker
 from bench.replay.sending import ONE_IN, Step, Tally
 from bench.replay_receipt.log import CLOSING, MEANS, RECEIPT, STOP, Activity, Case, Means

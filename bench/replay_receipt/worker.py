@@ -11,7 +11,7 @@ import signal
 
 from avow.api.app import problem_body
 from avow.engine.execute import Engine
-from avow.engine.work_inside import WorkInside
+from avow.engine.workers.inside import WorkInside
 from avow.store.pool import Pool
 from bench.replay_receipt.system import app
 

@@ -11,7 +11,7 @@ from typing import Any
 import uvloop
 
 from avow.errors import EnvironmentFault
-from avow.store import cluster
+from avow.store.server import cluster
 from avow.testing import Fault, Provider
 from bench.replay import checkout, report
 from bench.replay.clients import Clients

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from avow.store import cluster as clusters
+from avow.store.server import cluster as clusters
 from avow.testing.databases import Database, Databases
 from bench.revision import revision
 from bench.sealing.measure import behind, lag, pairs, summary

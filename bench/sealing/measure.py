@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from avow.engine.log_key import log_key
-from avow.engine.sealer import Sealer, Steps
+from avow.engine.log.key import log_key
+from avow.engine.log.sealer import Sealer, Steps
 from avow.store.pool import Pool, connect
 from avow.testing.databases import Database
 from bench.sealing.load import as_many_as_can_be, at_a_rate, engine_on

@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from avow.store.install import create_database
 from avow.store.pool import connect
+from avow.store.schema.install import create_database
 from bench.speed.avow_http import records_file
 from bench.speed.database import settle
 from bench.speed.restate import restate

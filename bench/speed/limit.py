@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
-from avow.store import binaries
-from avow.store.install import create_database
 from avow.store.pool import connect
+from avow.store.schema.install import create_database
+from avow.store.server import binaries
 from bench.speed.database import settle
 from bench.speed.sample import Sample
 from bench.speed.stage import Stage

@@ -18,11 +18,11 @@ from avow.engine.execute import Engine, Request
 from avow.engine.identifier import new_id
 from avow.model.actor import Actor
 from avow.model.values import Subject
-from avow.store import cluster as clusters
-from avow.store.cluster import Cluster
-from avow.store.install import create_database, install, login
 from avow.store.pool import Pool, connect
-from avow.store.postmaster import read_pid_file
+from avow.store.schema.install import create_database, install, login
+from avow.store.server import cluster as clusters
+from avow.store.server.cluster import Cluster
+from avow.store.server.postmaster import read_pid_file
 from avow.store.sharing import SHARED, Bounds
 from bench.speed.database import SETTINGS, demand_durability, settle
 from bench.speed.system import app as declared

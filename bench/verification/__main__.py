@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from avow.engine.log_key import LogKey
-from avow.engine.outside_log import known_outside
+from avow.engine.log.key import LogKey
+from avow.engine.log.outside import known_outside
 from avow.engine.verify import Beside, verify
 from avow.store.pool import connect
 from avow.testing.databases import Database, own_databases

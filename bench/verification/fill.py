@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from avow.engine.log_key import LogKey, log_key
-from avow.engine.sealer import Steps
+from avow.engine.log.key import LogKey, log_key
+from avow.engine.log.sealer import Steps
 from avow.evidence.entry import Command, EntryWriter, Reference, Step
 from avow.model.actor import Actor
 from avow.model.values import Subject

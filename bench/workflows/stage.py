@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from avow.store import cluster as clusters
-from avow.store.install import create_database, install, login
 from avow.store.pool import connect
+from avow.store.schema.install import create_database, install, login
+from avow.store.server import cluster as clusters
 from bench.speed.database import SETTINGS, demand_durability
 from bench.speed.service import Service, free_port, python, service
 from bench.speed.stage import LOGIN, PASSWORD, ROOT, Stage

@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from avow.engine.clients import Clients
 from avow.engine.outside import Destination
+from avow.engine.workers.clients import Clients
 from avow.testing import Found, Provider, Stage, stage
 
 from .system import app

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from avow.errors import EnvironmentFault
-from avow.store import cluster
+from avow.store.server import cluster
 
 LOCK = "run.lock"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from avow.store.install import create_database
+from avow.store.schema.install import create_database
 from avow.testing import Provider
 from avow.testing.provider.webhooks import fresh_secret
 from examples.demo.attack import Attack

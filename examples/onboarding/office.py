@@ -12,8 +12,8 @@ from uuid import UUID
 
 import httpx2
 
-from avow.engine.clients import Clients
 from avow.engine.outside import Destination
+from avow.engine.workers.clients import Clients
 from avow.testing import Found, Person, Provider, Stage, stage
 
 from .system import app

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from avow.store import cluster
+from avow.store.server import cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S_MAX = 60

@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from avow.store import cluster
+from avow.store.server import cluster
 from bench.corruptions.hand import UNLOCK
 from examples.demo.declared import Declared
 

@@ -13,8 +13,8 @@ from avow.cli.changed import moved_since
 from avow.cli.target import load_target
 from avow.prove.act import Act
 from avow.prove.phase import Bench
-from avow.store import trial
 from avow.store.pool import connect, with_login
+from avow.store.trials import trial
 from tests.acceptance.command_line import ROOT, avow
 
 SOUND = (ROOT / "examples" / "enrollment" / "system.py").read_text("utf-8")

@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 
 from avow.cli.group import run
-from avow.engine.publishing import subscription_secret, telling_of
+from avow.engine.workers.publishing import subscription_secret, telling_of
 from tests.acting import acting
 from tests.contract.systems.invoices import app
 from tests.fix_database import Database, MakeDatabase

@@ -16,9 +16,9 @@ from uuid import uuid4
 import httpx2
 import jwt
 
-from avow.store.cluster import Cluster
-from avow.store.install import create_database
 from avow.store.pool import connect
+from avow.store.schema.install import create_database
+from avow.store.server.cluster import Cluster
 from avow.testing import Fault, Provider
 from bench.speed.service import free_port
 from tests.acceptance.forked import Forked

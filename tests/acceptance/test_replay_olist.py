@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from avow.store import cluster
+from avow.store.server import cluster
 from avow.testing import Ledger, Provider
 from bench.replay.sending import Tally
 from bench.replay_olist.__main__ import DATA

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from avow.store import cluster
+from avow.store.server import cluster
 from avow.testing import Ledger, Provider
 from bench.replay import checkout
 from bench.replay.sending import Tally

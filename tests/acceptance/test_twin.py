@@ -17,7 +17,7 @@ import asyncpg
 import httpx2
 import pytest
 
-from avow.store import cluster
+from avow.store.server import cluster
 from examples.twins.service.tokens import mint
 from tests.acceptance.polling import until
 

@@ -11,8 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from avow.store import cluster
 from avow.store.pool import connect
+from avow.store.server import cluster
 from avow.testing import Fault, Provider
 from avow.testing.provider.webhooks import fresh_secret
 from examples.demo.backend import Person, database_of, person, until

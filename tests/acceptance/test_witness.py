@@ -19,9 +19,9 @@ import httpx2
 import pytest
 
 from avow.engine.explain import Operator
+from avow.engine.log.receipts import Asked, Logs, issue
+from avow.engine.log.witnessing import Questions, Witnessing
 from avow.engine.outside import Outside
-from avow.engine.receipts import Asked, Logs, issue
-from avow.engine.witnessing import Questions, Witnessing
 from avow.evidence.verifier import believing, parse_key, parse_policy, verify
 from avow.evidence.witness import Witness
 from avow.store.pool import connect

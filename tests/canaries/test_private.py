@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from avow.engine import doing
-from avow.engine.calls import Ending
+from avow.engine.workers import doing
+from avow.engine.workers.calls import Ending
 from avow.model.system import System
 from avow.prove.conform import Conform
 from avow.prove.effects import Effects

@@ -16,8 +16,8 @@ from avow.prove.rig import DISTURBANCES, SERVER_CRASHED, SESSION_ENDED, Rig
 from avow.prove.schedule import Fault
 from avow.prove.selftest import BOUGHT, CHARGED, HALL, HOLD, rig_with
 from avow.prove.wire import Strike, WireFault, proxied
-from avow.store import trial
 from avow.store.driver import Lost
+from avow.store.trials import trial
 
 pytestmark = pytest.mark.anyio
 

@@ -34,10 +34,10 @@ from avow.api.bearer import development_token
 from avow.api.serving import listen, url_of
 from avow.cli.target import load_target
 from avow.model.system import System
-from avow.store.cluster import Cluster
 from avow.store.driver import Connection
-from avow.store.install import create_database, install, login
 from avow.store.pool import connect
+from avow.store.schema.install import create_database, install, login
+from avow.store.server.cluster import Cluster
 from tests.acceptance.forked import Forked
 from tests.acceptance.polling import until
 from tests.fix_database import with_login

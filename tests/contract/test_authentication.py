@@ -26,7 +26,7 @@ from avow.api.bearer import development_token
 from avow.cli.home import pepper_of
 from avow.cli.target import load_target
 from avow.store.api_keys import ApiKeys
-from avow.store.cluster import Cluster
+from avow.store.server.cluster import Cluster
 from tests.contract.fix_server import (
     PASSWORD,
     ROOT,

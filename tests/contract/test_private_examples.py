@@ -23,29 +23,29 @@ import pytest
 from avow.api.app import Application
 from avow.api.authentication import DEVELOPMENT_ISSUER, Trust
 from avow.api.bearer import development_token
-from avow.engine import parquet
 from avow.engine.as_of import as_it_was
 from avow.engine.explain import Operator, history, why
-from avow.engine.export import export as export_log
-from avow.engine.log_key import log_key
-from avow.engine.parking import Parking
+from avow.engine.log import parquet
+from avow.engine.log.export import export as export_log
+from avow.engine.log.key import log_key
+from avow.engine.log.receipts import Asked, Logs, issue
+from avow.engine.log.sealer import Steps
+from avow.engine.log.tiles import Folder
 from avow.engine.privacy import Vault, vault
 from avow.engine.privacy.cipher import Encrypted
-from avow.engine.publishing import Publishing, Telling
-from avow.engine.receipts import Asked, Logs, issue
-from avow.engine.sealer import Steps
 from avow.engine.subject_export import export
-from avow.engine.tiles import Folder
 from avow.engine.verify import verify
+from avow.engine.workers.parking import Parking
+from avow.engine.workers.publishing import Publishing, Telling
 from avow.evidence.verifier import parse_receipt
 from avow.model.system import System
-from avow.store import trial
 from avow.store.disclosures import Disclosures
 from avow.store.pool import Pool, connect
 from avow.store.queue import Queue
 from avow.store.reads import Reads
 from avow.store.subjects import Subjects
 from avow.store.subscriptions import Subscriptions
+from avow.store.trials import trial
 from avow.testing import Refused, stage
 from tests.contract.lives import LIVES, Living, Outside, clinic, planted_in, roles_of
 from tests.planted import TABLES, places, rows_of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from avow.store import cluster
+from avow.store.server import cluster
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ PLANTED = [
     ("declare/build.py", "asyncpg", "Pure rooms"),
     ("api/problems.py", "asyncpg", "Only the store"),
     ("api/problems.py", "avow.store.transaction", "One door for writing"),
-    ("api/problems.py", "avow.store.sealing", "One door for writing"),
+    ("api/problems.py", "avow.store.log.sealing", "One door for writing"),
     ("testing/client.py", "avow.api.problems", "Arrows point down only"),
     ("testing/client.py", "asyncpg", "Only the store"),
     ("helpers/__init__.py", "avow.errors", "Arrows point down only"),

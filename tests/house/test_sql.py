@@ -17,12 +17,12 @@ SQL = re.compile(
 DOOR = "src/avow/store/transaction.py"
 
 # Makes the tables as the owner, before anything is served; no record is written there.
-INSTALLS = "src/avow/store/install.py"
+INSTALLS = "src/avow/store/schema/install.py"
 
 # Commits leaves and checkpoints, with which no record is written either.
-SEALS = "src/avow/store/sealing.py"
+SEALS = "src/avow/store/log/sealing.py"
 # Hands each statement of a connection on, a commit included; it adds none of its own.
-WATCHES = "src/avow/store/watched.py"
+WATCHES = "src/avow/store/trials/watched.py"
 NAMED = re.compile(r"^(.*)\n-- name: (\S+)\n(.*)$", re.MULTILINE)
 PURPOSE = re.compile(r"-- (?!name:)\S.{8,}")
 

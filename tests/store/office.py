@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from avow.engine.execute import Engine, Request
-from avow.engine.publishing import Telling
-from avow.engine.worker import Worker
+from avow.engine.workers.publishing import Telling
+from avow.engine.workers.worker import Worker
 from avow.model.actor import Actor
 from avow.model.system import System
 from avow.model.values import Subject

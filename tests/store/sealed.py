@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from avow.engine.log_key import LogKey, log_key
-from avow.engine.sealer import Steps
+from avow.engine.log.key import LogKey, log_key
+from avow.engine.log.sealer import Steps
 from avow.evidence.checkpoint import open_checkpoint
 from avow.evidence.merkle import root_of
 from avow.evidence.note import Signer
 from avow.store.driver import Connection
-from avow.store.log_reads import LogReads, split
+from avow.store.log.reads import LogReads, split
 from avow.store.pool import KEPT_PLANS, connect
 from tests.fix_database import Database
 

@@ -9,7 +9,7 @@ import pytest
 from avow.store import driver
 from avow.store.driver import Connection
 from avow.store.pool import connect
-from avow.store.tables import Roles
+from avow.store.schema.tables import Roles
 from bench.corruptions.hand import APPEND_ONLY
 from tests.fix_database import Database
 from tests.store.sealed import sealing

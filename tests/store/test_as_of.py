@@ -18,8 +18,8 @@ from avow.engine.explain import Operator, View, history, why
 from avow.evidence.provenance import rebuild
 from avow.model.actor import Actor
 from avow.model.values import Subject
-from avow.store import log_reads
 from avow.store.driver import Connection
+from avow.store.log import reads as log_reads
 from avow.store.pool import Pool, connect
 from avow.store.reads import Listing, Reads
 from tests.acting import acting

@@ -10,7 +10,7 @@ import pytest
 
 from avow import Entity, State, calendar, create, days, everybody, field, not_, read, system, transition
 from avow.engine.execute import Engine, Request
-from avow.engine.worker import Worker
+from avow.engine.workers.worker import Worker
 from avow.model.actor import Actor
 from avow.model.values import Subject
 from avow.store.driver import Connection

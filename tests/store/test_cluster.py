@@ -26,8 +26,8 @@ import pytest
 
 import avow
 from avow.errors import EnvironmentFault
-from avow.store import binaries, cluster, postmaster
-from avow.store.postmaster import read_pid_file, runs_on
+from avow.store.server import binaries, cluster, postmaster
+from avow.store.server.postmaster import read_pid_file, runs_on
 
 DEADLINE_S = 30.0
 POLL_S = 0.01
@@ -37,7 +37,7 @@ FAST = {"fsync": "off"}
 CHILD = """
 import sys
 from pathlib import Path
-from avow.store import cluster
+from avow.store.server import cluster
 lease = cluster.start(Path(sys.argv[1]), settings={"fsync": "off"})
 print(int(lease.cluster.started_here), lease.cluster.port, flush=True)
 if sys.stdin.readline() == "release\\n":

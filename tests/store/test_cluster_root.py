@@ -17,8 +17,8 @@ import pytest
 
 import avow
 from avow.errors import EnvironmentFault
-from avow.store import binaries, cluster, placement
-from avow.store.postmaster import read_pid_file
+from avow.store.server import binaries, cluster, placement
+from avow.store.server.postmaster import read_pid_file
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="these facts are about root")
 

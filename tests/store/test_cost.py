@@ -15,13 +15,13 @@ import pytest
 from avow.engine.identifier import new_id
 from avow.model.actor import Actor
 from avow.model.values import Subject
-from avow.store import cluster as clusters
-from avow.store.cluster import Cluster
 from avow.store.driver import Connection
-from avow.store.install import create_database, install, login
 from avow.store.loading import plan_command
 from avow.store.pool import connect
 from avow.store.reads import Listing, _page_statement  # pyright: ignore[reportPrivateUsage]
+from avow.store.schema.install import create_database, install, login
+from avow.store.server import cluster as clusters
+from avow.store.server.cluster import Cluster
 from tests.acceptance.polling import until
 from tests.fix_database import MakeDatabase, with_login
 from tests.store.company import engine, request

@@ -14,10 +14,10 @@ import pytest
 
 from avow import Call, Entity, State, create, effect, everybody, read, system, transition
 from avow.declare.effect import EffectWord
-from avow.engine import worker as module
-from avow.engine.breaker import FAULTS_MAX, OPEN_S, Breaker
 from avow.engine.execute import Engine, Request
-from avow.engine.worker import KEPT_FREE, Worker
+from avow.engine.workers import worker as module
+from avow.engine.workers.breaker import FAULTS_MAX, OPEN_S, Breaker
+from avow.engine.workers.worker import KEPT_FREE, Worker
 from avow.model.outcome import NotDone
 from avow.model.system import System
 from avow.store.pool import Pool

@@ -13,9 +13,9 @@ import pytest
 
 from avow.engine.as_of import as_it_was
 from avow.engine.explain import Operator, history, why
-from avow.engine.export import export
-from avow.engine.retention import carry_out, plan
-from avow.engine.tiles import WIDTH, Folder, read
+from avow.engine.log.export import export
+from avow.engine.log.retention import carry_out, plan
+from avow.engine.log.tiles import WIDTH, Folder, read
 from avow.engine.verify import Verification, verify
 from avow.errors import EnvironmentFault, ProblemError, UsageError
 from avow.evidence.verifier import parse_key

@@ -15,9 +15,9 @@ import pytest
 
 from avow import role
 from avow.engine.execute import Engine, Request
-from avow.engine.hearing import Hearing, Message, Outcome
 from avow.engine.inbox import Filter, Inbox
-from avow.engine.worker import Worker
+from avow.engine.workers.hearing import Hearing, Message, Outcome
+from avow.engine.workers.worker import Worker
 from avow.model.actor import Actor
 from avow.model.system import System
 from avow.model.values import Subject

@@ -26,9 +26,9 @@ from avow.engine.explain import Operator, history, why
 from avow.engine.verify import verify
 from avow.errors import ProblemError
 from avow.model.system import System
-from avow.store.install import install
 from avow.store.pool import connect
 from avow.store.reads import ENTRIES_MAX
+from avow.store.schema.install import install
 from bench.corruptions.hand import UNLOCK
 from tests.acting import TENANT, Acting, acting
 from tests.fix_database import Database, MakeDatabase

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from avow.engine.epochs import begin_epoch
-from avow.engine.export import Exported, export
-from avow.engine.tiles import Damaged, Folder, place_of, read
+from avow.engine.log.epochs import begin_epoch
+from avow.engine.log.export import Exported, export
+from avow.engine.log.tiles import Damaged, Folder, place_of, read
 from avow.evidence.verifier import VerifierKey
 from bench.corruptions.hand import UNLOCK
 from tests.fix_database import Database

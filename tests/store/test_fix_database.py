@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from avow.store.pool import connect
-from avow.store.rights import demand_application_rights, demand_boundary
+from avow.store.schema.rights import demand_application_rights, demand_boundary
 from examples.enrollment.system import app
 from tests.fix_database import MakeDatabase
 

@@ -29,12 +29,12 @@ from avow import (
 from avow.engine.execute import Engine
 from avow.errors import EnvironmentFault
 from avow.model.system import System
-from avow.store.cluster import Cluster
 from avow.store.driver import Connection
-from avow.store.install import create_database, install, login
 from avow.store.pool import Pool, connect
 from avow.store.reads import Listing, Reads
-from avow.store.rights import demand_application_rights, demand_boundary
+from avow.store.schema.install import create_database, install, login
+from avow.store.schema.rights import demand_application_rights, demand_boundary
+from avow.store.server.cluster import Cluster
 from tests.fix_database import with_login
 from tests.store.company import engine, request, tally
 
@@ -356,7 +356,7 @@ async def test_a_table_that_is_held_for_long_is_not_waited_for_without_end(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A change that waits makes everybody else wait behind it."""
-    monkeypatch.setattr("avow.store.install.LOCK_WAIT_MS", 100)
+    monkeypatch.setattr("avow.store.schema.install.LOCK_WAIT_MS", 100)
     await installed(place, first())
     holder = await connect(place)
     await holder.execute("BEGIN; LOCK TABLE office.desks IN ACCESS SHARE MODE")

@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime, timedelta
 from threading import Thread
 
-from avow.engine.leases import Leases
+from avow.engine.workers.leases import Leases
 from avow.store.pool import connect
 from avow.store.queue import Queue, Work
 from tests.acceptance.polling import until

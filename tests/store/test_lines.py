@@ -24,7 +24,7 @@ from avow import (
     transition,
 )
 from avow.engine.execute import Engine, Request
-from avow.engine.worker import Worker
+from avow.engine.workers.worker import Worker
 from avow.model.actor import Actor
 from avow.model.system import System
 from avow.model.values import Subject

@@ -11,10 +11,10 @@ import pytest
 
 from avow.api.app import Application
 from avow.api.authentication import Trust
-from avow.engine import notices, worker
 from avow.engine.execute import Engine
-from avow.engine.notices import Listener, Notifier
-from avow.engine.work_inside import WorkInside
+from avow.engine.workers import notices, worker
+from avow.engine.workers.inside import WorkInside
+from avow.engine.workers.notices import Listener, Notifier
 from avow.store.pool import Pool, connect
 from avow.store.statements import text
 from tests.acceptance.polling import settled, until

@@ -12,10 +12,10 @@ from uuid import uuid4
 import pytest
 
 from avow import backoff
-from avow.engine.by_hand import settle_done, settle_failed
 from avow.engine.execute import Outrun
-from avow.engine.operating import Intent, Operating
-from avow.engine.owed import RETRY, SKIP
+from avow.engine.workers.by_hand import settle_done, settle_failed
+from avow.engine.workers.operating import Intent, Operating
+from avow.engine.workers.owed import RETRY, SKIP
 from avow.errors import ProblemError
 from avow.model.actor import Actor
 from avow.model.outcome import Unclear

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-from avow.store.trial import SETTLED_S
+from avow.store.trials.trial import SETTLED_S
 
 CHILD: Final = """
 import sys
-from avow.store import trial
+from avow.store.trials import trial
 print(trial.own_server().data_dir, flush=True)
 sys.stdin.read()
 """

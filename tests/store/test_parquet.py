@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from avow.engine import parquet
-from avow.engine.epochs import begin_epoch
-from avow.engine.export import export
-from avow.engine.tiles import Damaged, Folder
+from avow.engine.log import parquet
+from avow.engine.log.epochs import begin_epoch
+from avow.engine.log.export import export
+from avow.engine.log.tiles import Damaged, Folder
 from avow.evidence.verifier import VerifierKey
 from tests.acting import acting
 from tests.fix_database import Database

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from avow.engine.hearing import Outcome
 from avow.engine.verify import verify
+from avow.engine.workers.hearing import Outcome
 from avow.model.types import Misfit
 from avow.testing import Stage, stage
 from tests.contract.systems.clinic import app

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from avow.engine import worker as module
 from avow.engine.execute import Request
-from avow.engine.publishing import subscription_secret
+from avow.engine.workers import worker as module
+from avow.engine.workers.publishing import subscription_secret
 from avow.model.actor import Actor
 from avow.model.signature import StandardWebhooks, verify
 from avow.model.values import Subject

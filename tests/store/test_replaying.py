@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from avow.engine.export import export
-from avow.engine.retention import carry_out, plan
+from avow.engine.log.export import export
+from avow.engine.log.retention import carry_out, plan
 from avow.store import driver
 from avow.store import subscriptions as module
 from avow.store.pool import connect

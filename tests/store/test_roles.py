@@ -10,8 +10,8 @@ from avow.errors import EnvironmentFault
 from avow.store import driver
 from avow.store.driver import Connection
 from avow.store.pool import connect
-from avow.store.rights import demand_application_rights, demand_running_clock
-from avow.store.tables import Roles
+from avow.store.schema.rights import demand_application_rights, demand_running_clock
+from avow.store.schema.tables import Roles
 from tests.acting import acting
 from tests.fix_database import Database, MakeDatabase, with_login
 from tests.store.theatre import theatre

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from avow.engine.execute import Engine, Reply, Request
-from avow.engine.worker import Worker
+from avow.engine.workers.worker import Worker
 from avow.model.actor import Actor
 from avow.model.system import System
 from avow.model.values import Subject

@@ -10,17 +10,17 @@ from uuid import UUID
 
 import pytest
 
-from avow.engine.epochs import begin_epoch
-from avow.engine.log_key import KeyFile, log_key
-from avow.engine.outside_log import known_outside
-from avow.engine.sealer import Moved, Sealer, Steps
+from avow.engine.log.epochs import begin_epoch
+from avow.engine.log.key import KeyFile, log_key
+from avow.engine.log.outside import known_outside
+from avow.engine.log.sealer import Moved, Sealer, Steps
 from avow.engine.verify import Outside, verify
 from avow.errors import EnvironmentFault
 from avow.evidence.checkpoint import open_checkpoint
 from avow.evidence.log_check import Saved
 from avow.evidence.verifier import check_consistency, check_inclusion
+from avow.store.log.sealing import Sealing
 from avow.store.pool import connect
-from avow.store.sealing import Sealing
 from bench.corruptions.hand import UNLOCK
 from tests.acceptance.polling import until
 from tests.acting import acting

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from avow.store.driver import Connection
-from avow.store.tables import Roles
+from avow.store.schema.tables import Roles
 from tests.store.theatre import theatre
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "tables.md").read_text()

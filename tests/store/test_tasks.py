@@ -14,7 +14,7 @@ import pytest
 
 from avow.engine.execute import Engine, Reply, Request
 from avow.engine.inbox import Filter, Inbox, Intent
-from avow.engine.worker import Worker
+from avow.engine.workers.worker import Worker
 from avow.errors import ProblemError
 from avow.model.actor import Actor
 from avow.model.system import System

@@ -10,10 +10,10 @@ import pytest
 
 from avow.engine.verify import verify
 from avow.errors import EnvironmentFault
-from avow.store import install, upgrade
 from avow.store.driver import Connection
 from avow.store.pool import connect
-from avow.store.rights import demand_fit, demand_own_tables, demand_owner
+from avow.store.schema import install, upgrade
+from avow.store.schema.rights import demand_fit, demand_own_tables, demand_owner
 from avow.store.statements import named
 from tests.acting import acting
 from tests.fix_database import Database, MakeDatabase

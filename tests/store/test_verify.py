@@ -310,7 +310,7 @@ async def test_a_stopped_verification_is_gone_on_with_and_finds_and_counts_the_s
         "CREATE TABLE enrollment.shadows (id uuid)"
     )
     whole = await check(made[1])
-    monkeypatch.setattr("avow.store.audit_scan.BATCH_ENTRIES", 4)
+    monkeypatch.setattr("avow.store.log.audit_scan.BATCH_ENTRIES", 4)
     part = await check(made[1], limit_s=0.0)
     assert (part.complete, part.records, part.entries, part.found) == (False, 1, 2, 2)
     result = await check(made[1], earlier=part)

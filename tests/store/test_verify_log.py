@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from avow.engine.sealer import Steps
+from avow.engine.log.sealer import Steps
 from avow.engine.verify import Outside, Verification, verify
 from avow.evidence.checkpoint import open_checkpoint
 from avow.evidence.log_check import Saved

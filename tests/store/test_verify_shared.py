@@ -15,7 +15,7 @@ from avow.engine.verify.records import Against
 from avow.engine.verify.workers import Given, workers
 from avow.errors import EnvironmentFault
 from avow.evidence.boundaries import read_boundaries, shape_of
-from avow.store.audit_scan import row_forms, scan
+from avow.store.log.audit_scan import row_forms, scan
 from avow.store.pool import connect
 from bench.corruptions.hand import UNLOCK
 from examples.enrollment.system import app
@@ -30,7 +30,7 @@ async def made(
     database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[Database, Any]]:
     """Some records in several spans, one of which was edited by hand."""
-    monkeypatch.setattr("avow.store.audit_scan.SPAN_ENTRIES", 3)
+    monkeypatch.setattr("avow.store.log.audit_scan.SPAN_ENTRIES", 3)
     monkeypatch.setattr("avow.engine.verify.verification.ENTRIES_A_PROCESS_MIN", 1)
     made = database(app)
     async with acting(made) as people:

@@ -12,15 +12,15 @@ import pytest
 
 from avow import Call, Entity, State, create, effect, everybody, field, read, system, transition
 from avow.engine.execute import Engine, Request
-from avow.engine.worker import Worker
+from avow.engine.workers.worker import Worker
 from avow.errors import EnvironmentFault
 from avow.model.actor import Actor
 from avow.model.system import System
 from avow.model.values import Subject
 from avow.store.driver import Connection
-from avow.store.install import install
 from avow.store.pool import Pool, connect
-from avow.store.trial import stop_clock
+from avow.store.schema.install import install
+from avow.store.trials.trial import stop_clock
 from tests.fix_database import Database, MakeDatabase
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

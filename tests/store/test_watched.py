@@ -9,7 +9,7 @@ import pytest
 from avow.engine.execute import Engine
 from avow.store import driver
 from avow.store.pool import Pool, connect
-from avow.store.watched import BEGIN, COMMIT, ROLLBACK, Send, Statement, Watched
+from avow.store.trials.watched import BEGIN, COMMIT, ROLLBACK, Send, Statement, Watched
 from tests.fix_database import Database
 from tests.store.company import request
 from tests.store.theatre import theatre

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from avow import backoff
-from avow.engine.breaker import FAULTS_MAX
+from avow.engine.workers.breaker import FAULTS_MAX
 from avow.model.outcome import Declined, NotDone, Unclear
 from avow.store.queue import Queue, keep
 from tests.acceptance.polling import until

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from avow.errors import EnvironmentFault
-from avow.store import binaries
 from avow.store.pool import connect
+from avow.store.server import binaries
 from bench.speed.contender import rate
 from bench.speed.limit import limit
 from bench.speed.run import CLIENTS, Run, avow_http

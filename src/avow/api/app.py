@@ -27,18 +27,18 @@ from avow.api.routes import METHODS, TASK_ACTS, Match, Operation, Resource, Rout
 from avow.api.subscriptions import Subscribers
 from avow.api.tasks import TaskDesk
 from avow.engine.execute import Engine
-from avow.engine.hearing import Hearing
 from avow.engine.identifier import new_id_text
 from avow.engine.inbox import Inbox
-from avow.engine.notices import Notifier
-from avow.engine.operating import Operating
+from avow.engine.log.receipts import Logs
+from avow.engine.log.sealer import Sealer
+from avow.engine.log.witnessing import Witnessing
 from avow.engine.outside import Destination
 from avow.engine.privacy import Keyring
-from avow.engine.publishing import telling_of
-from avow.engine.receipts import Logs
-from avow.engine.sealer import Sealer
-from avow.engine.witnessing import Witnessing
-from avow.engine.work_inside import WorkInside
+from avow.engine.workers.hearing import Hearing
+from avow.engine.workers.inside import WorkInside
+from avow.engine.workers.notices import Notifier
+from avow.engine.workers.operating import Operating
+from avow.engine.workers.publishing import telling_of
 from avow.errors import EnvironmentFault, Problem, ProblemError, reject
 from avow.model.system import System, asks, publishes, waits
 from avow.store.faults import fault_of
@@ -46,7 +46,7 @@ from avow.store.pool import Pool
 from avow.store.queue import Queue
 from avow.store.reads import Reads
 from avow.store.retention import keep_forgetting
-from avow.store.rights import demand_fit
+from avow.store.schema.rights import demand_fit
 
 REQUEST_S_MAX = 30.0
 """How long one request may take, its body included."""

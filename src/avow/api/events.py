@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from avow.api import json_text
 from avow.api.exchange import JSON_LINE, REPLAYED_LINE, Exchange, Response
-from avow.engine.hearing import Hearing, Message, Outcome
+from avow.engine.workers.hearing import Hearing, Message, Outcome
 from avow.errors import Problem, ProblemError, reject
 from avow.model import signature
 from avow.model.sender import Sender

@@ -18,8 +18,8 @@ from avow.api.exchange import Exchange, Response
 from avow.api.headers import idempotency_key
 from avow.api.ingress import WORK_FILTERS, input_invalid, read_members, read_work_query
 from avow.api.routes import OPERATED, Route
-from avow.engine.operating import Intent, Operating, Settlement, shown
-from avow.engine.owed import SETTLE
+from avow.engine.workers.operating import Intent, Operating, Settlement, shown
+from avow.engine.workers.owed import SETTLE
 from avow.model import types as kinds
 from avow.model.actor import Actor
 from avow.model.expression import AnyOf, Expression, HasRole

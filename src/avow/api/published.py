@@ -12,7 +12,7 @@ from avow.api.authorization import RightToCall
 from avow.api.ingress import input_invalid
 from avow.engine.outside import AddressRefused
 from avow.engine.outside.destination import checked
-from avow.engine.publishing import Telling, event_type, subscription_secret
+from avow.engine.workers.publishing import Telling, event_type, subscription_secret
 from avow.kernel.policy import certainly_may
 from avow.model.actor import Actor
 from avow.model.system import System

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from avow.api.percent import percent_decoded
 from avow.api.reach import possible
-from avow.engine.owed import COMPENSATE, RETRY, SETTLE, SKIP
+from avow.engine.workers.owed import COMPENSATE, RETRY, SETTLE, SKIP
 from avow.errors import PROBLEMS
 from avow.model.entity import Entity, Transition
 from avow.model.sender import Sender

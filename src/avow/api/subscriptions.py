@@ -14,7 +14,7 @@ from avow.api.ingress import input_invalid
 from avow.api.published import Published, demand_members
 from avow.api.routes import Route
 from avow.engine.identifier import id_of
-from avow.engine.publishing import ROTATED_S, Telling
+from avow.engine.workers.publishing import ROTATED_S, Telling
 from avow.errors import reject
 from avow.model.system import System
 from avow.model.types import DateTimeType, Misfit

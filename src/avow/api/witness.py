@@ -19,7 +19,7 @@ from avow.errors import EnvironmentFault
 from avow.evidence.note import Signer
 from avow.evidence.verifier import VerifierKey
 from avow.evidence.witness import SIZE_MEDIA_TYPE, Refused, Seen, judge
-from avow.store.filelock import FileLock, write_private
+from avow.store.server.filelock import FileLock, write_private
 
 BODY_BYTES_MAX: Final = 65_536
 BODY_S_MAX: Final = 10.0

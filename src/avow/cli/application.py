@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from avow.api.app import Application
 from avow.cli.senders import sender_secrets
 from avow.cli.settings import key_of_log, keyring_of, read_settings, witnesses_of
-from avow.engine.sealer import sealer_of
-from avow.engine.witnessing import witnessing_of
+from avow.engine.log.sealer import sealer_of
+from avow.engine.log.witnessing import witnessing_of
 from avow.model.system import System
 
 

@@ -15,10 +15,11 @@ from avow.cli import output
 from avow.cli.home import home_folder
 from avow.errors import EnvironmentFault, ProblemError
 from avow.model.system import System
-from avow.store import cluster, driver, placement
+from avow.store import driver
 from avow.store.driver import Connection
 from avow.store.pool import Pool, connect
-from avow.store.rights import demand_own_tables
+from avow.store.schema.rights import demand_own_tables
+from avow.store.server import cluster, placement
 
 Answer = TypeVar("Answer")
 

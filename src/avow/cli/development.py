@@ -19,9 +19,9 @@ from avow.engine.privacy import FileKeyring
 from avow.errors import EnvironmentFault, UsageError
 from avow.model.actor import DEFAULT_TENANT
 from avow.model.system import System, keeps_private
-from avow.store import cluster
-from avow.store.install import create_database, install, login
 from avow.store.pool import connect, with_login
+from avow.store.schema.install import create_database, install, login
+from avow.store.server import cluster
 
 SECRET_FILE_BYTES = 32
 TOKEN_S = 30 * 24 * 3600

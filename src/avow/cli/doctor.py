@@ -20,10 +20,12 @@ from avow.cli.settings import key_of_log
 from avow.cli.target import load_target
 from avow.errors import AvowError, EnvironmentFault
 from avow.model.system import System
-from avow.store import binaries, cluster, health, upgrade
+from avow.store import health
 from avow.store.health import Server, Tables, Witnessed
 from avow.store.pool import connect
-from avow.store.rights import VERSION_MIN
+from avow.store.schema import upgrade
+from avow.store.schema.rights import VERSION_MIN
+from avow.store.server import binaries, cluster
 
 PYTHON_MIN: Final = (3, 11)
 FREE_BYTES_MIN: Final = 1024**3

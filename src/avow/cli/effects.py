@@ -19,14 +19,14 @@ from avow.cli.shown import moment
 from avow.cli.target import load_target
 from avow.cli.word import NUMBER, REASON, REMARK, SUBJECT, TENANT, Word
 from avow.engine.execute import Engine, Reply
-from avow.engine.operating import (
+from avow.engine.workers.operating import (
     Intent,
     Operating,
     Preview,
     Settlement,
     shown,
 )
-from avow.engine.owed import COMPENSATE, RETRY, SETTLE, SKIP
+from avow.engine.workers.owed import COMPENSATE, RETRY, SETTLE, SKIP
 from avow.errors import ProblemError, UsageError
 from avow.model.actor import DEFAULT_TENANT, Actor
 from avow.model.system import System

@@ -31,7 +31,7 @@ from avow.model.system import System
 from avow.model.types import Text
 from avow.model.values import Subject
 from avow.store.pool import Pool, connect
-from avow.store.rights import demand_own_tables
+from avow.store.schema.rights import demand_own_tables
 from avow.store.subjects import Subjects
 
 CREDENTIAL: Final = "avow erase"

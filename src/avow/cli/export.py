@@ -13,9 +13,9 @@ from avow.cli import output
 from avow.cli.connection import ask_database
 from avow.cli.options import target_option
 from avow.cli.target import load_target, mode_of
-from avow.engine.export import Exported, export
-from avow.engine.outside_log import keys_in
-from avow.engine.tiles import Damaged, Folder, read
+from avow.engine.log.export import Exported, export
+from avow.engine.log.outside import keys_in
+from avow.engine.log.tiles import Damaged, Folder, read
 from avow.errors import UsageError
 from avow.evidence.verifier import Invalid, VerifierKey, parse_key
 from avow.store.driver import Connection
@@ -77,7 +77,7 @@ async def _export(connection: Connection, folder: Path) -> list[Exported]:
 def _parquet() -> Any:
     """The module that writes and checks Parquet files, if what it needs is installed."""
     try:
-        return import_module("avow.engine.parquet")
+        return import_module("avow.engine.log.parquet")
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("pyarrow"):
             raise

@@ -13,7 +13,7 @@ from avow.cli.record import answer, asked, reader_options
 from avow.cli.shown import WIDTH, changed, moment, who, wrapped
 from avow.cli.word import instant_of
 from avow.engine.explain import Operator, history
-from avow.store.log_reads import Dropped
+from avow.store.log.reads import Dropped
 from avow.store.reads import Reads
 
 INDENT: Final = " " * 6

@@ -26,7 +26,7 @@ from avow.cli.word import REMARK, SUBJECT, instant_of, parse_id
 from avow.engine.execute import Engine, Reply, Request
 from avow.engine.identifier import new_id_text
 from avow.engine.inbox import Filter, Inbox, Intent
-from avow.engine.owed import SETTLE
+from avow.engine.workers.owed import SETTLE
 from avow.errors import ProblemError, UsageError, reject
 from avow.kernel.tasks import CLAIM, DELEGATE, FOLLOW_UP, RELEASE
 from avow.model.actor import Actor

@@ -21,7 +21,7 @@ from avow.evidence.finding import Finding
 from avow.evidence.log_check import Saved
 from avow.evidence.verifier import Checkpoint
 from avow.model.system import System
-from avow.store.filelock import write_private
+from avow.store.server.filelock import write_private
 
 _COUNTS: Final = ("entries", "records", "tenants", "seconds", "found")
 

@@ -12,10 +12,10 @@ from avow.cli.connection import ask_database
 from avow.cli.home import home_folder
 from avow.cli.options import target_option
 from avow.cli.target import load_target
-from avow.engine.epochs import begin_epoch
-from avow.engine.log_key import log_key
+from avow.engine.log.epochs import begin_epoch
+from avow.engine.log.key import log_key
 from avow.errors import EnvironmentFault
-from avow.store.log_reads import Epoch, LogReads
+from avow.store.log.reads import Epoch, LogReads
 
 
 @click.group(name="log")

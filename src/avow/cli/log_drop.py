@@ -12,7 +12,7 @@ from avow.cli.connection import ask_database
 from avow.cli.options import target_option
 from avow.cli.target import load_target
 from avow.cli.word import parse_instant
-from avow.engine.retention import Planned, carry_out, plan
+from avow.engine.log.retention import Planned, carry_out, plan
 from avow.store.driver import Connection
 
 

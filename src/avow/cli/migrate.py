@@ -12,8 +12,8 @@ from avow.cli.target import load_target
 from avow.declare.check import check_entities
 from avow.errors import UsageError
 from avow.model.system import System
-from avow.store.install import install
 from avow.store.pool import connect
+from avow.store.schema.install import install
 
 
 @click.command(name="migrate")

@@ -30,7 +30,7 @@ from avow.prove.report.document import as_document, finding_json
 from avow.prove.report.page import as_page
 from avow.prove.report.text import as_text, broke
 from avow.prove.run import DEEP_S, DEFAULT_S, QUICK_S, Report, run
-from avow.store.trial import require_server
+from avow.store.trials.trial import require_server
 
 BUDGET_S_MAX: Final = 86_400.0
 ATTACKED: Final = ("avow.engine", "avow.store")

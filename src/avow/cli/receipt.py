@@ -132,7 +132,7 @@ def page_of(file: Path, out: Path, key: Path | None, policy: Path | None, as_jso
 
 
 def _issued(question: Question, claim: str, version: int | None, wait_s: float, *, current: bool) -> Any:
-    from avow.engine.receipts import Asked, Logs, issue
+    from avow.engine.log.receipts import Asked, Logs, issue
     from avow.store.reads import Reads
 
     signer = _signer(question.system) if current else None

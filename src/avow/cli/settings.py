@@ -15,7 +15,7 @@ from avow.api.bearer import ALGORITHMS, Issuer
 from avow.api.jwks import KeySet
 from avow.api.jwks_fetch import fetch
 from avow.cli.home import PRIVATE_KEYS, SECRET_CHARACTERS_MIN, home_folder, pepper_of
-from avow.engine.log_key import LogKey, log_key
+from avow.engine.log.key import LogKey, log_key
 from avow.engine.outside import Destination
 from avow.engine.privacy import FileKeyring, Keyring
 from avow.errors import UsageError

@@ -22,7 +22,7 @@ from avow.store.disclosures import Disclosures
 from avow.store.driver import Connection
 from avow.store.pool import Pool, connect
 from avow.store.reads import Reads
-from avow.store.rights import demand_own_tables
+from avow.store.schema.rights import demand_own_tables
 from avow.store.subjects import Subjects
 
 Answer = TypeVar("Answer")

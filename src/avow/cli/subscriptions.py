@@ -20,7 +20,7 @@ from avow.cli.development import service_secret
 from avow.cli.options import person_options
 from avow.cli.target import load_target
 from avow.cli.word import parse_id, parse_instant
-from avow.engine.publishing import ROTATED_S, telling_of
+from avow.engine.workers.publishing import ROTATED_S, telling_of
 from avow.errors import UsageError, reject
 from avow.model.actor import Actor
 from avow.model.system import publishes

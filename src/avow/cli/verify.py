@@ -16,13 +16,13 @@ from avow.cli.home import home_folder
 from avow.cli.kept_verification import KeptVerification
 from avow.cli.target import load_target
 from avow.cli.word import TENANT
-from avow.engine.log_key import log_key
-from avow.engine.outside_log import known_outside
+from avow.engine.log.key import log_key
+from avow.engine.log.outside import known_outside
 from avow.engine.verify import Beside, Outside, Verification, verify
 from avow.evidence.finding import Finding
 from avow.model.system import System
 from avow.store.pool import connect
-from avow.store.rights import demand_own_tables
+from avow.store.schema.rights import demand_own_tables
 
 SHOWN_MAX: Final = 20
 """How many findings are printed; --json gives all that were kept."""

@@ -10,7 +10,7 @@ import click
 from avow.api.serving import listen, serve, url_of
 from avow.api.witness import State, WitnessApplication
 from avow.cli import output
-from avow.engine.log_key import KeyFile
+from avow.engine.log.key import KeyFile
 from avow.errors import UsageError
 from avow.evidence.note import Signer
 from avow.evidence.verifier import Invalid, VerifierKey, is_key_name, parse_keys

@@ -16,13 +16,13 @@ from avow.cli import output
 from avow.cli.settings import Settings, key_of_log, keyring_of, read_settings, witnesses_of
 from avow.cli.target import load_target
 from avow.engine.execute import Engine
-from avow.engine.publishing import telling_of
-from avow.engine.sealer import sealer_of
-from avow.engine.witnessing import witnessing_of
-from avow.engine.work_inside import WorkInside
+from avow.engine.log.sealer import sealer_of
+from avow.engine.log.witnessing import witnessing_of
+from avow.engine.workers.inside import WorkInside
+from avow.engine.workers.publishing import telling_of
 from avow.model.system import System
 from avow.store.pool import Pool
-from avow.store.rights import demand_fit
+from avow.store.schema.rights import demand_fit
 
 
 @click.command(name="work")

@@ -20,9 +20,9 @@ from uuid import UUID
 from avow.declare.loads import read_loads
 from avow.engine.execute import Reply, again_when_lost
 from avow.engine.identifier import id_of
-from avow.engine.owed import effect_of, inbox_name, record_of
-from avow.engine.owed import owed as owed_by
 from avow.engine.request import json_bytes
+from avow.engine.workers.owed import effect_of, inbox_name, record_of
+from avow.engine.workers.owed import owed as owed_by
 from avow.errors import reject
 from avow.kernel.command import OpenTask, Record, Rejection
 from avow.kernel.draft import Pool as Scene

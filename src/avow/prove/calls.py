@@ -10,7 +10,7 @@ from avow.model.system import System
 from avow.model.trigger import OnOutcome
 from avow.prove.oracle import EFFECTS, Break
 from avow.prove.seam import Hold, Made
-from avow.store.picture import Picture
+from avow.store.trials.picture import Picture
 
 
 def judge_functions(calls: Mapping[str, Made]) -> Iterator[Break]:

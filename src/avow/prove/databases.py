@@ -19,13 +19,13 @@ from avow.errors import EnvironmentFault
 from avow.model.system import System, keeps_private
 from avow.prove.explore.situation import START
 from avow.prove.phase import Bench
-from avow.store import trial
-from avow.store.cluster import Cluster
 from avow.store.driver import Connection
-from avow.store.picture import Picture, take_picture
 from avow.store.pool import connect, with_login
-from avow.store.trial import Server
-from avow.store.watched import Gate, Watched
+from avow.store.server.cluster import Cluster
+from avow.store.trials import trial
+from avow.store.trials.picture import Picture, take_picture
+from avow.store.trials.trial import Server
+from avow.store.trials.watched import Gate, Watched
 
 STATEMENT_S_MAX: Final = 20.0
 

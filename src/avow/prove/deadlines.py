@@ -25,7 +25,7 @@ from avow.prove.rig import Rig, rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.story import line_of
 from avow.prove.telling import ACCEPTED, line_told, told_as
-from avow.store.picture import Picture, Waiting
+from avow.store.trials.picture import Picture, Waiting
 
 ON_TIME: Final = "P9 on time"
 MOMENT: Final = timedelta(milliseconds=1)

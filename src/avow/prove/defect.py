@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from avow.model.system import System
 from avow.prove.node import Node
 from avow.store.driver import Connection
-from avow.store.watched import Gate
+from avow.store.trials.watched import Gate
 
 
 async def _same_database(connection: Connection, system: System) -> None:

@@ -11,17 +11,17 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4, uuid5
 
-from avow.engine.calls import Call, DontKnow, Ending, No, Result
 from avow.engine.execute import Reply, Request
+from avow.engine.workers.calls import Call, DontKnow, Ending, No, Result
 from avow.model.effect import Effect
 from avow.model.entity import Entity, Transition
 from avow.model.expression import Everybody
 from avow.model.system import System
 from avow.prove.defect import Defect
 from avow.prove.node import Node
-from avow.store import trial
 from avow.store.driver import Connection
-from avow.store.watched import Gate, Send, Statement, Watched
+from avow.store.trials import trial
+from avow.store.trials.watched import Gate, Send, Statement, Watched
 
 
 def _function(name: str, *changes: tuple[str, str]) -> Callable[[Connection, System], Any]:

@@ -26,8 +26,8 @@ from avow.prove.rig import Rig, rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.story import line_of
 from avow.prove.telling import ACCEPTED, line_told, told_as
-from avow.store import trial
-from avow.store.picture import Picture
+from avow.store.trials import trial
+from avow.store.trials.picture import Picture
 
 MOMENTS: Final[tuple[Moment, ...]] = ("arrival", "reply")
 

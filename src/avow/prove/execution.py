@@ -15,7 +15,7 @@ from uuid import UUID
 
 from avow import canonical
 from avow.engine.execute import Reply, Request
-from avow.engine.hearing import Message, Outcome
+from avow.engine.workers.hearing import Message, Outcome
 from avow.errors import ProblemError
 from avow.model.draft import BodyFault
 from avow.model.effect import DONE, FAILED, UNKNOWN
@@ -27,8 +27,9 @@ from avow.prove.databases import Database
 from avow.prove.node import Node
 from avow.prove.outside import Exchange, Outside
 from avow.prove.private import dumped
-from avow.store import driver, trial
+from avow.store import driver
 from avow.store.faults import fault_of
+from avow.store.trials import trial
 
 ATTEMPTS_MAX: Final = 12
 """How often an outcome that nobody can tell is asked for, until the engine leaves it at that."""

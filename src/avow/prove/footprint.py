@@ -19,7 +19,7 @@ from avow.kernel.decide import decide
 from avow.model.draft import BodyFault
 from avow.model.system import System
 from avow.model.types import Reference
-from avow.store.watched import BEGIN, COMMIT, ROLLBACK, Statement
+from avow.store.trials.watched import BEGIN, COMMIT, ROLLBACK, Statement
 
 WORK, TASKS = "what is to be done", "tasks"
 """Tables that a statement reads or writes as a whole."""

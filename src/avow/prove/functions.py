@@ -39,7 +39,7 @@ from avow.prove.rig import Rig, Shape
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.seam import NOES, WIRE_FAULTS, Seam, WireFault, simulator
 from avow.prove.telling import ACCEPTED, line_told, told_as
-from avow.store.picture import Picture
+from avow.store.trials.picture import Picture
 
 FAULT: Final = "the wire fails an owner's function"
 BETWEEN: Final = 3

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, Literal, TypeAlias
 
-from avow.store.watched import COMMIT, Send, Statement, Watched
+from avow.store.trials.watched import COMMIT, Send, Statement, Watched
 
 Mode: TypeAlias = Literal["cut-before-send", "sent-without-reply", "reply-lost"]
 """Where a process ends at a statement: before it is sent; when it is sent, and the server has yet to carry it

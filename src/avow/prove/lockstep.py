@@ -15,9 +15,9 @@ from typing import Any, Final
 from avow.model.system import System
 from avow.prove.footprint import EVERYTHING, Footprint, of_statement
 from avow.prove.node import Node
-from avow.store import trial
 from avow.store.driver import Connection
-from avow.store.watched import BEGIN, COMMIT, ROLLBACK, Send, Statement, Watched
+from avow.store.trials import trial
+from avow.store.trials.watched import BEGIN, COMMIT, ROLLBACK, Send, Statement, Watched
 
 LOOK_S: Final = 0.006
 """How long a statement may take before the database is asked whether it waits for a lock."""

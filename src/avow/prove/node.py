@@ -9,11 +9,11 @@ import json
 from typing import Any
 from uuid import UUID
 
-from avow.engine.breaker import Breaker
-from avow.engine.doing import OpenHttp
 from avow.engine.execute import Engine
-from avow.engine.hearing import Hearing
-from avow.engine.worker import Worker
+from avow.engine.workers.breaker import Breaker
+from avow.engine.workers.doing import OpenHttp
+from avow.engine.workers.hearing import Hearing
+from avow.engine.workers.worker import Worker
 from avow.errors import Problem
 from avow.model.system import System
 from avow.prove.databases import Database, Way
@@ -21,7 +21,7 @@ from avow.store.driver import Connection
 from avow.store.pool import Pool
 from avow.store.queue import Queue
 from avow.store.reads import Reads
-from avow.store.watched import Gate, Send, Statement, Watched
+from avow.store.trials.watched import Gate, Send, Statement, Watched
 
 
 class Open:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from avow.engine.doing import ENGINE
+from avow.engine.workers.doing import ENGINE
 from avow.evidence.boundaries import read_boundaries, shape_of
 from avow.evidence.chain import RecordCheck
 from avow.kernel.command import Key, Record
@@ -30,8 +30,8 @@ from avow.prove.promises import broken
 from avow.prove.replay import Replayed, circle, commands_of, replay
 from avow.prove.world import NOBODY
 from avow.store.canonical_columns import json_fields
-from avow.store.picture import Picture
 from avow.store.queue import DELIVERIES
+from avow.store.trials.picture import Picture
 
 
 class Break(NamedTuple):

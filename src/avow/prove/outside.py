@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID
 
-from avow.engine.calls import Call
+from avow.engine.workers.calls import Call
 from avow.model.effect import DONE, FAILED, Effect
 from avow.model.outcome import Declined, NotDone, Unclear
 from avow.model.system import System

@@ -25,7 +25,7 @@ from avow.prove.rig import Rig, Shape, rig
 from avow.prove.schedule import Fault, Schedule
 from avow.prove.story import who
 from avow.prove.telling import ACCEPTED, answer_of, line_told, step_told, told_as
-from avow.store import trial
+from avow.store.trials import trial
 
 ORDERS_MAX: Final = 60
 """How many orders of one pair are tried at most; one that has more is sampled."""

@@ -26,7 +26,7 @@ from avow.model.system import System
 from avow.model.types import Misfit, Value
 from avow.model.values import Subject
 from avow.prove.private import revived
-from avow.store.picture import Picture
+from avow.store.trials.picture import Picture
 
 Version: TypeAlias = tuple[str, Key, int]
 """A tenant, a record of it, and one of its versions."""

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
-from avow.engine.doing import OpenHttp
+from avow.engine.workers.doing import OpenHttp
 from avow.errors import EnvironmentFault
 from avow.model.effect import DONE, Effect
 from avow.model.entity import Entity
@@ -34,9 +34,9 @@ from avow.prove.phase import Bench
 from avow.prove.private import Overheard, overhearing
 from avow.prove.schedule import Fault
 from avow.prove.wire import Strike, WireFault, proxied
-from avow.store import trial
-from avow.store.picture import Picture
-from avow.store.watched import Gate
+from avow.store.trials import trial
+from avow.store.trials.picture import Picture
+from avow.store.trials.watched import Gate
 
 STEPS_MAX: Final = 80
 STARTS_MAX: Final = 400

@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 from uuid import UUID
 
-from avow.engine.calls import Call
 from avow.engine.outside import (
     READING,
     BlockingHttp,
@@ -33,6 +32,7 @@ from avow.engine.outside import (
     what_it_means,
 )
 from avow.engine.outside.destination import origin_of
+from avow.engine.workers.calls import Call
 from avow.errors import EnvironmentFault
 from avow.model.effect import Effect
 from avow.model.outcome import Declined, NotDone

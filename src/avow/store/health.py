@@ -8,9 +8,9 @@ from typing import Any
 
 from avow.model.system import System
 from avow.store.driver import Connection
+from avow.store.schema.tables import Roles
+from avow.store.schema.unheld import unheld
 from avow.store.statements import named, text
-from avow.store.tables import Roles
-from avow.store.unheld import unheld
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from avow.model.types import Reference, Value
 from avow.store.clock import DatabaseClock
 from avow.store.columns import RecordReader, reader, select_list
 from avow.store.pool import Pool
+from avow.store.schema.tables import table_of
 from avow.store.sharing import SHARED, Bounds, Member, Sharing
 from avow.store.statements import named, quote
-from avow.store.tables import table_of
 
 Wanted: TypeAlias = tuple[Value, ...]
 """What one command wants loaded: its key, its record, and the records that its arguments refer to."""

@@ -18,10 +18,10 @@ from avow.model.types import DateType, EnumType, MoneyType, Value
 from avow.store.columns import blind_column, reader, select_list
 from avow.store.conditions import TRUE, Compiler, settle
 from avow.store.loading import Loaded, LoadPlan, Loads
-from avow.store.log_reads import Dropped, LogReads
+from avow.store.log.reads import Dropped, LogReads
 from avow.store.pool import Pool
+from avow.store.schema.tables import table_of
 from avow.store.statements import named, quote, text
-from avow.store.tables import table_of
 
 ENTRIES_MAX = 1_000
 """How many audit entries one read gives back."""

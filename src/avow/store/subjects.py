@@ -11,8 +11,8 @@ from avow.model.system import System
 from avow.model.types import SubjectType
 from avow.store.disclosures import WrappedKey
 from avow.store.driver import Connection
+from avow.store.schema.tables import Roles, table_of
 from avow.store.statements import named, quote, text
-from avow.store.tables import Roles, table_of
 
 KEYS_AT_ONCE = 500
 _FIRST = UUID(int=0)

@@ -21,9 +21,9 @@ from avow.store import driver
 from avow.store.driver import Connection, DatabaseFault
 from avow.store.loading import Loaded, LoadPlan, Loads, Wanted
 from avow.store.pool import Pool
+from avow.store.schema.tables import Constraint, constraints_of
 from avow.store.sharing import SHARED, Bounds, Member, Sharing
 from avow.store.statements import text
-from avow.store.tables import Constraint, constraints_of
 
 _COMMIT = text("write.sql", "commit")
 _COMMIT_PRIVATE = text("write.sql", "commit_private")

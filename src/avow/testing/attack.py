@@ -22,7 +22,7 @@ from avow.prove.oracle import Break, judge
 from avow.prove.orders import Drawn, Orders
 from avow.prove.tape import Tape
 from avow.prove.telling import step_told
-from avow.store.picture import take_picture
+from avow.store.trials.picture import take_picture
 from avow.testing.staging import Crashed, Saved, Stage, reply_of
 from avow.testing.timeline import names_of, request_told
 

@@ -19,13 +19,13 @@ from sys import executable
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from avow.engine.clients import Clients
-from avow.engine.hearing import Outcome
 from avow.engine.outside import Destination
 from avow.engine.request import Request
+from avow.engine.workers.clients import Clients
+from avow.engine.workers.hearing import Outcome
 from avow.model.system import System
 from avow.prove.gates import Cut, Mode
-from avow.store.picture import take_picture
+from avow.store.trials.picture import take_picture
 from avow.testing.attack import Due, End, Order, Racer, Reach, check, ends_of, orders_of
 from avow.testing.client import Provider
 from avow.testing.databases import Database

@@ -15,9 +15,9 @@ from functools import cache
 from typing import Any
 
 from avow.model.system import System
-from avow.store import trial
-from avow.store.cluster import Cluster
 from avow.store.pool import with_login
+from avow.store.server.cluster import Cluster
+from avow.store.trials import trial
 
 
 @dataclass(frozen=True, slots=True)

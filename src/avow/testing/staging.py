@@ -22,11 +22,11 @@ from typing import Any, Final, TypeVar
 from uuid import UUID, uuid4
 
 from avow.declare.loads import read_loads
-from avow.engine.doing import OpenHttp
 from avow.engine.execute import Reply, Request
-from avow.engine.hearing import Message, Outcome
 from avow.engine.inbox import Filter, Inbox, Intent
 from avow.engine.privacy import MemoryKeyring
+from avow.engine.workers.doing import OpenHttp
+from avow.engine.workers.hearing import Message, Outcome
 from avow.errors import Problem, ProblemError
 from avow.kernel.command import Record
 from avow.kernel.draft import Pool as Scene
@@ -37,10 +37,10 @@ from avow.model.values import Subject
 from avow.prove import databases as prove_databases
 from avow.prove.gates import Cut, until_death
 from avow.prove.node import OPEN, Node
-from avow.store import trial
 from avow.store.loading import Loaded, Loads, plan_record
 from avow.store.pool import connect
-from avow.store.watched import Gate, Send
+from avow.store.trials import trial
+from avow.store.trials.watched import Gate, Send
 from avow.testing.databases import Database, own_databases
 from avow.testing.timeline import Timeline
 

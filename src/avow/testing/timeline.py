@@ -21,7 +21,7 @@ from avow.model.actor import Actor
 from avow.model.system import System
 from avow.model.trigger import OnEvent, OnOutcome, OnTime
 from avow.prove.story import shown
-from avow.store.picture import Picture
+from avow.store.trials.picture import Picture
 
 WIDTH: Final = 100
 INDENT: Final = " " * 8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from avow.engine.breaker import FAULTS_MAX, OPEN_S, OPEN_S_MAX, Breaker
+from avow.engine.workers.breaker import FAULTS_MAX, OPEN_S, OPEN_S_MAX, Breaker
 
 
 def test_it_opens_after_faults_in_a_row_and_for_twice_as_long_each_time() -> None:

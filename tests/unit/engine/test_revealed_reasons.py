@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from avow.engine.calls import DontKnow, Ending, No, NotYet, Result
-from avow.engine.doing import _without  # pyright: ignore[reportPrivateUsage]
+from avow.engine.workers.calls import DontKnow, Ending, No, NotYet, Result
+from avow.engine.workers.doing import _without  # pyright: ignore[reportPrivateUsage]
 
 PRIVATE = SimpleNamespace(passport="X-123", visa="X-123-9", born=date(1980, 2, 3), nothing=None)
 

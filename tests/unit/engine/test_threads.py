@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from avow.engine.calls import Caller, DontKnow, NotYet, Result
-from avow.engine.threads import Threads
+from avow.engine.workers.calls import Caller, DontKnow, NotYet, Result
+from avow.engine.workers.threads import Threads
 from avow.model.outcome import NotDone
 
 NEVER_RETURNS = """
 import asyncio, threading
 from types import SimpleNamespace
-from avow.engine.calls import Caller
+from avow.engine.workers.calls import Caller
 
 function = lambda record, call: threading.Event().wait()
 effect = SimpleNamespace(function=function, timeout_s=0.05, result=None, destination="")
@@ -81,7 +81,7 @@ async def test_what_would_end_a_program_is_an_outcome_that_nobody_knows() -> Non
 NEVER_ENDS = """
 import asyncio
 from types import SimpleNamespace
-from avow.engine.calls import Caller
+from avow.engine.workers.calls import Caller
 
 async def stubborn(record, call):
     while True:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from avow.api.openapi.answers import Answers
 from avow.api.openapi.json_schema import Schema, closed_object
 from avow.api.openapi.parts import json_body
-from avow.engine.hearing import Outcome
+from avow.engine.workers.hearing import Outcome
 from avow.model.sender import Sender
 from avow.model.system import System, listening
 

@@ -10,7 +10,7 @@ from avow.api.openapi.json_schema import Schema, closed_object, nullable, schema
 from avow.api.openapi.parts import BEARER, json_body, query_parameter, ref
 from avow.api.operating import OF_A_DESTINATION, OF_A_SET, OF_ONE, SETTLED, who_may_see_to_one
 from avow.api.routes import OPERATED, Operation, Route
-from avow.engine.operating import BULK_MAX
+from avow.engine.workers.operating import BULK_MAX
 from avow.model.expression import Expression, render
 from avow.model.system import System, asked_for_stuck
 from avow.model.types import DateTimeType, Member

@@ -9,7 +9,7 @@ from avow.api.openapi.answers import Answers
 from avow.api.openapi.json_schema import Schema, closed_object
 from avow.api.openapi.parts import query_parameter
 from avow.canonical import INTEGER_MAX
-from avow.engine.receipts import WAIT_S_MAX
+from avow.engine.log.receipts import WAIT_S_MAX
 from avow.model.entity import Entity
 
 NAME: Final = "avow.receipt"

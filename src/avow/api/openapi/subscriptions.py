@@ -8,7 +8,7 @@ from avow.api.openapi.answers import Answers
 from avow.api.openapi.json_schema import Schema, closed_object
 from avow.api.openapi.parts import BEARER, json_body, ref
 from avow.api.routes import Route
-from avow.engine.publishing import event_type
+from avow.engine.workers.publishing import event_type
 from avow.model.system import System, published_types
 
 TAG: Final = {"name": "subscriptions", "description": "Who is told of what is published, by signed webhooks."}

@@ -16,7 +16,7 @@ from avow.evidence.finding import Finding
 from avow.evidence.log_check import Doubt, LogCheck, Saved
 from avow.evidence.merkle import NODE_LEVELS
 from avow.evidence.verifier import Invalid, VerifierKey, parse_key
-from avow.store.log_scan import LEAVES_AT_ONCE, LeafName, LogRow, LogScan
+from avow.store.log.scan import LEAVES_AT_ONCE, LeafName, LogRow, LogScan
 
 SUSPECTS_MAX = 20
 """How many records are named where the leaves of a checkpoint aren't those that it was signed over."""

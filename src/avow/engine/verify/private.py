@@ -16,8 +16,8 @@ from avow.evidence.boundaries import Boundaries
 from avow.evidence.finding import FINDINGS, Finding
 from avow.model.private import PRIVATE
 from avow.model.system import System
-from avow.store.audit_scan import EntryScan, Scan
 from avow.store.columns import blind_columns
+from avow.store.log.audit_scan import EntryScan, Scan
 
 _MARK: Final = b'{"private":"'
 

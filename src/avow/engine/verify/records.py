@@ -19,7 +19,7 @@ from avow.evidence.awaited import Waiting, key_of
 from avow.evidence.boundaries import Boundaries, Shape
 from avow.evidence.chain import RecordCheck
 from avow.evidence.finding import Finding
-from avow.store.audit_scan import EntryScan, Position, Span
+from avow.store.log.audit_scan import EntryScan, Position, Span
 
 NOTHING = Waiting({}, frozenset())
 """What is kept of a record that waits for nothing."""

@@ -22,8 +22,8 @@ from avow.evidence.boundaries import Boundaries, shape_of
 from avow.evidence.finding import Finding
 from avow.model.system import System
 from avow.model.trigger import OnTime
-from avow.store.audit_scan import Scan, Span, row_forms, scan
 from avow.store.canonical_columns import json_fields
+from avow.store.log.audit_scan import Scan, Span, row_forms, scan
 
 ENTRIES_A_PROCESS_MIN = 25_000
 """With fewer entries for each, further processes aren't worth their start."""

@@ -21,7 +21,7 @@ from avow.engine.verify.logs import LogsSeen, Outside, verify_logs
 from avow.engine.verify.records import Against, Piece, check_piece
 from avow.errors import EnvironmentFault
 from avow.evidence.finding import Finding
-from avow.store.audit_scan import EntryScan, RowForm, Span, View, opened
+from avow.store.log.audit_scan import EntryScan, RowForm, Span, View, opened
 from avow.store.pool import connect
 
 Answer = TypeVar("Answer")

@@ -14,9 +14,9 @@ from avow.prove.protocols.protocol import (
     mortal,
 )
 from avow.prove.selftest import BOUGHT
-from avow.store import rehearsal
 from avow.store.driver import Connection
-from avow.store.watched import Watched
+from avow.store.trials import rehearsal
+from avow.store.trials.watched import Watched
 
 
 async def _one_call(scene: Scene) -> None:

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from avow.prove.protocols.protocol import LEASE_S, Change, Process, Protocol, Scene, Variant
 from avow.prove.selftest import HALL
-from avow.store import rehearsal
 from avow.store.driver import Connection
-from avow.store.watched import Watched
+from avow.store.trials import rehearsal
+from avow.store.trials.watched import Watched
 
 ONE, OTHER = UUID(int=1), UUID(int=2)
 """Two records."""

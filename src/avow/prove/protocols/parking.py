@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from avow.prove.protocols.protocol import LEASE_S, Change, Protocol, Scene, Variant
-from avow.store import rehearsal
-from avow.store.watched import Watched
+from avow.store.trials import rehearsal
+from avow.store.trials.watched import Watched
 
 
 async def _nothing_yet(scene: Scene) -> None:

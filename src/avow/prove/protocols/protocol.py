@@ -18,9 +18,9 @@ from avow.prove.execution import CUT_OFF
 from avow.prove.lockstep import Lockstep
 from avow.prove.orders import Orders
 from avow.prove.rig import Rig
-from avow.store import rehearsal, trial
 from avow.store.driver import Connection
-from avow.store.watched import Watched
+from avow.store.trials import rehearsal, trial
+from avow.store.trials.watched import Watched
 
 LEASE_S: Final = 30
 ORDERS_MAX: Final = 200

@@ -6,8 +6,8 @@ from typing import Final
 
 from avow.prove.protocols.protocol import Change, Protocol, Scene, Variant, ends_the_first, mortal
 from avow.prove.selftest import HALL
-from avow.store import rehearsal
-from avow.store.watched import Watched
+from avow.store.trials import rehearsal
+from avow.store.trials.watched import Watched
 
 
 async def _a_log(scene: Scene) -> None:

@@ -9,8 +9,8 @@ from uuid import UUID
 from avow.prove.act import Ref
 from avow.prove.protocols.protocol import LEASE_S, Change, Protocol, Scene, Variant
 from avow.prove.selftest import HELD
-from avow.store import rehearsal
-from avow.store.watched import Watched
+from avow.store.trials import rehearsal
+from avow.store.trials.watched import Watched
 
 HELD_FOR: Final = timedelta(minutes=31)
 """By then a ticket of the reference has lapsed that nobody has bought."""

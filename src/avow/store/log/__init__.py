@@ -1,0 +1,1 @@
+"""The sealed log as it is kept: written, read, scanned, and let go of."""

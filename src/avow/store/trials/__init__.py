@@ -1,0 +1,1 @@
+"""Databases for trials, and what those who attack Avow do in them."""
