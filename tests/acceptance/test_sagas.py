@@ -86,13 +86,22 @@ INSERT INTO avow.work (
 )
 """
 
+ITS_TASK = f"""
+INSERT INTO avow.task (task, tenant, kind, id, step, role, remind, claim_ms, asked_by, since, work)
+SELECT gen_random_uuid(), w.tenant, w.kind, w.id, 'ship/1', '', '{{}}', 1000, 'avow', now(), w.work
+FROM avow.work w WHERE w.id = {FIRST}
+"""
+
 
 def test_an_order_that_hangs_is_found_and_one_that_waits_for_a_person_is_none(carried: Carried) -> None:
-    """Planted one after the other: an order in a state between, and its task."""
+    """Planted one after the other: an order in a state between, what is stuck of it, and the task of that."""
     carried.plant(f"UPDATE checkout.orders SET state = 'ship' WHERE id = {FIRST}")
     account, _ = carried.settle()
     assert (account.hanging, account.wrong_ends, account.left_behind) == (1, 1, 1)
     carried.plant(STUCK_WORK)
+    account, _ = carried.settle()
+    assert (account.hanging, account.wrong_ends) == (1, 1), "nobody is asked for it"
+    carried.plant(ITS_TASK)
     account, ends = carried.settle()
     assert account.adds_up, account
     assert ends[STUCK] == 1
