@@ -19,11 +19,11 @@ from avow.engine.identifier import id_of
 from avow.engine.request import json_bytes
 from avow.engine.workers.by_hand import settle_done, settle_failed
 from avow.engine.workers.doing import provider_key
-from avow.engine.workers.owed import COMPENSATE, SETTLE, SKIP, effect_of, inbox_name
+from avow.engine.workers.owed import COMPENSATE, SETTLE, SKIP, effect_of, inbox_name, may_fail
 from avow.errors import ProblemError, reject
 from avow.kernel.tasks import owes
 from avow.model.actor import Actor
-from avow.model.effect import FAILED, Effect
+from avow.model.effect import Effect
 from avow.model.entity import State
 from avow.model.system import System
 from avow.model.types import instant
@@ -233,7 +233,7 @@ class Operating:
             raise reject("not-a-call", f"{item['name']} has no outcome.")
         if item["unclear"] and not settlement.evidence.strip():
             raise reject("evidence-missing")
-        if not settlement.done and not self._may_fail(item, effect):
+        if not settlement.done and not may_fail(self._system, item, effect):
             raise reject("call-owed")
         by, key = replace(intent.by, evidence=settlement.evidence), intent.kept(item["tenant"])
         try:
@@ -260,7 +260,7 @@ class Operating:
             return await self._operate(intent, item)
         if item["unclear"]:
             raise reject("call-unclear")
-        if not self._may_fail(item, effect):
+        if not may_fail(self._system, item, effect):
             raise reject("nothing-owed")
         tried = await settle_failed(
             self._engine, item, effect, COMPENSATED, intent.by, intent.action, dry_run=True
@@ -296,9 +296,6 @@ class Operating:
         if not found or (actor is not None and not owes(self._system, actor, found[0]["role"])):
             raise reject("not-found", "It was settled, or never was.")
         return found[0]
-
-    def _may_fail(self, item: dict[str, Any], effect: Effect) -> bool:
-        return bool(self._system.entities[item["kind"]].of_command(f"{effect.name}.{FAILED}"))
 
 
 def shown(item: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,11 @@ def effect_of(system: System, item: Mapping[str, Any]) -> Effect | None:
     return None if entity is None else entity.effects.get(item["name"])
 
 
+def may_fail(system: System, item: Mapping[str, Any], effect: Effect) -> bool:
+    """Whether it is declared what follows where the call fails; else it has to be done."""
+    return bool(system.entities[item["kind"]].of_command(f"{effect.name}.{FAILED}"))
+
+
 def owed(system: System, item: Mapping[str, Any]) -> dict[str, Any]:
     """What is owed, of a work that is stuck."""
     return {
@@ -51,8 +56,8 @@ def ways_of(system: System, item: Mapping[str, Any]) -> Sequence[str]:
     effect = effect_of(system, item)
     if effect is None:
         return [RETRY, SKIP]
-    failing = bool(system.entities[item["kind"]].of_command(f"{effect.name}.{FAILED}"))
-    return [SETTLE, RETRY, *([SKIP] if failing and not item["unclear"] else [])]
+    skips = may_fail(system, item, effect) and not item["unclear"]
+    return [SETTLE, RETRY, *([SKIP] if skips else [])]
 
 
 def record_of(item: Mapping[str, Any]) -> str | None:
