@@ -1,4 +1,4 @@
-"""Make `.venv` hold what the lock file says, or leave it alone when it already does.
+"""Make `.venv` (`.venv-bench` to measure) hold what the lock file says, or leave it alone if it already does.
 
 Called by ./demo, ./test and bench/run with the name of a group of packages. Needs only Python's standard
 library. It writes into this folder and the package installer's own cache, nowhere else; it never resolves a
@@ -24,12 +24,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
+VENV = ROOT / (".venv-bench" if sys.argv[1:] == ["bench"] else ".venv")  # with a Python of its own choice
 PYTHON = VENV / "bin" / "python"
 STATE = ROOT / ".avow"
 LOG = STATE / "install.log"
 READY = VENV / "avow-ready.json"
-UNFINISHED = STATE / "install-unfinished"
+UNFINISHED = STATE / f"{VENV.name}-unfinished"
 
 # What each group takes on the disk while it is being installed, and which groups it includes.
 FREE_MB_MIN = {"demo": 400, "dev": 1500, "bench": 1500}
@@ -94,7 +94,7 @@ class InstallError(Exception):
 
 
 def main(group: str) -> int:
-    """Bring `.venv` up to `group`; 0 when it is ready, 3 when this machine stands in the way."""
+    """Bring the environment up to `group`; 0 when it is ready, 3 when this machine stands in the way."""
     try:
         if ready(group):
             return 0
@@ -137,7 +137,7 @@ def stamp() -> dict[str, str]:
 
 
 def venv_version() -> str | None:
-    """The version of the Python in `.venv`; None when there is none that starts."""
+    """The version of the Python in the environment; None when there is none that starts."""
     question = "import platform; print(platform.python_version())"
     try:
         answer = subprocess.run([PYTHON, "-c", question], capture_output=True, text=True, check=True)
@@ -166,7 +166,7 @@ def install(group: str, held: int) -> None:
     READY.unlink(missing_ok=True)
     uv = shutil.which("uv")
     if not VENV.exists():
-        print(f"Making .venv with Python {platform.python_version()} ({sys.executable})", flush=True)
+        print(f"Making {VENV.name} with Python {platform.python_version()} ({sys.executable})", flush=True)
         make_venv(uv, held)
     pip = [uv, "pip"] if uv else pip_command(held)
     # Nothing is compiled ahead, as with uv: most modules are never imported, the rest at its first import.
@@ -183,7 +183,7 @@ def install(group: str, held: int) -> None:
     now = {name: digest_of(name) for name in INCLUDES[group]}
     version = venv_version()
     if version is None:
-        raise InstallError(f"{PYTHON} does not start: remove .venv")
+        raise InstallError(f"{PYTHON} does not start: remove {VENV.name}")
     READY.write_text(json.dumps(before | now | {"root": str(ROOT), "python": version}, indent=2))
     UNFINISHED.unlink()
     print(f"Ready after {time.monotonic() - started:.0f} s.", flush=True)

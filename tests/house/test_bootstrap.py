@@ -21,7 +21,7 @@ def tool(folder: Path, name: str, script: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-def source_environment(search: Path, **more: str) -> subprocess.CompletedProcess[str]:
+def source_environment(search: Path, group: str = "dev", **more: str) -> subprocess.CompletedProcess[str]:
     """Source the script as ./test does, with only `search` to look for programs in."""
     text = (
         (ROOT / "scripts" / "environment.sh")
@@ -30,7 +30,7 @@ def source_environment(search: Path, **more: str) -> subprocess.CompletedProcess
     )
     script = search / "environment.sh"
     script.write_text(text)
-    command = ["/bin/sh", "-eu", "-c", f'set -- dev; . "{script}"']
+    command = ["/bin/sh", "-eu", "-c", f'set -- {group}; . "{script}"; echo "$python"']
     environment = {"PATH": str(search), "HOME": str(search), **more}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -47,6 +47,25 @@ def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
     result = source_environment(tmp_path)
     assert result.returncode == 3
     assert f"too old or incomplete: {tmp_path}/python3" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("group", "taken", "venv"), [("dev", "first", ".venv"), ("bench", "later", ".venv-bench")]
+)
+def test_what_is_measured_is_measured_with_the_quickest_python(
+    tmp_path: Path, group: str, taken: str, venv: str
+) -> None:
+    tool(tmp_path, "uname", "echo Linux")
+    for folder, took in (("first", 3000), ("later", 1800), ("last", 2000)):
+        (tmp_path / folder).mkdir()
+        tool(
+            tmp_path / folder,
+            "python3",
+            f'case "$*" in *timeit*) echo {took} ;; *bootstrap*) echo {folder} ;; esac',
+        )
+    search = ":".join(str(tmp_path / folder) for folder in ("", "first", "later", "last"))
+    result = source_environment(tmp_path, group, PATH=search)
+    assert result.stdout.split() == [taken, str(Path.cwd() / venv / "bin" / "python")], result.stderr
 
 
 def test_nothing_keeps_python_from_reading_a_path_as_utf8(tmp_path: Path) -> None:

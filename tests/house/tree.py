@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "avow"
 PURE_ROOMS = frozenset({"errors", "canonical", "model", "declare", "kernel", "evidence", "diagram"})
-UNTRACKED = (".git", ".venv", ".avow", ".hypothesis", "__pycache__", "dist", "build")
+UNTRACKED = (".git", ".venv", ".venv-bench", ".avow", ".hypothesis", "__pycache__", "dist", "build")
 
 
 @dataclass(frozen=True)
