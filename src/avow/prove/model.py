@@ -19,7 +19,7 @@ from avow.prove.act import Path
 from avow.prove.coverage import Coverage, Refused, Taken
 from avow.prove.endings import never_ending, story_of, stuck_at
 from avow.prove.explore.called import Called, called_in
-from avow.prove.explore.compose import Alone, Seed, alone_of, composed, ways_of
+from avow.prove.explore.compose import Alone, Seed, alone_of, composed, in_part, ways_of
 from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.inputs import Learned
 from avow.prove.explore.kinds import Kind, kind_of_record
@@ -154,7 +154,12 @@ def _searches(bench: Bench, budget: Budget) -> list[Found]:
 
 
 def _seeds(scope: Scope, known: Mapping[Kind, Alone], ways: Mapping[Taken, Alone]) -> Iterator[Seed]:
-    """Paths that lead more than one record of the same entity to where one alone has come."""
+    """Paths that lead more than one record of the same entity to where one alone has come.
+
+    In a wide scope first what leads one there, with more of everything.
+    """
+    if scope.wide:
+        yield from in_part({at: way for at, way in ways.items() if at[0] in scope.entities})
     for entity in sorted(scope.several, key=[*scope.entities].index):
         yield from composed(scope.system, entity, known, ways, 1 + scope.more)
 

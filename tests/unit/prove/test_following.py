@@ -24,7 +24,7 @@ from avow.kernel.command import Record
 from avow.model.actor import Actor
 from avow.model.values import Subject
 from avow.prove.act import TENANT, Act, Path, Ref
-from avow.prove.explore.compose import composed
+from avow.prove.explore.compose import composed, in_part
 from avow.prove.explore.kinds import kind_of_record
 from avow.prove.explore.path import end_of
 from avow.prove.explore.possible import Acts, Scope
@@ -132,3 +132,35 @@ def test_those_that_have_moved_what_they_share_come_by_turns_with_the_shortest()
 
 def guest_of(path: Path) -> Record:
     return next(record for record in ended(path).records.values() if record.entity == "Guest")
+
+
+class Purse(Entity):
+    """Coins, and what of them was lent."""
+
+    coins: int = field(ge=0)
+    lent: int = field(default=0, ge=0)
+    visible = read(by=authenticated)
+    open, closed = State(initial=True), State(final=True)
+    fill = create(open, by=authenticated, sets=[coins])
+    close = transition(open, to=closed, by=authenticated, when=lent == 0)
+
+    @transition(open, to=open, by=authenticated)
+    def lend(self, count: int) -> None:
+        self.coins -= count
+        self.lent += count
+
+    @transition(open, to=open, by=authenticated)
+    def take_back(self, count: int) -> None:
+        self.coins += self.lent
+        self.lent -= count
+
+
+def test_a_part_is_taken_of_what_there_is_more_of() -> None:
+    purse = system("purse", Purse)
+    path = tuple(
+        Act("command", "Purse", command, 1, {name: 1}, ADA)
+        for command, name in (("fill", "coins"), ("lend", "count"), ("take_back", "count"))
+    )
+    ways = {("Purse", "fill"): (path[:1], path[0].ref), ("Purse", "take_back"): (path, path[0].ref)}
+    found = [end_of(purse, way) for (way,) in in_part(ways)]
+    assert [next(iter(end.records.values())).values for end in found if end] == [{"coins": 2, "lent": 1}]

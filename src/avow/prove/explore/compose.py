@@ -74,6 +74,16 @@ def composed(
             yield tuple(in_order(_together(system, one, turned)) for one in (several, enough))
 
 
+def in_part(ways: Mapping[Taken, Alone]) -> Iterator[Seed]:
+    """The ways, with twice as much of everything but in their last act: where there is one of something, all
+    of it, a part of it, and one are the same.
+    """
+    for path, _ in sorted(ways.values(), key=lambda alone: len(alone[0])):
+        more = (*(_more(act, 2) for act in path[:-1]), path[-1])
+        if more != path:
+            yield (more,)
+
+
 def twice(system: System, path: Path) -> Path:
     """The path, and the same for another record of the last act's entity, with enough of what they share."""
     ref = path[-1].ref
@@ -162,11 +172,13 @@ def _scarce(system: System, path: Path, ref: Ref, like: Like) -> Path:
 def _ample(system: System, path: Path, ref: Ref, count: int) -> Path:
     """The path with so many times as much of whatever others share with the record."""
     return tuple(
-        replace(act, input={name: _times(value, count) for name, value in act.input.items()})
-        if act.ref.entity != ref.entity and is_creation(system, act)
-        else act
+        _more(act, count) if act.ref.entity != ref.entity and is_creation(system, act) else act
         for act in path
     )
+
+
+def _more(act: Act, count: int) -> Act:
+    return replace(act, input={name: _times(value, count) for name, value in act.input.items()})
 
 
 def _times(value: Any, count: int) -> Any:
