@@ -27,6 +27,8 @@ if sys.version_info >= (3, 14):
 
 TEXT_LENGTH_CEILING = 1_000_000
 LIST_ITEMS_CEILING = 10_000
+QUOTES_MAX = 3
+"""How often an annotation may stand in quotes that stand in quotes."""
 
 
 class Unreadable(Exception):
@@ -64,18 +66,28 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(function)
 
 
-def _resolve(held: Any, globals_: Mapping[str, Any], namespace: Mapping[str, Any]) -> Any:
-    if typing.get_origin(held) is Union:  # Optional["Course"]
-        options = tuple(_resolve(option, globals_, namespace) for option in typing.get_args(held))
-        return Union[options]  # noqa: UP007
+def _resolve(
+    held: Any, globals_: Mapping[str, Any], namespace: Mapping[str, Any], quotes: int = QUOTES_MAX
+) -> Any:
+    """What an annotation stands for. Where all are deferred, one in quotes is a text in a text."""
+
+    def within(part: Any) -> Any:
+        return part if part is Ellipsis else _resolve(part, globals_, namespace, quotes)
+
+    origin = typing.get_origin(held)
+    if origin is Union:  # Optional["Course"]
+        return Union[tuple(map(within, typing.get_args(held)))]  # noqa: UP007
+    if origin in (list, tuple):  # list["Place"]
+        return types.GenericAlias(origin, tuple(map(within, typing.get_args(held))))
     text = held if isinstance(held, str) else getattr(held, "__forward_arg__", None)
-    if text is None:
+    if text is None or quotes == 0:
         return held
     try:
         # The text is the owner's own annotation, deferred by Python itself, as typing.get_type_hints has it.
-        return eval(text, dict(globals_), dict(namespace))  # noqa: S307
+        found = eval(text, dict(globals_), dict(namespace))  # noqa: S307
     except (NameError, AttributeError, TypeError, SyntaxError):
         return text
+    return _resolve(found, globals_, namespace, quotes - 1)
 
 
 def read_type(annotation: Any, bounds: Bounds) -> tuple[ValueType, bool]:
@@ -175,6 +187,7 @@ def _demand_order(ge: Any, le: Any) -> None:
 
 def _decimal(bounds: Bounds) -> ValueType:
     digits = 18 if bounds.digits is None else bounds.digits
+    _demand_digits(digits, 0)
     scale = min(6, digits) if bounds.scale is None else bounds.scale
     _demand_digits(digits, scale)
     ge, le = _exact(bounds.ge), _exact(bounds.le)
@@ -183,21 +196,22 @@ def _decimal(bounds: Bounds) -> ValueType:
 
 
 def _money(bounds: Bounds) -> ValueType:
-    if bounds.currency is None or not re.fullmatch("[A-Z]{3}", bounds.currency):
+    currency: Any = bounds.currency
+    if not isinstance(currency, str) or not re.fullmatch("[A-Z]{3}", currency):
         mend = 'Write field(currency="EUR"), or of an argument Annotated[Money, limits(currency="EUR")].'
         raise Unreadable("money needs its currency", mend)
-    if bounds.scale is None and not is_currency(bounds.currency):
+    if bounds.scale is None and not is_currency(currency):
         mend = "Correct it; for a unit of your own say how many digits it has after the point: scale=2."
-        raise Unreadable(f"{bounds.currency} is no currency of ISO 4217", mend)
+        raise Unreadable(f"{currency} is no currency of ISO 4217", mend)
     digits = 18 if bounds.digits is None else bounds.digits
-    scale = currency_scale(bounds.currency) if bounds.scale is None else bounds.scale
+    scale = currency_scale(currency) if bounds.scale is None else bounds.scale
     _demand_digits(digits, scale)
     for bound in (bounds.ge, bounds.le):
-        if isinstance(bound, Money) and bound.currency != bounds.currency:
-            raise Unreadable("a bound is in another currency", f"Write it in {bounds.currency}.")
+        if isinstance(bound, Money) and bound.currency != currency:
+            raise Unreadable("a bound is in another currency", f"Write it in {currency}.")
     ge, le = _exact(bounds.ge), _exact(bounds.le)
     _demand_order(ge, le)
-    return kinds.MoneyType(bounds.currency, scale, digits, ge, le)
+    return kinds.MoneyType(currency, scale, digits, ge, le)
 
 
 def _demand_digits(digits: Any, scale: Any) -> None:

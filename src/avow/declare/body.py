@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast as python
 import hashlib
 import inspect
+import linecache
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,7 +22,9 @@ def source_hash(function: Callable[..., Any]) -> str:
     """SHA-256 of a function's source from its `def` on; of its byte code where there is no source."""
     source = _source(function)
     if source is None:
-        code = function.__code__
+        code = getattr(function, "__code__", None)
+        if code is None:  # no function of Python's own, and so nothing to read
+            return ""
         data = code.co_code + repr((code.co_consts, code.co_names)).encode()
     else:
         lines, _ = source
@@ -38,6 +41,16 @@ def _source(function: Callable[..., Any]) -> tuple[list[str], int] | None:
     except (OSError, TypeError):
         return None
     return textwrap.dedent("".join(lines)).splitlines(keepends=True), first
+
+
+def class_body(file: str, line: int) -> list[python.stmt]:
+    """The statements of the class that begins on this line of a file; none where there is no source."""
+    try:
+        tree = python.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError):
+        return []
+    classes = (node for node in python.walk(tree) if isinstance(node, python.ClassDef))
+    return next((node.body for node in classes if node.lineno == line), [])
 
 
 def _parse(lines: list[str]) -> _Function | None:

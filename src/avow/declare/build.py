@@ -58,6 +58,7 @@ def build(
     asked = {"operators": operators, "pausers": pausers}
     operating = [read_operating(name, given, place, mistakes) for name, given in asked.items()]
     mistakes += check_entities(built, unsure, written)
+    mistakes += take_misuses()  # what was seen only now: none may wait for the next system
     found = sorted(set(mistakes))
     if any(not mistake.warning for mistake in found):
         raise DeclarationError(found)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Final, Protocol
 
 from avow.declare.expression import Formula
+from avow.declare.given import flag, text
 from avow.declare.people import TaskWord
 from avow.declare.place import here, misuse
 from avow.model import expression as ast
@@ -28,11 +29,16 @@ def backoff(attempts: int = 8, *, first_s: float = 1.0, most_s: float = 300.0) -
     """
     if type(attempts) is not int or not 1 <= attempts <= 1_000:
         misuse("effect-bounds", "a call is tried 1 to 1,000 times", "Write attempts=8, or retry=forever.")
-    elif not 0 < first_s <= most_s <= 86_400:
+    elif not (is_number(first_s) and is_number(most_s) and 0 < first_s <= most_s <= 86_400):
         misuse("effect-bounds", "pauses lie between 0 s and a day", "Write 0 < first_s <= most_s <= 86_400.")
     else:
         return Backoff(attempts, first_s, most_s)
     return Backoff()
+
+
+def is_number(given: Any) -> bool:
+    """Whether it can be compared with a number of seconds, or of calls."""
+    return isinstance(given, int | float) and not isinstance(given, bool)
 
 
 forever: Final = FOREVER
@@ -178,8 +184,10 @@ def effect(
                  operators' unless given. `due=` and `remind=` count from when its last attempt was begun.
     """
     rest = {
-        "timeout": timeout, "retry": retry, "lookup": lookup, "destination": destination,
-        "per_second": per_second, "concurrency": concurrency, "keyed": keyed, "keeps_faults": keeps_faults,
+        "timeout": timeout, "retry": retry, "lookup": lookup,
+        "destination": text(destination, "destination", None), "per_second": per_second,
+        "concurrency": concurrency, "keyed": flag(keyed, "keyed", True),
+        "keeps_faults": flag(keeps_faults, "keeps_faults"),
         "ordered_by": ordered_by, "request_bytes_max": request_bytes_max,
         "answer_bytes_max": answer_bytes_max, "task": task,
     }  # fmt: skip

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from avow.declare import promise, rule
 from avow.declare import surface as word
 from avow.declare.annotation import annotations_of
-from avow.declare.body import Reading, body_mistakes, read_body, source_hash
+from avow.declare.body import body_mistakes, read_body, source_hash
+from avow.declare.calling import called_elsewhere
 from avow.declare.effect import EffectWord
 from avow.declare.entity_names import NAME, RESERVED, inherits, name_mistakes
 from avow.declare.expression import Symbolic, node_of
@@ -64,7 +65,9 @@ class EntityBuilder:
         self.words: Mapping[str, Any] = declared.avow_words
         self.namespace = {**declared.avow_locals, **namespace}
         self.annotations = annotations_of(declared, self.namespace, declared.avow_globals)
-        self.machine_unsure = inherits(declared)
+        self.machine_unsure = inherits(declared) or any(
+            isinstance(lost, word.Transition) for lost in declared.avow_lost
+        )
         self.effects: dict[str, Effect] = {}
         self.plural = declared.avow_plural or f"{_snake(declared.__name__)}s"
         self.written: list[Transition] = []
@@ -204,7 +207,7 @@ class EntityBuilder:
             if isinstance(held, word.Transition):
                 self._place(found, name, held, None, fields)
             elif isinstance(held, word.Command):
-                self._place(found, name, held.word, held.body, fields)
+                self._place(found, name, held.word, self._plain(name, held), fields)
             elif isinstance(held, Reveal):
                 states = dict(self._words(word.State))
                 found.update((made.name, made) for made in read_reveal(self, name, held, fields, states))
@@ -213,6 +216,15 @@ class EntityBuilder:
         for name, saga in self._words(Saga):
             self.written += [self._transition(f"{name}{part}", w, None, fields) for part, w in saga.written()]
         return found
+
+    def _plain(self, name: str, command: word.Command[...]) -> Any:
+        """The function below a transition; anything else that stands there is reported, and left out."""
+        if inspect.isfunction(command.body):
+            return command.body
+        detail = f"what stands below the transition `{name}` isn't a function"
+        mend = "Write @transition(...) once, directly above a plain def."
+        self.note(command.word.place, "body-not-plain", detail, mend)
+        return None
 
     def _concealed(
         self, fields: Mapping[str, Field], transitions: Mapping[str, Transition]
@@ -282,7 +294,11 @@ class EntityBuilder:
 
     def _steps(self, w: word.Transition) -> tuple[str, ...]:
         """The names of the steps that it voids."""
-        named = [self.named(word.performed(step), w.place) for step in w.voids]
+        steps = [held for held in w.voids if isinstance(held, word.Transition | word.Command)]
+        if len(steps) < len(w.voids):
+            detail = f"`voids` of `{w.name}` names something that isn't a transition"
+            self.note(w.place, "transition-unknown", detail, "Write voids=STEP.")
+        named = [self.named(word.performed(step), w.place) for step in steps]
         return tuple(node.transition for node in named if isinstance(node, ast.Performed))
 
     def _by(self, w: word.Transition, trigger: Trigger | None) -> ast.Expression:
@@ -331,11 +347,8 @@ class EntityBuilder:
 
         for line, code, detail, mend in body_mistakes(reading, made.name, known, fields.__contains__, loaded):
             self.note(Place(made.place.file, line), code, detail, mend)
-        for line, name in self._creations_called(reading, fields):
-            detail = f"`{made.name}` calls for `{name}`: a body makes no records"
-            self.note(
-                Place(made.place.file, line), "creation-called", detail, "Let the caller create it before."
-            )
+        for line, *told in called_elsewhere(self, reading, made.name, fields):
+            self.note(Place(made.place.file, line), *told)
         methods = [
             n
             for _, n in reading.named
@@ -343,17 +356,6 @@ class EntityBuilder:
         ]
         if made.creation and not reading.handed_on and not methods:
             self._demand_values(made, fields, {name for _, name in reading.assigned})
-
-    def _creations_called(self, reading: Reading, fields: Mapping[str, Field]) -> Iterator[tuple[int, str]]:
-        """Line and name of each creation that a body names, of its own record or of another one."""
-        for line, name in dict.fromkeys(reading.named):
-            if _is_creation(self.words.get(name)):
-                yield line, name
-        for line, reference, name in dict.fromkeys(reading.used):
-            kind = fields[reference].type if reference in fields else None
-            other = self.namespace.get(kind.entity) if isinstance(kind, kinds.Reference) else None
-            if _is_creation(getattr(other, "avow_words", {}).get(name)):
-                yield line, f"{reference}.{name}"
 
     def _demand_values(self, start: Transition, fields: Mapping[str, Field], assigned: set[str]) -> None:
         for field in fields.values():
@@ -459,11 +461,6 @@ class EntityBuilder:
                 return ast.Arithmetic(op, *sides)
             case _:
                 return node
-
-
-def _is_creation(given: Any) -> bool:
-    transition = given.word if isinstance(given, word.Command) else given  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    return isinstance(transition, word.Transition) and transition.creation
 
 
 def _snake(name: str) -> str:

@@ -7,6 +7,7 @@ expression doesn't have: that is remembered as a mistake and reported with all o
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from avow.declare.body import source_hash
 from avow.declare.place import in_class_body, misuse
 from avow.declare.rewriting import parts_of
 from avow.model import expression as ast
+from avow.model.article import with_article
 from avow.model.calendar import CalendarDays, Exact, WorkingDays
 from avow.model.values import Subject
 
@@ -219,9 +221,9 @@ internal = Policy(ast.Internal())
 
 def role(name: str) -> Policy:
     """Actors whose credential carries the role `name`: 1 to 100 visible ASCII characters."""
-    if not _ROLE.fullmatch(name):
+    if not isinstance(name, str) or not _ROLE.fullmatch(name):  # pyright: ignore[reportUnnecessaryIsInstance]
         misuse("role-invalid", f"{name!r} can't name a role", "Use 1 to 100 visible ASCII characters.")
-    return Policy(ast.HasRole(name))
+    return Policy(ast.HasRole(str(name)))
 
 
 def not_(condition: Condition) -> Policy:
@@ -247,7 +249,11 @@ def opaque(guard: Callable[[Any], bool]) -> Policy:
 
     It must be pure: no input or output, no clock, no chance. It can't stand in a policy or an invariant.
     """
-    return Policy(ast.Opaque(getattr(guard, "__qualname__", "guard"), source_hash(guard), guard))
+    if not inspect.isroutine(guard):
+        detail = f"opaque() takes a function, not {with_article(type(guard).__name__)}"
+        misuse("condition-unreadable", detail, "Write opaque(lambda record: ...), or opaque(FUNCTION).")
+        return everybody
+    return Policy(ast.Opaque(guard.__qualname__, source_hash(guard), guard))
 
 
 def node_of(value: object) -> ast.Expression:

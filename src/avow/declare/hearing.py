@@ -20,6 +20,7 @@ from avow.model import types as kinds
 from avow.model.entity import Entity, Transition
 from avow.model.place import Place
 from avow.model.sender import Sender
+from avow.model.signature import Scheme
 from avow.model.trigger import DATA, PARK, REFUSE, STICK, OnEvent
 from avow.model.types import ValueType
 
@@ -97,6 +98,9 @@ def read_senders(words: Iterable[SenderWord], mistakes: list[Mistake]) -> dict[s
         if not _NAME.fullmatch(w.name):
             mend = "Use lower-case ASCII words joined by _."
             note(w.place, "name-invalid", f"`{w.name}` can't name a sender", mend)
+        if not isinstance(w.rest["signature"], Scheme):
+            detail = f"{w.name}: how messages are signed can't be read"
+            note(w.place, "sender-unreadable", detail, "Write signature=standard_webhooks().")
         for pointer in (w.rest["type_at"], w.rest["data_at"]):
             if not isinstance(pointer, str) or not _POINTER.fullmatch(pointer):
                 detail = f"{w.name}: {pointer!r:.40} is no place in a body"

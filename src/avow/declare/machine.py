@@ -55,12 +55,12 @@ def _endings(entity: Entity, unreached: set[str], edges: Edges) -> Iterator[Mist
     traps = {n for n in entity.states if n not in finals and not any(s == n != e for s, e in edges)}
     for state in entity.states.values():
         name = f"{entity.name}.{state.name}"
-        if state.name in unreached:
-            continue
         leaving = [t.name for t in entity.transitions.values() if state.name in t.sources and not t.reveals]
         if state.final and leaving:
             detail = f"{name} is final, but {leaving[0]} leaves it"
             yield at(state.place, "final-left", detail, "Drop final=True, or the transition.")
+        if state.name in unreached:
+            continue
         if state.name in traps:
             mend = "Add a transition from it, or write State(final=True)."
             yield at(state.place, "state-trap", f"nothing leads out of {name}", mend)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from avow.declare.expression import Condition
+from avow.declare.given import flag
 from avow.declare.machine import at
 from avow.declare.notes import Notes
 from avow.declare.place import here
@@ -59,7 +60,14 @@ def private(
     The rest is as for `field`. There is no default: what stands in a declaration is known to all.
     """
     bounds = Bounds(ge, le, max_length, min_length, pattern, digits, scale, currency, max_items)
-    word = FieldWord(here(), bounds, UNSET, read, reference=False, private=PrivateWord(of, searchable, keep))
+    word = FieldWord(
+        here(),
+        bounds,
+        UNSET,
+        read,
+        reference=False,
+        private=PrivateWord(of, flag(searchable, "searchable"), keep),
+    )
     return FieldTerm(word)
 
 
@@ -98,7 +106,7 @@ def read_private(notes: Notes, name: str, w: FieldWord, p: PrivateWord, kind: ki
             of = field
         case _:
             of = "?"
-    return PrivateType(kind, name, of, bool(p.searchable), keep)
+    return PrivateType(kind, name, of, p.searchable, keep)
 
 
 def read_reveal(
@@ -113,7 +121,7 @@ def read_reveal(
     if not shown:
         notes.note(w.place, "reveal-unfit", f"`{name}` reveals nothing", "Write reveal(FIELD, by=...).")
         return
-    among = [state.name for state in w.among] or list(states)
+    among = [getattr(state, "name", "") for state in w.among] or list(states)
     for unknown in [state for state in among if state not in states]:
         detail = f"`{unknown or 'a state without a name'}` isn't a state of this entity"
         notes.note(w.place, "state-undeclared", detail, "Declare it here: NAME = State().")

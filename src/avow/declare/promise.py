@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, overload
 from avow.declare.annotation import signature_of
 from avow.declare.body import source_hash
 from avow.declare.expression import Condition
+from avow.declare.given import text
 from avow.declare.machine import at
 from avow.declare.place import here
 from avow.declare.surface import Command, Entity, Named, Transition
@@ -46,7 +47,7 @@ class Always(Named):
 
     def __init__(self, condition: Condition, message: str) -> None:
         super().__init__()
-        self.condition, self.message = condition, message
+        self.condition, self.message = condition, text(message, "message")
 
 
 class Sometimes(Named):
@@ -54,7 +55,7 @@ class Sometimes(Named):
 
     def __init__(self, condition: Condition, message: str) -> None:
         super().__init__()
-        self.condition, self.message = condition, message
+        self.condition, self.message = condition, text(message, "message")
 
 
 @overload
@@ -111,7 +112,7 @@ _OF_A_COMMAND = (
 def read_promises(given: Iterable[Any], place: Place, mistakes: list[Mistake]) -> tuple[Promise, ...]:
     """The promises over all records; what is none is reported."""
     found = dict[str, Promise]()
-    for one in given:
+    for one in given if isinstance(given, Iterable) else (given,):  # pyright: ignore[reportUnnecessaryIsInstance]
         fault = _fault(one)
         if fault is None and one.name in found:
             fault = f"two promises are called {one.name}"
@@ -127,6 +128,8 @@ def read_promises(given: Iterable[Any], place: Place, mistakes: list[Mistake]) -
 def _fault(given: Any) -> str | None:
     if not isinstance(given, Promise):
         return f"{given!r:.40} is no promise over all records"
+    if not callable(given.holds):
+        return "what stands below @always isn't a function"
     if inspect.iscoroutinefunction(given.holds):
         return f"{given.name} doesn't run to its end at once"
     try:

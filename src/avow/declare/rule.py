@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from avow.declare.expression import Condition, several
+from avow.declare.given import text
 from avow.declare.surface import Named, State
 
 
@@ -14,7 +15,7 @@ class Invariant(Named):
 
     def __init__(self, condition: Condition, message: str) -> None:
         super().__init__()
-        self.condition, self.message = condition, message
+        self.condition, self.message = condition, text(message, "message")
 
 
 def invariant(condition: Condition, message: str = "") -> Invariant:
@@ -27,7 +28,7 @@ class Unique(Named):
 
     def __init__(self, fields: tuple[Any, ...], among: Iterable[State], message: str) -> None:
         super().__init__()
-        self.fields, self.among, self.message = fields, several(among), message
+        self.fields, self.among, self.message = fields, several(among), text(message, "message")
 
 
 def unique(*fields: Any, among: Iterable[State] = (), message: str = "") -> Unique:
@@ -42,7 +43,8 @@ class Exclusion(Named):
         self, fields: tuple[Any, ...], span: tuple[Any, Any], among: Iterable[State], message: str
     ) -> None:
         super().__init__()
-        self.fields, self.span, self.among, self.message = fields, span, several(among), message
+        self.fields, self.span = fields, several(span)
+        self.among, self.message = several(among), text(message, "message")
 
 
 def exclude(
@@ -60,13 +62,8 @@ class Quota(Named):
 
     def __init__(self, per: Any, among: Iterable[State], limit: Any, weight: Any, message: str) -> None:
         super().__init__()
-        self.per, self.among, self.limit, self.weight, self.message = (
-            per,
-            several(among),
-            limit,
-            weight,
-            message,
-        )
+        self.per, self.among, self.limit, self.weight = per, several(among), limit, weight
+        self.message = text(message, "message")
 
 
 def quota(per: Any, *, among: Iterable[State], limit: Any, weight: Any = None, message: str = "") -> Quota:

@@ -22,6 +22,7 @@ from uuid import UUID
 from avow.declare import surface as word
 from avow.declare.effect import FOREVER, EffectWord
 from avow.declare.expression import Condition, Symbolic, everybody, several
+from avow.declare.given import flag
 from avow.declare.place import here
 from avow.declare.saga_machine import CANCELLED, Machine, Plan, Stage, Task, undone_by
 from avow.model.article import with_article
@@ -85,7 +86,9 @@ def step(
     sets:  fields that take a part of its result: `sets={authorization: authorize_card.result.id}`.
     reveals: private fields that its calls are told in clear, as `call.private`.
     """
-    return Step(effect, undo, pivot, retry, when, {} if sets is None else sets, several(reveals))
+    return Step(
+        effect, undo, flag(pivot, "pivot"), retry, when, {} if sets is None else sets, several(reveals)
+    )
 
 
 def parallel(*steps: Step) -> Parallel:
@@ -102,7 +105,7 @@ class Saga(word.Named):
     def __init__(self, steps: tuple[Any, ...], start: Any, done: Any, failed: Any, **rest: Any) -> None:
         super().__init__()
         self._ends = {"start": start, "done": done, "failed": failed}
-        self._steps = steps
+        self._steps, self._reason = steps, rest["reason"]
         self.faults: list[Fault] = [*self._shape(), *self._order()]
         self.states: tuple[word.State, ...] = ()
         self._machine: Machine | None = None
@@ -175,6 +178,8 @@ class Saga(word.Named):
             if isinstance(s, Step) and known.setdefault(getattr(s.effect, "name", repr(s)), s) is not s:
                 detail = f"`{s.effect.name}` is made by two steps, which couldn't be told apart"
                 yield s.place, "saga-step", detail, "Write another effect that calls the same function."
+        if self._reason is not None and not isinstance(self._reason, word.FieldTerm):
+            yield self.place, "field-unknown", "the reason isn't a field", "Write reason=FIELD, a text."
         for what, state in self._ends.items():
             if not isinstance(state, word.State):
                 yield self.place, "state-undeclared", f"{what}= isn't a state", "Declare it: NAME = State()."
@@ -192,6 +197,10 @@ class Saga(word.Named):
             if not isinstance(given, kinds):
                 mend = "Write @effect() above the function, and step(FUNCTION, undo=FUNCTION)."
                 yield s.place, "effect-unknown", f"{given!r:.40} isn't an effect", mend
+        sets: Any = s.sets
+        if not isinstance(sets, Mapping) or not all(isinstance(one, word.FieldTerm) for one in sets):  # pyright: ignore[reportUnknownVariableType]
+            mend = "Write sets={FIELD: EFFECT.result.MEMBER}."
+            yield s.place, "field-unknown", "what a step sets isn't a field", mend
         if s.when is not None and not isinstance(s.when, Symbolic):
             mend = "Compare fields: step(..., when=gift_amount > 0)."
             detail = f"{with_article(type(s.when).__name__)} isn't a condition"

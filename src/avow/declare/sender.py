@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from avow.declare.expression import Formula
+from avow.declare.given import flag, text
 from avow.declare.place import here, misuse
 from avow.model import expression as ast
 from avow.model.signature import PlainHmac, Scheme, StandardWebhooks, StripeStyle
@@ -23,7 +24,8 @@ def stripe_signature(header: str = "Stripe-Signature", *, id_at: str = "/id") ->
 
     id_at: where in the body the message's id stands, as a JSON pointer.
     """
-    return _scheme(lambda: StripeStyle(header, id_at))
+    named, where = text(header, "header", "Stripe-Signature"), text(id_at, "id_at", "/id")
+    return _scheme(lambda: StripeStyle(named, where))
 
 
 def hmac_signature(
@@ -40,7 +42,9 @@ def hmac_signature(
     prefix: what stands before the signature, such as `sha256=`. id_header or id_at: where the message's id
     stands, in a header or (as a JSON pointer) in the body; in the body it is signed.
     """
-    return _scheme(lambda: PlainHmac(header, algorithm, encoding, prefix, id_header, id_at))
+    named, before = text(header, "header", "Signature"), text(prefix, "prefix")
+    beside, inside = text(id_header, "id_header", None), text(id_at, "id_at", None)
+    return _scheme(lambda: PlainHmac(named, algorithm, encoding, before, beside, inside))
 
 
 def _scheme(make: Callable[[], Scheme]) -> Scheme:
@@ -87,7 +91,9 @@ class SenderWord:
                refuses it and says so in `avow.refusal`; `stick` keeps it for a person.
         parked_for: how long an early event is kept before a person has to look at it.
         """
-        return EventWord(self, name, data, early=early, late=late, parked_for=parked_for)
+        return EventWord(
+            self, text(name, "name", "event"), data, early=early, late=late, parked_for=parked_for
+        )
 
 
 def sender(
@@ -99,4 +105,5 @@ def sender(
     strict:    an event that no transition is declared for is refused; otherwise it is noted and no more.
     type_at, data_at: where in the body the event's type and its data stand, as JSON pointers.
     """
-    return SenderWord(name, signature=signature, strict=strict, type_at=type_at, data_at=data_at)
+    named, only = text(name, "name", "sender"), flag(strict, "strict")
+    return SenderWord(named, signature=signature, strict=only, type_at=type_at, data_at=data_at)

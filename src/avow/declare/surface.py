@@ -16,6 +16,7 @@ from uuid import UUID
 
 from avow.declare.effect import EffectWord, OutcomeWord
 from avow.declare.expression import Condition, Formula, Policy, Term, several
+from avow.declare.given import flag, text
 from avow.declare.people import TaskWord
 from avow.declare.place import Token, declaring_frame, here, misuse, remember, take_words, token_of
 from avow.declare.sender import EventWord
@@ -178,7 +179,8 @@ class State(Named):
         withdraw: bool = False, owed: bool = False, undoes: Any = None, reveals: Any = (),
     ) -> None:  # fmt: skip
         super().__init__()
-        self.initial, self.final, self.withdraw, self.owed = initial, final, withdraw, owed
+        self.initial, self.final = flag(initial, "initial"), flag(final, "final")
+        self.withdraw, self.owed = flag(withdraw, "withdraw"), flag(owed, "owed")
         self.invoke: tuple[Any, ...] = several(invoke)
         self.undoes = undoes
         self.reveals: tuple[Any, ...] = several(reveals)
@@ -221,9 +223,9 @@ class Transition(Named):
         self.task: TaskWord | None = rest.get("task")
         self.approvals: Any = rest.get("approvals")
         self.voids: tuple[Any, ...] = several(rest.get("voids", ()))
-        self.command: str | None = rest.get("command")
+        self.command = text(rest.get("command"), "command", None)
         self.erases: Any = rest.get("erases")
-        self.precondition: bool = rest.get("precondition", False)
+        self.precondition = flag(rest.get("precondition", False), "precondition")
         self.creation: bool = rest.get("creation", False)
 
     def __call__(self, body: Callable[Concatenate[H, P], None]) -> Command[P]:
@@ -395,7 +397,7 @@ class Entity:
     def __init_subclass__(cls, *, plural: str | None = None) -> None:
         frame = declaring_frame()
         cls.avow_place = Place(frame.f_code.co_filename, frame.f_lineno)
-        cls.avow_plural = plural
+        cls.avow_plural = text(plural, "plural", None)
         cls.avow_words = dict(cls.__dict__)
         cls.avow_globals, cls.avow_locals = frame.f_globals, {}
         if frame.f_locals is not frame.f_globals:

@@ -32,6 +32,9 @@ def read_task(notes: Notes, name: str, w: word.Transition, trigger: Trigger | No
         mend = f"Write {name} = transition(..., by=..., task=task(...)), or drop task=."
         notes.note(w.place, "task-without-command", f"nobody is asked to {name}: it isn't a command", mend)
         return None
+    if not isinstance(given, TaskWord):  # pyright: ignore[reportUnnecessaryIsInstance]
+        _no_task(notes, w.place, name)
+        return None
     due, due_at = _due(notes, name, w)
     return Task(
         role=_able(notes, name, w, given.role) or "?",
@@ -51,8 +54,7 @@ def read_task_of_effect(notes: Notes, w: EffectWord) -> Task | None:
     if given is None:
         return None
     if not isinstance(given, TaskWord):
-        mend = 'Write task=task(role("finance")).'
-        notes.note(w.place, "task-role", f"`{name}` asks what isn't a task", mend)
+        _no_task(notes, w.place, name)
         return None
     due = given.due
     if isinstance(due, Symbolic):
@@ -69,6 +71,10 @@ def read_task_of_effect(notes: Notes, w: EffectWord) -> Task | None:
         shows=notes.field_names([_named(notes, shown) for shown in given.shows], given.place),
         place=given.place,
     )
+
+
+def _no_task(notes: Notes, place: Place, name: str) -> None:
+    notes.note(place, "task-role", f"`{name}` asks what isn't a task", 'Write task=task(role("finance")).')
 
 
 def _named(notes: Notes, shown: Any) -> Any:
@@ -128,11 +134,15 @@ def read_needed(notes: Notes, name: str, w: word.Transition) -> tuple[ast.Expres
     given = w.approvals
     if given is None:
         return None
+    if w.by is None and not w.creation:
+        mend = f"Write {name} = transition(..., by=..., approvals=...), or drop approvals=."
+        notes.note(w.place, "task-without-command", f"nobody agrees to {name}: it isn't a command", mend)
+        return None
     if w.creation or len(w.sources) != 1 or w.sources[0] is w.target:
         mend = "Let it leave one state for another; approvals are counted in the one that it leaves."
         notes.note(w.place, "approvals-state", f"the approvals of `{name}` are counted in no one state", mend)
         return None
-    tiers = given if isinstance(given, list | tuple) else [given]  # pyright: ignore[reportUnknownVariableType]
+    tiers = given if isinstance(given, list | tuple) and given else [given]  # pyright: ignore[reportUnknownVariableType]
     votes = ast.Arithmetic("+", ast.Votes(name), ast.Const(1))
     before, enough, short = list[ast.Expression](), list[ast.Expression](), list[ast.Expression]()
     for place, tier in enumerate(tiers, 1):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]

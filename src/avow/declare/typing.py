@@ -142,7 +142,7 @@ class Reader:
                 self._fault(
                     "field-unknown",
                     f"{at.name} has no field `{name}`",
-                    f"{at.name} has {', '.join(at.fields)}.",
+                    f"{at.name} has {', '.join(at.fields) or 'no field at all'}.",
                 )
                 return Unbuilt()
             if not rest or isinstance(field.type, Unbuilt):

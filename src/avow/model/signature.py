@@ -102,6 +102,8 @@ class PlainHmac:
     id_pointer: str | None = None
 
     def __post_init__(self) -> None:
+        if self.algorithm not in ("sha256", "sha512") or self.encoding not in ("hex", "base64"):
+            raise ValueError("an algorithm is sha256 or sha512, an encoding hex or base64")
         if (self.id_header is None) == (self.id_pointer is None):
             raise ValueError("give id_header or id_pointer, and not both")
         if self.id_pointer is not None:

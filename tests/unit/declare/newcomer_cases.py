@@ -9,8 +9,8 @@ NEWCOMER: dict[str, str] = {
         "LIMIT: ClassVar[int] = 3",
         "ROOM: Final = 'aula'",
         "plain = 3",
-    ).replace("class Course(Entity):", "class Course(Entity):  # <- field-without-word field-without-word")
-    + "\n    note: str = ''\n    count: int = 3\n",
+    )
+    + "\n    note: str = ''  # <- field-without-word\n    count: int = 3  # <- field-without-word\n",
     "a stray comma": course(
         "note: str = field(default=''),  # <- word-lost",
         "half = State(),  # <- word-lost",

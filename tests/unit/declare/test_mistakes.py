@@ -19,6 +19,7 @@ from tests.unit.declare.people_cases import PEOPLE
 from tests.unit.declare.private_cases import PRIVATE
 from tests.unit.declare.publishing_cases import PUBLISHING
 from tests.unit.declare.saga_cases import SAGAS
+from tests.unit.declare.unfit_cases import UNFIT
 from tests.unit.declare.waiting_cases import WAITING
 
 CASES: dict[str, str] = {
@@ -313,10 +314,7 @@ class cOurse(Entity, plural="The Courses"):  # <- name-invalid name-invalid
     open = State(initial=True, final=True)
     start = create(open, by=dean)
 """,
-    "field without word": course().replace(
-        "class Course(Entity):", "class Course(Entity):  # <- field-without-word"
-    )
-    + "\n    nothing: int\n",
+    "field without word": course() + "\n    nothing: int  # <- field-without-word\n",
     "words that are lost": course(
         "invariant(taken <= seats, 'never held')  # <- word-lost",
         "twice = transition(open, to=closed, by=dean)  # <- word-lost",
@@ -380,6 +378,7 @@ class Seat(Entity):
         "c = State()  # <- state-unreachable",
         "d: float = field()  # <- type-unreadable",
     ),
+    **UNFIT,
     **WAITING,
     **PEOPLE,
     **HEARING,
