@@ -21,6 +21,18 @@ def test_one_host_is_needed(venue: Tenancy, lines: str) -> None:
     assert json.loads(body)["type"] == "/problems/host-invalid"
 
 
+@pytest.mark.parametrize("path", ["/rooms", "/rooms#x", f"/rooms?q={'a' * 70_000}"])
+def test_what_is_refused_before_it_is_read_has_no_body_for_head(venue: Tenancy, path: str) -> None:
+    """RFC 9110, section 9.3.2: behind the head comes nothing, or it would be read as the next answer."""
+    with connected(venue.server) as connection:
+        connection.sendall(f"HEAD {path} HTTP/1.1\r\nHost: a b\r\n\r\n".encode())
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+    head, _, behind = received.partition(b"\r\n\r\n")
+    assert head.startswith((b"HTTP/1.1 400", b"HTTP/1.1 414"))
+    assert b"content-length: " in head
+    assert behind == b""
+
+
 @pytest.mark.parametrize(
     "framing",
     [

@@ -314,7 +314,9 @@ class StrictHttpProtocol(HttpToolsProtocol):
         lines = [*self.server_state.default_headers, *answer.headers]
         head = b"".join(b"%b: %b\r\n" % line for line in lines)
         status_line = b"HTTP/1.1 %d \r\n" % answer.status
-        self.transport.write(status_line + head + b"\r\n" + answer.body)
+        # The length stays: it is that of what a GET would be answered with.
+        body = b"" if self.parser.get_method() == b"HEAD" else answer.body
+        self.transport.write(status_line + head + b"\r\n" + body)
         # What the client still sends is read and thrown away for a moment: closing with unread bytes
         # would reset the connection, and the client might never see the answer.
         self._idle_since_s = None

@@ -49,8 +49,8 @@ def class_body(file: str, line: int) -> list[python.stmt]:
         tree = python.parse("".join(linecache.getlines(file)))
     except (SyntaxError, ValueError):
         return []
-    classes = (node for node in python.walk(tree) if isinstance(node, python.ClassDef))
-    return next((node.body for node in classes if node.lineno == line), [])
+    classes = [node for node in python.walk(tree) if isinstance(node, python.ClassDef)]
+    return [part for node in classes if node.lineno == line for part in node.body]
 
 
 def _parse(lines: list[str]) -> _Function | None:
