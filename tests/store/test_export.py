@@ -9,7 +9,8 @@ import pytest
 from avow.engine.log.epochs import begin_epoch
 from avow.engine.log.export import Exported, export
 from avow.engine.log.tiles import Damaged, Folder, place_of, read
-from avow.evidence.verifier import VerifierKey
+from avow.evidence.checkpoint import sign
+from avow.evidence.verifier import Checkpoint, VerifierKey
 from bench.corruptions.hand import UNLOCK
 from tests.fix_database import Database
 from tests.store.sealed import Log, sealing
@@ -101,6 +102,30 @@ async def test_nothing_is_written_under_a_checkpoint_that_it_does_not_come_to(
         with pytest.raises(Damaged, match="aren't those that checkpoint 300 was signed over"):
             await write(log, out)
         assert Folder(out / "epoch-1").checkpoint() is None
+
+
+async def test_a_log_is_not_written_over_one_that_it_does_not_go_on_from(
+    made: Database, tmp_path: Path
+) -> None:
+    """A database that was restored, or a log that was forked, is told by the checkpoint in the folder."""
+    out = tmp_path / "out"
+    async with sealing(made, tmp_path) as log:
+        await log.append(1, 300)
+        await log.seal()
+        await log.append(301, 300)
+        await log.seal()
+        await write(log, out)
+        whole = {path: path.read_bytes() for path in files(out)}
+        forked = Checkpoint(log.signer.name, 299, bytes(32))
+        (out / "epoch-1" / "checkpoint").write_text(sign(forked, log.signer, 1))
+        with pytest.raises(Damaged, match="first 299 leaves aren't those that the folder's checkpoint"):
+            await write(log, out)
+        (out / "epoch-1" / "checkpoint").write_bytes(whole[out / "epoch-1" / "checkpoint"])
+        await log.admin.execute(UNLOCK)
+        await log.admin.execute("DELETE FROM avow.checkpoint WHERE size = 600")
+        with pytest.raises(Damaged, match="the folder has 600 leaves, and the database 300"):
+            await write(log, out)
+        assert {path: path.read_bytes() for path in files(out)} == whole
 
 
 def test_tiles_have_the_paths_of_the_format() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,12 @@ async def written(log: Log, out: Path, key: VerifierKey) -> int:
     return parquet.write(Folder(out / "epoch-1"), key, silent)
 
 
+def sum_up(file: Path) -> None:
+    """Take the sum of a file anew, as somebody does who changes it on purpose."""
+    told = f"{sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
+    file.with_name(f"{file.name}.sha256").write_text(told)
+
+
 def damaged(out: Path, key: VerifierKey) -> bool:
     try:
         parquet.check(Folder(out / "epoch-1"), key)
@@ -55,7 +62,8 @@ async def test_each_entry_is_a_row_and_nothing_else_is(
         assert await written(log, out, key) == 0
         place = out / "epoch-1" / "parquet"
         assert sorted(path.name for path in place.iterdir()) == [
-            "checkpoint", "entries-000000.parquet", "entries-000001.parquet",
+            "checkpoint", "entries-000000.parquet", "entries-000000.parquet.sha256",
+            "entries-000001.parquet", "entries-000001.parquet.sha256",
         ]  # fmt: skip
         assert parquet.check(Folder(out / "epoch-1"), key).size == 300
         rows = files.read_table(place / "entries-000000.parquet").to_pylist()
@@ -98,16 +106,45 @@ async def test_damage_of_any_file_or_column_is_found(made: Database, tmp_path: P
         if rows == table.to_pylist():
             rows[0][name] = {"cause_version": 7}.get(name, "x") if rows[0][name] is None else None
         files.write_table(table.from_pylist(rows, table.schema), file)
+        sum_up(file)
         assert damaged(out, key), name
     for data in (b"", whole[:-1], whole[:100], b"PAR1" * 20, whole[:60] + bytes(40) + whole[100:]):
         file.write_bytes(data)
+        sum_up(file)
         assert damaged(out, key)
     file.unlink()
     assert damaged(out, key)
     file.write_bytes(whole)
+    sum_up(file)
     assert not damaged(out, key)
+    for place in range(len(whole)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert damaged(out, key), place
+    file.write_bytes(whole)
     (out / "epoch-1" / "parquet" / "checkpoint").unlink()
     assert damaged(out, key)
+
+
+async def test_what_a_file_states_of_its_columns_is_compared_with_them(
+    made: Database, tmp_path: Path
+) -> None:
+    """Programs pass over a file in which, by its own word, there can be no row that is asked for."""
+    out = tmp_path / "out"
+    async with sealing(made, tmp_path) as log, acting(made) as people:
+        hall = await people.do("Hall", "found", None, {"name": "a", "places": 9}, "ann")
+        await people.do("Hall", "sell_one", hall, {}, "ann")
+        await log.seal()
+        key = log.signer.verifier
+        await written(log, out, key)
+    file = out / "epoch-1" / "parquet" / "entries-000000.parquet"
+    whole = file.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    place = whole.rindex(b"sell_one", footer, whole.index(b"ARROW:schema"))
+    file.write_bytes(whole[:place] + b"aaaa_one" + whole[place + 8 :])
+    sum_up(file)
+    assert files.read_table(file).column("transition").to_pylist() == ["found", "sell_one"]
+    with pytest.raises(Damaged, match="states bounds"):
+        parquet.check(Folder(out / "epoch-1"), key)
 
 
 async def test_nothing_is_made_of_an_export_that_is_damaged(made: Database, tmp_path: Path) -> None:

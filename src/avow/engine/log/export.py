@@ -1,7 +1,8 @@
 """Writing the logs of a database as files, checked as they are read, and going on where it broke off.
 
 What is written is what a checkpoint covers: every header must have its leaf's hash, and all leaves must come
-to the root that was signed. It must never write the checkpoint of something that it has not checked.
+to the root that was signed. It must never write the checkpoint of something that it has not checked, nor of
+a log that doesn't go on from the checkpoint that is in the folder already.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class _Export:
 
     def __init__(self, reads: LogReads, epoch: Epoch, folder: Folder) -> None:
         self._reads, self._epoch, self._folder, self._tiles = reads, epoch, folder, Tiles()
+        self._before: Checkpoint | None = None
 
     async def run(self, progress: Callable[[int, int], None]) -> Exported:
         """Everything that the newest checkpoint covers."""
@@ -62,6 +64,7 @@ class _Export:
             checkpoint = open_checkpoint(newest.note.encode(), parse_key(self._epoch.key)).checkpoint
         except Invalid as error:
             raise Damaged(f"{self._epoch.origin}: the newest checkpoint: {error}") from None
+        self._before = self._written(checkpoint)
         kept = self._resume(checkpoint)
         dropped = await self._reads.dropped_upto(self._epoch.epoch)
         if dropped is not None and kept < dropped.upto:
@@ -79,14 +82,36 @@ class _Export:
         self._folder.put("checkpoint", newest.note.encode())
         return Exported(self._epoch.origin, checkpoint.size, kept)
 
+    def _written(self, checkpoint: Checkpoint) -> Checkpoint | None:
+        """The checkpoint of the folder, if it has one; the database's must go on from it."""
+        note = self._folder.checkpoint()
+        if note is None:
+            return None
+        try:
+            before = open_checkpoint(note, parse_key(self._epoch.key)).checkpoint
+        except Invalid as error:
+            raise Damaged(f"{self._epoch.origin}: the checkpoint in the folder: {error}") from None
+        if before.size > checkpoint.size:
+            said = f"the folder has {before.size:,} leaves, and the database {checkpoint.size:,}"
+            raise Damaged(f"{self._epoch.origin}: {said}: it was restored, or leaves were cut off")
+        return before
+
+    def _append(self, entries: list[bytes]) -> None:
+        """Extend the tree, and write the tiles that are full with it."""
+        for entry in entries:
+            for tile in self._tiles.append(leaf_hash(entry)):
+                self._folder.put_tile(*tile)
+            stack, before = self._tiles.stack, self._before
+            if before is not None and stack.size == before.size and stack.root != before.root:
+                said = f"its first {before.size:,} leaves aren't those that the folder's checkpoint"
+                raise Damaged(f"{self._epoch.origin}: {said} was signed over")
+
     def _resume(self, checkpoint: Checkpoint) -> int:
         """Take over the full bundles that are there; whether they are the log's is seen at the root."""
         for entries in self._folder.bundles():
             if self._tiles.stack.size + WIDTH > checkpoint.size:
                 break
-            for entry in entries:
-                for tile in self._tiles.append(leaf_hash(entry)):
-                    self._folder.put_tile(*tile)
+            self._append(entries)
         return self._tiles.stack.size
 
     async def _bundles(self, size: int) -> AsyncGenerator[list[bytes]]:
@@ -109,6 +134,4 @@ class _Export:
     def _put(self, entries: list[bytes]) -> None:
         number = self._tiles.stack.size // WIDTH
         self._folder.put_tile("entries", number, bundle_of(entries), len(entries))
-        for entry in entries:
-            for tile in self._tiles.append(leaf_hash(entry)):
-                self._folder.put_tile(*tile)
+        self._append(entries)

@@ -8,6 +8,7 @@ module.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -24,6 +25,7 @@ from avow.evidence.verifier import Checkpoint, Invalid, VerifierKey
 # The package has no types that a checker could read.
 _arrow: Any = import_module("pyarrow")
 _files: Any = import_module("pyarrow.parquet")
+_compute: Any = import_module("pyarrow.compute")
 
 ROWS_MAX: Final = 128 * WIDTH
 """How many entries one file holds: some ten megabytes."""
@@ -63,13 +65,15 @@ def write(folder: Folder, key: VerifierKey, progress: Callable[[int, int], None]
         part.extend(leaves)
         name, first = _name(number), whole.size
         whole.extend(leaves)
-        if _stated(folder.path / name) == part.root:
+        if _is_whole(folder, name) and _stated(folder.path / name) == part.root:
             kept += 1
         else:
             table = _table(entries, first).replace_schema_metadata({_ROOT: part.root.hex()})
             sink = _arrow.BufferOutputStream()
             _files.write_table(table, sink, compression="zstd")
-            folder.put(name, sink.getvalue().to_pybytes())
+            content = sink.getvalue().to_pybytes()
+            folder.put(name, content)
+            folder.put(f"{name}.sha256", _sum(name, content))
         progress(whole.size, checkpoint.size)
     _demand_root(whole, checkpoint)
     folder.put(f"{PLACE}/checkpoint", note)
@@ -82,6 +86,8 @@ def check(folder: Folder, key: VerifierKey) -> Checkpoint:
     whole = Stack()
     for number in range(-(-checkpoint.size // ROWS_MAX)):
         name = _name(number)
+        if not _is_whole(folder, name):
+            raise Damaged(f"{name} is missing, or isn't what its sum was taken of")
         try:
             held = _files.read_table(folder.path / name, memory_map=False)
             entries: list[bytes] = held.column("entry").to_pylist()
@@ -89,6 +95,8 @@ def check(folder: Folder, key: VerifierKey) -> Checkpoint:
             raise Damaged(f"{name} can't be read: {type(error).__name__}") from None
         if not held.equals(_table(entries, whole.size)):
             raise Damaged(f"{name} says something else than its entries")
+        if not _is_bounded(folder.path / name, held):
+            raise Damaged(f"{name} states bounds that its own rows aren't within")
         whole.extend([leaf_hash(entry) for entry in entries])
     _demand_root(whole, checkpoint)
     return checkpoint
@@ -127,6 +135,47 @@ def _stated(path: Path) -> bytes | None:
         return bytes.fromhex(_files.read_schema(path).metadata[_ROOT].decode())
     except (OSError, KeyError, TypeError, ValueError, _arrow.ArrowException):
         return None
+
+
+def _sum(name: str, content: bytes) -> bytes:
+    """The line that `sha256sum --check` reads."""
+    return f"{hashlib.sha256(content).hexdigest()}  {Path(name).name}\n".encode()
+
+
+def _is_whole(folder: Folder, name: str) -> bool:
+    """Whether a file is, byte for byte, what was written; not all of its bytes are read with its rows."""
+    try:
+        content, stated = ((folder.path / each).read_bytes() for each in (name, f"{name}.sha256"))
+    except FileNotFoundError:
+        return False
+    return stated == _sum(name, content)
+
+
+def _is_bounded(path: Path, held: Any) -> bool:
+    """Whether what a file states of each column is so: a program that is asked for some rows passes over a
+    file by the smallest and largest values that it states, and by how many it says are missing."""
+    stated: Any = _files.read_metadata(path)
+    if stated.num_row_groups != 1:
+        return False
+    return all(
+        _fits(stated.row_group(0).column(place).statistics, column)
+        for place, column in enumerate(held.columns)
+    )
+
+
+def _fits(stated: Any, column: Any) -> bool:
+    if stated is None:
+        return True
+    listed = _arrow.types.is_list(column.type)
+    plain = _compute.list_flatten(column) if listed else column
+    if _arrow.types.is_dictionary(plain.type):
+        plain = plain.cast(plain.type.value_type)
+    found: Any = _compute.min_max(plain).as_py()
+    if not listed and stated.has_null_count and stated.null_count != plain.null_count:
+        return False
+    if not stated.has_min_max or found["min"] is None:
+        return found["min"] is None or not stated.has_min_max
+    return stated.min <= found["min"] and found["max"] <= stated.max
 
 
 def _name(number: int) -> str:
