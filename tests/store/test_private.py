@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from avow.engine.execute import Engine, Reply, Request
-from avow.engine.privacy import FileKeyring, rewrap_all
+from avow.engine.privacy import FileKeyring, Keyring, rewrap_all
 from avow.engine.verify import Verification, verify
 from avow.errors import EnvironmentFault, ProblemError
 from avow.model.actor import Actor
@@ -83,8 +83,8 @@ async def clinic(database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Clinic
         yield made
 
 
-async def check(clinic: Clinic) -> Verification:
-    return await verify(clinic.admin, app)
+async def check(clinic: Clinic, keyring: Keyring | None = None) -> Verification:
+    return await verify(clinic.admin, app, keyring=keyring)
 
 
 async def test_what_commands_and_erasures_leave_behind_holds(clinic: Clinic) -> None:
@@ -123,6 +123,54 @@ async def test_an_edit_by_hand_is_found(clinic: Clinic, name: str) -> None:
     await clinic.admin.execute(sql)
     findings = (await check(clinic)).findings
     assert {(finding.code, finding.id) for finding in findings} == {(code, str(patient))}
+
+
+FLIPPED = "= set_byte({0}, 3, get_byte({0}, 3) # 1)"
+OTHER = "(SELECT {0} FROM avow.disclosure o WHERE o.id <> d.id AND o.field = 'passport')"
+DISCLOSURE, KEY = "UPDATE avow.disclosure d SET", "UPDATE avow.subject_key SET"
+OF_RECORD, OF_PERSON = "WHERE id = '{record}'", "WHERE subject = 'pat'"
+UNREADABLE = {
+    "a bit of its ciphertext": f"{DISCLOSURE} ciphertext {FLIPPED.format('ciphertext')} {OF_RECORD}",
+    "a bit of its nonce": f"{DISCLOSURE} nonce {FLIPPED.format('nonce')} {OF_RECORD}",
+    "the ciphertext of another": (
+        f"{DISCLOSURE} (nonce, ciphertext) = {OTHER.format('nonce, ciphertext')} {OF_RECORD}"
+    ),
+    "the key of another": f"{DISCLOSURE} key = {OTHER.format('key')} {OF_RECORD}",
+    "a bit of its key": f"{KEY} wrapped {FLIPPED.format('wrapped')} {OF_PERSON}",
+    "the name of the key of keys": f"{KEY} kek = 'other' {OF_PERSON}",
+    "whose key it is": f"{KEY} subject = 'other' {OF_PERSON}",
+    "both keyed hashes": (
+        f"UPDATE clinic.patients SET blind_passport {FLIPPED.format('blind_passport')} {OF_RECORD};"
+        f"{DISCLOSURE} blind {FLIPPED.format('blind')} {OF_RECORD}"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+async def test_what_is_behind_a_value_is_opened_where_the_keys_of_keys_are(
+    clinic: Clinic, tmp_path: Path, name: str
+) -> None:
+    """Nobody is named but those whose values can't be read any more, or aren't what they were."""
+    keyring = FileKeyring(tmp_path / "keys")
+    await clinic.admit(person=Subject("pia"), passport="Z-12345")
+    patient = await clinic.admit()
+    sound = await check(clinic, keyring)
+    assert (sound.findings, sound.private.kept, sound.private.opened) == ([], 2, 2)
+    await clinic.admin.execute(UNREADABLE[name].format(record=patient))
+    findings = (await check(clinic, keyring)).findings
+    assert {(f.code, f.id, f.field) for f in findings} == {
+        ("disclosure-unreadable", str(patient), "passport")
+    }
+    assert (await check(clinic)).findings == []  # without the keys
+
+
+async def test_a_key_that_was_destroyed_by_no_erasure_is_missed_without_any_key(clinic: Clinic) -> None:
+    patient = await clinic.admit()
+    await clinic.admin.execute(
+        "SET session_replication_role = replica; DELETE FROM avow.subject_key WHERE subject = 'pat'"
+    )
+    findings = (await check(clinic)).findings
+    assert {(f.code, f.id) for f in findings} == {("disclosure-unreadable", str(patient))}
 
 
 async def test_a_value_that_was_moved_to_another_record_is_not_revealed_there(clinic: Clinic) -> None:

@@ -52,7 +52,9 @@ class KeptVerification:
                 **{name: held[name] for name in _COUNTS},
                 rows_of=Counter(held["rows"]),
                 private=PrivateSeen(
-                    held["private"], Counter({int(entry): n for entry, n in held["erased"].items()})
+                    held["private"],
+                    held["opened"],
+                    Counter({int(entry): n for entry, n in held["erased"].items()}),
                 ),
                 logs=LogsSeen(newest=held["origin"], covered=held["size"], root=held["root"]),
                 findings=[Finding(*finding) for finding in held["findings"]],
@@ -83,6 +85,7 @@ class KeptVerification:
             "position": result.position,
             "rows": result.rows_of,
             "private": result.private.kept,
+            "opened": result.private.opened,
             "erased": result.private.erased,
             "origin": result.logs.newest,
             "size": result.logs.covered,

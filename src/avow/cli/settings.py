@@ -119,6 +119,18 @@ def private_keyring(system: System) -> Keyring | None:
     return keyring_of(system, place or str(home_folder(os.environ) / PRIVATE_KEYS))
 
 
+def keyring_at_hand(system: System) -> FileKeyring | None:
+    """The file of the keys of keys, where this machine has one; a service for keys isn't asked.
+
+    Raises EnvironmentFault for a file that is set and can't be used.
+    """
+    place = os.environ.get("AVOW_PRIVATE_KEY", "")
+    if not keeps_private(system) or (":" in place and "/" not in place):
+        return None
+    file = Path(place) if place else home_folder(os.environ) / PRIVATE_KEYS
+    return FileKeyring(file) if place or file.exists() else None
+
+
 def _destinations(environment: Mapping[str, str]) -> dict[str, Destination]:
     """Where calls to the outside go: a JSON object by name, in a file that only the service may read."""
     place = environment.get("AVOW_DESTINATIONS")

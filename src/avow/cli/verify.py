@@ -14,10 +14,12 @@ from avow.cli import output
 from avow.cli.connection import database_url
 from avow.cli.home import home_folder
 from avow.cli.kept_verification import KeptVerification
+from avow.cli.settings import keyring_at_hand
 from avow.cli.target import load_target
 from avow.cli.word import TENANT
 from avow.engine.log.key import log_key
 from avow.engine.log.outside import known_outside
+from avow.engine.privacy import Keyring
 from avow.engine.verify import Beside, Outside, Verification, verify
 from avow.evidence.finding import Finding
 from avow.model.system import System
@@ -77,7 +79,8 @@ def command(
     """Check every audit entry of TARGET's database: its hash, its place in its record's chain, its boundary;
     then rebuild each record from its entries and compare it with its row. The log that entries are sealed in
     is computed again and compared with its checkpoints, with the one that is kept beside the log's key, and
-    with those given.
+    with those given. Private values are opened and compared with their digests where AVOW_PRIVATE_KEY names a
+    file, or `avow dev` has one here.
 
     Works on AVOW_DATABASE_URL, or on the database of `avow dev` in this folder. Exit code 0: everything
     holds; 1: something was edited, removed or added; 4: there was no time to say.
@@ -93,7 +96,9 @@ def command(
         if kept is not None and earlier is not None and (saved := kept.saved(earlier)) is not None:
             outside = Outside(outside.keys, [*outside.saved, saved])
         beside = Beside(url, processes or min(os.cpu_count() or 1, PROCESSES_MAX))
-        result = asyncio.run(_verify(url, system, tenant, limit_s, outside, earlier, beside))
+        result = asyncio.run(
+            _verify(url, system, tenant, limit_s, outside, earlier, beside, keyring_at_hand(system))
+        )
     if kept is not None:
         kept.keep(result)
     if as_json:
@@ -134,7 +139,7 @@ def _covers(result: Verification) -> str:
 
 async def _verify(
     url: str, system: System, tenant: str | None, limit_s: float | None, outside: Outside,
-    earlier: Verification | None, beside: Beside,
+    earlier: Verification | None, beside: Beside, keyring: Keyring | None,
 ) -> Verification:  # fmt: skip
     connection = await connect(url)
     try:
@@ -150,6 +155,7 @@ async def _verify(
                 outside=outside,
                 earlier=earlier,
                 beside=beside,
+                keyring=keyring,
             )
     finally:
         await connection.close()
@@ -190,7 +196,13 @@ def _private(result: Verification) -> list[str]:
         return []
     erased = [f"{count:,} erased at entry {entry}" for entry, count in sorted(seen.erased.items())]
     more = [f"and {len(erased) - SHOWN_MAX:,} entries more"] if len(erased) > SHOWN_MAX else []
-    return [", ".join([f"{output.counted(seen.kept, 'private value')} kept", *erased[:SHOWN_MAX], *more])]
+    said = ", ".join([f"{output.counted(seen.kept, 'private value')} kept", *erased[:SHOWN_MAX], *more])
+    closed = seen.kept - seen.opened
+    return (
+        [said, f"{closed:,} of those kept not opened: there is no file of private keys here"]
+        if closed
+        else [said]
+    )
 
 
 def _finding(system: System, finding: Finding) -> str:
@@ -225,6 +237,7 @@ def _document(result: Verification) -> dict[str, Any]:
         "entries_per_s": round(result.entries_per_s),
         "private": {
             "kept": result.private.kept,
+            "opened": result.private.opened,
             "erased": {str(entry): count for entry, count in sorted(result.private.erased.items())},
         },
         "log": {

@@ -27,6 +27,7 @@ FINDINGS: Final[Mapping[str, str]] = {
     "payload-altered": "A long value no longer has the hash that the entry names it by.",
     "disclosure-missing": "Nothing is kept behind a private value, and no entry says that it was erased.",
     "disclosure-edited": "What is kept behind a private value belongs to another one.",
+    "disclosure-unreadable": "What is kept behind a private value can't be read, or isn't that value.",
     "disclosure-unknown": "Something is kept behind a private value that the entry doesn't have.",
     "erasure-unfounded": "A private value was erased, but by no entry that may erase.",
     "value-edited": "A field of the row isn't what its history gives.",

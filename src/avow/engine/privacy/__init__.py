@@ -11,6 +11,7 @@ from avow.engine.privacy.concealing import (
     private_arguments,
 )
 from avow.engine.privacy.keyring import FileKeyring, Keyring, MemoryKeyring
+from avow.engine.privacy.reader import Reader
 from avow.engine.privacy.rotation import rewrap_all
 from avow.engine.privacy.vault import OF_TENANT, KeyMissing, Opened, Vault
 
@@ -24,6 +25,7 @@ __all__ = [
     "MemoryKeyring",
     "Opened",
     "PrivateArgument",
+    "Reader",
     "Vault",
     "conceal",
     "concealing_of",

@@ -153,14 +153,10 @@ class Vault:
         if stored.key is None:
             return Opened(erased_at=stored.erased_at)
         key = self._unwrapped(tenant, stored.subject, stored.key).key
-        context = context_of_value(tenant, kind, record, stored.field, stored.subject)
         try:
-            text = decrypt(key, Encrypted(stored.nonce, stored.ciphertext), context).decode()
-            if digest(text) != stored.digest:
-                raise Unreadable
+            return Opened(value_behind(key, tenant, kind, record, stored))
         except Unreadable:
             raise reject("internal-error", "A private value of this record was edited by hand.") from None
-        return Opened(disclosed(text).value)
 
     def _row(self, tenant: str, one: Concealing, keys: Mapping[str, DataKey]) -> dict[str, Any]:
         if one.subject not in keys or (one.searchable and OF_TENANT not in keys):
@@ -196,6 +192,15 @@ class Vault:
         if len(self._keys) > KEYS_MAX:
             del self._keys[next(iter(self._keys))]
         return held
+
+
+def value_behind(key: bytes, tenant: str, kind: str, record: UUID, stored: StoredDisclosure) -> JsonValue:
+    """The value behind a digest of a record. Raises Unreadable where it isn't what that is the digest of."""
+    context = context_of_value(tenant, kind, record, stored.field, stored.subject)
+    text = decrypt(key, Encrypted(stored.nonce, stored.ciphertext), context).decode()
+    if digest(text) != stored.digest:
+        raise Unreadable
+    return disclosed(text).value
 
 
 def blind(key: bytes, kind: str, field: str, value: JsonValue) -> bytes:

@@ -1,7 +1,8 @@
 """Is there something behind each private value, or an entry that says that it was erased?
 
-What is behind it can't be read here, and needn't be: whoever is shown it computes the digest again. A digest
-with nothing behind it, or erased by nothing that was allowed to, is a finding; an erased one is counted.
+A digest with nothing behind it, or erased by nothing that was allowed to, is a finding; an erased one is
+counted. Where the keys of keys are at hand, what is behind a digest is also opened, compared with it, and
+forgotten.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
+from avow.engine.privacy import Reader
 from avow.evidence.boundaries import Boundaries
 from avow.evidence.finding import FINDINGS, Finding
 from avow.model.private import PRIVATE
 from avow.model.system import System
 from avow.store.columns import blind_columns
+from avow.store.disclosures import WrappedKey, stored_of
 from avow.store.log.audit_scan import EntryScan, Scan
 
 _MARK: Final = b'{"private":"'
@@ -34,16 +38,21 @@ class _Place(NamedTuple):
 
 @dataclass(slots=True)
 class PrivateSeen:
-    """The private values of what was verified. erased: how many each entry has erased, by its number."""
+    """The private values of what was verified. opened: how many of those kept were opened. erased: how many
+    each entry has erased, by its number."""
 
     kept: int = 0
+    opened: int = 0
     erased: Counter[int] = field(default_factory=Counter[int])
 
 
 async def check_private(
-    scan: EntryScan, boundaries: Boundaries, rows: Sequence[Any], seen: PrivateSeen
+    scan: EntryScan, boundaries: Boundaries, reader: Reader | None, rows: Sequence[Any], seen: PrivateSeen
 ) -> list[Finding]:
-    """The findings about the private values of a batch of entries; `seen` counts them."""
+    """The findings about the private values of a batch of entries; `seen` counts them.
+
+    reader: opens them; None where there are no keys of keys here.
+    """
     named = {place: digest for row in rows if _MARK in row[5] for place, digest in _named(boundaries, row)}
     if not named:
         return []
@@ -52,13 +61,14 @@ async def check_private(
     found = list[Finding]()
     for place, digest in named.items():
         row = behind.pop(place, None)
-        code = _fault(boundaries, row, digest)
+        code = _fault(boundaries, row, digest) or _unreadable(reader, row)
         if code is not None:
             found.append(Finding(*place, code, FINDINGS[code]))
         elif row is not None and row["erased"]:
             seen.erased[row["erased_at"]] += 1
         else:
             seen.kept += 1
+            seen.opened += reader is not None
     unknown = "disclosure-unknown"
     found += [Finding(*place, unknown, FINDINGS[unknown]) for place in behind]
     return found
@@ -82,6 +92,22 @@ def _fault(boundaries: Boundaries, row: Any, digest: str) -> str | None:
     if row["erased"] and not _erases(boundaries, row["erased_by"]):
         return "erasure-unfounded"
     return None
+
+
+def _unreadable(reader: Reader | None, row: Any) -> str | None:
+    """Without keys at hand it can still be seen that there is none to open it with."""
+    if row["erased"] or (reader is None and row["key"] is not None):
+        return None
+    searched = None
+    if row["blind"] is not None:
+        own = row["tenant_key"]
+        wrapped = None if own is None else WrappedKey(own, row["tenant_wrapped"], row["tenant_kek"])
+        searched = wrapped, row["blind"]
+    if reader is not None and reader.holds(
+        row["tenant"], row["kind"], UUID(row["id"]), stored_of(row), searched
+    ):
+        return None
+    return "disclosure-unreadable"
 
 
 def _erases(boundaries: Boundaries, header: bytes | None) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from avow.engine.privacy import Keyring, Reader
 from avow.engine.verify.private import PrivateSeen, check_private
 from avow.evidence.awaited import Waiting, key_of
 from avow.evidence.boundaries import Boundaries, Shape
@@ -35,13 +36,14 @@ class Against:
     """What records are checked against.
 
     shapes: of the rows of each kind. dropped: entries were. waits: of the kinds that wait for something the
-    names of the calls and times that are declared.
+    names of the calls and times that are declared. keyring: the keys of keys, where they are at hand.
     """
 
     boundaries: Boundaries
     shapes: Mapping[str, Shape]
     dropped: bool = False
     waits: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    keyring: Keyring | None = None
 
 
 @dataclass(slots=True)
@@ -97,6 +99,7 @@ class _Work:
 
     def __init__(self, scan: EntryScan, against: Against) -> None:
         self._scan, self._against = scan, against
+        self._reader = None if against.keyring is None else Reader(against.keyring)
         self._open: RecordCheck | None = None
         self._done = list[RecordCheck]()
         self._open_entries = 0
@@ -124,8 +127,8 @@ class _Work:
         self._open = check
         self.piece.entries += len(rows)
         await self._check_payloads(rows)
-        found = await check_private(self._scan, self._against.boundaries, rows, self.piece.private)
-        self.piece.add(found)
+        boundaries, private = self._against.boundaries, self.piece.private
+        self.piece.add(await check_private(self._scan, boundaries, self._reader, rows, private))
         await self._conclude()
 
     async def _stubs(self, rows: Sequence[Any]) -> Mapping[Position, tuple[int, int, bytes]]:

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from avow.engine.privacy import Keyring
 from avow.engine.verify.logs import LogsSeen, Outside, verify_logs
 from avow.engine.verify.private import check_blind
 from avow.engine.verify.records import Against, Piece, check_piece
@@ -60,6 +61,7 @@ class Verification(Piece):
         self.records += piece.records
         self.rows_of += piece.rows_of
         self.private.kept += piece.private.kept
+        self.private.opened += piece.private.opened
         self.private.erased += piece.private.erased
         same = self.position is not None and piece.first is not None and self.position[0] == piece.first[0]
         self.tenants += piece.tenants - same
@@ -77,14 +79,15 @@ class Beside:
 async def verify(
     connection: Any, system: System, *, tenant: str | None = None, limit_s: float | None = None,
     progress: Progress | None = None, outside: Outside = NOTHING, earlier: Verification | None = None,
-    beside: Beside | None = None,
+    beside: Beside | None = None, keyring: Keyring | None = None,
 ) -> Verification:  # fmt: skip
     """Check one tenant, or all of them (None), and the logs that they are sealed in.
 
     Stops after `limit_s` seconds, and says so. outside: what is known of the logs from elsewhere. earlier:
     what came of a verification that was stopped; this one goes on behind its last record, and has its
     findings, too: what was checked then isn't checked again, and is told as it was then. The logs are
-    checked as a whole each time. beside: None: in this process alone.
+    checked as a whole each time. beside: None: in this process alone. keyring: the keys of keys, to open
+    what is private; None: it isn't opened.
 
     Raises UsageError where the login may not see what it should check, EnvironmentFault where a process
     that shared the work has ended.
@@ -93,7 +96,7 @@ async def verify(
     until = None if limit_s is None else started + limit_s
     async with scan(connection, system, tenant) as snapshot:
         dropped = await snapshot.logs.dropped() is not None
-        work = _Work(snapshot, system, await snapshot.boundaries(), earlier, dropped)
+        work = _Work(snapshot, system, await snapshot.boundaries(), earlier, dropped, keyring)
         await work.check_whole()
         total = await snapshot.count()
         shown = _Shown(progress, work.result.entries, total)
@@ -133,10 +136,11 @@ class _Work:
         boundaries: Boundaries,
         earlier: Verification | None,
         dropped: bool,
+        keyring: Keyring | None,
     ) -> None:
         self._scan, self._system, self._boundaries = snapshot, system, boundaries
         shapes = {e.name: shape_of(e, json_fields(e), boundaries) for e in system.entities.values()}
-        self.against = Against(boundaries, shapes, dropped, _waits_of(system))
+        self.against = Against(boundaries, shapes, dropped, _waits_of(system), keyring)
         self.result = earlier or Verification()
         self._resumed = earlier is not None
         self._known = frozenset(self.result.findings)

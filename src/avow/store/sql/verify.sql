@@ -126,11 +126,16 @@ SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnames
 WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')
 
 -- name: verify_disclosures
--- What is kept behind the private values of these entries; of what was erased, the entry that is said to have done it.
+-- What is kept behind the private values of these entries, with its key and, for its keyed hash, the tenant's; of what was
+-- erased, the entry that is said to have done it.
 SELECT d.tenant, d.kind, d.id::text, d.version, d.field, d.digest, d.erased_id IS NOT NULL AS erased,
-       a.entry AS erased_at, a.header AS erased_by
+       a.entry AS erased_at, a.header AS erased_by,
+       d.nonce, d.ciphertext, d.blind, k.key, k.subject, k.wrapped, k.kek,
+       t.key AS tenant_key, t.wrapped AS tenant_wrapped, t.kek AS tenant_kek
 FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) AS w (tenant, kind, id, version)
 JOIN avow.disclosure d ON d.tenant = w.tenant AND d.kind = w.kind AND d.id = w.id AND d.version = w.version
+LEFT JOIN avow.subject_key k ON k.tenant = d.tenant AND k.key = d.key
+LEFT JOIN avow.subject_key t ON t.tenant = d.tenant AND t.subject = '' AND d.blind IS NOT NULL
 LEFT JOIN avow.audit a ON a.tenant = d.tenant AND a.kind = d.erased_kind AND a.id = d.erased_id AND a.version = d.erased_version
 
 -- name: verify_blind
