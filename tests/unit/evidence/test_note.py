@@ -273,12 +273,23 @@ def test_any_byte_of_a_checkpoint_counts() -> None:
         "log.example/one\n٧\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n",
         "\n7\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n",
         "log.example/one\n7\nAAEC\n",
-        "log.example/one\n7\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\nextension\n",
+        "log.example/one\n7\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n\nextension\n",
+        "log.example/one\n7\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\nextension",
     ],
 )
 def test_what_is_no_checkpoint_is_refused(text: str) -> None:
     with pytest.raises(Invalid):
         parse_checkpoint(text)
+
+
+def test_extension_lines_are_signed_and_say_nothing() -> None:
+    """c2sp.org/tlog-checkpoint permits them, and tlog-cosignature signs them with the rest."""
+    text = text_of(HEAD) + "one\nanother line\n"
+    note = join(text, LOG.sign(text), LOG.cosign(text, SEALED), WITNESS.cosign(text, SEALED + 1))
+    opened = open_checkpoint(note.encode(), LOG.verifier, [WITNESS.cosigner])
+    assert (opened.checkpoint, [one.key for one in opened.witnesses]) == (HEAD, [WITNESS.cosigner])
+    with pytest.raises(Invalid, match="isn't by the key"):
+        open_checkpoint(note.replace("another", "changed").encode(), LOG.verifier)
 
 
 def test_a_checkpoint_of_another_log_or_without_a_time_is_refused() -> None:

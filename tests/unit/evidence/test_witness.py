@@ -7,6 +7,7 @@ import pytest
 from avow.canonical import leaf_hash
 from avow.evidence.checkpoint import sign, text_of
 from avow.evidence.merkle import Node, Stack, consistency_ranges, proof
+from avow.evidence.note import join
 from avow.evidence.verifier import EMPTY_ROOT, Checkpoint, Invalid
 from avow.evidence.witness import (
     Refused,
@@ -47,6 +48,13 @@ def seen(size: int) -> dict[str, Seen]:
 def test_it_signs_what_goes_on_from_what_it_signed(old: int, size: int) -> None:
     text, found = judge(submission(old, size), [LOG.verifier], seen(old))
     assert (text, found) == (text_of(checkpoint(size)), checkpoint(size))
+
+
+def test_it_signs_extension_lines_with_the_rest() -> None:
+    """Another log's checkpoint may have some; no opinion of them is meant (c2sp.org/tlog-cosignature)."""
+    text = text_of(checkpoint(13)) + "of another log\n"
+    body = write_submission(Submission(0, [], join(text, LOG.sign(text)).encode()))
+    assert judge(body, [LOG.verifier], {}) == (text, checkpoint(13))
 
 
 @pytest.mark.parametrize(

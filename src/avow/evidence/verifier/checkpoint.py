@@ -30,10 +30,13 @@ class Opened(NamedTuple):
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
-    """Read the text of a checkpoint. Raises Invalid; extension lines are none of ours and are refused."""
-    lines = text.split("\n")
-    if len(lines) != 4 or lines[3] or not lines[0]:
-        raise Invalid("not a checkpoint of three lines: origin, size, root")
+    """Read the text of a checkpoint. Raises Invalid.
+
+    Extension lines are signed with it, and say nothing here: ours have none, another log's may.
+    """
+    *lines, end = text.split("\n")
+    if len(lines) < 3 or end or not all(lines):
+        raise Invalid("not a checkpoint: lines of origin, size, root, and none that is empty")
     return Checkpoint(lines[0], parse_number(lines[1]), parse_hash(lines[2]))
 
 
