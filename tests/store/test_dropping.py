@@ -198,3 +198,27 @@ class Undone:
 
     async def __aexit__(self, *_: object) -> None:
         await self._connection.execute("ROLLBACK")
+
+
+READ = """
+SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)
+FROM pg_stat_xact_user_tables WHERE relid = 'avow.dropped'::regclass
+"""
+
+
+async def test_what_was_dropped_before_costs_what_is_dropped_now_nothing(old: Old) -> None:
+    """Of however many ranges one is looked at for each entry."""
+    admin = old.log.admin
+    await admin.execute(
+        "INSERT INTO avow.dropped SELECT 1, n, n + 1, '/x', 'olga', 'old' FROM generate_series(0, 255) n"
+    )
+    await admin.execute("BEGIN")
+    await admin.execute(
+        "DELETE FROM avow.audit a USING avow.leaf l WHERE l.entry = a.entry AND l.index BETWEEN 200 AND 209"
+    )
+    assert await admin.fetchval(READ) <= 10
+    with pytest.raises(driver.DatabaseError, match="append-only"):
+        await admin.execute(
+            "DELETE FROM avow.audit a USING avow.leaf l WHERE l.entry = a.entry AND l.index = 256"
+        )
+    await admin.execute("ROLLBACK")

@@ -41,8 +41,11 @@ CREATE OR REPLACE FUNCTION avow.refuse_change() RETURNS trigger
     AS $function$
 BEGIN
     IF TG_TABLE_NAME = 'audit' AND TG_OP = 'DELETE' THEN
-        IF EXISTS (SELECT FROM avow.leaf l JOIN avow.dropped d ON d.epoch = l.epoch AND d.first <= l.index AND l.index < d.upto
-                   WHERE l.entry = OLD.entry AND l.hash = OLD.hash) THEN
+        -- Ranges don't overlap, so the last one that begins before a leaf is the only one that can have it.
+        IF EXISTS (SELECT FROM avow.leaf l CROSS JOIN LATERAL (
+                       SELECT o.upto FROM avow.dropped o WHERE o.epoch = l.epoch AND o.first <= l.index
+                       ORDER BY o.first DESC LIMIT 1) AS d
+                   WHERE l.entry = OLD.entry AND l.hash = OLD.hash AND l.index < d.upto) THEN
             RETURN OLD;
         END IF;
     END IF;

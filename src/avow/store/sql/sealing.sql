@@ -157,7 +157,9 @@ SELECT t.version, d.at, d.exported_to
 FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
 CROSS JOIN LATERAL (SELECT * FROM avow.stub b WHERE b.tenant = s.tenant AND b.kind = $2 AND b.id = $3 LIMIT 1) AS t
 JOIN avow.leaf l ON l.entry = t.entry
-JOIN avow.dropped d ON d.epoch = l.epoch AND d.first <= l.index AND l.index < d.upto
+JOIN LATERAL (
+    SELECT o.* FROM avow.dropped o WHERE o.epoch = l.epoch AND o.first <= l.index ORDER BY o.first DESC LIMIT 1
+) AS d ON l.index < d.upto
 
 -- name: dropped_upto
 -- Up to which leaf the entries of a log were dropped, when last, and where they were exported to; no row: none were.

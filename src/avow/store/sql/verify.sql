@@ -164,8 +164,9 @@ SELECT l.index, l.entry, coalesce(l.tenant, ''), coalesce(l.kind, ''), coalesce(
 FROM avow.leaf l LEFT JOIN avow.audit a ON a.entry = l.entry
 WHERE l.epoch = $1 AND l.index >= $2 AND l.index < $3 AND (l.entry IS NOT NULL OR l.index > 0 OR l.epoch = 1)
   AND (a.tenant, a.kind, a.id, a.version, a.hash) IS DISTINCT FROM (l.tenant, l.kind, l.id, l.version, l.hash)
-  AND (a.entry IS NOT NULL OR NOT EXISTS (
-      SELECT FROM avow.dropped d WHERE d.epoch = l.epoch AND d.first <= l.index AND l.index < d.upto))
+  AND (a.entry IS NOT NULL OR NOT coalesce((
+      SELECT l.index < d.upto FROM avow.dropped d WHERE d.epoch = l.epoch AND d.first <= l.index
+      ORDER BY d.first DESC LIMIT 1), false))
 ORDER BY l.index LIMIT $4
 
 -- name: verify_dropped
@@ -181,7 +182,9 @@ FROM unnest($1::text[], $2::text[], $3::uuid[]) AS w (tenant, kind, id)
 JOIN avow.stub s ON s.tenant = w.tenant AND s.kind = w.kind AND s.id = w.id
 JOIN avow.leaf l ON l.entry = s.entry
     AND (l.tenant, l.kind, l.id, l.version) IS NOT DISTINCT FROM (s.tenant, s.kind, s.id, s.version)
-JOIN avow.dropped d ON d.epoch = l.epoch AND d.first <= l.index AND l.index < d.upto
+JOIN LATERAL (
+    SELECT o.upto FROM avow.dropped o WHERE o.epoch = l.epoch AND o.first <= l.index ORDER BY o.first DESC LIMIT 1
+) AS d ON l.index < d.upto
 
 -- name: verify_leaf_names
 -- Whose entries some leaves are.
