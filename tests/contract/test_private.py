@@ -161,6 +161,17 @@ def test_who_is_forgotten_is_gone_from_every_answer(clinic: Tenancy) -> None:
     )
 
 
+def test_what_brought_nothing_private_is_answered_again_after_an_erasure(clinic: Tenancy) -> None:
+    desk, key = clinic.actor("dora", "desk"), str(uuid.uuid4())
+    patient = admitted(desk)
+    path = f"{patient.path}/see_passport"
+    desk.do(path, {"purpose": "at the counter"}, key)
+    erased(clinic, "pat")
+    again = desk.do(path, {"purpose": "at the counter"}, key)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert {*again.json()["revealed"]["passport"]} == {"erased_at"}
+
+
 def test_who_was_forgotten_may_come_back_under_another_key(clinic: Tenancy) -> None:
     desk = clinic.actor("dora", "desk")
     admitted(desk)

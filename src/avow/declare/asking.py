@@ -49,7 +49,7 @@ def _surviving(entity: Entity) -> Iterator[Mistake]:
             changes = bool(t.sets or t.assigns or t.body is not None) and not t.creation
             if not changes or t.step == step or step in t.voids or not _after(entity, t, step):
                 continue
-            if counting & reached_from(entity, t.target):
+            if counting & reached_from(entity, t.target, step):
                 detail = (
                     f"{entity.name}.{t.name} changes what was approved, and what {step} has counted stays"
                 )
@@ -60,7 +60,7 @@ def _surviving(entity: Entity) -> Iterator[Mistake]:
 def _after(entity: Entity, t: Transition, step: str) -> bool:
     """Whether it can happen once something has been counted."""
     counted = {target.target for target in entity.transitions.values() if target.step == step}
-    return any(source in reached_from(entity, state) for state in counted for source in t.sources)
+    return any(source in reached_from(entity, state, step) for state in counted for source in t.sources)
 
 
 def _counted(t: Transition) -> Iterator[ast.Votes]:

@@ -93,9 +93,10 @@ def _closure(seeds: set[str], edges: Edges) -> set[str]:
     return reached
 
 
-def reached_from(entity: Entity, state: str) -> set[str]:
-    """The states that a record in one state may be in later, that one included."""
-    return _closure({state}, [(s, t.target) for t in entity.transitions.values() for s in t.sources])
+def reached_from(entity: Entity, state: str, keeping: str) -> set[str]:
+    """The states that a record in one state may be in later, that one included, while a step's votes stay."""
+    ways = (t for t in entity.transitions.values() if keeping not in t.voids)
+    return _closure({state}, [(s, t.target) for t in ways for s in t.sources])
 
 
 def unstartable(entities: Mapping[str, Entity]) -> Iterator[Mistake]:

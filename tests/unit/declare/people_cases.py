@@ -85,6 +85,20 @@ class Seat(Entity):
         "edit = transition(half, to=half, by=dean, sets=taken)  # <- approval-survives",
         "again = transition(half, to=open, by=dean)",
     ),
+    "an edit behind a way back that voids": course(
+        "half = State()",
+        "agree = transition(open, to=closed, by=dean, approvals=seats)",
+        "back = transition(open, to=half, by=dean, voids=agree)",
+        "edit = transition(half, to=half, by=dean, sets=taken)",
+        "again = transition(half, to=open, by=dean)",
+    ),
+    "an edit before a way that voids": course(
+        "half = State()",
+        "agree = transition(open, to=closed, by=dean, approvals=seats)",
+        "back = transition(open, to=half, by=dean)",
+        "edit = transition(half, to=half, by=dean, sets=taken)",
+        "again = transition(half, to=open, by=dean, voids=agree)",
+    ),
     "an entity that is called like the inbox": course().replace(
         "class Course(Entity):", 'class Course(Entity, plural="tasks"):  # <- name-reserved'
     ),

@@ -30,6 +30,9 @@ KEYS_MAX: Final = 4_096
 KEY_S_MAX: Final = 300.0
 """For how long one is: a key that was destroyed elsewhere is in no memory any more after that."""
 
+KEYED: Final = b"\x01"
+"""What a keyed digest of a request begins with. Other digests are as long as SHA-256 alone; see private.sql."""
+
 OF_TENANT: Final = ""
 """Whose key that of a tenant's keyed hashes is: no person's."""
 
@@ -83,9 +86,12 @@ class Vault:
             self._keys.pop((tenant, subject), None)
 
     async def fingerprint(self, tenant: str, plain: bytes) -> bytes:
-        """The digest of a request that may hold something private, so that nobody can try what it was."""
+        """The digest of a request that may hold something private, so that nobody can try what it was.
+
+        A byte longer than others: by that an erasure knows those that it has to take away.
+        """
         key = await self._key(tenant, OF_TENANT)
-        return hmac.digest(key.key, b"request" + plain, "sha256")
+        return KEYED + hmac.digest(key.key, b"request" + plain, "sha256")
 
     async def blind(self, tenant: str, kind: str, values: Mapping[str, JsonValue]) -> dict[str, bytes]:
         """The keyed hashes by which records with these private values are found."""

@@ -58,7 +58,8 @@ $function$;
 
 -- Make all private values about a person unreadable for good: the key is destroyed, and with it whatever was encrypted
 -- with it, here and in copies of it. What stands in rows and entries are digests, which say nothing any more. The
--- fingerprints of requests that may have brought one are taken away; such a request can't be repeated afterwards.
+-- fingerprints of requests that may have brought one, which are keyed and have 33 bytes, are taken away; such a request
+-- can't be repeated afterwards. Any other one can, above all the one that erases.
 CREATE OR REPLACE FUNCTION avow.forget_private(p_tenant text, p_subject text, p_kind text, p_id uuid, p_version bigint)
     RETURNS void
     LANGUAGE plpgsql
@@ -80,7 +81,7 @@ BEGIN
 @{branches}
     UPDATE avow.idempotency i SET fingerprint = '\x00'
     FROM (SELECT DISTINCT d.kind, d.id FROM avow.disclosure d WHERE d.tenant = p_tenant AND d.key = p_key) AS held
-    WHERE i.tenant = p_tenant AND i.kind = held.kind AND i.record = held.id AND i.fingerprint <> '';
+    WHERE i.tenant = p_tenant AND i.kind = held.kind AND i.record = held.id AND octet_length(i.fingerprint) > 32;
     DELETE FROM avow.work w WHERE w.tenant = p_tenant AND w.topic <> ''
         AND EXISTS (SELECT FROM jsonb_each(w.given -> 'sealed') AS s WHERE s.value ->> 'key' = p_key::text);
     UPDATE avow.disclosure d
