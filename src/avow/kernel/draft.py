@@ -293,7 +293,8 @@ def fit(kind: ValueType, value: Value, *where: str) -> Value:
         flaw, rule = misfit.flaws[0], "".join(where)
         at = f"{rule}{flaw.pointer}"
         if flaw.code.startswith("not-") or flaw.code == "currency-mismatch":
-            raise BodyFault(f"{at} {flaw.detail}") from None
+            given = "" if flaw.pointer else f", and is of the type {type(value).__name__}"
+            raise BodyFault(f"{at} {flaw.detail}{given}") from None
         raise Rejected(Rejection("invariant-violated", f"{at} {flaw.detail}.", {"rule": rule})) from None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from avow.canonical import JsonValue
 from avow.model.entity import Transition
@@ -13,6 +13,7 @@ from avow.prove.act import Act, Ref, act_json, is_creation, transitions_of
 from avow.prove.finding import Line
 
 VALUE_CHARACTERS_MAX = 60
+_UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
 def who(act: Act) -> str:
@@ -34,9 +35,18 @@ def what(system: System, act: Act) -> str:
     """What is done, for people: `approve Enrollment 1`, `start Enrollment 2 with course = Course 1`."""
     given = ", ".join(f"{name} = {shown}" for name, shown in _inputs(system, act).items())
     new = " (new)" if is_creation(system, act) else ""
-    later = f", {act.later_s:g} s later" if act.later_s else ""
+    later = f", {lasting(act.later_s)} later" if act.later_s else ""
     verb = act.command.split(":")[-1] if act.kind == "event" else act.command
     return f"{verb} {act.ref}{new}{f' with {given}' if given else ''}{later}"
+
+
+def lasting(seconds: float) -> str:
+    """A length of time for people: `22 h`, `14 d 1 s`."""
+    left, said = seconds, list[str]()
+    for unit, length in _UNITS:
+        count, left = divmod(left, length)
+        said += [f"{count:.0f} {unit}"] if count else []
+    return " ".join([*said, f"{left:g} s"] if left or not said else said)
 
 
 def _inputs(system: System, act: Act) -> Mapping[str, str]:

@@ -53,6 +53,10 @@ class Account(Entity):
         self.add(amount)
         self.add(amount)
 
+    @transition(open, to=open, by=authenticated)
+    def mistaken(self) -> None:
+        self.moves = self.actor  # type: ignore[assignment]  # whoever has no type checker
+
     @transition(open, to=frozen, by=authenticated)
     def freeze_and_end(self) -> None:
         self.moves = 5
@@ -198,6 +202,7 @@ def test_an_invariant_is_judged_on_what_the_command_leaves_behind() -> None:
     [
         ("Account", "late", A, "assign before calling"),
         ("Account", "typo", A, "no field `toatl`"),
+        ("Account", "mistaken", A, "moves must be an integer, .* and is of the type Actor"),
         ("Account", "sly", A, "a guard may only read"),
         ("Transfer", "reach_over", T, "belongs to another record"),
     ],

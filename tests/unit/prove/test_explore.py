@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
-from avow import World, always
+from avow import (
+    Entity,
+    State,
+    World,
+    always,
+    create,
+    days,
+    everybody,
+    field,
+    invariant,
+    now,
+    read,
+    system,
+    transition,
+)
 from avow.model.actor import Actor
 from avow.model.expression import All, Authenticated, HasRole, Not
+from avow.model.times import DateTimeType
 from avow.model.types import Integer, Text
 from avow.model.values import Subject
 from avow.prove.act import TENANT, Act, Path, Ref
@@ -16,7 +32,7 @@ from avow.prove.explore.possible import Scope, sampled_in
 from avow.prove.explore.search import components, search
 from avow.prove.explore.shape import Shapes
 from avow.prove.explore.situation import Happened, Refusal, Situation, happen
-from avow.prove.explore.values import spelled, values_of
+from avow.prove.explore.values import constants_of, spelled, values_of
 from avow.prove.finding import EXHAUSTED
 from avow.prove.model import Model, coverage_of
 from avow.prove.phase import Bench
@@ -181,3 +197,30 @@ def test_boundary_values_are_those_of_the_type_and_of_what_it_is_compared_with()
     plate = Text(20, pattern="[A-Z]{2}-[0-9]{3}")
     assert values_of(plate, [], now, True), "a text that a pattern asks for is spelled"
     assert spelled("(a|b)[0-9]+x?", 1) == "b1"
+
+
+class Visit(Entity):
+    """Something that can be called off until a week before it begins."""
+
+    begins: datetime = field()
+    ends: datetime = field()
+    forward = invariant(begins < ends, "It ends after it begins.")
+    visible = read(by=everybody)
+    asked, called_off = State(initial=True), State(final=True)
+    ask = create(asked, by=everybody, sets=[begins, ends])
+    call_off = transition(asked, to=called_off, by=everybody, when=now < begins - days(7))
+
+
+VISITS = system("visits", Visit)
+
+
+def test_instants_are_tried_beyond_the_time_that_has_to_lie_before_them() -> None:
+    today, day = Situation().now, timedelta(days=1)
+    for short in ([], [timedelta(hours=3)]):
+        assert values_of(DateTimeType(), short, today, False) == [today + day, today + 2 * day]
+    week = values_of(DateTimeType(), [timedelta(hours=3), 7 * day], today, False)
+    assert week[2:] == [today + 8 * day, today + 9 * day]
+    assert 7 * day in constants_of(VISITS)["Visit", "begins"]
+    assert 7 * day in constants_of(VISITS)["Visit", "ends"], "which begins has to lie before"
+    found = search(Scope(VISITS, ("Visit",)), lambda _: True)
+    assert coverage_of(VISITS, [found]).missed == ()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from avow.errors import UsageError
+from avow.prove.act import Act
 from avow.prove.finding import ALL, PhaseReport, Tally
 from avow.prove.keep import keep, read_kept
 from avow.prove.model import Model
@@ -18,6 +19,7 @@ from avow.prove.report.page import as_page
 from avow.prove.report.text import as_text
 from avow.prove.run import Report, run
 from avow.prove.schedule import Schedule
+from avow.prove.story import what
 from tests.canaries.mutants import counted
 from tests.unit.prove.systems import SOUND, UNSOUND
 
@@ -25,6 +27,15 @@ from tests.unit.prove.systems import SOUND, UNSOUND
 async def report_of(bench: Bench) -> Report:
     found = await Model().run(bench, counted(2_000))
     return Report(bench.system.name, bench.system.fingerprint.hex(), 7, 20, 3, (("model", found),))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(1, "1 s"), (60, "1 min"), (79_200, "22 h"), (1_209_601, "14 d 1 s"), (0.5, "0.5 s")],
+)
+def test_a_time_that_passes_is_told_in_the_units_of_people(seconds: float, said: str) -> None:
+    act = Act("command", "Book", "keep", 1, later_s=seconds)
+    assert what(SOUND, act) == f"keep Book 1, {said} later"
 
 
 async def test_what_held_is_said_to_have_held_within_bounds_and_nothing_more() -> None:

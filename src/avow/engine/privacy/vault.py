@@ -31,7 +31,7 @@ KEY_S_MAX: Final = 300.0
 """For how long one is: a key that was destroyed elsewhere is in no memory any more after that."""
 
 KEYED: Final = b"\x01"
-"""What a keyed digest of a request begins with. Other digests are as long as SHA-256 alone; see private.sql."""
+"""What a keyed digest of a request begins with; others have no such byte, see private.sql."""
 
 OF_TENANT: Final = ""
 """Whose key that of a tenant's keyed hashes is: no person's."""

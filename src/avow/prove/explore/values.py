@@ -35,6 +35,8 @@ NEAR_MAX: Final = 3
 """So many of the numbers that something is compared with are tried, and those beside them."""
 NEAR_RANGE: Final = 4
 """A range of whole numbers up to this long is tried as a whole."""
+DAY: Final = timedelta(days=1)
+"""How far apart instants are tried."""
 
 
 def conditions_of(entity: Entity) -> Iterator[Expression]:
@@ -69,9 +71,25 @@ def _constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
             near = {} if quota.weight is None else found.get((entity.name, quota.weight), {})
             for name in filter(None, map(_name, walk(quota.limit))):
                 found[anchor, name] = {**found.get((anchor, name), {}), **near}
+    for place, length in _before(system):
+        found.setdefault(place, {}).setdefault(length)
     for place, value in _flowing(system, found):
         found.setdefault(place, {}).setdefault(value)
     return {key: tuple(sorted(values, key=_is_plain)) for key, values in found.items()}
+
+
+def _before(system: System) -> Iterator[tuple[tuple[str, str], timedelta]]:
+    """Each field, and the times that have to lie before it, or before one that it is compared with."""
+    groups, told = system.derived(_flows), dict[str, list[timedelta]]()
+    for condition in (one for entity in system.entities.values() for one in conditions_of(entity)):
+        for node in (one for one in walk(condition) if isinstance(one, Compare)):
+            constants = (part.value for part in walk(node) if isinstance(part, Const))
+            lengths = [abs(one) for one in constants if isinstance(one, timedelta)]
+            for name in _named(node):
+                told.setdefault(groups.get(name, name), []).extend(lengths)
+    for entity in system.entities.values():
+        for name in sorted(_words(entity)):
+            yield from (((entity.name, name), length) for length in told.get(groups.get(name, name), ()))
 
 
 def _is_plain(value: Any) -> bool:
@@ -234,16 +252,23 @@ def _candidates(kind: ValueType, constants: Sequence[Any], now: datetime, wide: 
             amounts = [c.amount for c in constants if isinstance(c, Money)]
             return [Money(amount, currency) for amount in _decimals(ge, le, amounts, scale, wide)]
         case DateTimeType():
-            steps = (1, 2, -1) if wide else (1, 2)
-            return [now + timedelta(days=days) for days in steps]
+            return [now + away for away in _away(constants, wide)]
         case DateType():
-            return [now.date() + timedelta(days=days) for days in ((1, 2, -1) if wide else (1, 2))]
+            return [now.date() + away for away in _away(constants, wide)]
         case DurationType():
             return [timedelta(hours=1), timedelta(hours=2)] if wide else [timedelta(hours=1)]
         case kinds.UuidType():
             return [UUID(int=0xA), UUID(int=0xB)] if wide else [UUID(int=0xA)]
         case _:
             return _compound(kind, now, wide)
+
+
+def _away(constants: Sequence[Any], wide: bool) -> list[timedelta]:
+    """How far away instants are tried: two near ones, and two beyond the longest time before that matters."""
+    near = [DAY, 2 * DAY]
+    lengths = [c for c in constants if isinstance(c, timedelta) and c >= DAY]
+    beyond = [max(lengths) + step for step in near] if lengths else []
+    return [*near, *(far for far in beyond if far not in near), *([-DAY] if wide else [])]
 
 
 def _compound(kind: ValueType, now: datetime, wide: bool) -> Iterable[Any]:
