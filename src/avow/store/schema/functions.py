@@ -26,9 +26,6 @@ SHARED_LOCK_WAIT_MS = 50
 def functions(system: System) -> list[str]:
     """The functions that lock, write and check the records of all entities, and the one that commits."""
     entities = sorted(system.entities.values(), key=lambda entity: entity.name)
-    counted = {
-        name for e in entities for q in e.quotas for name in (e.name, system.referred(e, q.anchor).name)
-    }
     heard = listening(system)
     matched = sorted({f"{entity.name}/{event.match}" for entity, event in heard if event.match})
     parts = named("entity.sql")
@@ -56,20 +53,35 @@ def functions(system: System) -> list[str]:
             pausers=str(system.pausers is not None),
         ),
         _private_functions(system, entities),
-        whole("commit.sql").substitute(
-            Roles.of(system).quoted(),
-            name=literal(system.name),
-            counted=", ".join(map(literal, sorted(counted))),
-            publishing=", ".join(literal(entity.name) for entity in entities if entity.publications),
-            hearing=", ".join(map(literal, sorted({entity.name for entity, _ in heard}))),
-            lock_wait_ms=SHARED_LOCK_WAIT_MS,
-            private=", ".join(literal(entity.name) for entity in entities if entity.private),
-            erasing=", ".join(literal(e.name) for e in entities if e.erasing),
-        ),
+        _commit_functions(system, entities),
         whole("retention.sql").substitute(Roles.of(system).quoted(), days=KEY_RETENTION_DAYS),
         whole("log.sql").substitute(Roles.of(system).quoted()),
         whole("drop.sql").substitute(Roles.of(system).quoted()),
     ]
+
+
+def _commit_functions(system: System, entities: Sequence[Entity]) -> str:
+    """The function that commits, with what judges and appends entries: one that is alone, and many."""
+    parts, name = named("entity.sql"), literal(system.name)
+    demanding = {
+        "counted": {
+            n for e in entities for q in e.quotas for n in (e.name, system.referred(e, q.anchor).name)
+        },
+        "publishing": {e.name for e in entities if e.publications},
+        "hearing": {e.name for e, _ in listening(system)},
+        "private": {e.name for e in entities if e.private},
+        "erasing": {e.name for e in entities if e.erasing},
+    }
+    demanding["more"] = set[str]().union(*demanding.values())
+    return whole("commit.sql").substitute(
+        Roles.of(system).quoted(),
+        **{which: ", ".join(map(literal, sorted(names))) for which, names in demanding.items()},
+        lock_wait_ms=SHARED_LOCK_WAIT_MS,
+        edge=parts["edge"].substitute(entry="lone"),
+        sound=parts["sound"].substitute(entry="lone", header="p_headers[1]", name=name),
+        edge_of_many=parts["edge"].substitute(entry="entry"),
+        sound_of_many=parts["sound"].substitute(entry="entry", header="header", name=name),
+    )
 
 
 def _private_functions(system: System, entities: Sequence[Entity]) -> str:
@@ -133,17 +145,22 @@ def _apply_branch(system: System, entity: Entity) -> str:
             f"{quote(column)} = CASE WHEN g.changes ? {key} THEN {value} ELSE r.{quote(column)} END"
         )
     parts, kind = named("entity.sql"), literal(entity.name)
+    given = parts["given"].substitute()
     return parts["apply_branch"].substitute(
         table=table_of(system, entity),
         kind=kind,
-        changes=parts["given"].substitute(kind=kind, source="<>"),
-        creations=parts["given"].substitute(kind=kind, source="="),
+        given=given,
+        changes=parts["given_of"].substitute(given=given, kind=kind, source="<>"),
+        creations=parts["given_of"].substitute(given=given, kind=kind, source="="),
+        changed=parts["changed"].substitute(
+            updated="".join(f",\n                    {value}" for value in updated)
+        ),
+        follows=parts["follows"].substitute(),
         declared=parts["declared"].substitute(
             known=", ".join(map(literal, entity.fields)), tracked=", ".join(map(literal, entity.tracked))
         ),
         names="".join(f", {name}" for name in names),
         inserted="".join(f",\n                       {value}" for value in inserted),
-        updated="".join(f",\n                    {value}" for value in updated),
         same=" AND ".join(same) or "true",
     )
 

@@ -24,25 +24,41 @@ CREATE POLICY owner_reads_all ON @{table} FOR SELECT TO @{owner} USING (current_
 GRANT SELECT ON @{table} TO @{application}, @{reader}
 
 -- name: lock_branch
--- Lock records of one entity, in the order of their ids. Neither lock stands in the way of a foreign key's own
+-- Lock records of one entity, in the order of their ids; one that is alone without what makes a set. Neither lock stands in the way of a foreign key's own
 -- (FOR KEY SHARE). All are locked alike: two orders, one for each kind of lock, would be a ring.
     IF @{kind} = ANY (p_kinds) THEN
         IF p_writes[array_position(p_kinds, @{kind})] THEN
-            fresh := fresh || ARRAY(
-                SELECT l.place::integer FROM (
-                    SELECT w.place, w.version AS wanted, r.version AS current
-                    FROM unnest(p_kinds, p_ids, p_versions) WITH ORDINALITY AS w (kind, id, version, place)
-                    JOIN @{table} r ON r.tenant = lock_versions.p_tenant AND r.id = w.id
-                    WHERE w.kind = @{kind} ORDER BY r.id FOR NO KEY UPDATE OF r) AS l
-                WHERE l.wanted IS NULL OR l.wanted = l.current);
+            IF cardinality(p_ids) = 1 THEN
+                PERFORM FROM (
+                    SELECT (lock_versions.p_versions)[1] AS wanted, r.version AS current FROM @{table} r
+                    WHERE r.tenant = lock_versions.p_tenant AND r.id = (lock_versions.p_ids)[1] FOR NO KEY UPDATE OF r) AS l
+                WHERE l.wanted IS NULL OR l.wanted = l.current;
+                fresh := CASE WHEN FOUND THEN '{1}' ELSE '{}' END;
+            ELSE
+                fresh := fresh || ARRAY(
+                    SELECT l.place::integer FROM (
+                        SELECT w.place, w.version AS wanted, r.version AS current
+                        FROM unnest(p_kinds, p_ids, p_versions) WITH ORDINALITY AS w (kind, id, version, place)
+                        JOIN @{table} r ON r.tenant = lock_versions.p_tenant AND r.id = w.id
+                        WHERE w.kind = @{kind} ORDER BY r.id FOR NO KEY UPDATE OF r) AS l
+                    WHERE l.wanted IS NULL OR l.wanted = l.current);
+            END IF;
         ELSE
-            fresh := fresh || ARRAY(
-                SELECT l.place::integer FROM (
-                    SELECT w.place, w.version AS wanted, r.version AS current
-                    FROM unnest(p_kinds, p_ids, p_versions) WITH ORDINALITY AS w (kind, id, version, place)
-                    JOIN @{table} r ON r.tenant = lock_versions.p_tenant AND r.id = w.id
-                    WHERE w.kind = @{kind} ORDER BY r.id FOR SHARE OF r) AS l
-                WHERE l.wanted IS NULL OR l.wanted = l.current);
+            IF cardinality(p_ids) = 1 THEN
+                PERFORM FROM (
+                    SELECT (lock_versions.p_versions)[1] AS wanted, r.version AS current FROM @{table} r
+                    WHERE r.tenant = lock_versions.p_tenant AND r.id = (lock_versions.p_ids)[1] FOR SHARE OF r) AS l
+                WHERE l.wanted IS NULL OR l.wanted = l.current;
+                fresh := CASE WHEN FOUND THEN '{1}' ELSE '{}' END;
+            ELSE
+                fresh := fresh || ARRAY(
+                    SELECT l.place::integer FROM (
+                        SELECT w.place, w.version AS wanted, r.version AS current
+                        FROM unnest(p_kinds, p_ids, p_versions) WITH ORDINALITY AS w (kind, id, version, place)
+                        JOIN @{table} r ON r.tenant = lock_versions.p_tenant AND r.id = w.id
+                        WHERE w.kind = @{kind} ORDER BY r.id FOR SHARE OF r) AS l
+                    WHERE l.wanted IS NULL OR l.wanted = l.current);
+            END IF;
         END IF;
     END IF;
 
@@ -65,31 +81,69 @@ BEGIN
 END
 $function$
 
+-- name: sound
+-- Whether an entry is of this format, application and tenant, and takes a declared transition: the edge e.
+@{entry} -> 'v' = '1' AND @{entry} ->> 'app' = @{name} AND @{entry} ->> 'tenant' = p_tenant
+            AND octet_length(@{header}) <= 65535
+            AND @{entry} ?& ARRAY['actor', 'cause', 'command', 'from', 'input', 'reads', 'request']
+            AND jsonb_typeof(@{entry} -> 'ver') = 'number' AND jsonb_typeof(@{entry} -> 'changes') = 'object'
+            AND @{entry} ->> 'id' = ((@{entry} ->> 'id')::uuid)::text
+            AND translate(@{entry} ->> 'at', '0123456789', '9999999999') = '9999-99-99T99:99:99.999999Z'
+            AND encode(e.boundary, 'hex') = @{entry} ->> 'boundary' AND e.target = @{entry} ->> 'to'
+
+-- name: edge
+-- The edge e that an entry names.
+e.boundary = decode(@{entry} ->> 'boundary', 'hex') AND e.kind = @{entry} ->> 'kind'
+            AND e.transition = @{entry} ->> 'transition' AND e.source = coalesce(@{entry} ->> 'from', '')
+
 -- name: given
--- The entries of one entity that change records, or those that create them, as they are applied.
+-- An entry as it is applied.
                 SELECT (g.entry ->> 'id')::uuid AS id, g.entry ->> 'from' AS source, g.entry ->> 'to' AS target,
                        (g.entry ->> 'ver')::bigint AS version, g.entry ->> 'prev' AS prev,
                        decode(g.entry ->> 'boundary', 'hex') AS boundary, (g.entry ->> 'at')::timestamptz AS at,
                        coalesce(g.entry -> 'performers', '{}') AS performers, g.leaf,
                        CASE WHEN g.entry ? 'changes_sha256' THEN avow.values_of(p_tenant, g.entry)
                             ELSE g.entry -> 'changes' END AS changes
+
+-- name: given_of
+-- The entries of one entity that change records, or those that create them, as they are applied.
+@{given}
                 FROM unnest(p_entries, p_leaves) WITH ORDINALITY AS g (entry, leaf, place)
                 WHERE g.entry ->> 'kind' = @{kind} AND g.entry -> 'from' @{source} 'null' ORDER BY place
+
+-- name: changed
+-- What a change makes of its record.
+                    state = g.target, version = r.version + 1, head = g.leaf, boundary = g.boundary,
+                    changed_at = g.at@{updated}
+
+-- name: follows
+-- Whether a change follows the last entry of its record.
+r.tenant = apply_entries.p_tenant AND r.id = g.id AND r.version + 1 = g.version AND r.state = g.source
+                  AND encode(r.head, 'hex') = g.prev
 
 -- name: apply_branch
 -- Write the rows of entries, of each record one: only on its predecessor, only values in the form that the
 -- entry states them in. Changes come first: what one of them frees, a creation may take.
     IF @{kind} = ANY (p_kinds) THEN
-        IF p_changing THEN
+        IF p_changing AND cardinality(p_entries) = 1 THEN
+            UPDATE @{table} AS r SET
+@{changed}
+            FROM (
+@{given}
+                FROM (SELECT p_entries[1] AS entry, p_leaves[1] AS leaf) AS g OFFSET 0) AS g
+            WHERE @{follows}
+            RETURNING (@{declared}) IS TRUE, (@{same}) IS TRUE INTO declared, same;
+            IF NOT FOUND THEN
+                following := false; declared := true;
+            END IF;
+        ELSIF p_changing THEN
             WITH given AS MATERIALIZED (
 @{changes}
             ), applied AS (
                 UPDATE @{table} AS r SET
-                    state = g.target, version = r.version + 1, head = g.leaf, boundary = g.boundary,
-                    changed_at = g.at@{updated}
+@{changed}
                 FROM given g
-                WHERE r.tenant = apply_entries.p_tenant AND r.id = g.id AND r.version + 1 = g.version AND r.state = g.source
-                  AND encode(r.head, 'hex') = g.prev
+                WHERE @{follows}
                 RETURNING @{same} AS same
             )
             SELECT declared AND count(*) FILTER (WHERE (@{declared}) IS NOT TRUE) = 0,
