@@ -172,12 +172,11 @@ BEGIN
         sound := FOUND;
         recent := abs(extract(epoch FROM p_now - (lone ->> 'at')::timestamptz)) <= 60;
         kinds := ARRAY[lone ->> 'kind'];
-        by_hash := lone ?| ARRAY['changes_sha256', 'input_sha256'];
-        waiting := lone ? 'waits';
-        asking := lone ? 'tasks';
-        creating := lone -> 'from' = 'null';
-        changing := NOT creating;
-        again := false;
+        IF lone ?| ARRAY['waits', 'tasks', 'changes_sha256', 'input_sha256'] THEN
+            waiting := lone ? 'waits';
+            asking := lone ? 'tasks';
+            by_hash := lone ?| ARRAY['changes_sha256', 'input_sha256'];
+        END IF;
     ELSE
         WITH given AS MATERIALIZED (
             SELECT g.place, g.header, convert_from(g.header, 'UTF8')::jsonb AS entry,
@@ -205,13 +204,16 @@ BEGIN
             RETURN p_now;
         END IF;
     END IF;
-    IF NOT sound THEN
+    -- What should be so is asked at once: each expression is made ready anew in every transaction.
+    IF (sound AND recent) IS NOT TRUE THEN
+        IF sound THEN
+            RAISE EXCEPTION 'the decision is more than a minute old' USING ERRCODE = 'AV003';
+        END IF;
         RAISE EXCEPTION 'an entry is none of this application and tenant' USING ERRCODE = 'AV002';
     END IF;
-    IF NOT recent THEN
-        RAISE EXCEPTION 'the decision is more than a minute old' USING ERRCODE = 'AV003';
-    END IF;
-    IF NOT again THEN
+    IF lone IS NOT NULL THEN
+        written := avow.apply_entries(p_tenant, kinds, entries, leaves, lone -> 'from' <> 'null', lone -> 'from' = 'null');
+    ELSIF NOT again THEN
         written := avow.apply_entries(p_tenant, kinds, entries, leaves, changing, creating);
     ELSE
         -- A record takes one step at a time.

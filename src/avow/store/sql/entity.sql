@@ -33,7 +33,9 @@ GRANT SELECT ON @{table} TO @{application}, @{reader}
                     SELECT (lock_versions.p_versions)[1] AS wanted, r.version AS current FROM @{table} r
                     WHERE r.tenant = lock_versions.p_tenant AND r.id = (lock_versions.p_ids)[1] FOR NO KEY UPDATE OF r) AS l
                 WHERE l.wanted IS NULL OR l.wanted = l.current;
-                fresh := CASE WHEN FOUND THEN '{1}' ELSE '{}' END;
+                IF FOUND THEN
+                    RETURN '{}';
+                END IF;
             ELSE
                 fresh := fresh || ARRAY(
                     SELECT l.place::integer FROM (
@@ -49,7 +51,9 @@ GRANT SELECT ON @{table} TO @{application}, @{reader}
                     SELECT (lock_versions.p_versions)[1] AS wanted, r.version AS current FROM @{table} r
                     WHERE r.tenant = lock_versions.p_tenant AND r.id = (lock_versions.p_ids)[1] FOR SHARE OF r) AS l
                 WHERE l.wanted IS NULL OR l.wanted = l.current;
-                fresh := CASE WHEN FOUND THEN '{1}' ELSE '{}' END;
+                IF FOUND THEN
+                    RETURN '{}';
+                END IF;
             ELSE
                 fresh := fresh || ARRAY(
                     SELECT l.place::integer FROM (
@@ -188,16 +192,16 @@ DECLARE
     done      integer := 0;
 BEGIN
 @{branches}
-    IF declared IS NOT TRUE THEN
+    IF declared AND following AND same AND done = cardinality(p_kinds) THEN
+        RETURN done;
+    ELSIF declared IS NOT TRUE THEN
         RAISE EXCEPTION 'the entry changes what is not declared' USING ERRCODE = 'AV002';
     ELSIF following IS NOT TRUE THEN
         RAISE EXCEPTION 'the entry does not follow the last one of its record' USING ERRCODE = 'AV003';
     ELSIF same IS NOT TRUE THEN
         RAISE EXCEPTION 'the row would differ from its entry' USING ERRCODE = 'AV002';
-    ELSIF done < cardinality(p_kinds) THEN
-        RAISE EXCEPTION 'unknown entity' USING ERRCODE = 'AV002';
     END IF;
-    RETURN done;
+    RAISE EXCEPTION 'unknown entity' USING ERRCODE = 'AV002';
 END
 $function$
 
