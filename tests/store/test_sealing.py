@@ -346,6 +346,25 @@ async def test_a_running_sealer_follows_the_commands_and_ends_when_it_is_told(
         await admin.close()
 
 
+async def test_a_running_sealer_rests_until_its_next_beat(made: Database, tmp_path: Path) -> None:
+    """With an hour from beat to beat, what is committed after the first step waits for the second."""
+    async with acting(made) as people:
+        await people.do("Hall", "found", None, {"name": "before", "places": 3}, "ann")
+        sealer = Sealer("theatre", made.application_url, log_key(None, tmp_path, "theatre"), interval_s=3600)
+        sealer.start()
+        admin = await connect(made.admin_url)
+
+        async def begun() -> bool:
+            return await admin.fetchval("SELECT count(*) > 0 FROM avow.checkpoint")
+
+        await until(begun, "the first step is done")
+        for name in "abcdefghij":
+            await people.do("Hall", "found", None, {"name": name, "places": 3}, "ann")
+        await asyncio.to_thread(sealer.stop)
+        assert await admin.fetchval("SELECT count(*) FROM avow.leaf") == 1
+        await admin.close()
+
+
 async def test_a_restored_database_goes_on_under_a_new_epoch_and_key(made: Database, tmp_path: Path) -> None:
     """The checkpoint that it lacks is the new log's first leaf, so that what was lost can't be denied."""
     async with sealing(made, tmp_path) as log, acting(made) as people:

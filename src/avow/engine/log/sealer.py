@@ -14,6 +14,7 @@ import threading
 import time
 from datetime import datetime
 
+from avow.engine.log.beat import INTERVAL_S, follow
 from avow.engine.log.epochs import new_origin
 from avow.engine.log.key import LogKey
 from avow.errors import EnvironmentFault
@@ -25,13 +26,9 @@ from avow.model.system import System
 from avow.store import driver
 from avow.store.driver import Connection
 from avow.store.log.reads import Head, LogReads
-from avow.store.log.sealing import LEAVES_MAX, Place, Sealed, Sealing
+from avow.store.log.sealing import Place, Sealed, Sealing
 from avow.store.pool import KEPT_PLANS, connect
 
-INTERVAL_S = 0.2
-"""From one step to the next, whatever a step takes: about how long one waits for a checkpoint at most."""
-REST_MIN = 4
-"""Steps that take longer than that are still followed by this part of it: commands come first."""
 STANDBY_S = 1.0
 """How often one that stands by, or has lost the database, tries again."""
 STEP_S_MAX = 60.0
@@ -96,15 +93,8 @@ class Sealer:
                     return
             await steps.take_over()
             self.refused = None
-            sealed: Sealed | None = None
-            while not self._ended.is_set():
-                begun = time.monotonic()
-                # Where there was something, there probably is again: that isn't asked first.
-                sealed = await steps.step(ask=sealed is None or sealed.note is None)
-                if sealed is None or sealed.leaves < LEAVES_MAX:
-                    took_s = time.monotonic() - begun
-                    # The loop of this thread has nothing else to do, and waiting by it would cost more.
-                    self._ended.wait(max(self._interval_s - took_s, self._interval_s / REST_MIN))
+            # The loop of this thread has nothing else to do, and waiting by it would cost more.
+            await follow(steps.added, self._ended.wait, time.monotonic, self._interval_s)
         finally:
             await connection.close()
 
@@ -197,6 +187,11 @@ class Steps:
             return await self._reads.root(head.epoch, checkpoint.size) != checkpoint.root
         except ValueError:
             return True
+
+    async def added(self, *, ask: bool) -> int:
+        """A step, for the beat: how many leaves it added."""
+        sealed = await self.step(ask=ask)
+        return 0 if sealed is None else sealed.leaves
 
     async def step(self, *, ask: bool = True) -> Sealed | None:
         """Seal what is to be sealed, and publish the checkpoint. None: nothing was to be done.
