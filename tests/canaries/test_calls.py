@@ -90,12 +90,16 @@ app = system("orders", Order)
 
 POST = 'await call.http.post("/stock/reserve", json=wanted)'
 UNDER_A_NEW_KEY = POST.replace("json=wanted", 'json=wanted, headers={"Idempotency-Key": str(uuid4())}')
+FOR_EACH_BUYER = POST.replace("json=wanted", 'json=wanted, headers={"Idempotency-Key": str(order.buyer)}')
 CAUGHT = "try:\n        answer = " + POST + "\n    except {}:\n        {}"
 TURNED_DOWN = "turned_down = transition(reserving, to=refused, on=reserve.failed)\n"
 UNCLEAR_TOO = TURNED_DOWN + "    given_up = transition(reserving, to=refused, on=reserve.unknown)\n"
 
 CANARIES: dict[str, tuple[str, str, type[Phase], str, str]] = {
     "a key for each attempt": (POST, UNDER_A_NEW_KEY, Functions, "reserve did the same 2 times", "reserve"),
+    "a key for each buyer": (
+        POST, FOR_EACH_BUYER, Functions, "reserve asks for what the provider refuses", "reserve",
+    ),
     "no answer is a no": (
         "answer = " + POST, CAUGHT.format("Unclear", 'raise Declined(code="timeout") from None'),
         Functions, "reserve was carried out, and its function said that it certainly wasn't.", "reserve",
