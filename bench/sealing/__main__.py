@@ -16,7 +16,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,8 @@ from typing import Any, Final
 from avow.store.server import cluster as clusters
 from avow.testing.databases import Database, Databases
 from bench.revision import revision
-from bench.sealing.measure import behind, lag, pairs, summary
+from bench.sealing.measure import behind, lag
+from bench.sealing.pairs import SETTINGS, pairs, summary
 from bench.speed.system import app
 
 RESULT: Final = Path("bench/results/sealing.json")
@@ -47,8 +48,11 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=RESULT, help="where the result is written")
     options = parser.parse_args()
-    with _server() as databases, tempfile.TemporaryDirectory() as folder:
-        found = asyncio.run(_measured(databases, Path(folder), options))
+    with tempfile.TemporaryDirectory() as folder:
+        with _server(SETTINGS) as databases:
+            found = asyncio.run(_paired(databases, Path(folder), options))
+        with _server({}) as databases:
+            found |= asyncio.run(_measured(databases, Path(folder), options))
     document = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"), "revision": revision(),
         "python": platform.python_version(), "cores": os.cpu_count(), "clients": options.clients, **found,
@@ -59,25 +63,30 @@ def main() -> int:
     return 0
 
 
-async def _measured(databases: Databases, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+async def _paired(databases: Databases, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    place = folder / "pairs"
+    place.mkdir()
     sealed, plain = databases.make(app), databases.make(app)
+    found = await pairs(sealed, plain, place, options.pairs, options.seconds, options.clients)
+    return {"ratio_of_sealed_to_plain": summary(found), "pairs": found}
+
+
+async def _measured(databases: Databases, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     held = databases.make(app)
-    places = [folder / name for name in ("pairs", "lag", "held", "behind")]
+    places = [folder / name for name in ("lag", "held", "behind")]
     for place in places:
         place.mkdir()
-    found = await pairs(sealed, plain, places[0], options.pairs, options.seconds, options.clients)
-    told: dict[str, Any] = {"ratio_of_sealed_to_plain": summary(found), "pairs": found}
-    _drop(databases, sealed, plain)
+    told = dict[str, Any]()
     lagging = databases.make(app)
     told["lag"] = await lag(
-        lagging, places[1], options.rate, options.lag_seconds, held=False, clients=options.clients
+        lagging, places[0], options.rate, options.lag_seconds, held=False, clients=options.clients
     )
     told["lag_beside_an_open_transaction"] = await lag(
-        held, places[2], options.rate, options.held_seconds, held=True, clients=options.clients
+        held, places[1], options.rate, options.held_seconds, held=True, clients=options.clients
     )
     _drop(databases, lagging, held)
     if options.behind:
-        told["behind"] = await behind(databases.make(app), places[3], options.behind)
+        told["behind"] = await behind(databases.make(app), places[2], options.behind)
     return told
 
 
@@ -87,12 +96,12 @@ def _drop(databases: Databases, *made: Database) -> None:
 
 
 @contextmanager
-def _server() -> Generator[Databases]:
+def _server(settings: Mapping[str, str]) -> Generator[Databases]:
     """A server that keeps its promises: it flushes, as one in production does."""
     folder = Path(tempfile.gettempdir()) / f"avow-sealing-{secrets.token_hex(4)}"
     folder.mkdir(mode=0o755)
     try:
-        with clusters.start(folder / ".avow") as lease:
+        with clusters.start(folder / ".avow", settings=settings) as lease:
             yield Databases(lease.cluster)
     finally:
         clusters.destroy(folder / ".avow")

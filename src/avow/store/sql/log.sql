@@ -123,7 +123,11 @@ BEGIN
         SELECT state.epoch, state.size + row_number() OVER (ORDER BY f.entry) - 1, f.entry, f.tenant, f.kind, f.id, f.version, f.hash
         FROM found f ORDER BY f.entry
     )
-    SELECT string_agg(f.hash, ''::bytea ORDER BY f.entry), range_agg(int8range(f.entry, f.entry + 1)), max(f.entry)
+    -- Mostly no number is missing, and then it is one range: one made of each entry's own costs a twentieth of all.
+    SELECT string_agg(f.hash, ''::bytea ORDER BY f.entry),
+        CASE WHEN max(f.entry) - min(f.entry) + 1 = count(*) THEN int8multirange(int8range(min(f.entry), max(f.entry) + 1))
+            ELSE (SELECT range_agg(int8range(g.entry, g.entry + 1)) FROM found g) END,
+        max(f.entry)
     INTO hashes, sealed, last FROM found f;
 
     last := greatest(last, state.reached);
