@@ -257,6 +257,20 @@ async def test_a_worker_whose_lease_has_ended_neither_holds_nor_gives_back_what_
         assert await s.admin.fetchval("SELECT count(*) FROM avow.attempt") == 0
 
 
+async def test_nobody_gives_back_what_nobody_has_taken(shop: MakeShop) -> None:
+    """Else whoever has the application's login could draw any time nearer, or drop it, before it is due."""
+    async with shop() as s:
+        await s.capturing()
+        queue = Queue(s.system, s.pool)
+        (taken,) = await queue.take(["capture"], 15.0, 10)
+        assert await queue.give_back(taken, "not-done", "cut", pause_s=3_600.0)
+        before = await s.work()
+        assert not await queue.give_back(taken, "not-done", "cut", pause_s=0.0)
+        assert not await queue.give_back(taken, "known", "")
+        assert not await queue.park_again(taken, "", "{}", 0.0)
+        assert await s.work() == before
+
+
 async def test_a_cancelled_call_that_has_not_begun_is_not_made(shop: MakeShop, outside: Outside) -> None:
     async with shop() as s:
         record = await s.capturing()

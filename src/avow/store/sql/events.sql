@@ -34,7 +34,7 @@ BEGIN
     -- The first time that it waits for another topic it is tried once more at once, as in avow.park_event.
     UPDATE avow.work w SET taken = false, topic = p_topic, given = p_given,
         ready_at = avow.now() + CASE WHEN w.topic = p_topic THEN p_pause_ms ELSE 0 END * interval '1 ms'
-    WHERE w.work = p_work AND w.fence = p_fence;
+    WHERE w.work = p_work AND w.fence = p_fence AND w.taken;
     RETURN FOUND;
 END
 $function$;

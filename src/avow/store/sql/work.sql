@@ -172,12 +172,12 @@ DECLARE
     given   avow.work;
 BEGIN
     IF p_pause_ms IS NULL AND p_stuck IS NULL THEN
-        DELETE FROM avow.work w WHERE w.work = p_work AND w.fence = p_fence RETURNING * INTO given;
+        DELETE FROM avow.work w WHERE w.work = p_work AND w.fence = p_fence AND w.taken RETURNING * INTO given;
     ELSE
         UPDATE avow.work w SET taken = false, unclear = p_unclear, stuck = p_stuck, detail = p_detail,
             generation = w.generation + CASE WHEN p_again THEN 1 ELSE 0 END,
             ready_at = CASE WHEN p_stuck IS NULL THEN avow.now() + p_pause_ms * interval '1 ms' ELSE 'infinity' END
-        WHERE w.work = p_work AND w.fence = p_fence RETURNING * INTO given;
+        WHERE w.work = p_work AND w.fence = p_fence AND w.taken RETURNING * INTO given;
     END IF;
     IF given.work IS NULL THEN
         RETURN false;
