@@ -37,7 +37,7 @@ async def written(log: Log, out: Path, key: VerifierKey) -> int:
 def sum_up(file: Path) -> None:
     """Take the sum of a file anew, as somebody does who changes it on purpose."""
     told = f"{sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
-    file.with_name(f"{file.name}.sha256").write_text(told)
+    file.with_name(f"_{file.name}.sha256").write_text(told)
 
 
 def damaged(out: Path, key: VerifierKey) -> bool:
@@ -62,10 +62,11 @@ async def test_each_entry_is_a_row_and_nothing_else_is(
         assert await written(log, out, key) == 0
         place = out / "epoch-1" / "parquet"
         assert sorted(path.name for path in place.iterdir()) == [
-            "checkpoint", "entries-000000.parquet", "entries-000000.parquet.sha256",
-            "entries-000001.parquet", "entries-000001.parquet.sha256",
+            "_checkpoint", "_entries-000000.parquet.sha256", "_entries-000001.parquet.sha256",
+            "entries-000000.parquet", "entries-000001.parquet",
         ]  # fmt: skip
         assert parquet.check(Folder(out / "epoch-1"), key).size == 300
+        assert files.read_table(place).num_rows == 300  # the folder as one table
         rows = files.read_table(place / "entries-000000.parquet").to_pylist()
         stored = await log.admin.fetch("SELECT header FROM avow.audit ORDER BY entry LIMIT 256")
         assert [row["entry"] for row in rows] == [row[0] for row in stored]
@@ -121,7 +122,7 @@ async def test_damage_of_any_file_or_column_is_found(made: Database, tmp_path: P
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         assert damaged(out, key), place
     file.write_bytes(whole)
-    (out / "epoch-1" / "parquet" / "checkpoint").unlink()
+    (out / "epoch-1" / "parquet" / "_checkpoint").unlink()
     assert damaged(out, key)
 
 
@@ -157,7 +158,7 @@ async def test_nothing_is_made_of_an_export_that_is_damaged(made: Database, tmp_
         bundle.write_bytes(bundle.read_bytes().replace(b"entry 2", b"entry 7"))
         with pytest.raises(Damaged, match="aren't those that the checkpoint"):
             parquet.write(Folder(out / "epoch-1"), log.signer.verifier, silent)
-        assert not (out / "epoch-1" / "parquet" / "checkpoint").exists()
+        assert not (out / "epoch-1" / "parquet" / "_checkpoint").exists()
 
 
 def test_without_pyarrow_the_command_says_what_to_install(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ FREE_BYTES_MIN: Final = 1024**3
 TRANSACTION_S_MAX: Final = 60.0
 CLOCK_OFF_S_MAX: Final = 5.0
 CONNECTIONS_LEFT_MIN: Final = 10
+IDS_USED_MAX: Final = 1_000_000_000
+"""Five times what autovacuum lets come by itself, and half of what there is before nothing can be written."""
 UNSEALED_S_MAX: Final = 30.0
 UNWITNESSED_S_MAX: Final = 3_600.0
 
@@ -114,6 +116,7 @@ async def _database(url: str, system: System) -> list[Line]:
     try:
         server = await health.server(connection)
         lines = [*_durability(server), *_state(server, await health.oldest_transaction_s(connection))]
+        lines.append(transaction_ids(await health.ids_used(connection)))
         if not server.installed:
             mend = "Run `avow dev`, or `avow migrate` with the owner's URL."
             return [*lines, Line("tables", "there are none of Avow's", mend)]
@@ -216,6 +219,15 @@ def _state(server: Server, oldest_s: float) -> Iterator[Line]:
     yield Line("connections", said, mend if left < CONNECTIONS_LEFT_MIN else "")
     mend = "End it: it keeps dead rows and the audit log's end from being cleaned up."
     yield Line("oldest transaction", f"{oldest_s:.0f} s", mend if oldest_s > TRANSACTION_S_MAX else "")
+
+
+def transaction_ids(used: int) -> Line:
+    """What grows without an end in tables that aren't cut by time."""
+    said = f"{used:,} since the oldest that is needed"
+    mend = (
+        "End what keeps autovacuum from its work (an old transaction, a replication slot); run VACUUM FREEZE."
+    )
+    return Line("transaction ids", said, mend if used > IDS_USED_MAX else "")
 
 
 def _tables(found: Tables) -> Iterator[Line]:

@@ -67,6 +67,11 @@ async def oldest_transaction_s(connection: Connection) -> float:
     return await connection.fetchval(named("health.sql")["health_oldest_transaction"].template)
 
 
+async def ids_used(connection: Connection) -> int:
+    """How many transaction ids were used since the oldest that is still needed."""
+    return await connection.fetchval(named("health.sql")["health_ids"].template)
+
+
 async def log(connection: Connection) -> tuple[int, float] | None:
     """How many leaves the newest log has, and how long the oldest entry waits for its own; None: there is no
     log."""

@@ -16,7 +16,7 @@ from examples.enrollment.system import app
 STOPPED = Verification(
     entries=7, records=3, tenants=1, rows_of=Counter({"Course": 2, "Enrollment": 1}), found=1,
     findings=[Finding("main", "Course", "id", 2, "seats", "value-edited", "edited")],
-    private=PrivateSeen(4, Counter({57: 2})), position=("main", "Course", "id"), seconds=1.5,
+    private=PrivateSeen(4, 3, Counter({57: 2})), position=("main", "Course", "id"), seconds=1.5,
     logs=LogsSeen(newest="enrollment.avow/1", covered=9, root="ab" * 32),
 )  # fmt: skip
 

@@ -30,6 +30,8 @@ _compute: Any = import_module("pyarrow.compute")
 ROWS_MAX: Final = 128 * WIDTH
 """How many entries one file holds: some ten megabytes."""
 PLACE: Final = "parquet"
+CHECKPOINT: Final = f"{PLACE}/_checkpoint"
+"""The copy of the checkpoint that the files are of; it comes last."""
 _ROOT: Final = b"avow.root"
 """The name under which a file states the root over its own entries."""
 
@@ -57,7 +59,7 @@ def write(folder: Folder, key: VerifierKey, progress: Callable[[int, int], None]
     Raises Damaged where the export isn't what its checkpoint was signed over; nothing says then that the
     files are whole.
     """
-    checkpoint, note = _checkpoint(folder, key)
+    checkpoint, note = _checkpoint(folder, "checkpoint", key)
     whole, kept = Stack(), 0
     for number, entries in enumerate(_exported(folder, checkpoint.size)):
         leaves = [leaf_hash(entry) for entry in entries]
@@ -73,16 +75,16 @@ def write(folder: Folder, key: VerifierKey, progress: Callable[[int, int], None]
             _files.write_table(table, sink, compression="zstd")
             content = sink.getvalue().to_pybytes()
             folder.put(name, content)
-            folder.put(f"{name}.sha256", _sum(name, content))
+            folder.put(_sum_of(name), _sum(name, content))
         progress(whole.size, checkpoint.size)
     _demand_root(whole, checkpoint)
-    folder.put(f"{PLACE}/checkpoint", note)
+    folder.put(CHECKPOINT, note)
     return kept
 
 
 def check(folder: Folder, key: VerifierKey) -> Checkpoint:
     """Check Parquet files against the key of their log: every entry and column, the root. Raises Damaged."""
-    checkpoint, _ = _checkpoint(Folder(folder.path / PLACE), key)
+    checkpoint, _ = _checkpoint(folder, CHECKPOINT, key)
     whole = Stack()
     for number in range(-(-checkpoint.size // ROWS_MAX)):
         name = _name(number)
@@ -102,14 +104,14 @@ def check(folder: Folder, key: VerifierKey) -> Checkpoint:
     return checkpoint
 
 
-def _checkpoint(folder: Folder, key: VerifierKey) -> tuple[Checkpoint, bytes]:
-    note = folder.checkpoint()
-    if note is None:
-        raise Damaged(f"{folder.path}: there is no checkpoint: it wasn't finished")
+def _checkpoint(folder: Folder, name: str, key: VerifierKey) -> tuple[Checkpoint, bytes]:
     try:
+        note = (folder.path / name).read_bytes()
         return open_checkpoint(note, key).checkpoint, note
+    except FileNotFoundError:
+        raise Damaged(f"{folder.path / name} isn't there: it wasn't finished") from None
     except Invalid as error:
-        raise Damaged(f"{folder.path}: the checkpoint: {error}") from None
+        raise Damaged(f"{folder.path / name}: {error}") from None
 
 
 def _demand_root(whole: Stack, checkpoint: Checkpoint) -> None:
@@ -137,6 +139,11 @@ def _stated(path: Path) -> bytes | None:
         return None
 
 
+def _sum_of(name: str) -> str:
+    """Where the sum of a file lies; who reads the folder as one table passes over names with that sign."""
+    return f"{PLACE}/_{Path(name).name}.sha256"
+
+
 def _sum(name: str, content: bytes) -> bytes:
     """The line that `sha256sum --check` reads."""
     return f"{hashlib.sha256(content).hexdigest()}  {Path(name).name}\n".encode()
@@ -145,7 +152,7 @@ def _sum(name: str, content: bytes) -> bytes:
 def _is_whole(folder: Folder, name: str) -> bool:
     """Whether a file is, byte for byte, what was written; not all of its bytes are read with its rows."""
     try:
-        content, stated = ((folder.path / each).read_bytes() for each in (name, f"{name}.sha256"))
+        content, stated = ((folder.path / each).read_bytes() for each in (name, _sum_of(name)))
     except FileNotFoundError:
         return False
     return stated == _sum(name, content)

@@ -27,6 +27,11 @@ FROM (
     SELECT prepared FROM pg_prepared_xacts WHERE database = current_database()
 ) AS t
 
+-- name: health_ids
+-- How many transaction ids, or ids of several transactions, were used since the oldest that a table of this database may
+-- still need. The tables of the log are one each, however old they get, so this is what they may run out of.
+SELECT greatest(age(datfrozenxid), mxid_age(datminmxid))::bigint FROM pg_database WHERE datname = current_database()
+
 -- name: health_witnesses
 -- Who has signed checkpoints of the newest log beside it: when last, in seconds, and how many leaves came since.
 SELECT c.key, extract(epoch FROM avow.now() - c.at)::float8 AS ago_s, s.size - c.size AS leaves
@@ -65,9 +70,15 @@ WHERE c.relkind IN ('r', 'p') AND n.nspname IN ($1, 'avow')
 ORDER BY 1
 
 -- name: health_log
--- How many leaves the newest log has, and how long the oldest entry waits for its own, in seconds. No row: there is no log.
+-- How many leaves the newest log has, and how long the oldest entry waits for its own, in seconds; also one that was
+-- committed after later numbers had been sealed. No row: there is no log.
 SELECT s.size, coalesce((
-    SELECT extract(epoch FROM avow.now() - min(a.at)) FROM avow.audit a WHERE a.entry > s.reached), 0)::float8 AS waits_s
+    SELECT extract(epoch FROM avow.now() - min(w.at)) FROM (
+        SELECT min(a.at) AS at FROM avow.audit a WHERE a.entry > s.reached
+        UNION ALL
+        SELECT a.at FROM unnest(s.unseen + s.settling) AS r (span)
+        JOIN avow.audit a ON a.entry >= lower(r.span) AND a.entry < upper(r.span)
+    ) AS w), 0)::float8 AS waits_s
 FROM (SELECT set_config('avow.scope', 'all', true) OFFSET 0) AS seen CROSS JOIN avow.log_state s
 
 -- name: health_dropped
