@@ -71,7 +71,7 @@ def _name_mistakes(name: str, entities: tuple[type[word.Entity], ...], place: Pl
     found = list[Mistake]()
     name = name if isinstance(name, str) else repr(name)  # pyright: ignore[reportUnnecessaryIsInstance]
     if not _NAME.fullmatch(name) or name in _SCHEMAS or name.startswith("pg_"):
-        mend = "Use lower-case words joined by _, at most 48 characters."
+        mend = "Use lower-case ASCII words joined by _, at most 48 characters."
         found.append(Mistake(place.file, place.line, "name-invalid", f"`{name}` can't name a schema", mend))
     if not entities:
         mend = f'Write system("{name}", Course, ...).'

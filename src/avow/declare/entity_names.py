@@ -76,7 +76,8 @@ def _own_names(declared: type[word.Entity], plural: str) -> Iterator[Told]:
         mend = "Use ASCII letters and digits, a capital first, at most 48 of them: Course."
         yield place, "name-invalid", "the class has no usable name", mend
     if (named or declared.avow_plural) and not NAME.fullmatch(str(plural)):
-        yield place, "name-invalid", f"`{plural}` can't name a table", 'Write plural="people".'
+        mend = 'Write lower-case ASCII words joined by _: plural="people".'
+        yield place, "name-invalid", f"`{plural}` can't name a table", mend
     if plural in PAGES:
         mend = f'Write class {declared.__name__}(Entity, plural="...").'
         yield place, "name-reserved", f"/{plural} is a page of the server", mend

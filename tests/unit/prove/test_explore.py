@@ -17,6 +17,7 @@ from avow import (
     invariant,
     now,
     read,
+    ref,
     system,
     transition,
 )
@@ -197,6 +198,35 @@ def test_boundary_values_are_those_of_the_type_and_of_what_it_is_compared_with()
     plate = Text(20, pattern="[A-Z]{2}-[0-9]{3}")
     assert values_of(plate, [], now, True), "a text that a pattern asks for is spelled"
     assert spelled("(a|b)[0-9]+x?", 1) == "b1"
+
+
+class Ticket(Entity):
+    """A ticket that costs at least a euro."""
+
+    cents: int = field(ge=100)
+    visible = read(by=everybody)
+    sold = State(initial=True, final=True)
+    sell = create(sold, by=everybody, sets=[cents])
+
+
+class Resale(Entity):
+    """What somebody asks for one: a tenth more at most."""
+
+    ticket: Ticket = ref()
+    asked: int = field(ge=0)
+    visible = read(by=everybody)
+    fair = always(asked * 10 <= ticket.cents * 11, "Nobody asks more than a tenth above the price.")
+    offered = State(initial=True, final=True)
+    offer = create(offered, by=everybody, sets=[ticket, asked])
+
+
+RESALES = system("resales", Ticket, Resale)
+
+
+async def test_a_number_that_may_be_so_many_times_another_one_is_tried_beyond() -> None:
+    assert 110 in constants_of(RESALES)["Resale", "asked"]
+    report = await Model().run(Bench(RESALES, 0), counted(2_000))
+    assert [finding.promise for finding in report.findings] == ["Resale.fair"]
 
 
 class Visit(Entity):

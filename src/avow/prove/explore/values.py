@@ -73,6 +73,8 @@ def _constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
                 found[anchor, name] = {**found.get((anchor, name), {}), **near}
     for place, length in _before(system):
         found.setdefault(place, {}).setdefault(length)
+    for place, amount in _scaled(system):
+        found.setdefault(place, {}).setdefault(amount)
     for place, value in _flowing(system, found):
         found.setdefault(place, {}).setdefault(value)
     return {key: tuple(sorted(values, key=_is_plain)) for key, values in found.items()}
@@ -90,6 +92,40 @@ def _before(system: System) -> Iterator[tuple[tuple[str, str], timedelta]]:
     for entity in system.entities.values():
         for name in sorted(_words(entity)):
             yield from (((entity.name, name), length) for length in told.get(groups.get(name, name), ()))
+
+
+def _scaled(system: System) -> Iterator[tuple[tuple[str, str], int]]:
+    """Whole numbers of which multiples are compared, and from where on the least of the others is met."""
+    for entity in system.entities.values():
+        for node in (n for c in conditions_of(entity) for n in walk(c) if isinstance(n, Compare)):
+            factors = [_factor(side) for side in (node.left, node.right)]
+            paths = [
+                {p.path for p in walk(side) if isinstance(p, FieldOf)} for side in (node.left, node.right)
+            ]
+            if factors == [1, 1] or not all(len(found) == 1 for found in paths):
+                continue
+            (mine,), (others,) = paths
+            for path, other, up, down in ((mine, others, *factors[::-1]), (others, mine, *factors)):
+                least = _least(system, entity, other)
+                if len(path) == 1 and least is not None:
+                    yield (entity.name, path[0]), max(least, 1) * up // down
+
+
+def _factor(side: Expression) -> int:
+    """By which whole number a side of a comparison is multiplied: 1 where by none."""
+    if isinstance(side, Arithmetic) and side.operator == "*":
+        for part in (side.left, side.right):
+            if isinstance(part, Const) and type(part.value) is int and part.value > 0:
+                return part.value
+    return 1
+
+
+def _least(system: System, entity: Entity, path: Sequence[str]) -> int | None:
+    """The least value of a field, along references, that is a whole number; None of any other."""
+    for name in path[:-1]:
+        entity = system.referred(entity, name)
+    kind = entity.fields[path[-1]].type
+    return kind.ge or 0 if isinstance(kind, kinds.Integer) else None
 
 
 def _is_plain(value: Any) -> bool:
