@@ -187,12 +187,14 @@ FORGED: dict[str, Callable[[Thief], Header]] = {
 GARBAGE = [b"", b"\xff\xfe", b"null", b"[]", b"1", b"{", b"{}", b'{"tenant":"main"}', b'"x"' * 100]
 
 
-async def test_a_forged_entry_is_refused_and_leaves_nothing(thief: Thief) -> None:
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside an honest one"])
+async def test_a_forged_entry_is_refused_and_leaves_nothing(thief: Thief, beside: bool) -> None:
+    """One alone is judged by other statements than one of many, and by the same rules."""
     taken = list[str]()
     for what, forge in FORGED.items():
         before = await thief.counts()
         try:
-            await thief.commit(forge(thief))
+            await thief.commit(forge(thief), *([thief.creation()] if beside else []))
             taken.append(what)
         except driver.DatabaseError:
             assert await thief.counts() == before, what
@@ -202,6 +204,16 @@ async def test_a_forged_entry_is_refused_and_leaves_nothing(thief: Thief) -> Non
 async def test_bytes_that_are_no_entry_are_refused(thief: Thief) -> None:
     for garbage in GARBAGE:
         await thief.demand_refused(garbage)
+        await thief.demand_refused(garbage, thief.creation())
+
+
+async def test_an_entry_at_an_odd_place_of_its_array_is_refused(thief: Thief) -> None:
+    """An array may begin at any number, and one alone is looked for at 1."""
+    before, header = await thief.counts(), canonical.encode_trusted(thief.change(name="B"))
+    sql = COMMIT.replace("$3, array", f"'[0:0]={{\"\\\\x{header.hex()}\"}}'::bytea[], array")
+    with pytest.raises(driver.DatabaseError):
+        await thief.stolen.fetchval(sql, TENANT, new_id(), [header], [])
+    assert await thief.counts() == before
 
 
 async def test_an_entry_of_more_than_65535_bytes_is_refused(thief: Thief) -> None:
