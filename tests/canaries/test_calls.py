@@ -98,7 +98,7 @@ UNCLEAR_TOO = TURNED_DOWN + "    given_up = transition(reserving, to=refused, on
 CANARIES: dict[str, tuple[str, str, type[Phase], str, str]] = {
     "a key for each attempt": (POST, UNDER_A_NEW_KEY, Functions, "reserve did the same 2 times", "reserve"),
     "a key for each buyer": (
-        POST, FOR_EACH_BUYER, Functions, "reserve asks for what the provider refuses", "reserve",
+        POST, FOR_EACH_BUYER, Functions, "Order.reserve counts as failed, and was carried out.", "reserve",
     ),
     "no answer is a no": (
         "answer = " + POST, CAUGHT.format("Unclear", 'raise Declined(code="timeout") from None'),
@@ -193,3 +193,51 @@ async def test_what_nobody_knows_and_is_written_down_as_that_is_no_finding(
     """Also where it takes more attempts than a destination is usually given in a row."""
     source = ORDERS.replace(TURNED_DOWN, DOUBTED).replace(", lookup=look_up)", ")")
     assert await found(declared(source, tmp_path), phase) == ()
+
+
+MEMBERS = '''
+"""Members with an account, whose login is nobody else's."""
+
+from avow import Call, Declined, Entity, State, authenticated, create, effect, field, forever, read, system
+from avow import transition
+
+
+@effect(destination="accounts")
+async def enter(member: "Member", call: Call) -> str:
+    wanted = {"reference": str(member.id), "login": "ann"}
+    answer = await call.http.post("/accounts", json=wanted)
+    if not answer.ok:
+        raise Declined(code="taken")
+    return str(answer.json()["id"])
+
+
+@effect(destination="accounts", retry=forever)
+async def remove(member: "Member", call: Call) -> None:
+    await call.http.delete(f"/accounts/{member.account}")
+
+
+class Member(Entity):
+    account: str | None = field(max_length=64)
+    visible = read(by=authenticated)
+
+    entering, turned_away = State(initial=True, invoke=enter), State(final=True)
+    known, leaving, gone = State(), State(invoke=remove, owed=True), State(final=True)
+
+    come = create(entering, by=authenticated)
+    entered = transition(entering, to=known, on=enter.done, sets={account: enter.result})
+    refused = transition(entering, to=turned_away, on=enter.failed)
+    leave = transition(known, to=leaving, by=authenticated)
+    removed = transition(leaving, to=gone, on=remove.done)
+
+
+app = system("members", Member)
+'''
+
+
+async def test_a_provider_knows_of_no_run_before(tmp_path: Path) -> None:
+    """Or a login that one run has taken would be refused in all others, and nothing comes after it."""
+    bench = Bench(declared(MEMBERS, tmp_path), 0)
+    async with bench.stack:
+        await Model().run(bench, counted(600))
+        report = await Functions().run(bench, Budget(10.0))
+    assert report.not_tried == (), "each function was carried out"

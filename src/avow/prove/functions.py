@@ -80,7 +80,6 @@ async def ground(bench: Bench) -> AsyncGenerator[Ground]:
         with overhearing(bench.system) as heard:
             system, database = seam.connected(bench.system), await made.first()
             on = Rig(bench.system, system, database, exchange, {}, http=seam.open, heard=heard)
-            await seam.wait_to_be_told()
             yield Ground(on, seam)
         await seam.aclose()
 
@@ -222,13 +221,14 @@ def _asked(system: System, path: Path) -> frozenset[str]:
 async def run_schedule(grounds: Ground, schedule: Schedule) -> list[Break]:
     """Do what a schedule says, then all that follows by itself: what broke.
 
-    It begins from nothing each time, as the provider remembers every key that it has seen.
+    It begins from nothing each time, here and at the provider: it remembers every key that it has seen, and
+    whatever is one's only, such as a login.
     """
     noes = any(fault.kind.partition(":")[0] in NOES for fault in schedule.faults)
     if noes and schedule.acts not in grounds.usual:
         await run_schedule(grounds, replace(schedule, faults=()))
     on, seam = grounds.on, grounds.seam
-    seam.start()
+    await seam.start()
     on.heard.lines.clear()
     await on.execution.start(None, on.usual)
     for fault in schedule.faults:

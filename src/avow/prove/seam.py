@@ -143,10 +143,15 @@ class Seam:
         self.elsewhere = set[str]()
         """The effects whose functions called another address than that of their destination."""
 
-    def start(self) -> None:
-        """Begin another execution."""
+    async def start(self) -> None:
+        """Begin another execution, with another side that knows of none before. It comes to no result of its
+        own accord: what it takes on can be called off.
+        """
         self.faults, self.attempts, self.asked, self.calls = {}, Counter[str](), [], {}
         self.holds, self.pending, self.done_for = {}, {}, {}
+        await self._outside.aclose()  # beginning anew cuts every connection
+        await self._rule().post("/reset", json={})
+        await self._rule().put("/service", json={"service": "identity", "results": "told"})
 
     async def settle(self, reference: str, event: str) -> bool:
         """Let the other side do what an event tells of a record; whether there was anything to do."""
@@ -162,10 +167,6 @@ class Seam:
 
     def _rule(self) -> Http:
         return Http(self._outside, self._control, "", time.monotonic() + CALL_S, None)
-
-    async def wait_to_be_told(self) -> None:
-        """Let the other side come to no result of its own accord: what it takes on can be called off."""
-        await self._rule().put("/service", json={"service": "identity", "results": "told"})
 
     async def refuse_next(self) -> None:
         """Let the other side refuse what arrives next."""
