@@ -98,7 +98,8 @@ UNCLEAR_TOO = TURNED_DOWN + "    given_up = transition(reserving, to=refused, on
 CANARIES: dict[str, tuple[str, str, type[Phase], str, str]] = {
     "a key for each attempt": (POST, UNDER_A_NEW_KEY, Functions, "reserve did the same 2 times", "reserve"),
     "a key for each buyer": (
-        POST, FOR_EACH_BUYER, Functions, "Order.reserve counts as failed, and was carried out.", "reserve",
+        POST, FOR_EACH_BUYER, Functions, "Order.reserve counts as failed, and was carried out.",
+        "place",
     ),
     "no answer is a no": (
         "answer = " + POST, CAUGHT.format("Unclear", 'raise Declined(code="timeout") from None'),
@@ -135,7 +136,7 @@ async def found(system: System, phase: Callable[[], Phase]) -> tuple[Finding, ..
     bench = Bench(system, 0)
     async with bench.stack:
         assert (await Model().run(bench, counted(600))).findings == ()
-        return (await phase().run(bench, Budget(10.0))).findings
+        return (await phase().run(bench, Budget(30.0))).findings
 
 
 def mutated(old: str, new: str, folder: Path) -> System:
@@ -239,5 +240,5 @@ async def test_a_provider_knows_of_no_run_before(tmp_path: Path) -> None:
     bench = Bench(declared(MEMBERS, tmp_path), 0)
     async with bench.stack:
         await Model().run(bench, counted(600))
-        report = await Functions().run(bench, Budget(10.0))
+        report = await Functions().run(bench, Budget(30.0))
     assert report.not_tried == (), "each function was carried out"
