@@ -214,7 +214,9 @@ async def enter(member: "Member", call: Call) -> str:
 
 @effect(destination="accounts", retry=forever)
 async def remove(member: "Member", call: Call) -> None:
-    await call.http.delete(f"/accounts/{member.account}")
+    answer = await call.http.delete(f"/accounts/{member.account}")
+    if not answer.ok:
+        raise Declined(code="kept")
 
 
 class Member(Entity):
@@ -242,3 +244,4 @@ async def test_a_provider_knows_of_no_run_before(tmp_path: Path) -> None:
         await Model().run(bench, counted(600))
         report = await Functions().run(bench, Budget(30.0))
     assert report.not_tried == (), "each function was carried out"
+    assert report.findings == ()
