@@ -24,7 +24,7 @@ END
 $function$;
 
 -- Park an event again that still came too early, waiting for p_topic now. False: it is the caller's no longer, or its
--- record was touched in the meantime, so that it is tried again anyway.
+-- record was touched in the meantime, so that it is tried again anyway; or it is no event.
 CREATE OR REPLACE FUNCTION avow.park_again(p_work bigint, p_fence bigint, p_topic text, p_given jsonb, p_pause_ms bigint)
     RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -34,7 +34,7 @@ BEGIN
     -- The first time that it waits for another topic it is tried once more at once, as in avow.park_event.
     UPDATE avow.work w SET taken = false, topic = p_topic, given = p_given,
         ready_at = avow.now() + CASE WHEN w.topic = p_topic THEN p_pause_ms ELSE 0 END * interval '1 ms'
-    WHERE w.work = p_work AND w.fence = p_fence AND w.taken;
+    WHERE w.work = p_work AND w.fence = p_fence AND w.destination = @{events};
     RETURN FOUND;
 END
 $function$;
