@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import AsyncIterator
 from multiprocessing import active_children
+from multiprocessing.synchronize import SemLock
 from typing import Any
 
 import pytest
@@ -59,6 +61,23 @@ async def test_two_processes_find_and_count_what_one_does(made: tuple[Database, 
     assert counts == (alone.entries, alone.records, alone.rows, alone.tenants, True)
     assert counts == (COURSES, COURSES, COURSES, 1, True)
     assert steps[-1] == (COURSES, COURSES)
+
+
+async def test_where_processes_share_no_memory_one_does_it_all(
+    made: tuple[Database, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container without a writable /dev/shm."""
+    monkeypatch.setattr(SemLock, "__init__", _denied)
+    found = await verify(made[1], app, beside=Beside(made[0].admin_url, 2))
+    assert (found.complete, found.entries, [one.code for one in found.findings]) == (
+        True,
+        COURSES,
+        ["value-edited"],
+    )
+
+
+def _denied(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 async def test_a_process_that_is_killed_ends_it_without_a_verdict(made: tuple[Database, Any]) -> None:

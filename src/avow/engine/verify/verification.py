@@ -18,7 +18,7 @@ from avow.engine.privacy import Keyring
 from avow.engine.verify.logs import LogsSeen, Outside, verify_logs
 from avow.engine.verify.private import check_blind
 from avow.engine.verify.records import Against, Piece, check_piece
-from avow.engine.verify.workers import Given, LogsPiece, Workers, workers
+from avow.engine.verify.workers import Given, LogsPiece, Workers, can_share, workers
 from avow.evidence.boundaries import Boundaries, shape_of
 from avow.evidence.finding import Finding
 from avow.model.system import System
@@ -86,8 +86,8 @@ async def verify(
     Stops after `limit_s` seconds, and says so. outside: what is known of the logs from elsewhere. earlier:
     what came of a verification that was stopped; this one goes on behind its last record, and has its
     findings, too: what was checked then isn't checked again, and is told as it was then. The logs are
-    checked as a whole each time. beside: None: in this process alone. keyring: the keys of keys, to open
-    what is private; None: it isn't opened.
+    checked as a whole each time. beside: None: in this process alone, as where processes share no memory.
+    keyring: the keys of keys, to open what is private; None: it isn't opened.
 
     Raises UsageError where the login may not see what it should check, EnvironmentFault where a process
     that shared the work has ended.
@@ -101,7 +101,8 @@ async def verify(
         total = await snapshot.count()
         shown = _Shown(progress, work.result.entries, total)
         spans = await snapshot.spans(work.result.position, total)
-        if beside is not None and (processes := min(beside.processes, total // ENTRIES_A_PROCESS_MIN)) > 1:
+        processes = 1 if beside is None else min(beside.processes, total // ENTRIES_A_PROCESS_MIN)
+        if beside is not None and processes > 1 and can_share():
             given = Given(beside.url, await snapshot.export(), row_forms(system), work.against)
             async with workers(given, processes) as shared:
                 done = await work.share(shared, processes, spans, outside, until, shown)

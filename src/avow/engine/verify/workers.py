@@ -73,6 +73,15 @@ class Workers:
             ) from None
 
 
+def can_share() -> bool:
+    """Whether processes can wait for each other here: in some containers nothing is shared in memory."""
+    try:
+        get_context("spawn").Lock()
+    except (OSError, ImportError):
+        return False
+    return True
+
+
 @asynccontextmanager
 async def workers(given: Given, processes: int) -> AsyncGenerator[Workers]:
     """So many processes, while the context lasts; what they have not begun by its end isn't done."""
