@@ -80,7 +80,7 @@ MENDS: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         NO_WHEEL,
         f"There is no ready-made package for this machine ({THIS_MACHINE}): "
-        + "use Python 3.11 to 3.14 on Linux with glibc or on macOS",
+        + "use Python 3.11 to 3.14 on Linux with glibc or on macOS 13.5 or newer",
     ),
     (
         ("Read-only file system", "Permission denied"),
@@ -238,7 +238,7 @@ def download_pip() -> bytes:
         LOG.write_text(f"{index}: {error}\n")
         raise InstallError(
             f"This Python has no ensurepip, and pip cannot be fetched ({error}): connect to the network,"
-            " or install it (Debian, Ubuntu: apt-get install python3-venv)"
+            f" or install it (Debian, Ubuntu: apt-get install python3.{sys.version_info.minor}-venv)"
         ) from error
     if sha256_of(data) != PIP_WHEEL_SHA256:
         raise InstallError("Hash mismatch: " + PIP_WHEEL)

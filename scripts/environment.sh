@@ -46,7 +46,8 @@ elif uv=$(PATH="$search" command -v uv); then
     "$uv" run --quiet --no-project --python '>=3.11,<3.15' scripts/bootstrap.py "$1" || exit
 else
     echo "Avow needs Python 3.11 or newer with its standard library${older:+ (too old or incomplete:$older)}: install one" \
-        "(Debian, Ubuntu: apt-get install python3 python3-venv; macOS: brew install python) and run this again." >&2
+        "(Debian 12, Ubuntu 24.04 and newer: apt-get install python3 python3-venv; Ubuntu 22.04: apt-get install" \
+        "python3.11 python3.11-venv; macOS: brew install python; elsewhere: uv, which brings one) and run this again." >&2
     exit 3
 fi
 python=$PWD/$venv/bin/python

@@ -47,6 +47,7 @@ def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
     result = source_environment(tmp_path)
     assert result.returncode == 3
     assert f"too old or incomplete: {tmp_path}/python3" in result.stderr
+    assert "Ubuntu 22.04: apt-get install python3.11 python3.11-venv" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -149,6 +150,20 @@ def test_a_failed_installation_says_so_and_is_not_ready(
     monkeypatch.setattr(bootstrap, "install", refuse)
     assert bootstrap.main("dev") == 3
     assert capsys.readouterr().err.endswith("respected), then run the same command again.\n")
+
+
+def test_a_python_without_pip_is_told_which_package_has_it(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian and Ubuntu pack it apart, once for each Python: python3-venv is that of their own one alone."""
+    (clone / ".avow").mkdir()
+    index = clone / "index"
+    index.mkdir()
+    monkeypatch.setenv("PIP_INDEX_URL", index.as_uri())
+    with pytest.raises(bootstrap.InstallError) as caught:
+        bootstrap.download_pip()
+    package = f"apt-get install python3.{sys.version_info.minor}-venv"
+    assert package in bootstrap.mend_of(str(caught.value))
 
 
 def test_a_folder_of_somebody_else_is_named_in_one_sentence(

@@ -406,27 +406,48 @@ def test_the_log_is_cut_when_it_has_become_large_also_below_a_running_server(hom
         assert (home / "pg.log.1").stat().st_size == cluster.LOG_BYTES_MAX
 
 
-def test_a_server_is_told_from_other_processes_also_where_there_is_no_proc(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+# A bare Debian has no ps, and no Linux the one of macOS: its last argument is the process, and where the
+# locale is C, it spells out what isn't ASCII.
+PS = """\
+#!{python}
+import pathlib, sys
+
+words = pathlib.Path("/proc", sys.argv[-1], "cmdline").read_bytes().replace(b"\\0", b" ")
+spelled = (bytes([byte]) if byte < 128 or not {spells} else b"M-%c" % (byte - 128) for byte in words)
+sys.stdout.buffer.write(b"".join(spelled))
+"""
+
+
+@pytest.fixture(params=[False, True], ids=["letters", "spelled out"])
+def no_proc(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """macOS has no /proc, so the command line is looked at there."""
-    if shutil.which("ps") is None:
-        # A bare Debian has no ps. This one reads what a real one would; its last argument is the process.
-        ps = tmp_path / "ps"
-        ps.write_text("#!/bin/sh\nfor last; do :; done\ntr '\\000' ' ' < /proc/$last/cmdline\n")
-        ps.chmod(0o755)
-        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(postmaster, "PROCESSES", home / "no-proc")
-    lease = cluster.start(home, settings=FAST)
-    pid, data_dir = server_pid(lease.cluster), lease.cluster.data_dir
-    assert runs_on(pid, data_dir)
-    assert not runs_on(os.getpid(), data_dir)
-    assert not runs_on(pid, data_dir / "base")
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not runs_on(pid, data_dir), "the server is dead")
-    with cluster.start(home, settings=FAST) as again:
-        assert server_pid(again.cluster) != pid
-    lease.release()
+    monkeypatch.setattr(postmaster, "PROCESSES", tmp_path / "no-proc")
+    if sys.platform == "darwin":
+        monkeypatch.setenv("LC_ALL", "C" if request.param else "en_US.UTF-8")
+        return
+    ps = tmp_path / "ps"
+    ps.write_text(PS.format(python=sys.executable, spells=request.param))
+    ps.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+
+@pytest.mark.usefixtures("no_proc")
+def test_a_server_is_told_from_other_processes_also_where_there_is_no_proc(home: Path) -> None:
+    moved = home.rename(home.with_name("Größe und Übung"))
+    try:
+        lease = cluster.start(moved, settings=FAST)
+        pid, data_dir = server_pid(lease.cluster), lease.cluster.data_dir
+        assert runs_on(pid, data_dir)
+        assert not runs_on(os.getpid(), data_dir)
+        assert not runs_on(pid, data_dir / "base")
+        assert not runs_on(pid, home.with_name("Größe und Tiefe") / "pg")
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not runs_on(pid, data_dir), "the server is dead")
+        with cluster.start(moved, settings=FAST) as again:
+            assert server_pid(again.cluster) != pid
+        lease.release()
+    finally:
+        moved.rename(home)
 
 
 def test_stop_ends_the_server_whoever_uses_it(home: Path) -> None:

@@ -7,6 +7,7 @@ by `cluster`, which holds the locks. This module must never delete a data direct
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -54,6 +55,8 @@ SETTINGS: Mapping[str, str] = {
     "log_checkpoints": "off",
 }
 PROCESSES = Path("/proc")
+# What vis(3) makes of one byte, at most.
+SPELLED_BYTES_MAX = 4
 _HBA = (
     f"# Written by Avow: this machine only, always with the password.\nhost all all {HOST}/32 scram-sha-256\n"
 )
@@ -104,10 +107,20 @@ def runs_on(pid: int, data_dir: Path) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return True
     if listed.stdout.strip():
-        return os.fsencode(data_dir) in listed.stdout
+        return _as_listed(data_dir).search(listed.stdout) is not None
     # Without an answer the process counts as the server: an error that somebody sees, not a second server.
     # One that has ended since gives none either.
     return _exists(pid)
+
+
+def _as_listed(path: Path) -> re.Pattern[bytes]:
+    """A path as `ps` prints it: where the locale is C, macOS spells out what isn't ASCII (é: M-CM-))."""
+    pieces = re.split(rb"([^ -~]+)", os.fsencode(path))
+    patterns = [
+        rb"[^\n]{%d,%d}" % (len(piece), SPELLED_BYTES_MAX * len(piece)) if number % 2 else re.escape(piece)
+        for number, piece in enumerate(pieces)
+    ]
+    return re.compile(b"".join(patterns))
 
 
 def _exists(pid: int) -> bool:
