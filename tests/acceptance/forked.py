@@ -30,8 +30,6 @@ PIECE_BYTES, NUMBER_BYTES = 65_536, 8
 END = b"\n"
 STREAMS, FILES_MAX = 3, 8
 """Standard input, output and errors come with a wish, and what else is to be open."""
-ASIDE = 100
-"""Numbers from here on are nobody's."""
 BELOW = ("avow.api.app", "avow.testing.databases")
 """The rooms below the command line."""
 
@@ -192,7 +190,8 @@ def _become(
     passed: list[int],
 ) -> int:  # fmt: skip
     """Be `python -m` of this module with these arguments."""
-    aside = [fcntl.fcntl(file, fcntl.F_DUPFD, ASIDE) for file in files]
+    beyond = max([STREAMS, *passed]) + 1  # no file lies where another one is to be put
+    aside = [fcntl.fcntl(file, fcntl.F_DUPFD, beyond) for file in files]
     for file in files:
         os.close(file)
     for number, file in zip([*range(STREAMS), *passed], aside, strict=True):
