@@ -16,7 +16,7 @@ import pytest
 from avow.engine.execute import Engine, Reply, Request
 from avow.engine.privacy import FileKeyring, Keyring, rewrap_all
 from avow.engine.verify import Verification, verify
-from avow.errors import EnvironmentFault, ProblemError
+from avow.errors import EnvironmentFault, ProblemError, UsageError
 from avow.model.actor import Actor
 from avow.model.values import Subject
 from avow.store.driver import DatabaseError
@@ -24,7 +24,7 @@ from avow.store.pool import Pool, connect
 from avow.store.subjects import SubjectKeys
 from tests.acceptance.polling import until
 from tests.contract.systems.clinic import app
-from tests.fix_database import Database, MakeDatabase
+from tests.fix_database import Database, MakeDatabase, with_login
 
 PASSPORT = {"person": Subject("pat"), "passport": "X-12345"}
 PLACE = "WHERE kind = 'Patient' AND field = 'passport'"
@@ -94,6 +94,19 @@ async def test_what_commands_and_erasures_leave_behind_holds(clinic: Clinic) -> 
     await clinic.forget("pat")
     result = await check(clinic)
     assert (result.findings, result.private.kept, [*result.private.erased.values()]) == ([], 1, [2])
+
+
+async def test_a_login_that_may_not_see_what_is_encrypted_is_told_so(clinic: Clinic) -> None:
+    await clinic.admit()
+    name, password = f"auditor_{uuid4().hex}", uuid4().hex
+    await clinic.admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}' IN ROLE clinic_reader")
+    reader = await connect(with_login(clinic.made.admin_url, name, password))
+    try:
+        with pytest.raises(UsageError, match="may not see what stands behind private values"):
+            await verify(reader, app, tenant="main")
+    finally:
+        await reader.close()
+        await clinic.admin.execute(f"DROP ROLE {name}")
 
 
 COPIED = "tenant, kind, id, version, 'born', digest, key, nonce, ciphertext"

@@ -18,7 +18,7 @@ from avow.evidence.awaited import Held, Waiting
 from avow.evidence.boundaries import Boundaries, Edge, read_boundaries
 from avow.evidence.chain import Live
 from avow.model.entity import Entity
-from avow.model.system import System
+from avow.model.system import System, keeps_private
 from avow.model.trigger import EVENTS
 from avow.store.canonical_columns import canonical_fields, canonical_instant, json_fields, performer_columns
 from avow.store.log.scan import STATEMENT_S_MAX, LogScan
@@ -92,7 +92,8 @@ class View:
 async def scan(connection: Any, system: System, tenant: str | None) -> AsyncGenerator[Scan]:
     """Open a snapshot of the log and the rows of one tenant, or of all of them (None).
 
-    Raises UsageError where the login may not see all tenants, EnvironmentFault where there are no tables.
+    Raises UsageError where the login may not see all tenants, or what is behind private values;
+    EnvironmentFault where there are no tables.
     """
     roles = Roles.of(system)
     rights = await connection.fetchrow(text("verify.sql", "verify_rights"), roles.owner)
@@ -102,6 +103,11 @@ async def scan(connection: Any, system: System, tenant: str | None) -> AsyncGene
         raise UsageError(
             "this login may not see the records of all tenants",
             "Name one with --tenant, or use a URL of the database's owner.",
+        )
+    if keeps_private(system) and not rights["sees_private"] and not rights["is_owner"]:
+        raise UsageError(
+            "this login may not see what stands behind private values",
+            "Use a URL of the application's login, or of the database's owner.",
         )
     view = View(tenant, roles.owner if tenant is None and not rights["sees_all"] else None)
     async with opened(connection, view):

@@ -21,9 +21,10 @@ SELECT set_config('avow.tenant', coalesce($1::text, ''), true),
        set_config('avow.scope', CASE WHEN $1::text IS NULL THEN 'all' ELSE '' END, true)
 
 -- name: verify_rights
--- Whether the login is a superuser, and whether it may act as the owner.
+-- Whether the login is a superuser, whether it may act as the owner, and whether it may see what is behind private values.
 SELECT r.rolsuper OR r.rolbypassrls AS sees_all,
        to_regrole($1) IS NOT NULL AND pg_has_role(session_user, to_regrole($1), 'MEMBER') AS is_owner,
+       has_table_privilege(to_regclass('avow.disclosure'), 'SELECT') AS sees_private,
        to_regclass('avow.audit') IS NOT NULL AS installed
 FROM pg_roles r WHERE r.rolname = session_user
 
