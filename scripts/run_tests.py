@@ -193,7 +193,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def duration(seconds: float) -> str:
-    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s" if seconds >= 60 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
 def results(chosen: Sequence[Part], for_pytest: Sequence[str]) -> Iterator[Result]:
