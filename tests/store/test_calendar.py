@@ -122,3 +122,29 @@ async def test_a_time_that_passes_comes_again_on_the_next_day_of_its_calendar(da
     finally:
         await pool.close()
         await admin.close()
+
+
+async def test_what_a_step_has_begun_is_waited_for_whatever_else_goes_wrong(
+    database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cut_off(_: Pool) -> int:
+        raise ConnectionResetError
+
+    declared = permits(days(1))
+    made = database(declared)
+    admin, pool = await connect(made.admin_url), Pool(made.application_url)
+    try:
+        engine = Engine(declared, pool, lambda problem, command_id: b"{}")
+        worker = Worker(declared, engine, pool, made.application_url, lambda *_: None)
+        monkeypatch.setattr("avow.engine.workers.worker.advance", cut_off)
+        monkeypatch.setattr(worker, "_asks", True)
+        await set_clock(admin, datetime(2026, 10, 23, 8, tzinfo=UTC))
+        asked = Request("Permit", "ask", None, {}, Actor(Subject("alice"), "main"), str(uuid4()), b"", "r")
+        record = (await engine.execute(asked)).record
+        await set_clock(admin, datetime(2026, 10, 24, 8, tzinfo=UTC))
+        with pytest.raises(ConnectionResetError):
+            await worker.step()
+        assert await state(admin, record) == "lapsed"
+    finally:
+        await pool.close()
+        await admin.close()

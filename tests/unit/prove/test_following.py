@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -132,6 +133,16 @@ def test_those_that_have_moved_what_they_share_come_by_turns_with_the_shortest()
 
 def guest_of(path: Path) -> Record:
     return next(record for record in ended(path).records.values() if record.entity == "Guest")
+
+
+def test_no_record_is_made_where_one_is_though_a_path_has_left_out_an_earlier_one() -> None:
+    path = (BUILT, replace(ARRIVED, record=2), replace(SEATED, record=2))
+    acts = Acts(Scope(HOUSE, ("Hall", "Guest"), several=frozenset({"Guest"})))
+    made = {act.record for act in acts.possible(ended(path), 0) if act.command == "arrive"}
+    assert made == {3}
+    alone = {kind_of_record(HOUSE, guest_of(path)): (path, Ref("Guest", 2))}
+    scarce, _ = next(composed(HOUSE, "Guest", alone, {}, 2))
+    assert [act.record for act in scarce if act.command == "arrive"] == [2, 3]
 
 
 class Purse(Entity):

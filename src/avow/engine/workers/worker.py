@@ -94,10 +94,15 @@ class Worker:
         self._woken.set()
 
     async def step(self) -> int:
-        """Do, once, everything that is ready now; how much that was. For tests, and for catching up."""
+        """Do, once, everything that is ready now; how much that was. For tests, and for catching up.
+
+        What was begun is waited for, whatever becomes of the rest.
+        """
         begun = await self._begin()
-        advanced = await advance(self._pool) if self._asks else 0
-        await asyncio.gather(*self._running)
+        try:
+            advanced = await advance(self._pool) if self._asks else 0
+        finally:
+            await asyncio.gather(*self._running)
         return begun + advanced
 
     async def _begin_some(self) -> int:

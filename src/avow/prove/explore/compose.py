@@ -6,7 +6,6 @@ What leads one of them there is known by then, and leads another one there just 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -237,14 +236,16 @@ def _acts_again(
     system: System, before: Path, path: Path, ref: Ref, turn: int, renamed: dict[Ref, Ref]
 ) -> Iterator[Act]:
     there = {act.ref for act in before if is_creation(system, act)}
-    counts = Counter(ref.entity for ref in there)
+    last = dict[str, int]()
+    for one in there:
+        last[one.entity] = max(one.ordinal, last.get(one.entity, 0))
     people = [*dict.fromkeys(person.subject for person in people_of(system))]
     names = {name: people[(at + turn) % len(people)] for at, name in enumerate(people)}
     for act in path:
         mine = act.ref == ref or any(one in renamed for one in refs_of(act))
         if mine and act.ref not in renamed and is_creation(system, act):
-            counts[act.entity] += 1
-            renamed[act.ref] = Ref(act.entity, counts[act.entity])
+            last[act.entity] = 1 + last.get(act.entity, 0)
+            renamed[act.ref] = Ref(act.entity, last[act.entity])
         if act.ref in renamed:
             yield _renamed(act, renamed, names)
         elif act.ref not in there:

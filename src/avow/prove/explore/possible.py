@@ -118,11 +118,11 @@ class Acts:
         """The acts of each command, call, event and time."""
         situation = at.situation
         for name in self.scope.entities:
-            entity, count = self.system.entities[name], situation.count(name)
-            if count < self.scope.most(name):
+            entity, ordinal = self.system.entities[name], situation.next_of(name)
+            if situation.count(name) < self.scope.most(name):
                 for transition in entity.transitions.values():
                     if transition.creation:
-                        yield self._given(at, entity, transition, count + 1)
+                        yield self._given(at, entity, transition, ordinal)
         own = ((key, r) for key, r in situation.records.items() if key[0] in self.scope.entities)
         for key, record in own:
             entity = self.system.entities[key[0]]

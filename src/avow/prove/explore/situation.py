@@ -58,6 +58,10 @@ class Situation:
         """How many records of an entity there are."""
         return sum(key[0] == entity for key in self.records)
 
+    def next_of(self, entity: str) -> int:
+        """The ordinal of a record that is made next. A path may have left out what made an earlier one."""
+        return 1 + max((ref_of(key).ordinal for key in self.records if key[0] == entity), default=0)
+
 
 class Happened(NamedTuple):
     """An act was accepted. steps: its transitions, in order; after: the situation that it leads to."""
