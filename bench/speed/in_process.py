@@ -52,6 +52,7 @@ async def engine_call(
         assert reply.status == 200, reply
 
     try:
+        await engine.recall()
         yield call
     finally:
         await pool.close()

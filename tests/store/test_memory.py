@@ -12,6 +12,8 @@ from uuid import UUID
 import pytest
 
 from avow import Entity, Money, State, authenticated, create, field, now, read, system, transition
+from avow.api.app import Application
+from avow.api.authentication import Trust
 from avow.engine.execute import Engine, Reply
 from avow.prove.wire import proxied
 from avow.store import clock
@@ -98,6 +100,66 @@ async def test_a_command_on_what_was_written_here_takes_one_round_trip(
         wire.counted.clear()
         assert (await ask(one, "check", ticket)).version == 3
         assert wire.counted == {"B": 1, "E": 1, "S": 1, "commit": 1}
+
+
+async def test_what_was_written_before_a_process_was_there_takes_one_round_trip(
+    made: Database, admin: Connection, two: Engine
+) -> None:
+    ticket = await paid(two)
+    async with proxied(made.application_url) as (wire, url), engine(theatre, url, size=1) as one:
+        await know_the_clock(one, admin)
+        await paid(one)  # so that its statements are prepared
+        await one.recall()
+        wire.counted.clear()
+        assert (await ask(one, "check", ticket)).version == 3
+        assert wire.counted == {"B": 1, "E": 1, "S": 1, "commit": 1}
+
+
+async def test_what_is_recalled_is_found_for_its_own_tenant_alone(made: Database, two: Engine) -> None:
+    ticket = await paid(two)
+    async with engine(theatre, made.application_url) as one:
+        await one.recall()
+        held = one._memory  # pyright: ignore[reportPrivateUsage]
+        found = held.find(TENANT, ("Ticket", ticket))
+        assert found is not None
+        assert (found.state, found.version) == ("paid", 2)
+        assert held.find("another", ("Ticket", ticket)) is None
+
+
+async def test_what_changes_after_it_was_recalled_counts(
+    made: Database, two: Engine, admin: Connection
+) -> None:
+    ticket = await paid(two)
+    async with engine(theatre, made.application_url) as one:
+        await know_the_clock(one, admin)
+        await one.recall()
+        assert (await ask(two, "weigh", ticket, weight=5)).version == 3
+        assert (await ask(one, "check", ticket)).version == 4
+    assert await admin.fetchval("SELECT weight FROM theatre.tickets") == 5
+
+
+async def test_a_process_that_can_recall_nothing_serves_all_the_same(made: Database, two: Engine) -> None:
+    """The connection is lost as it asks."""
+    ticket = await paid(two)
+    async with proxied(made.application_url) as (wire, url), engine(theatre, url, size=1) as one:
+        wire.fail("cut-on-the-way", of="written_last")
+        await one.recall()
+        assert (await ask(one, "check", ticket)).status == 200
+
+
+async def test_a_server_recalls_beside_its_first_requests(made: Database, two: Engine) -> None:
+    ticket = await paid(two)
+    async with proxied(made.application_url) as (wire, url):
+        server = Application(theatre, url, b"s" * 32, Trust(development_secret=b"t" * 32))
+        held = server._engine._memory  # pyright: ignore[reportPrivateUsage]
+        try:
+            await server.start()
+            _, recalling = server._beside  # pyright: ignore[reportPrivateUsage]
+            await recalling
+        finally:
+            await server.close()
+        assert "written_last" in wire.ran
+        assert held.find(TENANT, ("Ticket", ticket)) is not None
 
 
 async def test_a_creation_that_refers_to_nothing_takes_one_round_trip(

@@ -104,7 +104,7 @@ class Application:
         self._bodied = frozenset(filter(_has_body, self._routes))
         self._started = False
         self._starting: asyncio.Task[None] | None = None
-        self._housekeeping: asyncio.Task[None] | None = None
+        self._beside = list[asyncio.Task[None]]()
         self._reads = Reads(system, self._pool)
         self._authenticator = Authenticator(trust, self._reads)
         self._limit, self._body_limit = TimeLimit(REQUEST_S_MAX), body_limit()
@@ -142,8 +142,8 @@ class Application:
 
     async def close(self) -> None:
         """Let go of the database."""
-        if self._housekeeping is not None:
-            self._housekeeping.cancel()
+        for task in self._beside:
+            task.cancel()
         if self._work is not None:
             await self._work.close()
         if self._notifier is not None:
@@ -183,7 +183,8 @@ class Application:
 
     async def _start(self) -> None:
         await demand_fit(self._url, self.system)
-        self._housekeeping = asyncio.create_task(keep_forgetting(self._pool))
+        beside = keep_forgetting(self._pool), self._engine.recall()
+        self._beside.extend(asyncio.create_task(each) for each in beside)
         if self._work is not None:
             self._work.start()
         if self._notifier is not None:

@@ -32,6 +32,7 @@ from avow.engine.identifier import new_id
 from avow.engine.memory import Memory
 from avow.engine.plan import execution_plans_of
 from avow.engine.privacy import Given, KeyMissing, Keyring, Vault, conceal
+from avow.engine.recalling import recall
 from avow.engine.request import RenderProblem, Reply, Request, json_bytes
 from avow.engine.turns import Turns
 from avow.errors import Problem, reject
@@ -131,6 +132,13 @@ class Engine:
             else:
                 return await self._revealed(request, reply) if plan.reveals else reply
         raise reject("database-unavailable")
+
+    async def recall(self) -> None:
+        """Remember what was written last, so that commands on it need no load from the first one on.
+
+        Worth it where this process is the one that goes on. Nothing waits for it; it may be cancelled.
+        """
+        await recall(self.system, self._transactions, self._plans, self._memory)
 
     async def known(self, request: Request) -> Reply | None:
         """The answer that a request's key already has, if it has one; nothing is decided."""

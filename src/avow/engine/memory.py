@@ -1,4 +1,6 @@
-"""The records that this process wrote last, so that the next command on one needs no load.
+"""The records that were written last, so that the next command on one needs no load.
+
+They are those that this process wrote, and those that it found when it began (`recalling.py`).
 
 It must never be what a promise rests on. What is remembered may have been overtaken by another process:
 a decision on it counts only because `avow.commit` finds the record at the same version, under lock.
@@ -20,7 +22,7 @@ PERFORMERS_MAX = 8
 
 
 class Memory:
-    """Records by tenant and key, each at the version that this process committed."""
+    """Records by tenant and key, each at the version that this process committed, or found at its start."""
 
     def __init__(self, system: System) -> None:
         # What people do with a task leaves the version of its record alone, so nothing would show it.
@@ -35,16 +37,24 @@ class Memory:
         """Remember a record that was just committed."""
         place = tenant, (record.entity, record.id)
         self._held.pop(place, None)  # so that the oldest stands first
-        performers = record.performers
-        many = bool(performers) and sum(map(len, performers.values())) > PERFORMERS_MAX
-        if record.entity in self._kept and not many:
+        if self._fits(record):
             self._held[place] = record
             if len(self._held) > RECORDS_MAX:
                 del self._held[next(iter(self._held))]
 
+    def recall(self, tenant: str, record: Record) -> None:
+        """Remember a record that others wrote, unless it is remembered already, or all places are taken."""
+        if len(self._held) < RECORDS_MAX and self._fits(record):
+            self._held.setdefault((tenant, record.key), record)
+
     def forget(self, tenant: str, key: Key) -> None:
         """Forget a record that has been overtaken."""
         self._held.pop((tenant, key), None)
+
+    def _fits(self, record: Record) -> bool:
+        performers = record.performers
+        many = bool(performers) and sum(map(len, performers.values())) > PERFORMERS_MAX
+        return record.entity in self._kept and not many
 
 
 def _is_narrow(entity: Entity) -> bool:

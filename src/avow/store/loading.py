@@ -20,7 +20,7 @@ from avow.store.columns import RecordReader, reader, select_list
 from avow.store.pool import Pool
 from avow.store.schema.tables import table_of
 from avow.store.sharing import SHARED, Bounds, Member, Sharing
-from avow.store.statements import named, quote
+from avow.store.statements import named, quote, text
 
 Wanted: TypeAlias = tuple[Value, ...]
 """What one command wants loaded: its key, its record, and the records that its arguments refer to."""
@@ -92,6 +92,12 @@ class Loads:
     async def load(self, plan: LoadPlan, tenant: str, wanted: Wanted) -> Loaded:
         """What one command's decision rests on."""
         return plan.read(await self._sharing.share((tenant, plan), wanted))
+
+    async def written_last(self, entries: int) -> list[tuple[str, Key]]:
+        """The records that the newest entries are of, with their tenants; the last written comes first."""
+        async with self._pool.borrow() as connection:
+            rows = await connection.fetch(text("reads.sql", "written_last"), entries)
+        return [(row[0], (row[1], row[2])) for row in rows]
 
     async def _fetch(self, lane: Any, members: list[Member[Wanted, Any]]) -> Sequence[Any]:
         tenant, plan = lane

@@ -169,6 +169,10 @@ class Transactions:
         """Load, without locks, what a decision rests on."""
         return await self._loads.load(plan, tenant, wanted)
 
+    async def written_last(self, entries: int) -> list[tuple[str, Key]]:
+        """The records that the newest entries are of, with their tenants; the last written comes first."""
+        return await self._loads.written_last(entries)
+
     async def commit(self, tenant: str, key: IdempotencyKey | None, write: Write) -> Outcome:
         """Commit a write whose decision was made on unlocked records; one round trip.
 

@@ -81,3 +81,24 @@ def test_what_may_be_large_is_not_remembered(large: Record) -> None:
     held.keep("a", record(1, performers=PERFORMERS_MAX))
     held.keep("a", large)
     assert held.find("a", large.key) is None
+
+
+def test_what_is_recalled_takes_no_newer_ones_place_and_no_place_of_what_was_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "RECORDS_MAX", 2)
+    held = Memory(post)
+    held.keep("a", record(1, version=2))
+    for number in (1, 2, 3):
+        held.recall("a", record(number))
+    found = held.find("a", record(1).key)
+    assert found is not None
+    assert found.version == 2
+    assert held.find("a", record(2).key) is not None
+    assert held.find("a", record(3).key) is None
+
+
+def test_what_may_be_large_is_not_recalled() -> None:
+    held = Memory(post)
+    held.recall("a", record(1, "Letter"))
+    assert held.find("a", record(1, "Letter").key) is None

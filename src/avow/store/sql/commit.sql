@@ -302,10 +302,25 @@ BEGIN
 END
 $function$;
 
+-- The records that the newest entries are of, of all tenants, whichever was written last first.
+CREATE OR REPLACE FUNCTION avow.written_last(p_entries integer) RETURNS TABLE (tenant text, kind text, id uuid)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $function$
+#variable_conflict use_column
+BEGIN
+    PERFORM set_config('avow.scope', 'all', true);
+    RETURN QUERY
+        SELECT w.tenant, w.kind, w.id
+        FROM (SELECT a.tenant, a.kind, a.id, a.entry FROM avow.audit a ORDER BY a.entry DESC LIMIT p_entries) AS w
+        GROUP BY w.tenant, w.kind, w.id ORDER BY max(w.entry) DESC;
+    PERFORM set_config('avow.scope', '', true);
+END
+$function$;
+
 -- PostgreSQL lets everybody execute a new function; here nobody may but who is named.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA avow FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION avow.now(), avow.tenant() TO @{application}, @{reader};
 GRANT EXECUTE ON FUNCTION
     avow.commit(text, uuid[], bytea[], smallint[], bytea[], text[], uuid[], bigint[], jsonb[],
         integer[], text[], uuid[], bigint[], boolean[], integer[], bytea[], integer[], bytea[], integer[], bigint[], bigint[], boolean, jsonb[], jsonb),
-    avow.lock_records(text, text[], uuid[], boolean[]), avow.find_api_key(text) TO @{application};
+    avow.lock_records(text, text[], uuid[], boolean[]), avow.written_last(integer), avow.find_api_key(text) TO @{application};

@@ -6,6 +6,10 @@
 -- The database's time.
 SELECT avow.now()
 
+-- name: written_last
+-- The records that the newest entries are of.
+SELECT tenant, kind, id FROM avow.written_last($1)
+
 -- name: load
 -- For each of several commands of one tenant the answer that its key already has, and every record that its
 -- decision may rest on, in one row, in the order of the parameters.
