@@ -182,3 +182,29 @@ def test_a_second_witness_with_one_state_is_refused_and_answers_name_what_is_the
         assert client.post("/add-checkpoint", content=submission(7, 13, fork=b"f")).status_code == 422
         assert client.post("/add-checkpoint", content=b"x" * 70_000).status_code == 413
         assert client.post("/add-checkpoint", content=submission(7, 13)).status_code == 200
+
+
+def refused(folder: Path, *options: str) -> str:
+    command = [sys.executable, "-m", "avow.cli", "witness", "log.pub", "--port", "0", *options]
+    told = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    assert told.returncode == 3
+    return told.stderr
+
+
+def test_a_witness_that_has_lost_what_it_signed_does_not_begin_anew(
+    tmp_path: Path, running: list[Running]
+) -> None:
+    """It would sign another history of the same log: its key is there, so it may have signed one."""
+    (tmp_path / "log.pub").write_text(f"{LOG.verifier.text}\n")
+    running.append(started(tmp_path))
+    with httpx2.Client(base_url=running[0].url, trust_env=False) as client:
+        assert client.post("/add-checkpoint", content=submission(0, 7)).status_code == 200
+    (tmp_path / "alias").symlink_to("witness.state")
+    assert "error[witness-twice]" in refused(tmp_path, "--state", "alias")
+    running[0].process.kill()
+    running[0].process.wait(10)
+    (tmp_path / "witness.state").unlink()
+    assert "error[witness-state]" in refused(tmp_path)
+    (tmp_path / "witness.state").write_text("{}")
+    running.append(started(tmp_path))
+    assert running[1].key == running[0].key

@@ -38,19 +38,26 @@ def _content(path: Path) -> bytes | None:
 
 
 class State:
-    """The newest checkpoint of each log, in a file. Raises EnvironmentFault for a file that can't be had."""
+    """The newest checkpoint of each log, in a file. Raises EnvironmentFault for a file that can't be had.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    first: the witness has no key yet, so there is nothing that it could have signed; the file is made.
+    Otherwise it has to be there.
+    """
+
+    def __init__(self, path: Path, *, first: bool) -> None:
+        self._path = path = path.resolve()  # one file, under whatever name
         try:
             self._lock = FileLock(path.with_name(f"{path.name}.lock"))
             content = _content(path)
-            held: Any = {} if content is None else json.loads(content)
+            if content is None and first:
+                write_private(path, content := b"{}", lasting=True)
+            held: Any = json.loads(content or b"")
             self.seen = {origin: Seen(each["size"], b64decode(each["root"])) for origin, each in held.items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise EnvironmentFault(
                 "witness-state", f"{path} can't be used: {type(error).__name__}",
-                "Bring the file back: without it, this witness might sign two histories of one log.",
+                "Bring the file back: without it, this witness might sign two histories of one log. Only if its"
+                " key has never signed anything, write {} into it.",
             ) from None  # fmt: skip
         if not self._lock.try_exclusive():
             raise EnvironmentFault(
@@ -63,7 +70,7 @@ class State:
         told = {
             name: {"size": size, "root": b64encode(root).decode()} for name, (size, root) in seen_of.items()
         }
-        write_private(self._path, json.dumps(told, indent=1).encode())
+        write_private(self._path, json.dumps(told, indent=1).encode(), lasting=True)
         self.seen = seen_of
 
     def close(self) -> None:

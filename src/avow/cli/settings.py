@@ -16,6 +16,7 @@ from avow.api.jwks import KeySet
 from avow.api.jwks_fetch import fetch
 from avow.cli.home import PRIVATE_KEYS, SECRET_CHARACTERS_MIN, home_folder, pepper_of
 from avow.engine.log.key import LogKey, log_key
+from avow.engine.log.witnessing import place_of
 from avow.engine.outside import Destination
 from avow.engine.privacy import FileKeyring, Keyring
 from avow.errors import UsageError
@@ -55,10 +56,13 @@ def witnesses_of(environment: Mapping[str, str]) -> tuple[Witness, ...]:
     if not place:
         return ()
     try:
-        return parse_witnesses(Path(place).read_text("utf-8"))[1]
+        _, witnesses = parse_witnesses(Path(place).read_text("utf-8"))
+        for witness in witnesses:
+            place_of(witness)  # can it be called at all?
+        return witnesses
     except OSError as error:
         raise UsageError(f"AVOW_WITNESSES can't be read: {error.strerror}", "Name a file.") from None
-    except (Invalid, UnicodeDecodeError) as error:
+    except (Invalid, ValueError) as error:
         raise UsageError(f"AVOW_WITNESSES: {error}", "Write `witness NAME KEY URL`, and a quorum.") from None
 
 

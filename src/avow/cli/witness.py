@@ -44,8 +44,9 @@ def command(
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     believed = [each for file in logs for each in _keys(file)]
+    kept = State(state, first=not key.exists())
     signer = _signer(key, name)
-    app = WitnessApplication(signer, believed, State(state))
+    app = WitnessApplication(signer, believed, kept)
     listening = listen(host, port)
 
     def announce() -> None:

@@ -28,16 +28,32 @@ def open_private(path: Path | str, flags: int) -> int:
     return descriptor
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file of ours as a whole: after a crash it holds the old content or the new."""
+def write_private(path: Path, content: bytes, *, lasting: bool = False) -> None:
+    """Replace a file of ours as a whole: after a crash it holds the old content or the new.
+
+    lasting: the new one, also where the machine lost its power. Raises OSError; the old content stays then.
+    """
     staged = f"{path}.new"
     descriptor = open_private(staged, os.O_WRONLY | os.O_TRUNC)
     try:
-        os.write(descriptor, content)
+        rest = memoryview(content)
+        while rest:  # a disk that becomes full takes a part first
+            rest = rest[os.write(descriptor, rest) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     os.replace(staged, path)
+    if lasting:
+        settle(path)
+
+
+def settle(path: Path) -> None:
+    """Have the name of a file on the disk, after its content: a rename alone may be undone by a crash."""
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class FileLock:

@@ -272,15 +272,37 @@ def test_what_is_not_json_is_unclear_and_not_repeated(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/plain; charset=nowhere", "text/plain; charset=zlib", "text/plain"]
+    "content_type",
+    [
+        "text/plain; charset=nowhere",
+        "text/plain; charset=zlib",
+        'text/plain; charset="a\0b"',
+        "text/plain",
+        f"text/plain; charset={'a' * 2_000}",
+    ],
 )
 def test_what_is_not_text_is_unclear(content_type: str) -> None:
     with pytest.raises(Unclear):
         _ = answer(b"\xff\xfe\xfd", content_type).text
 
 
-def test_text_is_read_in_the_charset_that_it_names() -> None:
-    assert answer("é".encode("latin-1"), "text/plain; charset=iso-8859-1").text == "é"
+@pytest.mark.parametrize("name", ["iso-8859-1", '"ISO-8859-1"', "latin1; x=y"])
+def test_text_is_read_in_the_charset_that_it_names(name: str) -> None:
+    assert answer("é".encode("latin-1"), f"text/plain; charset={name}").text == "é"
+
+
+@pytest.mark.parametrize("charset", ["idna", "punycode", "unicode_escape"])
+def test_what_only_python_calls_a_charset_is_none(charset: str) -> None:
+    """The first two take minutes for a megabyte, in which nothing else is done."""
+    with pytest.raises(Unclear, match="isn't text"):
+        _ = answer(b"xn--a", f"text/plain; charset={charset}").text
+
+
+def test_a_long_media_type_costs_no_more_than_its_length() -> None:
+    """A parser of mail looks at all of it again for each semicolon between quotes."""
+    begun_s = time.process_time()
+    assert answer(b"text", 'text/plain; x="' + ";" * 90_000).text == "text"
+    assert time.process_time() - begun_s < 3.0
 
 
 @pytest.mark.parametrize(
