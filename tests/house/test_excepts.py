@@ -15,6 +15,7 @@ REASONS = {
     "src/avow/api/cycle.py": "an application may raise anything; its request is answered all the same",
     "src/avow/cli/group.py": "the command line's edge: a crash must not look like a finding",
     "src/avow/declare/annotation.py": "an owner's annotation may raise anything; it stays text",
+    "src/avow/engine/privacy/asking.py": "an owner's keyring may raise anything, with a key in its words",
     "src/avow/engine/workers/calls.py": "an owner's effect may raise anything; what it did isn't known then",
     "src/avow/engine/workers/threads.py": "what an owner's function raises is raised where it is awaited",
     "src/avow/engine/workers/doing.py": "a worker goes on, whatever one work does; that one is stuck",

@@ -56,8 +56,8 @@ class State:
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise EnvironmentFault(
                 "witness-state", f"{path} can't be used: {type(error).__name__}",
-                "Bring the file back: without it, this witness might sign two histories of one log. Only if its"
-                " key has never signed anything, write {} into it.",
+                "Bring the file back: without it, this witness might sign two histories of one log. Only if"
+                " its key has never signed anything, write {} into it.",
             ) from None  # fmt: skip
         if not self._lock.try_exclusive():
             raise EnvironmentFault(

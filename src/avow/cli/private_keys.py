@@ -68,7 +68,7 @@ def retire(name: str, target: str, as_json: bool) -> int:
     if name not in keyring.names or name == keyring.current:
         known = ", ".join(keyring.names[1:]) or "none"
         raise UsageError("that isn't a key that was replaced", f"Those that were: {known}.")
-    under = _work(system, lambda keys: keys.counts()).get(name, 0)
+    under = _work(system, lambda keys: keys.retire(name))
     if under:
         raise UsageError(f"{under:,} keys of persons are still under it", "Run `avow keys rotate-private`.")
     keyring.drop(name)

@@ -37,7 +37,7 @@ async def export(
     """
     private = await subjects.told("private_of", subject)
     found: dict[str, Any] = {"subject": subject, "tenant": tenant, "at": instant(await reads.now())}
-    found["private"] = [_private(row, vault.read(tenant, row)) for row in private]
+    found["private"] = [_private(row, await vault.read(tenant, row)) for row in private]
     keys = {(row["kind"], row["id"]) for row in private}
     for entity in system.entities.values():
         keys |= {(entity.name, record) for record in await subjects.records(entity, subject)}

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from avow.errors import EnvironmentFault
+from avow.store import driver
 from avow.store.pool import Pool
 from avow.store.statements import text
 
@@ -40,12 +42,29 @@ class Disclosures:
         self._pool = pool
 
     async def keep_key(self, tenant: str, subject: str, fresh: WrappedKey) -> WrappedKey:
-        """The key of a person: the one that there is, or else the fresh one, which is kept then."""
+        """The key of a person: the one that there is, or else the fresh one, which is kept then.
+
+        Raises EnvironmentFault where the key of keys that it is under was retired.
+        """
+        statement = text("disclosures.sql", "keep_key")
         async with self._pool.borrow() as connection:
-            row = await connection.fetchrow(
-                text("disclosures.sql", "keep_key"), tenant, subject, fresh.id, fresh.wrapped, fresh.kek
-            )
+            try:
+                row = await connection.fetchrow(
+                    statement, tenant, subject, fresh.id, fresh.wrapped, fresh.kek
+                )
+            except driver.IntegrityBroken:
+                raise EnvironmentFault(
+                    "private-key-retired",
+                    f"the key {fresh.kek[:40]} of private values, which this process uses, was retired",
+                    "Put the file of private keys in place that `avow keys rotate-private` has written.",
+                ) from None
         return WrappedKey(row["key"], row["wrapped"], row["kek"])
+
+    async def key_of(self, tenant: str, subject: str) -> WrappedKey | None:
+        """The key of a person; None where there is none yet."""
+        async with self._pool.borrow() as connection:
+            row = await connection.fetchrow(text("disclosures.sql", "key_of"), tenant, subject)
+        return None if row is None else WrappedKey(row["key"], row["wrapped"], row["kek"])
 
     async def key(self, tenant: str, key: UUID) -> WrappedKey | None:
         """A key that is there still."""

@@ -6,9 +6,11 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
+from avow.errors import EnvironmentFault
 from avow.model.entity import Entity
 from avow.model.system import System
 from avow.model.types import SubjectType
+from avow.store import driver
 from avow.store.disclosures import WrappedKey
 from avow.store.driver import Connection
 from avow.store.schema.tables import Roles, table_of
@@ -93,6 +95,24 @@ class SubjectKeys:
         """How many keys each key of keys wraps, by its name."""
         rows = await self._connection.fetch(text("disclosures.sql", "keks"))
         return {row["kek"]: row["number"] for row in rows}
+
+    async def retire(self, kek: str) -> int:
+        """Let no key be put under this key of keys any more, whoever is doing so in this moment. How many are
+        under it: with any, nothing is forbidden. Raises EnvironmentFault where somebody reads them for long.
+        """
+        await self._connection.execute(text("disclosures.sql", "name_kek"), kek)
+        try:
+            await self._connection.execute(text("disclosures.sql", "forbid_kek"))
+        except driver.LockNotAvailable:
+            raise EnvironmentFault(
+                "private-keys-in-use",
+                "avow.subject_key is being read for long, as by a backup or a verification",
+                "Wait until that has ended, and repeat it. Nothing was destroyed.",
+            ) from None
+        under = (await self.counts()).get(kek, 0)
+        if under:
+            await self._connection.execute(text("disclosures.sql", "allow_kek"))
+        return under
 
     async def others(self, kek: str, after: UUID | None) -> list[tuple[str, str, WrappedKey]]:
         """The next keys that aren't wrapped with this key of keys: tenant, subject, key."""

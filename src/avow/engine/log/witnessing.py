@@ -48,7 +48,7 @@ class Witnessing:
         self._url, self._witnesses, self._interval_s = url, witnesses, interval_s
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
-        self._give_up: Callable[[], object] | None = None
+        self._give_up: Callable[..., object] | None = None
 
     def start(self) -> None:
         """Begin to ask."""

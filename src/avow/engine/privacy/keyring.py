@@ -5,10 +5,12 @@ In a file that only the service reads, or in whatever the owner's own keyring as
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -22,6 +24,7 @@ from avow.engine.privacy.cipher import (
     new_key,
 )
 from avow.errors import EnvironmentFault
+from avow.store.server.filelock import settle
 
 _TITLE: Final = "avow private keys 1"
 
@@ -69,6 +72,7 @@ class FileKeyring:
             _write(fresh, {_new_name(): new_key()})
             try:
                 os.link(fresh, file)
+                settle(file)
             except FileExistsError:
                 pass
             finally:
@@ -109,18 +113,22 @@ class FileKeyring:
     def add(self) -> str:
         """Put a new key before all others; its name."""
         name = _new_name()
-        self._replace({name: new_key(), **self._fresh().keys})
+        self._change(lambda held: {name: new_key(), **held})
         return name
 
     def drop(self, name: str) -> None:
         """Destroy a key, in this file."""
-        self._replace({known: key for known, key in self._fresh().keys.items() if known != name})
+        self._change(lambda held: {known: key for known, key in held.items() if known != name})
 
-    def _replace(self, keys: Mapping[str, bytes]) -> None:
-        fresh = self.file.with_name(f"{self.file.name}.{os.getpid()}")
-        _write(fresh, keys)
-        fresh.replace(self.file)
-        self._held = _read(self.file)
+    def _change(self, changed: Callable[[Mapping[str, bytes]], Mapping[str, bytes]]) -> None:
+        """Replace the file, and take no key from it that somebody else has put there in the same moment."""
+        fresh = self.file.with_name(f"{self.file.name}.new")
+        with _alone(self.file):
+            held = _read(self.file)
+            _write(fresh, changed(held.keys), self.file)
+            fresh.replace(self.file)
+            settle(self.file)
+            self._held = _read(self.file)
 
     def _fresh(self) -> _Held:
         if _stamp(self.file) != self._held.stamp:
@@ -162,7 +170,10 @@ def _read(file: Path) -> _Held:
     stamp = _stamp(file)
     if file.stat().st_mode & 0o077:
         raise _unusable(file, "others than its owner may read it")
-    title, *lines = file.read_text("ascii", "replace").splitlines() or [""]
+    try:
+        title, *lines = file.read_text("ascii", "replace").splitlines() or [""]
+    except OSError as fault:
+        raise _unusable(file, fault.strerror or "it can't be read") from None
     keys = dict[str, bytes]()
     try:
         for line in lines:
@@ -175,11 +186,29 @@ def _read(file: Path) -> _Held:
     return _Held(stamp, keys)
 
 
-def _write(file: Path, keys: Mapping[str, bytes]) -> None:
-    """All of it on the disk before it takes its place: a key that is lost can't be had again."""
+@contextmanager
+def _alone(file: Path) -> Generator[None]:
+    """Nobody else changes a file in this folder meanwhile; whoever only reads isn't held up."""
+    descriptor = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write(file: Path, keys: Mapping[str, bytes], instead_of: Path | None = None) -> None:
+    """All of it on the disk before it takes its place: a key that is lost can't be had again.
+
+    Whoever may read the file that it is written instead of may read this one: the service, where an operator
+    who is root changes it.
+    """
     lines = [_TITLE, *(f"{name} {b64encode(key).decode()}" for name, key in keys.items())]
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as out:
+        if instead_of is not None and os.geteuid() == 0:
+            was = instead_of.stat()
+            os.fchown(descriptor, was.st_uid, was.st_gid)
         out.write("\n".join(lines) + "\n")
         out.flush()
         os.fsync(out.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from avow.engine.privacy import asking
 from avow.engine.privacy.keyring import Keyring
 from avow.engine.privacy.vault import context_of_key
 from avow.store.subjects import SubjectKeys
@@ -21,8 +22,8 @@ async def rewrap_all(keys: SubjectKeys, keyring: Keyring) -> int:
         batch = await keys.others(keyring.current, after)
         for tenant, subject, held in batch:
             context = context_of_key(tenant, subject, held.id)
-            key = keyring.unwrap(held.kek, held.wrapped, context)
-            kek, wrapped = keyring.wrap(key, context)
+            key = await asking.unwrap(keyring, held.kek, held.wrapped, context)
+            kek, wrapped = await asking.wrap(keyring, key, context)
             done += await keys.rewrap(tenant, held, kek, wrapped)
         if not batch:
             return done

@@ -14,6 +14,7 @@ from uuid import UUID
 from avow import canonical
 from avow.canonical import JsonValue
 from avow.engine.identifier import new_id
+from avow.engine.privacy import asking
 from avow.engine.privacy.cipher import Encrypted, Unreadable, decrypt, encrypt, new_key
 from avow.engine.privacy.concealing import Concealing
 from avow.engine.privacy.keyring import Keyring
@@ -108,7 +109,7 @@ class Vault:
         """What stands behind these digests of one record. Raises ProblemError where one can't be opened."""
         found = dict[str, Opened]()
         for stored in await self._disclosures.read(tenant, kind, record, digests):
-            found[stored.digest] = self._opened(tenant, kind, record, stored)
+            found[stored.digest] = await self._opened(tenant, kind, record, stored)
         if missing := set(digests) - found.keys():
             raise reject("internal-error", f"{len(missing)} private values of this record are gone.")
         return found
@@ -127,9 +128,9 @@ class Vault:
             for name, value in held.items()
         }
 
-    def read(self, tenant: str, row: Mapping[str, Any]) -> JsonValue:
+    async def read(self, tenant: str, row: Mapping[str, Any]) -> JsonValue:
         """The value behind a row of all that is private about a person."""
-        return self._opened(tenant, row["kind"], row["id"], stored_of(row)).value
+        return (await self._opened(tenant, row["kind"], row["id"], stored_of(row))).value
 
     async def seal(self, tenant: str, subject: str, place: JsonValue, value: JsonValue) -> dict[str, str]:
         """A private value about which nothing is decided yet, as it may lie in a queue, under a person's key.
@@ -148,17 +149,17 @@ class Vault:
         kept = await self._disclosures.key(tenant, UUID(sealed["key"]))
         if kept is None:
             return None
-        key = self._unwrapped(tenant, sealed["subject"], kept)
+        key = await self._unwrapped(tenant, sealed["subject"], kept)
         made = Encrypted(b64decode(sealed["nonce"]), b64decode(sealed["ciphertext"]))
         try:
             return Opened(canonical.decode(decrypt(key.key, made, _context_of_sealed(tenant, place, key.id))))
         except Unreadable:
             raise reject("internal-error", "A private value that waits was edited by hand.") from None
 
-    def _opened(self, tenant: str, kind: str, record: UUID, stored: StoredDisclosure) -> Opened:
+    async def _opened(self, tenant: str, kind: str, record: UUID, stored: StoredDisclosure) -> Opened:
         if stored.key is None:
             return Opened(erased_at=stored.erased_at)
-        key = self._unwrapped(tenant, stored.subject, stored.key).key
+        key = (await self._unwrapped(tenant, stored.subject, stored.key)).key
         try:
             return Opened(value_behind(key, tenant, kind, record, stored))
         except Unreadable:
@@ -184,15 +185,20 @@ class Vault:
         held = self._keys.get((tenant, subject))
         if held is not None and held.until_s > time.monotonic():
             return held
-        key_id = new_id()
-        kek, wrapped = self._keyring.wrap(new_key(), context_of_key(tenant, subject, key_id))
-        kept = await self._disclosures.keep_key(tenant, subject, WrappedKey(key_id, wrapped, kek))
-        return self._unwrapped(tenant, subject, kept)
+        kept = await self._disclosures.key_of(tenant, subject)
+        if kept is None:
+            fresh = DataKey(new_id(), new_key(), time.monotonic() + KEY_S_MAX)
+            context = context_of_key(tenant, subject, fresh.id)
+            kek, wrapped = await asking.wrap(self._keyring, fresh.key, context)
+            kept = await self._disclosures.keep_key(tenant, subject, WrappedKey(fresh.id, wrapped, kek))
+            self._keys[tenant, subject] = fresh  # it is the person's, unless another one was made meanwhile
+        return await self._unwrapped(tenant, subject, kept)
 
-    def _unwrapped(self, tenant: str, subject: str, kept: WrappedKey) -> DataKey:
+    async def _unwrapped(self, tenant: str, subject: str, kept: WrappedKey) -> DataKey:
         held = self._keys.pop((tenant, subject), None)
         if held is None or held.id != kept.id or held.until_s <= time.monotonic():
-            key = self._keyring.unwrap(kept.kek, kept.wrapped, context_of_key(tenant, subject, kept.id))
+            context = context_of_key(tenant, subject, kept.id)
+            key = await asking.unwrap(self._keyring, kept.kek, kept.wrapped, context)
             held = DataKey(kept.id, key, time.monotonic() + KEY_S_MAX)
         self._keys[tenant, subject] = held  # so that the one used longest ago stands first
         if len(self._keys) > KEYS_MAX:

@@ -4,6 +4,12 @@
 -- The key of a person, made if there is none.
 SELECT key, wrapped, kek FROM avow.keep_subject_key($1, $2, $3, $4, $5)
 
+-- name: key_of
+-- The key that a person has.
+SELECT k.key, k.wrapped, k.kek
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
+CROSS JOIN LATERAL (SELECT * FROM avow.subject_key t WHERE t.tenant = s.tenant AND t.subject = $2 OFFSET 0) AS k
+
 -- name: key
 -- A key that is there still.
 SELECT k.key, k.wrapped, k.kek
@@ -92,6 +98,30 @@ WHERE kek <> $1 AND key > $2 ORDER BY key LIMIT $3
 -- name: keks
 -- How many keys each key of keys wraps.
 SELECT kek, count(*) AS number FROM avow.subject_key GROUP BY kek ORDER BY kek
+
+-- name: name_kek
+-- Say which key of keys the next statement is about, which takes no arguments; it mustn't hold others up for long.
+SELECT set_config('avow.kek', $1, false), set_config('lock_timeout', '5s', false)
+
+-- name: forbid_kek
+-- Let no key be put under a key of keys any more, by whatever process; once for each.
+DO $$
+DECLARE
+    retired text := current_setting('avow.kek');
+    named text := 'retired_' || left(encode(sha256(convert_to(retired, 'UTF8')), 'hex'), 16);
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = 'avow.subject_key'::regclass AND conname = named) THEN
+        EXECUTE format('ALTER TABLE avow.subject_key ADD CONSTRAINT %I CHECK (kek <> %L) NOT VALID', named, retired);
+    END IF;
+END $$
+
+-- name: allow_kek
+-- Take that back.
+DO $$
+BEGIN
+    EXECUTE format('ALTER TABLE avow.subject_key DROP CONSTRAINT %I',
+        'retired_' || left(encode(sha256(convert_to(current_setting('avow.kek'), 'UTF8')), 'hex'), 16));
+END $$
 
 -- name: rewrap
 -- Put a key under another key of keys.
