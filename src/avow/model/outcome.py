@@ -6,6 +6,9 @@ nothing about whether the call was carried out, and is taken as `Unclear`.
 
 from __future__ import annotations
 
+DECLINED = "declined"
+"""The code of a no that has none of its own."""
+
 REQUEST_TOO_LARGE = "request-too-large"
 """The code of a call that failed because its request would have been too long."""
 
@@ -16,7 +19,7 @@ class Declined(Exception):
     code: a short, stable word for the reason, such as `insufficient-funds`.
     """
 
-    def __init__(self, message: str = "", *, code: str = "declined") -> None:
+    def __init__(self, message: str = "", *, code: str = DECLINED) -> None:
         super().__init__(message or code)
         self.code = code
 

@@ -10,6 +10,7 @@ from avow.engine.privacy.concealing import (
     concealing_of,
     private_arguments,
 )
+from avow.engine.privacy.hiding import hidden, holds_any
 from avow.engine.privacy.keyring import FileKeyring, Keyring, MemoryKeyring
 from avow.engine.privacy.reader import Reader
 from avow.engine.privacy.rotation import rewrap_all
@@ -29,6 +30,8 @@ __all__ = [
     "Vault",
     "conceal",
     "concealing_of",
+    "hidden",
+    "holds_any",
     "private_arguments",
     "rewrap_all",
 ]

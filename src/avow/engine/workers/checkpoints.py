@@ -11,6 +11,7 @@ import json
 from types import SimpleNamespace
 from typing import Any, Final
 
+from avow.engine.privacy import holds_any
 from avow.engine.workers.calls import Superseded
 from avow.store.queue import Queue, Work
 
@@ -55,6 +56,6 @@ class Checkpoints:
             raise ValueError("a checkpoint is plain JSON") from None
         if len(text.encode()) > CHECKPOINT_BYTES_MAX or "\\u0000" in text:
             raise ValueError(f"a checkpoint has at most {CHECKPOINT_BYTES_MAX} bytes of JSON, without U+0000")
-        if any(str(value) in text for value in vars(self._private).values() if value not in (None, "")):
+        if holds_any(text, vars(self._private).values()):
             raise ValueError("a checkpoint holds nothing private: it isn't encrypted")
         return text

@@ -21,6 +21,7 @@ from uuid import UUID, uuid5
 
 from avow.engine.entries import told_of
 from avow.engine.execute import Engine, Outrun, Reply, Request
+from avow.engine.privacy import hidden, holds_any
 from avow.engine.workers.breaker import Breaker
 from avow.engine.workers.calls import Call, Caller, DontKnow, Ending, No, NotYet, Result, Superseded
 from avow.engine.workers.checkpoints import Checkpoints
@@ -35,8 +36,7 @@ from avow.model.actor import Actor
 from avow.model.draft import BodyFault
 from avow.model.effect import DONE, FAILED, UNKNOWN, Effect
 from avow.model.entity import Entity, State
-from avow.model.outcome import REQUEST_TOO_LARGE
-from avow.model.private import SHOWN
+from avow.model.outcome import DECLINED, REQUEST_TOO_LARGE
 from avow.model.system import System
 from avow.model.trigger import EVENTS, OnOutcome, OnTime
 from avow.model.types import Misfit, Reference, Value
@@ -331,10 +331,11 @@ def _without(private: SimpleNamespace, ending: Ending) -> Ending:
     """How a call ended, told without the private values that it was told: reasons are kept and logged."""
     if isinstance(ending, Result):
         return ending
-    reason = ending.reason
-    for value in sorted((str(v) for v in vars(private).values() if v is not None), key=len, reverse=True):
-        reason = reason.replace(value, SHOWN)
-    return replace(ending, reason=reason)
+    told = [*vars(private).values()]
+    ending = replace(ending, reason=hidden(ending.reason, told))
+    if isinstance(ending, No) and holds_any(ending.code, told):
+        return replace(ending, code=DECLINED)
+    return ending
 
 
 def _references(entity: Entity) -> tuple[tuple[str], ...]:
