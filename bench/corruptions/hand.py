@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-APPEND_ONLY: Final = ("audit", "log", "leaf", "node", "checkpoint", "dropped")
+APPEND_ONLY: Final = ("audit", "log", "leaf", "node", "checkpoint", "cosignature", "dropped")
 """The tables that refuse to be changed."""
 
 UNLOCK: Final = "SET session_replication_role = replica; " + "; ".join(

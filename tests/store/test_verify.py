@@ -163,6 +163,21 @@ EDITS = {
     "a table beside the entities'": Edit(
         "CREATE TABLE enrollment.shadows (id uuid)", "table-unknown", "", 0
     ),
+    "a table that is read as a part of an entity's": Edit(
+        """CREATE TABLE public.shadow () INHERITS (enrollment.courses);
+           INSERT INTO public.shadow SELECT * FROM ONLY enrollment.courses;
+           UPDATE public.shadow SET title = 'Latin'""",
+        "table-unknown", "", 0,
+    ),
+    "a boundary that describes nothing": Edit(
+        "INSERT INTO avow.boundary (fingerprint, description) VALUES (sha256('{}'), '{}')",
+        "boundary-altered", "", 0,
+    ),
+    "a boundary that describes something else": Edit(
+        """INSERT INTO avow.boundary (fingerprint, description) SELECT sha256(d), d FROM convert_to(
+           '{"entities":{"Course":{"fields":["title"],"transitions":{}}}}', 'UTF8') AS d (d)""",
+        "boundary-altered", "", 0,
+    ),
 }  # fmt: skip
 
 

@@ -15,6 +15,8 @@ from avow.engine.verify import Outside, Verification, verify
 from avow.evidence.checkpoint import open_checkpoint
 from avow.evidence.log_check import Saved
 from avow.evidence.note import SecretKey, Signer
+from avow.evidence.verifier import parse_note
+from avow.store.log.scan import LogScan
 from bench.corruptions.hand import UNLOCK, Backup
 from tests.acting import acting
 from tests.fix_database import Database
@@ -117,6 +119,8 @@ OF_A_RECORD = {
     "a leaf's hash": (f"UPDATE avow.leaf SET hash = sha256('x') WHERE entry = {NEWEST}", "leaf-altered"),
     "a leaf is taken away": (f"DELETE FROM avow.leaf WHERE entry = {NEWEST}", "leaf-missing"),
 }
+WITNESS = Signer("w", SecretKey(b"w" * 32))
+COSIGN = f"INSERT INTO avow.cosignature (epoch, size, key, line) SELECT 1, 7, '{WITNESS.cosigner.text}',"
 MOVE = "UPDATE avow.leaf SET index = {} WHERE index = {}"
 OF_THE_LOG = {
     "a leaf is another record's": (
@@ -155,6 +159,17 @@ OF_THE_LOG = {
         f"UPDATE avow.log SET key = regexp_replace('{OTHER_KEY}', '^x', origin)",
         "log-altered",
     ),
+    "how far it has come, away": ("DELETE FROM avow.log_state", "log-altered"),
+    "how far it has come, of another epoch": ("UPDATE avow.log_state SET epoch = 2", "log-altered"),
+    "a witness's line that isn't one": (f"{COSIGN} 'x'", "cosignature-altered"),
+    "a witness's line over something else": (
+        f"{COSIGN} '{WITNESS.cosign('else', 7)}'",
+        "cosignature-altered",
+    ),
+    "a witness's line of no checkpoint": (
+        f"{COSIGN} '{WITNESS.cosign('x', 7)}'; DELETE FROM avow.checkpoint WHERE size = 7",
+        "cosignature-altered",
+    ),
 }
 
 
@@ -171,6 +186,22 @@ async def test_each_edit_is_found_and_one_of_a_record_by_its_name(sealed: Sealed
         await backup.restore()
     assert missed == []
     assert (await sealed.check(sealed.saved)).findings == []
+
+
+async def test_what_a_witness_has_signed_holds(sealed: Sealed) -> None:
+    """Also more of it than is read at once."""
+    notes = await sealed.log.admin.fetch("SELECT size, note FROM avow.checkpoint ORDER BY size")
+    signers = [Signer(f"w{number}", SecretKey(bytes([number]) * 32)) for number in range(3)]
+    rows = [
+        (size, each.cosigner.text, each.cosign(parse_note(note.encode()).text, 7))
+        for size, note in notes
+        for each in signers
+    ]
+    for row in rows:
+        await sealed.log.admin.execute("SELECT avow.keep_cosignature(1, $1, $2, $3)", *row)
+    assert (await sealed.check()).findings == []
+    seen = [kept async for kept in LogScan(sealed.log.admin, None).cosignatures(1, most=4)]
+    assert [(kept.size, kept.key, kept.line) for kept in seen] == sorted(rows)
 
 
 async def test_a_log_that_was_cut_consistently_is_found_by_a_checkpoint_kept_elsewhere(

@@ -25,7 +25,7 @@ class Boundaries:
     """Every boundary that was ever in force here, by its fingerprint in hexadecimal.
 
     edges:  what each of them declares. fields: the names of the fields of (boundary, kind).
-    altered: fingerprints whose stored description isn't theirs.
+    altered: fingerprints whose stored description isn't theirs, or is none.
     """
 
     described: Mapping[str, Any]
@@ -37,19 +37,44 @@ class Boundaries:
 def read_boundaries(stored: Iterable[tuple[bytes, bytes]]) -> Boundaries:
     """Read fingerprints with their descriptions as they are stored."""
     described, altered = dict[str, Any](), list[str]()
-    for fingerprint, description in stored:
-        if canonical.digest(description) == fingerprint:
-            described[fingerprint.hex()] = canonical.decode(description)
-        else:
-            altered.append(fingerprint.hex())
     edges, fields = set[Edge](), dict[tuple[str, str], frozenset[str]]()
-    for boundary, system in described.items():
-        for kind, entity in system["entities"].items():
-            fields[boundary, kind] = frozenset(entity["fields"])
-            for name, transition in entity["transitions"].items():
-                sources = transition["from"] or [None]
-                edges.update((boundary, kind, name, source, transition["to"]) for source in sources)
+    for fingerprint, description in stored:
+        name = fingerprint.hex()
+        try:
+            system = canonical.decode(description)
+            if canonical.digest(description) != fingerprint:
+                raise ValueError
+            own = {
+                (name, kind): _fields(entity)
+                for kind, entity in _members(_members(system)["entities"]).items()
+            }
+            declared = {*_edges(name, system)}
+        except (ValueError, KeyError, TypeError):  # edited, or put there by hand
+            altered.append(name)
+            continue
+        described[name] = system
+        edges |= declared
+        fields |= own
     return Boundaries(described, frozenset(edges), fields, tuple(altered))
+
+
+def _members(held: Any) -> dict[str, Any]:
+    if not isinstance(held, dict):
+        raise TypeError
+    return held  # pyright: ignore[reportUnknownVariableType]
+
+
+def _fields(entity: Any) -> frozenset[str]:
+    """The names of an entity's fields. Raises TypeError or KeyError for what describes none."""
+    return frozenset(name for name, field in _members(_members(entity)["fields"]).items() if _members(field))
+
+
+def _edges(boundary: str, system: Any) -> Iterable[Edge]:
+    """The edges of a description. Raises TypeError or KeyError for what is none."""
+    for kind, entity in system["entities"].items():
+        for name, transition in _members(entity["transitions"]).items():
+            for source in _members(transition)["from"] or [None]:
+                yield boundary, kind, name, source, transition["to"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from avow.evidence.checkpoint import open_checkpoint
 from avow.evidence.finding import Finding
 from avow.evidence.log_check import Doubt, LogCheck, Saved
 from avow.evidence.merkle import NODE_LEVELS
-from avow.evidence.verifier import Invalid, VerifierKey, parse_key
+from avow.evidence.note import join
+from avow.evidence.verifier import Invalid, VerifierKey, check_note, parse_key, parse_note
 from avow.store.log.scan import LEAVES_AT_ONCE, LeafName, LogRow, LogScan
 
 SUSPECTS_MAX = 20
@@ -61,6 +62,9 @@ async def verify_logs(scan: LogScan, outside: Outside, report: Report) -> LogsSe
     for log in logs:
         await _Log(scan, log, outside, report).check(logs[: log.epoch - 1], seen)
     known = {log.origin for log in logs}
+    if logs and logs[-1].stack is None:
+        said = f"{logs[-1].origin}: nothing says how far it has come, so nothing is sealed any more"
+        report([Finding.of_the_whole("log-altered", said)])
     for saved in outside.saved:
         seen.compared.append(saved.where)
         if saved.checkpoint.origin not in known:
@@ -93,6 +97,7 @@ class _Log:
         check = LogCheck(key, self._outside.saved)
         await self._follow(check)
         await self._link(earlier)
+        await self._witnesses()
         check.conclude()
         for doubt in check.doubts:
             await self._tell(doubt)
@@ -137,6 +142,19 @@ class _Log:
         expected = sum(check.size >> NODE_LEVELS * level for level in range(1, 8))
         if await self._scan.node_count(log.epoch) != expected:
             self._doubt("node-altered", f"a log of {check.size:,} leaves has {expected:,} nodes")
+
+    async def _witnesses(self) -> None:
+        """What is kept of witnesses is by the key that it is kept under, and over this log's checkpoint."""
+        async for kept in self._scan.cosignatures(self._log.epoch):
+            try:
+                if kept.note is None:
+                    raise Invalid("there is no such checkpoint")
+                line = join(parse_note(kept.note.encode()).text, kept.line).encode()
+                if not check_note(parse_note(line), [parse_key(kept.key)]):
+                    raise Invalid("it isn't by that key")
+            except (Invalid, UnicodeError) as error:
+                said = f"of checkpoint {kept.size:,} by {kept.key.partition('+')[0][:60]}: {error}"
+                self._doubt("cosignature-altered", f"the cosignature {said}")
 
     async def _link(self, earlier: Sequence[LogRow]) -> None:
         """An epoch begins with the newest checkpoint of the one before, which nothing was added to."""

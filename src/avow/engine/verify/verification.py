@@ -188,7 +188,7 @@ class _Work:
     async def check_whole(self) -> None:
         """What isn't about one record: boundaries, transitions, tables."""
         found = [
-            Finding.of_the_whole("boundary-altered", f"boundary {name[:16]}: its description was edited")
+            Finding.of_the_whole("boundary-altered", f"boundary {name[:16]}: its description isn't its own")
             for name in self._boundaries.altered
         ]
         stored = {edge for edge in await self._scan.edges() if edge[0] not in self._boundaries.altered}
@@ -200,6 +200,10 @@ class _Work:
         found += [
             Finding.of_the_whole("table-unknown", f"{self._system.name}.{table} belongs to no entity")
             for table in await self._scan.unknown_tables()
+        ]
+        found += [
+            Finding.of_the_whole("table-unknown", f"{child} is read as a part of {parent}")
+            for child, parent in await self._scan.inheriting_tables()
         ]
         self.report(found)
 

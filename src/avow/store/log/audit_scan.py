@@ -244,6 +244,10 @@ class Scan(EntryScan):
         rows = await self._ask("verify_tables", self._system.name)
         return sorted({row[0] for row in rows} - {e.plural for e in self._system.entities.values()})
 
+    async def inheriting_tables(self) -> list[tuple[str, str]]:
+        """Tables whose rows are read as those of a table of the entities, or of Avow's own: both names."""
+        return [(row[0], row[1]) for row in await self._ask("verify_inheriting", self._system.name)]
+
     async def row_count(self, entity: Entity) -> int:
         """How many rows an entity has."""
         sql = named("verify.sql")["verify_row_count"].substitute(table=table_of(self._system, entity))

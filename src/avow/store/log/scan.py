@@ -3,16 +3,18 @@ writes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from avow.evidence.log_check import Kept
 from avow.store.log.reads import split
 from avow.store.statements import text
 
 LEAVES_AT_ONCE = 8_192
+COSIGNATURES_AT_ONCE = 2_000
+"""More than a checkpoint may have."""
 STATEMENT_S_MAX = 3_600.0
 """How long one statement of a verification may take; it has a connection to itself."""
 NAMED_MAX = 1_000
@@ -45,6 +47,16 @@ class LeafName:
     id: str
     version: int
     gone: bool = False
+
+
+class Cosigned(NamedTuple):
+    """What is kept as a witness's: the size and the note of its checkpoint, if there is one; its key, its
+    line."""
+
+    size: int
+    key: str
+    line: str
+    note: str | None
 
 
 class LogScan:
@@ -85,6 +97,17 @@ class LogScan:
     async def checkpoints(self, epoch: int, first: int, end: int) -> list[Kept]:
         """The checkpoints that end among these leaves."""
         return [Kept(*row) for row in await self._fetch("verify_checkpoints", epoch, first, end)]
+
+    async def cosignatures(self, epoch: int, most: int = COSIGNATURES_AT_ONCE) -> AsyncGenerator[Cosigned]:
+        """What witnesses have signed, from the first checkpoint on, read so many at a time."""
+        after = -1
+        while rows := await self._fetch("verify_cosignatures", epoch, after, most):
+            # All of one checkpoint, or what is left of it comes with the next batch.
+            last = rows[-1][0] if len(rows) < most or rows[0][0] == rows[-1][0] else rows[-1][0] - 1
+            for row in rows:
+                if row[0] <= last:
+                    yield Cosigned(*row)
+            after = last
 
     async def dropped(self) -> tuple[int, datetime, str] | None:
         """How many leaves are of dropped entries, when last, and where they were exported to."""

@@ -126,6 +126,12 @@ SELECT encode(boundary, 'hex'), kind, transition, nullif(source, ''), target FRO
 SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')
 
+-- name: verify_inheriting
+-- Tables whose rows are read as rows of the tables of entities, or of Avow's own.
+SELECT i.inhrelid::regclass::text, i.inhparent::regclass::text
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname IN ($1, 'avow') AND c.relkind IN ('r', 'p') ORDER BY 1, 2
+
 -- name: verify_disclosures
 -- What is kept behind the private values of these entries, with its key and, for its keyed hash, the tenant's; of what was
 -- erased, the entry that is said to have done it.
@@ -153,6 +159,12 @@ SELECT l.epoch, l.origin, l.key, l.previous, coalesce(s.size, c.size) AS size, s
 FROM avow.log l LEFT JOIN avow.log_state s ON s.epoch = l.epoch
 LEFT JOIN LATERAL (SELECT max(k.size) AS size FROM avow.checkpoint k WHERE k.epoch = l.epoch) c ON true
 ORDER BY l.epoch
+
+-- name: verify_cosignatures
+-- What is kept as signed by witnesses, with the checkpoints that it is for.
+SELECT w.size, w.key, w.line, c.note FROM avow.cosignature w
+LEFT JOIN avow.checkpoint c ON c.epoch = w.epoch AND c.size = w.size
+WHERE w.epoch = $1 AND w.size > $2 ORDER BY w.size, w.key LIMIT $3
 
 -- name: verify_leaf_hashes
 -- The hashes of some leaves, of all tenants.
