@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -126,6 +127,14 @@ EDITS = {
     "the value in the row": ("UPDATE clinic.patients SET passport = 'other'", "value-edited"),
     "the keyed hash in the row": ("UPDATE clinic.patients SET blind_passport = 'other'", "value-edited"),
     "the keyed hash in the row, away": ("UPDATE clinic.patients SET blind_passport = NULL", "value-edited"),
+    "both keyed hashes, away": (
+        f"UPDATE clinic.patients SET blind_passport = NULL; UPDATE avow.disclosure SET blind = NULL {PLACE}",
+        "disclosure-unreadable",
+    ),
+    "the key of all keyed hashes, away": (
+        "SET session_replication_role = replica; DELETE FROM avow.subject_key WHERE subject = ''",
+        "disclosure-unreadable",
+    ),
 }  # fmt: skip
 
 
@@ -138,9 +147,50 @@ async def test_an_edit_by_hand_is_found(clinic: Clinic, name: str) -> None:
     assert {(finding.code, finding.id) for finding in findings} == {(code, str(patient))}
 
 
+async def test_who_is_forgotten_takes_nothing_from_the_others_whom_a_record_is_about(clinic: Clinic) -> None:
+    """They are found as before, and nobody else gets what is unique."""
+    noted = await clinic.admit(person=Subject("pia"), passport="Z-12345", born=date(1980, 2, 3))
+    assert (await clinic.give("Patient.note", noted, "dan", notes="well")).status == 200
+    await clinic.forget("dan")
+    again = await clinic.give("Patient.admit", None, "dora", person=Subject("pat"), passport="Z-12345")
+    assert (again.status, again.body) == (409, b"unique-violated")
+    assert (await check(clinic)).findings == []
+    await clinic.forget("pia")
+    assert (
+        await clinic.give("Patient.admit", None, "dora", person=Subject("pat"), passport="Z-12345")
+    ).status == 201
+    assert (await check(clinic)).findings == []
+
+
+DISCLOSURE = "UPDATE avow.disclosure d SET"
+BY = """(erased_kind, erased_id, erased_version) = (
+    SELECT o.erased_kind, o.erased_id, o.erased_version FROM avow.disclosure o
+    WHERE o.field = '{0}' AND o.erased_id IS NOT NULL LIMIT 1)"""
+
+
+async def test_an_erasure_by_an_entry_that_erases_somebody_else_is_unfounded(clinic: Clinic) -> None:
+    """Whose data it was is said by the record, or by who gave it; neither is erased."""
+    patient = await clinic.admit(born=None)
+    await clinic.give("Patient.note", patient, "dan", notes="well")  # refused: nobody knows how old they are
+    noted = await clinic.admit(person=Subject("pia"), passport="Z-12345", born=date(1980, 2, 3))
+    assert (await clinic.give("Patient.note", noted, "dan", notes="well")).status == 200
+    await clinic.admit(person=Subject("gone"), passport="G-12345")
+    for person in ("gone", "dan"):
+        await clinic.forget(person)
+    assert (await check(clinic)).findings == []
+    await clinic.admin.execute(f"{DISCLOSURE} {BY.format('passport')} WHERE field = 'notes'")
+    emptied = "key = NULL, nonce = NULL, ciphertext = NULL, blind = NULL"
+    await clinic.admin.execute(f"{DISCLOSURE} {BY.format('notes')}, {emptied} WHERE id = '{patient}'")
+    await clinic.admin.execute("UPDATE clinic.patients SET blind_passport = NULL WHERE person = 'pat'")
+    findings = (await check(clinic)).findings
+    assert {(f.code, f.id, f.field) for f in findings} == {
+        ("erasure-unfounded", str(patient), "passport"), ("erasure-unfounded", str(noted), "notes"),
+    }  # fmt: skip
+
+
 FLIPPED = "= set_byte({0}, 3, get_byte({0}, 3) # 1)"
 OTHER = "(SELECT {0} FROM avow.disclosure o WHERE o.id <> d.id AND o.field = 'passport')"
-DISCLOSURE, KEY = "UPDATE avow.disclosure d SET", "UPDATE avow.subject_key SET"
+KEY = "UPDATE avow.subject_key SET"
 OF_RECORD, OF_PERSON = "WHERE id = '{record}'", "WHERE subject = 'pat'"
 UNREADABLE = {
     "a bit of its ciphertext": f"{DISCLOSURE} ciphertext {FLIPPED.format('ciphertext')} {OF_RECORD}",

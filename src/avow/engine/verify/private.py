@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -17,7 +17,7 @@ from uuid import UUID
 from avow.engine.privacy import Reader
 from avow.evidence.boundaries import Boundaries
 from avow.evidence.finding import FINDINGS, Finding
-from avow.model.private import PRIVATE
+from avow.model.private import OF_ACTOR, PRIVATE
 from avow.model.system import System
 from avow.store.columns import blind_columns
 from avow.store.disclosures import WrappedKey, stored_of
@@ -34,6 +34,17 @@ class _Place(NamedTuple):
     id: str
     version: int
     field: str
+
+
+class _Value(NamedTuple):
+    """One private value as its entry names it. of: the field that says whose it is, or OF_ACTOR: `actor`;
+    None where the boundary isn't known. searchable: a keyed hash of it is kept."""
+
+    place: _Place
+    digest: str
+    of: str | None
+    searchable: bool
+    actor: str
 
 
 @dataclass(slots=True)
@@ -53,15 +64,17 @@ async def check_private(
 
     reader: opens them; None where there are no keys of keys here.
     """
-    named = {place: digest for row in rows if _MARK in row[5] for place, digest in _named(boundaries, row)}
+    read = [one for row in rows if _MARK in row[5] for one in _named(boundaries, row)]
+    named = {one.place: one for one in read}
     if not named:
         return []
     places = sorted({place[:4] for place in named})
     behind = {_Place(*row[:5]): row for row in await scan.disclosures(places)}
     found = list[Finding]()
-    for place, digest in named.items():
+    others = await _erased_for_others(scan, boundaries, named, behind)
+    for place, one in named.items():
         row = behind.pop(place, None)
-        code = _fault(boundaries, row, digest) or _unreadable(reader, row)
+        code = _fault(boundaries, row, one, place in others) or _unreadable(reader, row)
         if code is not None:
             found.append(Finding(*place, code, FINDINGS[code]))
         elif row is not None and row["erased"]:
@@ -84,19 +97,68 @@ async def check_blind(scan: Scan, system: System) -> list[Finding]:
     ]
 
 
-def _fault(boundaries: Boundaries, row: Any, digest: str) -> str | None:
+def _fault(boundaries: Boundaries, row: Any, one: _Value, for_another: bool) -> str | None:
     if row is None:
         return "disclosure-missing"
-    if row["digest"] != digest:
+    if row["digest"] != one.digest:
         return "disclosure-edited"
-    if row["erased"] and not _erases(boundaries, row["erased_by"]):
-        return "erasure-unfounded"
+    if row["erased"]:
+        founded = _erases(boundaries, row["erased_by"]) is not None and not for_another
+        return None if founded else "erasure-unfounded"
+    return "disclosure-unreadable" if one.searchable and row["blind"] is None else None
+
+
+async def _erased_for_others(
+    scan: EntryScan, boundaries: Boundaries, named: Mapping[_Place, _Value], behind: Mapping[_Place, Any]
+) -> frozenset[_Place]:
+    """Those that were erased by an entry that erases what is about somebody else. Whom both are about is what
+    their records said then; where that was dropped, nobody can tell."""
+    asked = list[tuple[_Place, str, str]]()
+    for place, one in named.items():
+        row = behind.get(place)
+        person = None if row is None or not row["erased"] else _erases(boundaries, row["erased_by"])
+        if person is not None and one.of is not None:
+            asked.append((place, one.of, person))
+    if not asked:
+        return frozenset()
+    about = [(*place[:4], of) for place, of, _ in asked]
+    erasing = [
+        (
+            place.tenant,
+            behind[place]["erased_kind"],
+            behind[place]["erased_id"],
+            behind[place]["erased_version"],
+            of,
+        )
+        for place, _, of in asked
+    ]
+    said = await scan.mentions([*about, *erasing])
+    found = set[_Place]()
+    for at, (place, of, person) in enumerate(asked):
+        whose = named[place].actor if of == OF_ACTOR else _set_last(said[at], of)
+        erased = _set_last(said[at + len(asked)], person)
+        if whose is not None and erased is not None and whose != erased:
+            found.add(place)
+    return frozenset(found)
+
+
+def _set_last(headers: Iterable[bytes], field: str) -> str | None:
+    """What the newest of these entries sets a field to; None where none does."""
+    for header in headers:
+        try:
+            changes: Any = json.loads(header)["changes"]
+            if field in changes:
+                return str(changes[field])
+        except (ValueError, KeyError, TypeError):
+            continue
     return None
 
 
 def _unreadable(reader: Reader | None, row: Any) -> str | None:
     """Without keys at hand it can still be seen that there is none to open it with."""
-    if row["erased"] or (reader is None and row["key"] is not None):
+    if row["erased"]:
+        return None
+    if reader is None and row["key"] is not None and (row["blind"] is None or row["tenant_key"] is not None):
         return None
     searched = None
     if row["blind"] is not None:
@@ -110,17 +172,18 @@ def _unreadable(reader: Reader | None, row: Any) -> str | None:
     return "disclosure-unreadable"
 
 
-def _erases(boundaries: Boundaries, header: bytes | None) -> bool:
-    """Whether an entry is one of a transition that erases, by the boundary that it was decided under."""
+def _erases(boundaries: Boundaries, header: bytes | None) -> str | None:
+    """The field that names whom an entry erases, by the boundary that it was decided under; None where it
+    erases nobody."""
     try:
         read: Any = json.loads(header or b"null")
         entity = boundaries.described[read["boundary"]]["entities"][read["kind"]]
-        return entity["transitions"][read["transition"]].get("erases") is not None
+        return entity["transitions"][read["transition"]].get("erases")
     except (ValueError, KeyError, TypeError):
-        return False
+        return None
 
 
-def _named(boundaries: Boundaries, row: Any) -> Iterator[tuple[_Place, str]]:
+def _named(boundaries: Boundaries, row: Any) -> Iterator[_Value]:
     """The private values that an entry names by a field; none if it is damaged: that is found elsewhere."""
     _, tenant, kind, record, version, header, *_ = row
     try:
@@ -128,8 +191,14 @@ def _named(boundaries: Boundaries, row: Any) -> Iterator[tuple[_Place, str]]:
         fields = boundaries.fields.get((read["boundary"], kind))
         given = {name: held for name, held in read["input"].items() if fields is None or name in fields}
         held: dict[str, Any] = {**given, **read["changes"]}
+        described: Any = (
+            {} if fields is None else boundaries.described[read["boundary"]]["entities"][kind]["fields"]
+        )
+        actor = str(read["actor"]["subject"])
     except (ValueError, KeyError, TypeError):
         return
     for name, value in held.items():
         if isinstance(value, dict) and [*value] == [PRIVATE]:  # pyright: ignore[reportUnknownArgumentType]
-            yield _Place(tenant, kind, record, version, name), str(value[PRIVATE])  # pyright: ignore[reportUnknownArgumentType]
+            place, digest = _Place(tenant, kind, record, version, name), str(value[PRIVATE])  # pyright: ignore[reportUnknownArgumentType]
+            declared: Any = described.get(name, {})
+            yield _Value(place, digest, declared.get("of"), declared.get("searchable") is True, actor)

@@ -197,6 +197,13 @@ class EntryScan:
         columns = map(list, zip(*entries, strict=True))
         return await self._ask("verify_disclosures", *columns)
 
+    async def mentions(self, asked: Sequence[tuple[str, str, str, int, str]]) -> list[list[bytes]]:
+        """Of each (tenant, kind, id, version, field) the entries up to it that may set that, newest first."""
+        found: list[list[bytes]] = [[] for _ in asked]
+        for place, header in await self._ask("verify_mentions", *map(list, zip(*asked, strict=True))):
+            found[place - 1].append(header)
+        return found
+
 
 class Scan(EntryScan):
     """One open snapshot of everything that a declaration is about."""

@@ -91,10 +91,12 @@ def _private_functions(system: System, entities: Sequence[Entity]) -> str:
         parts["forget_branch"].substitute(
             table=table_of(system, entity),
             kind=literal(entity.name),
-            blanked=", ".join(f"{quote(column)} = NULL" for column in blind_columns(entity).values()),
+            field=literal(field),
+            column=quote(field),
+            blind=quote(blind),
         )
         for entity in entities
-        if blind_columns(entity)
+        for field, blind in blind_columns(entity).items()
     ]
     erasing = [
         parts["erase_branch"].substitute(

@@ -265,10 +265,12 @@ $function$
  WHERE d.tenant = apply_entries.p_tenant AND d.kind = @{kind} AND d.id = g.id AND d.version = g.version AND d.field = @{field})
 
 -- name: forget_branch
--- Take away the keyed hashes of one entity's values that are about a person who is to be forgotten.
-    UPDATE @{table} AS r SET @{blanked} WHERE r.tenant = forget_private.p_tenant AND r.id IN (
-        SELECT DISTINCT d.id FROM avow.disclosure d
-        WHERE d.tenant = forget_private.p_tenant AND d.key = p_key AND d.kind = @{kind});
+-- Take away the keyed hashes of one field's values that are about a person who is to be forgotten; those of others stay,
+-- in records of which something else is about that person, too.
+    UPDATE @{table} AS r SET @{blind} = NULL
+    FROM (SELECT d.id, d.digest FROM avow.disclosure d
+          WHERE d.tenant = forget_private.p_tenant AND d.key = p_key AND d.kind = @{kind} AND d.field = @{field}) AS held
+    WHERE r.tenant = forget_private.p_tenant AND r.id = held.id AND r.@{column} = held.digest;
 
 -- name: erase_branch
 -- One transition that erases: whom the record names then.

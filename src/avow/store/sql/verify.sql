@@ -136,7 +136,7 @@ WHERE n.nspname IN ($1, 'avow') AND c.relkind IN ('r', 'p') ORDER BY 1, 2
 -- What is kept behind the private values of these entries, with its key and, for its keyed hash, the tenant's; of what was
 -- erased, the entry that is said to have done it.
 SELECT d.tenant, d.kind, d.id::text, d.version, d.field, d.digest, d.erased_id IS NOT NULL AS erased,
-       a.entry AS erased_at, a.header AS erased_by,
+       a.entry AS erased_at, a.header AS erased_by, d.erased_kind, d.erased_id::text, d.erased_version,
        d.nonce, d.ciphertext, d.blind, k.key, k.subject, k.wrapped, k.kek,
        t.key AS tenant_key, t.wrapped AS tenant_wrapped, t.kek AS tenant_kek
 FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) AS w (tenant, kind, id, version)
@@ -144,6 +144,18 @@ JOIN avow.disclosure d ON d.tenant = w.tenant AND d.kind = w.kind AND d.id = w.i
 LEFT JOIN avow.subject_key k ON k.tenant = d.tenant AND k.key = d.key
 LEFT JOIN avow.subject_key t ON t.tenant = d.tenant AND t.subject = '' AND d.blind IS NOT NULL
 LEFT JOIN avow.audit a ON a.tenant = d.tenant AND a.kind = d.erased_kind AND a.id = d.erased_id AND a.version = d.erased_version
+
+-- name: verify_mentions
+-- The newest entries up to a version of each of these records that may set a field, newest first.
+SELECT w.place, a.header
+FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[], $5::text[]) WITH ORDINALITY
+    AS w (tenant, kind, id, version, field, place)
+CROSS JOIN LATERAL (
+    SELECT a.header FROM avow.audit a
+    WHERE a.tenant = w.tenant AND a.kind = w.kind AND a.id = w.id AND a.version <= w.version
+      AND position(convert_to('"' || w.field || '"', 'UTF8') IN a.header) > 0
+    ORDER BY a.version DESC LIMIT 20
+) AS a ORDER BY w.place
 
 -- name: verify_blind
 -- Rows whose keyed hash of a private value isn't that of the value that they name, as far as that is kept.
