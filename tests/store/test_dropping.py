@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -98,6 +99,16 @@ async def test_what_is_sealed_and_exported_goes_and_the_rest_is_checked_as_befor
     with pytest.raises(UsageError, match="exported to"):
         await exported(old.log.made, old.folder.with_name("another"))
     assert (await old.verify()).findings == []
+
+
+async def test_what_goes_is_on_the_disk_before(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or it would be nowhere, where the machine loses its power."""
+    await exported(old.log.made, old.folder)
+    written, flush = set[int](), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (written.add(os.fstat(file).st_ino), flush(file))[1])
+    assert await old.drop() > 0
+    wanted = [old.folder / "epoch-1", *(old.folder / "epoch-1").rglob("*")]
+    assert {path.stat().st_ino for path in wanted} <= written
 
 
 async def test_nothing_goes_that_is_not_in_the_export(old: Old) -> None:

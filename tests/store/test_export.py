@@ -8,8 +8,9 @@ import pytest
 
 from avow.engine.log.epochs import begin_epoch
 from avow.engine.log.export import Exported, export
-from avow.engine.log.tiles import Damaged, Folder, place_of, read
+from avow.engine.log.tiles import Damaged, Folder, demand_linked, epochs_in, place_of, read
 from avow.evidence.checkpoint import sign
+from avow.evidence.note import SecretKey, Signer
 from avow.evidence.verifier import Checkpoint, VerifierKey
 from bench.corruptions.hand import UNLOCK
 from tests.fix_database import Database
@@ -126,6 +127,48 @@ async def test_a_log_is_not_written_over_one_that_it_does_not_go_on_from(
         with pytest.raises(Damaged, match="the folder has 600 leaves, and the database 300"):
             await write(log, out)
         assert {path: path.read_bytes() for path in files(out)} == whole
+
+
+async def test_what_was_exported_goes_on_from_epoch_to_epoch(made: Database, tmp_path: Path) -> None:
+    """A folder that is gone, or of another log, is missed though each of the others holds."""
+    out, keys = tmp_path / "out", list[VerifierKey]()
+    async with sealing(made, tmp_path) as log:
+        for number in range(11):
+            if number:
+                await begin_epoch(log.admin, "theatre", log.key, f"reason {number}")
+                await log.steps.take_over()
+            if number != 4:  # the fifth epoch is only its first leaf
+                await log.append(1 + 300 * number, 300 if number < 2 else 2)
+                await log.seal()
+            keys.append(log.signer.verifier)
+        await write(log, out)
+    folders = epochs_in(out)
+    assert [path.name for path in folders] == [f"epoch-{number}" for number in range(1, 12)]
+    demand_linked(folders, keys)
+    demand_linked(folders[:1], keys[:1])
+    for gone in (0, 3, 9):
+        left = [path for place, path in enumerate(folders) if place != gone]
+        with pytest.raises(Damaged, match=f"epoch-{gone + 1} is missing"):
+            demand_linked(left, keys[:gone] + keys[gone + 1 :])
+    shorter = Checkpoint(keys[1].name, 2**40, bytes(32))
+    (folders[1] / "checkpoint").write_text(sign(shorter, Signer(keys[1].name, SecretKey(b"k" * 32)), 1))
+    with pytest.raises(Damaged, match="doesn't go on from"):
+        demand_linked(folders, keys)
+
+
+async def test_a_file_that_can_not_be_read_is_damaged(made: Database, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    async with sealing(made, tmp_path) as log:
+        await log.append(1, ENTRIES)
+        await log.seal()
+        await write(log, out)
+        for path in files(out):
+            path.rename(tmp_path / "aside")
+            path.mkdir()
+            with pytest.raises(Damaged, match=f"{path.name} can't be read"):
+                read(Folder(out / "epoch-1"), log.signer.verifier)
+            path.rmdir()
+            (tmp_path / "aside").rename(path)
 
 
 def test_tiles_have_the_paths_of_the_format() -> None:

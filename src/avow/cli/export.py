@@ -15,7 +15,7 @@ from avow.cli.options import target_option
 from avow.cli.target import load_target, mode_of
 from avow.engine.log.export import Exported, export
 from avow.engine.log.outside import keys_in
-from avow.engine.log.tiles import Damaged, Folder, read
+from avow.engine.log.tiles import Damaged, Folder, demand_linked, epochs_in, read
 from avow.errors import UsageError
 from avow.evidence.verifier import Invalid, VerifierKey, parse_key
 from avow.store.driver import Connection
@@ -45,8 +45,9 @@ def command(folder: Path, target: str, check: bool, key: str | None, parquet: bo
     tables = _parquet() if parquet else None
     try:
         if check:
-            epochs = sorted(folder.glob("epoch-*")) if mode_of(folder) else []
+            epochs = epochs_in(folder) if mode_of(folder) else []
             done = [_check(path, key, tables) for path in epochs]
+            demand_linked(epochs, [_key(path, key) for path in epochs])
             if not done:
                 raise UsageError(
                     f"there is no export in {folder}", "Name the folder that `avow export` wrote."
@@ -88,7 +89,7 @@ def _parquet() -> Any:
 
 def _tabulate(folder: Path, tables: Any) -> None:
     with output.Progress(sys.stderr, "rows", 0) as progress:
-        for path in sorted(folder.glob("epoch-*")):
+        for path in epochs_in(folder):
             tables.write(Folder(path), _key(path, None), progress.reach)
 
 

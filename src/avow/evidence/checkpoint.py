@@ -12,7 +12,10 @@ from base64 import b64encode
 from avow.evidence.note import Signer, join
 from avow.evidence.verifier import Checkpoint, Opened, open_checkpoint
 
-__all__ = ["Checkpoint", "Opened", "open_checkpoint", "sign", "text_of"]
+__all__ = ["NO_CHECKPOINT", "Checkpoint", "Opened", "open_checkpoint", "sign", "text_of"]
+
+NO_CHECKPOINT = "no checkpoint"
+"""What an epoch of a log goes on from where the one before it was never sealed."""
 
 
 def text_of(checkpoint: Checkpoint) -> str:

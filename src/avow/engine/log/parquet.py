@@ -106,10 +106,10 @@ def check(folder: Folder, key: VerifierKey) -> Checkpoint:
 
 def _checkpoint(folder: Folder, name: str, key: VerifierKey) -> tuple[Checkpoint, bytes]:
     try:
-        note = (folder.path / name).read_bytes()
+        note = folder.content(name)
+        if note is None:
+            raise Damaged(f"{folder.path / name} isn't there: it wasn't finished")
         return open_checkpoint(note, key).checkpoint, note
-    except FileNotFoundError:
-        raise Damaged(f"{folder.path / name} isn't there: it wasn't finished") from None
     except Invalid as error:
         raise Damaged(f"{folder.path / name}: {error}") from None
 
@@ -151,11 +151,8 @@ def _sum(name: str, content: bytes) -> bytes:
 
 def _is_whole(folder: Folder, name: str) -> bool:
     """Whether a file is, byte for byte, what was written; not all of its bytes are read with its rows."""
-    try:
-        content, stated = ((folder.path / each).read_bytes() for each in (name, _sum_of(name)))
-    except FileNotFoundError:
-        return False
-    return stated == _sum(name, content)
+    content, stated = folder.content(name), folder.content(_sum_of(name))
+    return content is not None and stated == _sum(name, content)
 
 
 def _is_bounded(path: Path, held: Any) -> bool:

@@ -1,6 +1,7 @@
 """Old entries leave the database once they are sealed and exported; their leaves, and all roots, stay.
 
-It must never drop what it hasn't read in the export itself.
+It must never drop what it hasn't read in the export itself, nor what is there only as long as the machine
+has power.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ async def _demand_exported(reads: LogReads, epoch: int, key: str, upto: int, fol
     """The export holds the first leaves of the log, each of them, and it is this log's."""
     try:
         exported = read(Folder(folder), parse_key(key))
+        Folder(folder).settle()
         if exported.size >= upto and exported.root == await reads.root(epoch, exported.size):
             return
         said = f"it has {exported.size:,} entries, and {upto:,} are to be dropped"

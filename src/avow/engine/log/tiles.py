@@ -7,13 +7,14 @@ come to.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from avow.canonical import leaf_hash
-from avow.evidence.checkpoint import open_checkpoint
+from avow.evidence.checkpoint import NO_CHECKPOINT, open_checkpoint
 from avow.evidence.merkle import Stack
 from avow.evidence.verifier import Checkpoint, Invalid, VerifierKey
 
@@ -83,11 +84,40 @@ class Folder:
         self.put(_tile(level, number, width), content)
 
     def checkpoint(self) -> bytes | None:
-        """The note of the checkpoint; None where none was written yet."""
+        """The note of the checkpoint; None where none was written yet. Raises Damaged."""
+        return self.content("checkpoint")
+
+    def content(self, name: str) -> bytes | None:
+        """What is in a file; None where there is none. Raises Damaged for one that can't be read."""
         try:
-            return (self.path / "checkpoint").read_bytes()
+            return (self.path / name).read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as fault:
+            raise Damaged(f"{self.path / name} can't be read: {fault.strerror}") from None
+
+    def settle(self) -> None:
+        """Have all of it on the disk: what is read may be no more than in memory. Raises Damaged."""
+        try:
+            for folder, _, names in os.walk(self.path):
+                for name in (*names, "."):
+                    descriptor = os.open(os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC)
+                    try:
+                        os.fsync(descriptor)
+                    finally:
+                        os.close(descriptor)
+        except OSError as fault:
+            raise Damaged(f"{self.path} can't be written to the disk: {fault.strerror}") from None
+
+    def first(self) -> bytes:
+        """The first entry, of a folder that was checked."""
+        entries = self.bundle(0, WIDTH)
+        if entries is None:
+            checkpoint = (self.checkpoint() or b"").split(b"\n")
+            entries = self.bundle(0, int(checkpoint[1]))
+        if entries is None:
+            raise Damaged(f"{self.path} has lost its first entries")
+        return entries[0]
 
     def bundles(self) -> Iterator[list[bytes]]:
         """The full bundles of entries that are there, from the first on. Raises Damaged."""
@@ -99,9 +129,8 @@ class Folder:
     def bundle(self, number: int, width: int) -> list[bytes] | None:
         """The entries of one bundle; None where it isn't there. Raises Damaged."""
         name = _tile("entries", number, width)
-        try:
-            data = (self.path / name).read_bytes()
-        except FileNotFoundError:
+        data = self.content(name)
+        if data is None:
             return None
         entries, at = list[bytes](), 0
         while at < len(data):
@@ -144,13 +173,35 @@ def read(folder: Folder, key: VerifierKey) -> Checkpoint:
     return checkpoint
 
 
+def epochs_in(folder: Path) -> list[Path]:
+    """The folders of the epochs of an export, in their order."""
+    found = {path.name.removeprefix("epoch-"): path for path in folder.glob("epoch-*")}
+    return [found[name] for name in sorted((name for name in found if name.isdecimal()), key=int)]
+
+
+def demand_linked(folders: Sequence[Path], keys: Sequence[VerifierKey]) -> None:
+    """That folders which were checked one by one are all epochs of one log: each begins with the newest
+    checkpoint of the one before, or with a newer one where that was restored. Raises Damaged."""
+    numbers = [int(path.name.removeprefix("epoch-")) for path in folders]
+    for at, number in enumerate(numbers):
+        first = Folder(folders[at]).first() if number > 1 else NO_CHECKPOINT.encode()
+        if first == NO_CHECKPOINT.encode():  # of the one before, if there is one, nothing was ever sealed
+            continue
+        if not at or numbers[at - 1] != number - 1:
+            raise Damaged(f"epoch-{number - 1} is missing, from which {folders[at]} goes on")
+        before = Folder(folders[at - 1]).checkpoint() or b""
+        try:
+            last = open_checkpoint(first, keys[at - 1]).checkpoint
+            newest = open_checkpoint(before, keys[at - 1]).checkpoint
+        except Invalid as error:
+            raise Damaged(f"{folders[at]} doesn't go on from {folders[at - 1]}: {error}") from None
+        if last.size < newest.size or (last.size == newest.size and last.root != newest.root):
+            raise Damaged(f"{folders[at]} goes on from something else than {folders[at - 1]} holds")
+
+
 def _demand(folder: Folder, level: int, number: int, width: int, content: bytes) -> None:
     name = _tile(level, number, width)
-    try:
-        same = (folder.path / name).read_bytes() == content
-    except FileNotFoundError:
-        same = False
-    if not same:
+    if folder.content(name) != content:
         raise Damaged(f"{name} is missing, or isn't what the entries come to")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
-from avow.evidence.checkpoint import open_checkpoint
+from avow.evidence.checkpoint import NO_CHECKPOINT, open_checkpoint
 from avow.evidence.finding import Finding
 from avow.evidence.log_check import Doubt, LogCheck, Saved
 from avow.evidence.merkle import NODE_LEVELS
@@ -21,9 +21,6 @@ from avow.store.log.scan import LEAVES_AT_ONCE, LeafName, LogRow, LogScan
 
 SUSPECTS_MAX = 20
 """How many records are named where the leaves of a checkpoint aren't those that it was signed over."""
-
-NO_CHECKPOINT = "no checkpoint"
-"""What an epoch goes on from where the one before it was never sealed."""
 
 Report = Callable[[Sequence[Finding]], None]
 

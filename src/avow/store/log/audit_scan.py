@@ -199,7 +199,7 @@ class EntryScan:
 
     async def mentions(self, asked: Sequence[tuple[str, str, str, int, str]]) -> list[list[bytes]]:
         """Of each (tenant, kind, id, version, field) the entries up to it that may set that, newest first."""
-        found: list[list[bytes]] = [[] for _ in asked]
+        found = [list[bytes]() for _ in asked]
         for place, header in await self._ask("verify_mentions", *map(list, zip(*asked, strict=True))):
             found[place - 1].append(header)
         return found
