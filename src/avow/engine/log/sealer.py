@@ -21,7 +21,7 @@ from avow.errors import EnvironmentFault
 from avow.evidence.checkpoint import open_checkpoint, sign
 from avow.evidence.merkle import Stack
 from avow.evidence.note import Signer
-from avow.evidence.verifier import Checkpoint, Invalid
+from avow.evidence.verifier import Checkpoint, Invalid, parse_key
 from avow.model.system import System
 from avow.store import driver
 from avow.store.driver import Connection
@@ -164,7 +164,7 @@ class Steps:
                     f"the leaves of {head.origin} aren't those of its newest checkpoint",
                     f"Run `avow verify`. {_EPOCH}",
                 )
-        if kept is None:
+        if kept is None or await self._is_of_the_epoch_before(head, kept):
             return head.note
         outside = _opened(signer, kept, str(self._key.checkpoint))
         if outside.size > head.size:
@@ -181,6 +181,24 @@ class Steps:
                 f"Run `avow verify --checkpoint {self._key.checkpoint}`. {_EPOCH}",
             )
         return head.note
+
+    async def _is_of_the_epoch_before(self, head: Head, kept: bytes) -> bool:
+        """Whether this log goes on from what lies outside, or from more: it was begun by somebody who was
+        stopped before the new checkpoint was kept, or an older one was kept again in that moment."""
+        logs = {log.epoch: log for log in await self._reads.epochs()}
+        before, previous = logs.get(head.epoch - 1), logs[head.epoch].previous
+        if before is None or previous is None:
+            return False
+        try:
+            key = parse_key(before.key)
+            last = open_checkpoint(previous.encode(), key).checkpoint
+            outside = open_checkpoint(kept, key).checkpoint
+            return outside == last or (
+                outside.size < last.size
+                and await self._reads.root(before.epoch, outside.size) == outside.root
+            )
+        except (Invalid, ValueError):
+            return False
 
     async def _differs(self, head: Head, checkpoint: Checkpoint) -> bool:
         try:

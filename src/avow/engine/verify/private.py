@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -113,45 +113,47 @@ async def _erased_for_others(
 ) -> frozenset[_Place]:
     """Those that were erased by an entry that erases what is about somebody else. Whom both are about is what
     their records said then; where that was dropped, nobody can tell."""
-    asked = list[tuple[_Place, str, str]]()
+    asked = list[tuple[_Place, _Said, _Said]]()
     for place, one in named.items():
         row = behind.get(place)
         person = None if row is None or not row["erased"] else _erases(boundaries, row["erased_by"])
-        if person is not None and one.of is not None:
-            asked.append((place, one.of, person))
-    if not asked:
-        return frozenset()
-    about = [(*place[:4], of) for place, of, _ in asked]
-    erasing = [
-        (
-            place.tenant,
-            behind[place]["erased_kind"],
-            behind[place]["erased_id"],
-            behind[place]["erased_version"],
-            of,
+        if row is not None and person is not None and one.of is not None:
+            by = row["erased_kind"], row["erased_id"]
+            erased = _Said((place.tenant, *by, person), row["erased_version"])
+            asked.append((place, _Said((*place[:3], one.of), place.version), erased))
+    upto = dict[tuple[str, str, str, str], int]()
+    for said in (said for _, *both in asked for said in both):
+        upto[said.field] = max(said.version, upto.get(said.field, 0))
+    found = await scan.mentions(upto) if upto else {}
+    return frozenset(
+        place
+        for place, about, erased in asked
+        if not _same(
+            named[place].actor if about.field[3] == OF_ACTOR else about.told(found), erased.told(found)
         )
-        for place, _, of in asked
-    ]
-    said = await scan.mentions([*about, *erasing])
-    found = set[_Place]()
-    for at, (place, of, person) in enumerate(asked):
-        whose = named[place].actor if of == OF_ACTOR else _set_last(said[at], of)
-        erased = _set_last(said[at + len(asked)], person)
-        if whose is not None and erased is not None and whose != erased:
-            found.add(place)
-    return frozenset(found)
+    )
 
 
-def _set_last(headers: Iterable[bytes], field: str) -> str | None:
-    """What the newest of these entries sets a field to; None where none does."""
-    for header in headers:
-        try:
-            changes: Any = json.loads(header)["changes"]
-            if field in changes:
-                return str(changes[field])
-        except (ValueError, KeyError, TypeError):
-            continue
-    return None
+def _same(whose: str | None, erased: str | None) -> bool:
+    return whose is None or erased is None or whose == erased
+
+
+class _Said(NamedTuple):
+    """What a record said at a version in one field: tenant, kind, id and name of that."""
+
+    field: tuple[str, str, str, str]
+    version: int
+
+    def told(self, found: Mapping[tuple[str, str, str, str], Sequence[tuple[int, bytes]]]) -> str | None:
+        """What its newest entry until then that sets the field sets it to; None where none is there."""
+        for version, header in sorted(found.get(self.field, ()), reverse=True):
+            try:
+                changes: Any = json.loads(header)["changes"]
+                if version <= self.version and self.field[3] in changes:
+                    return str(changes[self.field[3]])
+            except (ValueError, KeyError, TypeError):
+                continue
+        return None
 
 
 def _unreadable(reader: Reader | None, row: Any) -> str | None:

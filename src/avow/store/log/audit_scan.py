@@ -28,6 +28,8 @@ from avow.store.schema.tables import Roles, table_of
 from avow.store.statements import literal, named, quote, text
 
 BATCH_ENTRIES = 2_000
+MENTIONS_MAX = 1_000
+"""How many entries that may set one field of a record are looked at."""
 ROWS_NAMED_MAX = 1_000
 """How many rows without a history are named one by one, per entity."""
 SPAN_ENTRIES = 10_000
@@ -197,11 +199,17 @@ class EntryScan:
         columns = map(list, zip(*entries, strict=True))
         return await self._ask("verify_disclosures", *columns)
 
-    async def mentions(self, asked: Sequence[tuple[str, str, str, int, str]]) -> list[list[bytes]]:
-        """Of each (tenant, kind, id, version, field) the entries up to it that may set that, newest first."""
-        found = [list[bytes]() for _ in asked]
-        for place, header in await self._ask("verify_mentions", *map(list, zip(*asked, strict=True))):
-            found[place - 1].append(header)
+    async def mentions(
+        self, upto: Mapping[tuple[str, str, str, str], int]
+    ) -> dict[tuple[str, str, str, str], list[tuple[int, bytes]]]:
+        """Of each (tenant, kind, id, field) the newest entries, up to a version, that may set that field:
+        version and header."""
+        found: dict[tuple[str, str, str, str], list[tuple[int, bytes]]] = {}
+        columns = [*map(list, zip(*upto, strict=True)), [*upto.values()]]
+        for tenant, kind, record, field, version, header in await self._ask(
+            "verify_mentions", *columns, MENTIONS_MAX
+        ):
+            found.setdefault((tenant, kind, record, field), []).append((version, header))
         return found
 
 

@@ -146,16 +146,15 @@ LEFT JOIN avow.subject_key t ON t.tenant = d.tenant AND t.subject = '' AND d.bli
 LEFT JOIN avow.audit a ON a.tenant = d.tenant AND a.kind = d.erased_kind AND a.id = d.erased_id AND a.version = d.erased_version
 
 -- name: verify_mentions
--- The newest entries up to a version of each of these records that may set a field, newest first.
-SELECT w.place, a.header
-FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[], $5::text[]) WITH ORDINALITY
-    AS w (tenant, kind, id, version, field, place)
+-- The newest entries up to a version of each of these records that may set a field.
+SELECT w.tenant, w.kind, w.id::text, w.field, a.version, a.header
+FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::bigint[]) AS w (tenant, kind, id, field, version)
 CROSS JOIN LATERAL (
-    SELECT a.header FROM avow.audit a
+    SELECT a.version, a.header FROM avow.audit a
     WHERE a.tenant = w.tenant AND a.kind = w.kind AND a.id = w.id AND a.version <= w.version
       AND position(convert_to('"' || w.field || '"', 'UTF8') IN a.header) > 0
-    ORDER BY a.version DESC LIMIT 20
-) AS a ORDER BY w.place
+    ORDER BY a.version DESC LIMIT $6
+) AS a
 
 -- name: verify_blind
 -- Rows whose keyed hash of a private value isn't that of the value that they name, as far as that is kept.
