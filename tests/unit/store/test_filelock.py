@@ -1,4 +1,4 @@
-"""A file that is replaced as a whole has the old content or the new, and the new one where that has to last."""
+"""A file that is replaced as a whole has the old content or the new; the new one where that has to last."""
 
 from __future__ import annotations
 
