@@ -413,6 +413,26 @@ async def test_a_key_is_replaced_while_a_sealer_runs(made: Database, tmp_path: P
         assert len(aside) == 1, "the old key is put aside"
 
 
+async def test_of_two_epochs_that_are_begun_at_once_each_is_signed_with_the_key_that_is_kept(
+    made: Database, tmp_path: Path
+) -> None:
+    async with sealing(made, tmp_path) as log:
+        await log.append(1, 3)
+        await log.seal()
+        other = await connect(made.admin_url)
+        try:
+            begun = await asyncio.gather(
+                begin_epoch(log.admin, "theatre", log.key, "one"),
+                begin_epoch(other, "theatre", log.key, "another"),
+            )
+        finally:
+            await other.close()
+        assert sorted(each.epoch for each in begun) == [2, 3]
+        await log.steps.take_over()
+        await log.append(4)
+        assert await log.seal() == 1
+
+
 @pytest.mark.parametrize("older", [False, True])
 async def test_an_epoch_that_was_begun_by_somebody_who_was_killed_is_sealed_on(
     made: Database, tmp_path: Path, older: bool

@@ -39,9 +39,14 @@ def new_origin(name: str) -> str:
 async def begin_epoch(connection: Connection, name: str, key: LogKey, reason: str) -> Begun:
     """End the newest log of the database and begin another with a new key, as the owner.
 
-    Raises EnvironmentFault where another one was begun in the same moment, UsageError for a key that has a
-    log already.
+    Raises EnvironmentFault where another one was begun elsewhere in the same moment, UsageError for a key
+    that has a log already.
     """
+    async with key.alone():
+        return await _begin(connection, name, key, reason)
+
+
+async def _begin(connection: Connection, name: str, key: LogKey, reason: str) -> Begun:
     reads, sealing = LogReads.on(connection), Sealing(connection)
     head, kept = await reads.head(), key.newest()
     origin = new_origin(name) if head is None else f"{head.origin.rpartition('/')[0]}/{head.epoch + 1}"

@@ -7,11 +7,14 @@ a key.
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import os
 import secrets
 import subprocess
 from base64 import b64decode
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +28,8 @@ PROGRAM = "exec:"
 """What a setting begins with that names a program; it is called with `public` or `sign`."""
 PROGRAM_S_MAX = 10.0
 SEED_BYTES = 32
+TURN_S = 0.05
+"""How often somebody who waits for the key looks again."""
 _SHARED = 0o077
 
 
@@ -159,6 +164,27 @@ class LogKey:
     keys: Keys
     checkpoint: Path
     public: Path
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncGenerator[None]:
+        """Nobody else replaces this key meanwhile; they wait. Whoever signs with it isn't held up."""
+        folder = self.checkpoint.parent
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as fault:
+            raise EnvironmentFault(
+                "log-key-unreadable", f"{folder} can't be used: {fault.strerror}", "Check AVOW_LOG_KEY."
+            ) from None
+        try:
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(TURN_S)
+            yield
+        finally:
+            os.close(descriptor)
 
     def newest(self) -> bytes | None:
         """The newest checkpoint that was kept here."""
