@@ -22,7 +22,7 @@ from typing import Protocol
 from avow.errors import EnvironmentFault
 from avow.evidence.note import Signer, read_secret, write_secret
 from avow.evidence.verifier import ED25519, Invalid, parse_key
-from avow.store.server.filelock import open_private, write_private
+from avow.store.server.filelock import open_private, settle, write_private
 
 PROGRAM = "exec:"
 """What a setting begins with that names a program; it is called with `public` or `sign`."""
@@ -84,6 +84,7 @@ class KeyFile:
                 os.fsync(out.fileno())
             try:
                 os.link(staged, self.path)  # of two starts at once, one wins
+                settle(self.path)
             except FileExistsError:
                 pass
             finally:
