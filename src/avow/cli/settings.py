@@ -112,9 +112,12 @@ def keyring_of(system: System, place: str) -> Keyring | None:
     if not colon or "/" in place:
         return FileKeyring(Path(place))
     try:
-        return getattr(import_module(module), name)
+        found: Any = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"AVOW_PRIVATE_KEY: {error}", "Name an object that can be imported.") from None
+    if not all(callable(getattr(found, word, None)) for word in ("wrap", "unwrap")):
+        raise UsageError(f"AVOW_PRIVATE_KEY: {place} is no keyring", "It needs `wrap` and `unwrap`.")
+    return found
 
 
 def private_keyring(system: System) -> Keyring | None:

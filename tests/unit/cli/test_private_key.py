@@ -42,6 +42,6 @@ def test_development_makes_a_key_at_the_first_start_and_keeps_it(
 
 def test_a_keyring_of_the_owners_own_is_imported() -> None:
     assert keyring_of(clinic, f"{__name__}:keyring") is keyring
-    for place in (f"{__name__}:nothing", "no.such.module:keyring"):
+    for place in (f"{__name__}:nothing", "no.such.module:keyring", "os:path", f"{__name__}:pytest"):
         with pytest.raises(UsageError, match="AVOW_PRIVATE_KEY"):
             keyring_of(clinic, place)
