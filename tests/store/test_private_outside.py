@@ -7,8 +7,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from avow.engine.privacy import MemoryKeyring, vault
 from avow.engine.verify import verify
 from avow.engine.workers.hearing import Outcome
+from avow.errors import EnvironmentFault
 from avow.model.types import Misfit
 from avow.testing import Stage, stage
 from tests.contract.systems.clinic import app
@@ -179,3 +181,37 @@ async def test_what_a_call_brings_after_its_person_was_forgotten_is_under_anothe
         await forgotten(on)
         assert {*(await doctor.reveal("Patient.see_findings", patient))["insurance"]} == {"erased_at"}
         assert (await verify(on.admin, app)).findings == []
+
+
+@pytest.mark.parametrize("away_after_the_call", [False, True])
+async def test_a_call_that_meets_a_keyring_which_is_away_is_made_or_concluded_later(
+    monkeypatch: pytest.MonkeyPatch, away_after_the_call: bool
+) -> None:
+    """It isn't stuck: nobody has to see to each call that was to be made during an outage."""
+    monkeypatch.setattr(vault, "KEY_S_MAX", 0.0)
+
+    def failing(*_: Any) -> Any:
+        raise EnvironmentFault("private-key-service", "the service is away", "Look at it.")
+
+    class Meanwhile(Registry):
+        """Answers, and has the keyring fail from then on."""
+
+        async def post(self, path: str, json: Any) -> Registry:
+            if away_after_the_call and not self.told:
+                away.setattr(MemoryKeyring, "unwrap", failing)
+            return await super().post(path, json)
+
+    registry = Meanwhile()
+    async with stage(app, http=lambda *_: registry) as on:
+        desk = on.as_("dora", "desk")
+        patient = await desk.do("Patient.admit", person="pat", passport="X-12345")
+        await desk.do("Patient.register", patient)
+        with monkeypatch.context() as away:
+            if not away_after_the_call:
+                away.setattr(MemoryKeyring, "unwrap", failing)
+            await on.worker.step()
+        assert len(registry.told) == away_after_the_call
+        assert [work["stuck"] for work in await on.waiting()] == [None]
+        await on.advance(hours=1)
+        await on.work()
+        assert (await on.look(patient)).state == "registered"

@@ -28,7 +28,7 @@ from avow.engine.workers.checkpoints import Checkpoints
 from avow.engine.workers.hearing import Hearing
 from avow.engine.workers.leases import Leases
 from avow.engine.workers.publishing import TIMEOUT_S, Publishing
-from avow.errors import Problem, ProblemError
+from avow.errors import EnvironmentFault, Problem, ProblemError
 from avow.kernel.command import Record
 from avow.kernel.tasks import begun_of_stuck
 from avow.kernel.view import reading_handle
@@ -100,6 +100,9 @@ class Doing:
                 await self._stick(work, "unknown-work", f"The declaration has no {work.name}.")
         except (Outrun, Superseded):
             self.counts["stale"] += 1
+        except EnvironmentFault as fault:  # as a service for keys that is away
+            self.counts["interrupted"] += 1
+            _log.error("%s.%s was interrupted: %s: %s", work.kind, work.name, fault, fault.mend)
         except (ProblemError, TimeoutError, driver.DatabaseError, *driver.Lost) as error:
             self.counts["interrupted"] += 1
             _log.warning("%s.%s was interrupted: %s", work.kind, work.name, type(error).__name__)
