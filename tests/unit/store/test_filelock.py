@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from avow.store.server.filelock import write_private
+from avow.store.server.filelock import flush, write_private
 
 OLD, NEW = b"old", b"new content" * 1_000
 
@@ -36,6 +36,23 @@ def test_a_disk_that_is_full_leaves_what_was_there(tmp_path: Path, monkeypatch: 
     with pytest.raises(OSError, match="No space"):
         write_private(tmp_path / "state", NEW)
     assert (tmp_path / "state").read_bytes() == OLD
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EROFS, errno.EIO])
+def test_only_a_disk_that_fails_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Some file systems have no flushing of folders."""
+
+    def refusing(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refusing)
+    if number == errno.EIO:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            flush(tmp_path)
+    else:
+        flush(tmp_path)
 
 
 @pytest.mark.parametrize("lasting", [False, True])

@@ -17,6 +17,7 @@ from avow.canonical import leaf_hash
 from avow.evidence.checkpoint import NO_CHECKPOINT, open_checkpoint
 from avow.evidence.merkle import Stack
 from avow.evidence.verifier import Checkpoint, Invalid, VerifierKey
+from avow.store.server.filelock import flush
 
 WIDTH = 256
 """How many entries or hashes a full file holds."""
@@ -101,11 +102,7 @@ class Folder:
         try:
             for folder, _, names in os.walk(self.path):
                 for name in (*names, "."):
-                    descriptor = os.open(os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC)
-                    try:
-                        os.fsync(descriptor)
-                    finally:
-                        os.close(descriptor)
+                    flush(os.path.join(folder, name))
         except OSError as fault:
             raise Damaged(f"{self.path} can't be written to the disk: {fault.strerror}") from None
 

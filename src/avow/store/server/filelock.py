@@ -7,12 +7,15 @@ lock file: another process may hold a lock on it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
 from pathlib import Path
 
 POLL_S = 0.01
+NOT_FLUSHED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EROFS})
+"""How file systems say that they don't flush this."""
 
 
 def open_private(path: Path | str, flags: int) -> int:
@@ -49,9 +52,20 @@ def write_private(path: Path, content: bytes, *, lasting: bool = False) -> None:
 
 def settle(path: Path) -> None:
     """Have the name of a file on the disk, after its content: a rename alone may be undone by a crash."""
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    flush(path.parent)
+
+
+def flush(path: Path | str) -> None:
+    """Have what a file holds on the disk, or the names in a folder. Raises OSError.
+
+    Where the file system is read-only, or offers no such thing for folders, there is nothing to be done.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as fault:
+        if fault.errno not in NOT_FLUSHED:
+            raise
     finally:
         os.close(descriptor)
 
