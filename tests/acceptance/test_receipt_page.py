@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from avow.evidence.note import join
 from avow.evidence.receipt import write_page, write_policy
 from avow.evidence.verifier import Policy, verify
 from avow.evidence.verifier.claim import parse_claim, written
 from tests.acceptance.browser import Browser, browsing, found
-from tests.unit.evidence.receipts import ALONE, LOG, WITNESS, WITNESSED, receipt
+from tests.unit.evidence.receipts import ALONE, GONE, LOG, WITNESS, WITNESSED, receipt
 from tests.unit.evidence.test_claim import FALSE, NEITHER, TRUE
+from tests.unit.evidence.test_erased import REFUSED, note_of, put
 from tests.unit.evidence.test_hostile_receipt import WRITTEN
 
 PROGRAM = found()
@@ -61,6 +63,8 @@ def verdict_of(browser: Browser, page: str | bytes, folder: Path) -> str:
         (receipt(witnessed=True), WITNESSED),
         (receipt(witnessed=True), ALONE),
         (receipt(newest=9), ALONE),
+        (receipt(gone=GONE), ALONE),
+        (receipt(witnessed=True, newest=9, gone=((0, ("email", "phone")),)), WITNESSED),
         (receipt(newest=7, claim='place.city = "Łódź"'), ALONE),
     ],
 )
@@ -80,12 +84,28 @@ def test_what_only_a_dishonest_log_can_write_is_invalid_here_too(browser: Browse
         assert "Error" not in verdict, name
 
 
+def test_what_the_log_says_was_erased_is_held_to_the_same_rules_here(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """What it signs that can't be so; what another has signed; what it signed about another entry."""
+    good = receipt(gone=GONE)
+    forged = {name: (receipt(said=said), why) for name, (said, why) in REFUSED.items()}
+    forged["of another entry"] = (put(good, note_of(receipt(gone=GONE, ver=8))), "of another entry")
+    forged["altered"] = (put(good, note_of(good).replace("erased 9", "erased 8")), "isn't by the key")
+    said = note_of(good).partition("\n\n")[0] + "\n"
+    forged["by another"] = (put(good, join(said, WITNESS.sign(said))), "didn't say")
+    for name, (data, why) in forged.items():
+        verdict = verdict_of(browser, write_page(TEMPLATE, data.decode(), write_policy(ALONE), ""), tmp_path)
+        assert verdict.startswith("INVALID: "), name
+        assert re.search(why, verdict), (name, verdict)
+
+
 @pytest.mark.parametrize("part", ["statement", "policy", "receipt"])
 def test_any_byte_changed_in_what_the_page_carries_makes_it_invalid(
     browser: Browser, part: str, tmp_path: Path
 ) -> None:
     """Claim, proof, signatures and header stand in the receipt; what is shown in the statement."""
-    page = page_of(receipt(witnessed=True, newest=9), WITNESSED).encode()
+    page = page_of(receipt(witnessed=True, newest=9, gone=GONE), WITNESSED).encode()
     held = re.search(rf'id="{part}"[^>]*>([^<]*)<'.encode(), page)
     assert held is not None
     begin, end = held.span(1)

@@ -19,7 +19,8 @@ import httpx2
 import pytest
 
 from avow.engine.explain import Operator
-from avow.engine.log.receipts import Asked, Logs, issue
+from avow.engine.log.proving import Logs
+from avow.engine.log.receipts import Asked, issue
 from avow.engine.log.witnessing import Questions, Witnessing
 from avow.engine.outside import Outside
 from avow.evidence.verifier import believing, parse_key, parse_policy, verify

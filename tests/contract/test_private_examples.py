@@ -28,7 +28,8 @@ from avow.engine.explain import Operator, history, why
 from avow.engine.log import parquet
 from avow.engine.log.export import export as export_log
 from avow.engine.log.key import log_key
-from avow.engine.log.receipts import Asked, Logs, issue
+from avow.engine.log.proving import Logs
+from avow.engine.log.receipts import Asked, issue
 from avow.engine.log.sealer import Steps
 from avow.engine.log.tiles import Folder
 from avow.engine.privacy import Vault, vault

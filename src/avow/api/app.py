@@ -29,7 +29,8 @@ from avow.api.tasks import TaskDesk
 from avow.engine.execute import Engine
 from avow.engine.identifier import new_id_text
 from avow.engine.inbox import Inbox
-from avow.engine.log.receipts import Logs
+from avow.engine.log.key import Keys
+from avow.engine.log.proving import Logs
 from avow.engine.log.sealer import Sealer
 from avow.engine.log.witnessing import Witnessing
 from avow.engine.outside import Destination
@@ -80,19 +81,20 @@ class Application:
     works:  whether calls are made and times come here; elsewhere by `avow work`, or by another server.
     private_subscribers: whether those who are told of events may be in a private network.
     sealer: seals the audit log from here, too. witnessing: asks others to stand for what was sealed.
+    log_keys: whose signature says in receipts what was erased; without it, receipts don't say so.
     """
 
     def __init__(
         self, system: System, url: str, secret: bytes, trust: Trust, *,
         destinations: Mapping[str, Destination] | None = None, keyring: Keyring | None = None,
         senders: Mapping[str, Secrets] = NO_SENDERS, works: bool = True, private_subscribers: bool = False,
-        sealer: Sealer | None = None, witnessing: Witnessing | None = None,
+        sealer: Sealer | None = None, witnessing: Witnessing | None = None, log_keys: Keys | None = None,
     ) -> None:  # fmt: skip
         self.system = system
         self._url, self._pool = url, Pool(url)
         self._engine = Engine(system, self._pool, problem_body, keyring=keyring)
         self._work: WorkInside | None = None
-        self._sealer, self._witnessing = sealer, witnessing
+        self._sealer, self._witnessing, self._log_keys = sealer, witnessing, log_keys
         telling = telling_of(secret, private=private_subscribers)
         self._notifier: Notifier | None = None
         if works and (waits(system) or publishes(system)):
@@ -156,7 +158,7 @@ class Application:
 
     def _make_handlers(self, cursor_key: bytes) -> dict[Route, Handler]:
         """What answers each route about records; what can be worked out before any request is, here."""
-        logs = Logs(self._pool.borrow)
+        logs = Logs(self._pool.borrow, self._log_keys)
         made: dict[Route, Handler] = {}
         for entity in self.system.entities.values():
             queries = Queries(self.system, self._reads, cursor_key, entity, self._engine)

@@ -8,7 +8,8 @@ from avow.api.authorization import RightToCall
 from avow.api.exchange import Exchange, Line, Response
 from avow.api.headers import preferred_wait_s
 from avow.api.ingress import read_receipt_query
-from avow.engine.log.receipts import WAIT_S_MAX, Asked, Logs, issue
+from avow.engine.log.proving import Logs
+from avow.engine.log.receipts import WAIT_S_MAX, Asked, issue
 from avow.errors import reject
 from avow.model.entity import Entity
 from avow.model.system import System

@@ -20,7 +20,7 @@ def application(
     Raises UsageError for a setting that is missing or wrong.
     """
     settings = read_settings(environment, development=development)
-    key = key_of_log(system, environment, development=development) if works else None
+    key = key_of_log(system, environment, development=development)
     return Application(
         system, settings.database_url, settings.secret, settings.trust,
         destinations=settings.destinations, keyring=keyring_of(system, settings.private_key),
@@ -28,4 +28,5 @@ def application(
         private_subscribers=settings.private_subscribers,
         sealer=sealer_of(system, settings.database_url, key) if works else None,
         witnessing=witnessing_of(settings.database_url, witnesses_of(environment)) if works else None,
+        log_keys=None if key is None else key.keys,
     )  # fmt: skip

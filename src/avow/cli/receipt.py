@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -11,8 +12,9 @@ import click
 
 from avow.canonical import INTEGER_MAX
 from avow.cli import output
-from avow.cli.record import Asked as Question
-from avow.cli.record import answer_by, asked, reader_options
+from avow.cli.options import together
+from avow.cli.record import Reader, answer_of, asked, reader_of, reader_options
+from avow.cli.target import load_target
 from avow.errors import UsageError
 from avow.evidence.receipt import write_page, write_policy
 from avow.evidence.verifier import (
@@ -36,6 +38,17 @@ _policy: Final = click.option(
     help="The logs and witnesses that you believe, as a c2sp.org/tlog-policy.",
 )  # fmt: skip
 
+_written: Final = together(
+    click.option("--current", is_flag=True, help="Let the log also say which version is the newest."),
+    click.option("--wait-s", default=10.0, show_default=True, help="How long to wait for the seal."),
+    click.option(
+        "--out", metavar="FILE", type=click.Path(path_type=Path), help="Write it there, not on the terminal."
+    ),
+    click.option(
+        "--page", metavar="FILE", type=click.Path(path_type=Path), help="Write a page that checks itself."
+    ),
+)
+
 
 @click.group(name="receipt")
 def command() -> None:
@@ -53,14 +66,7 @@ def command() -> None:
     "--version", metavar="N", type=click.IntRange(1, INTEGER_MAX),
     help="Of this version; else of the newest that makes the claim true.",
 )  # fmt: skip
-@click.option("--current", is_flag=True, help="Let the log also say which version is the newest.")
-@click.option("--wait-s", default=10.0, show_default=True, help="How long to wait for the seal.")
-@click.option(
-    "--out", metavar="FILE", type=click.Path(path_type=Path), help="Write it there, not on the terminal."
-)
-@click.option(
-    "--page", metavar="FILE", type=click.Path(path_type=Path), help="Write a page that checks itself."
-)
+@_written
 @reader_options
 @output.json_option
 def issue_receipt(
@@ -72,19 +78,38 @@ def issue_receipt(
     CLAIM compares the state, or fields that one command set, with constants: "state = captured",
     "amount >= 25.00 EUR & paid = true".
     """
+    from avow.engine.log.receipts import Asked, issue
+
     question = asked(target, record, tenant, subject, roles)
-    issued = _issued(question, claim, version, wait_s, current=current)
-    if out is not None:
-        _write(out, issued.text)
-    if page is not None:
-        policy = Policy((parse_key(issued.log),), {}, {}, "none")
-        _write(page, _page(issued.text.encode(), policy))
-    if as_json:
-        output.document(issued.document)
-    elif out is None and page is None:
-        output.data(issued.text.rstrip("\n"))
-    output.talk(f"of version {issued.version}; witnessed by: {', '.join(issued.witnesses) or 'nobody'}")
-    return output.HOLDS
+    signer = _signer(question.system) if current else None
+    wanted = Asked(question.entity, question.record, claim, version, wait_s, signer)
+    issued = _answered(
+        question.system, question.reader,
+        lambda reads, logs: issue(question.system, reads, logs, question.reader, wanted),
+    )  # fmt: skip
+    return _handed_out(issued, out, page, as_json)
+
+
+@command.command(name="renew")
+@click.argument("old", type=click.Path(path_type=Path))
+@_written
+@reader_options
+@output.json_option
+def renew_receipt(
+    old: Path, current: bool, wait_s: float, out: Path | None, page: Path | None, target: str, tenant: str,
+    subject: str | None, roles: tuple[str, ...], as_json: bool,
+) -> int:  # fmt: skip
+    """Issue the receipt in OLD anew, of the same entry and claim, with what the log says by now.
+
+    OLD is checked with the keys of this database's logs. The new one rests on the newest checkpoint that
+    witnesses stand for, and says what was erased since.
+    """
+    from avow.engine.log.renewing import Held, renew
+
+    system, reader = load_target(target), reader_of(tenant, subject, roles)
+    held = Held(_read(old), wait_s, _signer(system) if current else None)
+    issued = _answered(system, reader, lambda reads, logs: renew(system, reads, logs, reader, held))
+    return _handed_out(issued, out, page, as_json)
 
 
 @command.command(name="verify")
@@ -131,30 +156,61 @@ def page_of(file: Path, out: Path, key: Path | None, policy: Path | None, as_jso
     return output.HOLDS
 
 
-def _issued(question: Question, claim: str, version: int | None, wait_s: float, *, current: bool) -> Any:
-    from avow.engine.log.receipts import Asked, Logs, issue
+def _answered(system: System, reader: Reader, ask: Callable[[Any, Any], Awaitable[Any]]) -> Any:
+    """What is asked of the database and its logs, where the key of the newest log may be at hand."""
+    from avow.engine.log.proving import Logs
     from avow.store.reads import Reads
 
-    signer = _signer(question.system) if current else None
-    wanted = Asked(question.entity, question.record, claim, version, wait_s, signer)
+    key = _key_of_log(system)
+    keys = None if key is None else key.keys
+    return answer_of(system, reader, lambda pool: ask(Reads(system, pool), Logs(pool.borrow, keys)))
 
-    return answer_by(
-        question,
-        lambda pool: issue(
-            question.system, Reads(question.system, pool), Logs(pool.borrow), question.reader, wanted
-        ),
-    )
+
+def _handed_out(issued: Any, out: Path | None, page: Path | None, as_json: bool) -> int:
+    """Write a receipt where it was asked for, and say what it says."""
+    if out is not None:
+        _write(out, issued.text)
+    if page is not None:
+        policy = Policy((parse_key(issued.log),), {}, {}, "none")
+        _write(page, _page(issued.text.encode(), policy))
+    if as_json:
+        output.document(issued.document)
+    elif out is None and page is None:
+        output.data(issued.text.rstrip("\n"))
+    output.talk(f"of version {issued.version}; witnessed by: {', '.join(issued.witnesses) or 'nobody'}")
+    for line in _gone(issued.erased):
+        output.talk(output.plain(line))
+    return output.HOLDS
+
+
+def _gone(erased: Sequence[Any]) -> list[str]:
+    """What is gone of the entry's private values, and whether the receipt says so: a line for each reason."""
+    from avow.engine.log.erasures import UNSIGNED
+
+    lines = dict[tuple[Any, Any], list[str]]()
+    for one in erased:
+        lines.setdefault((one.leaf, one.unsigned), []).append(one.field)
+    said = list[str]()
+    for (leaf, unsigned), names in lines.items():
+        where = "erased" if leaf is None else f"erased at leaf {leaf}"
+        why = "" if unsigned is None else f" (the receipt doesn't say so: {UNSIGNED[unsigned]})"
+        said.append(f"{where}{why}: {', '.join(names)}")
+    return said
 
 
 def _signer(system: System) -> Any:
     """Who signs for the log, for what only the log can say."""
-    from avow.cli.settings import key_of_log
-
-    key = key_of_log(system, os.environ, development="AVOW_DATABASE_URL" not in os.environ)
+    key = _key_of_log(system)
     signer = None if key is None else key.keys.signer()
     if signer is None:
         raise UsageError("--current needs the key of the log", "Set AVOW_LOG_KEY, as for the server.")
     return signer
+
+
+def _key_of_log(system: System) -> Any:
+    from avow.cli.settings import key_of_log
+
+    return key_of_log(system, os.environ, development="AVOW_DATABASE_URL" not in os.environ)
 
 
 def _believed(key: Path | None, policy: Path | None) -> Policy:
@@ -192,6 +248,7 @@ def _write(file: Path, text: str) -> None:
 
 def _document(verdict: Verdict) -> dict[str, Any]:
     header, sealed, head = verdict.header, verdict.sealed, verdict.head
+    by = () if verdict.erased is None else verdict.erased.by
     return {
         "valid": True,
         "claim": verdict.claim,
@@ -205,6 +262,7 @@ def _document(verdict: Verdict) -> dict[str, Any]:
         "size": sealed.checkpoint.size,
         "witnesses": [{"name": one.key.name, "at": moment(one.time or 0)} for one in sealed.witnesses],
         "newest": None if head is None else {"version": head.version, "size": head.size},
+        "erased": [{"field": name, "leaf": leaf} for leaf, names in by for name in names],
         "statement": verdict.statement,
         "entry": header,
     }

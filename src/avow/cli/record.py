@@ -56,8 +56,7 @@ class Asked:
 
 def asked(target: str, record: str, tenant: str, subject: str | None, roles: tuple[str, ...]) -> Asked:
     """Read the arguments. Raises UsageError for a record that can't be meant."""
-    if roles and subject is None:
-        raise UsageError("--role says nothing without --as", "Add --as SUBJECT.")
+    reader = reader_of(tenant, subject, roles)
     system = load_target(target)
     plural, _, text = record.partition("/")
     entity = system.by_plural(plural) or system.entities.get(plural)
@@ -65,8 +64,14 @@ def asked(target: str, record: str, tenant: str, subject: str | None, roles: tup
         known = ", ".join(e.plural for e in system.entities.values())
         raise UsageError(f"{system.name} has no {plural[:PLURAL_CHARACTERS_MAX]}", f"There are: {known}.")
     record_id = parse_id(text, "record", f"Write {entity.plural}/ID, with a UUID.")
-    reader = Operator(tenant) if subject is None else Actor(Subject(subject), tenant, frozenset(roles))
     return Asked(system, entity, record_id, reader)
+
+
+def reader_of(tenant: str, subject: str | None, roles: tuple[str, ...]) -> Reader:
+    """In whose eyes. Raises UsageError for roles of nobody."""
+    if roles and subject is None:
+        raise UsageError("--role says nothing without --as", "Add --as SUBJECT.")
+    return Operator(tenant) if subject is None else Actor(Subject(subject), tenant, frozenset(roles))
 
 
 def answer(
@@ -81,15 +86,13 @@ def answer(
         reads = Reads(question.system, pool)
         return await ask(reads if as_of is None else await reads.as_of(as_of))
 
-    return answer_by(question, read)
+    return answer_of(question.system, question.reader, read)
 
 
-def answer_by(question: Asked, ask: Callable[[Pool], Awaitable[Answer | None]]) -> Answer:
+def answer_of(system: System, reader: Reader, ask: Callable[[Pool], Awaitable[Answer | None]]) -> Answer:
     """Ask the database through a pool of one connection. Raises as `answer` does."""
 
-    found = ask_pool(question.system, ask)
+    found = ask_pool(system, ask)
     if found is None:
-        raise reject(
-            "not-found", f"There is no such record in tenant {question.reader.tenant} for this reader."
-        )
+        raise reject("not-found", f"There is no such record in tenant {reader.tenant} for this reader.")
     return found

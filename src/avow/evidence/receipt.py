@@ -11,19 +11,22 @@ from html import escape
 
 from avow.canonical import encode
 from avow.evidence.note import Signer, join
-from avow.evidence.verifier import Head, Policy
+from avow.evidence.verifier import Erased, Head, Policy
+from avow.evidence.verifier.erased import erased_text
 from avow.evidence.verifier.receipt import FIRST_LINE, extra_of, head_text
 
 
 def write_receipt(
-    claim: str, header: bytes, index: int, proof: Sequence[bytes], note: str, head: str | None = None
-) -> str:
+    claim: str, header: bytes, index: int, proof: Sequence[bytes], note: str, head: str | None = None,
+    erased: str | None = None,
+) -> str:  # fmt: skip
     """A receipt (c2sp.org/tlog-proof).
 
     claim: as `claim.written` has it. note: the checkpoint, as it was signed.
-    head: the note in which the log says what the record's newest entry is.
+    head, erased: the notes in which the log says what the record's newest entry is, and what was erased of
+    this one.
     """
-    extra = encode(extra_of(claim, header.decode(), head))
+    extra = encode(extra_of(claim, header.decode(), head, erased))
     lines = [FIRST_LINE, f"extra {b64encode(extra).decode()}", f"index {index}"]
     lines += [b64encode(item).decode() for item in proof]
     return "".join(f"{line}\n" for line in [*lines, ""]) + note
@@ -32,6 +35,12 @@ def write_receipt(
 def sign_head(signer: Signer, head: Head) -> str:
     """The note in which a log says what a record's newest entry is, at one size of the log."""
     text = head_text(signer.name, head)
+    return join(text, signer.sign(text))
+
+
+def sign_erased(signer: Signer, erased: Erased) -> str:
+    """The note in which a log says what was erased of an entry, at one size of the log."""
+    text = erased_text(signer.name, erased)
     return join(text, signer.sign(text))
 
 

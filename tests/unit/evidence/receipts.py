@@ -8,9 +8,9 @@ from typing import Any
 from avow.canonical import encode, leaf_hash
 from avow.evidence.checkpoint import sign, text_of
 from avow.evidence.merkle import Node, Stack, inclusion_ranges, proof
-from avow.evidence.note import SecretKey, Signer
-from avow.evidence.receipt import sign_head, write_receipt
-from avow.evidence.verifier import Checkpoint, Head, Policy, believing, parse_policy
+from avow.evidence.note import SecretKey, Signer, join
+from avow.evidence.receipt import sign_erased, sign_head, write_receipt
+from avow.evidence.verifier import Checkpoint, Erased, Erasure, Head, Policy, believing, parse_policy
 
 LOG = Signer("shop.example/log", SecretKey(bytes(range(32))))
 WITNESS = Signer("auditor.example/w1", SecretKey(bytes(range(32, 64))))
@@ -26,6 +26,7 @@ ENTRY = {
         "captured_at": "2023-11-14T22:13:19.500000Z",
         "code": "7",
         "count": 3,
+        "email": {"private": "kD3vQ2xYb0Y4sV0T1m0nq8kqkD3vQ2xYb0Y4sV0T1m0"},
         "note": None,
         "paid": True,
         "place": {"city": "Łódź"},
@@ -35,7 +36,7 @@ ENTRY = {
     "command": "018f0000-0000-7000-8000-000000000001",
     "from": "authorised",
     "id": "018f0000-0000-7000-8000-000000000042",
-    "input": {},
+    "input": {"phone": {"private": "b0Y4sV0T1m0nq8kqkD3vQ2xYkD3vQ2xYb0Y4sV0T1m0"}, "reason": "none"},
     "kind": "Payment",
     "prev": "ef" * 32,
     "reads": [],
@@ -49,13 +50,19 @@ ENTRY = {
 CLAIM = "state = captured & amount >= 25.00 EUR"
 PLACE, SIZE = 6, 13
 ALONE: Policy = believing([LOG.verifier])
+GONE = ((4, ("email",)), (9, ("phone",)))
+"""What the log may say was erased: at which leaves, which fields."""
 WITNESSED = parse_policy(f"log {LOG.verifier.text}\nwitness one {WITNESS.cosigner.text}\nquorum one\n")
 
 
 def receipt(
-    *, claim: str = CLAIM, witnessed: bool = False, newest: int | None = None, **changes: Any
-) -> bytes:
-    """A receipt of ENTRY with these members changed, the seventh of thirteen leaves."""
+    *, claim: str = CLAIM, witnessed: bool = False, newest: int | None = None,
+    gone: tuple[tuple[int, tuple[str, ...]], ...] = (), said: str | None = None, **changes: Any,
+) -> bytes:  # fmt: skip
+    """A receipt of ENTRY with these members changed, the seventh of thirteen leaves.
+
+    gone: what the log says was erased. said: the text that it signs about it, in place of its own.
+    """
     header = encode({**ENTRY, **changes})
     leaves = [leaf_hash(bytes([number])) for number in range(SIZE)]
     leaves[PLACE] = leaf_hash(header)
@@ -70,8 +77,14 @@ def receipt(
     if newest is not None:
         leaf = leaf_hash(header) if newest == ENTRY["ver"] else leaves[0]
         head = sign_head(LOG, Head("Payment", str(ENTRY["id"]), "main", newest, leaf, SIZE))
+    erased = None
+    if gone:
+        by = tuple(Erasure(leaf, names) for leaf, names in gone)
+        erased = sign_erased(LOG, Erased(leaf_hash(header), SIZE, by))
+    if said is not None:
+        erased = join(said, LOG.sign(said))
     path = proof(inclusion_ranges(PLACE, SIZE), hashes)
-    return write_receipt(claim, header, PLACE, path, note, head).encode()
+    return write_receipt(claim, header, PLACE, path, note, head, erased).encode()
 
 
 def header(**changes: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from avow.evidence.checkpoint import sign, text_of
 from avow.evidence.note import SecretKey, Signer
 from avow.evidence.verifier import Checkpoint, Invalid, Policy, believing, parse_policy, verify
 from avow.evidence.verifier.__main__ import main as verifier
-from tests.unit.evidence.receipts import ALONE, LOG, SEALED, WITNESS, WITNESSED, receipt
+from tests.unit.evidence.receipts import ALONE, GONE, LOG, SEALED, WITNESS, WITNESSED, receipt
 
 DATA = receipt()
 FIRST, EXTRA, INDEX, *PROOF = DATA.partition(b"\n\n")[0].split(b"\n")
@@ -105,6 +105,9 @@ FORMS = {
     "a version that is true": whole(FIRST, extra(v=True), INDEX, *PROOF),
     "a claim that is none": whole(FIRST, extra(claim=None), INDEX, *PROOF),
     "a head that is none": whole(FIRST, extra(head=None), INDEX, *PROOF),
+    "an erasure that is none": whole(FIRST, extra(erased=None), INDEX, *PROOF),
+    "an erasure of nothing": whole(FIRST, extra(erased=""), INDEX, *PROOF),
+    "an erasure that nobody signed": whole(FIRST, extra(erased="avow.erased/v1\n"), INDEX, *PROOF),
     "a head of nothing": whole(FIRST, extra(head=""), INDEX, *PROOF),
     "a claim of many conditions": receipt(claim=" & ".join(["state = captured"] * 200)),
     "a surrogate alone": whole(FIRST, b"extra " + b64encode(rb'{"claim":"\ud800"}'), INDEX, *PROOF),
@@ -142,6 +145,13 @@ WRITTEN = {
     "a currency that is a verdict": receipt(
         changes={"amount": {"amount": "25.00", "currency": "EUR\nVALID\n"}}
     ),
+    "an erasure with a line of its own": receipt(
+        changes={"x\nVALID": {"private": "d"}}, claim="state = captured", gone=((4, ("x\nVALID",)),)
+    ),
+    "an erasure that clears the screen": receipt(
+        changes={"\x7f": {"private": "d"}}, claim="state = captured", gone=((4, ("\x7f",)),)
+    ),
+    "an erasure of an input that is none": receipt(input=[["phone"]], gone=((4, ("phone",)),)),
     "a time that no calendar has": timed(253_402_300_800),
     "a time before which nothing was": timed(2**64 - 1),
 }
@@ -255,7 +265,7 @@ def test_a_policy_of_as_many_groups_as_there_may_be_is_read() -> None:
 
 def test_a_receipt_damaged_by_chance_says_the_same_or_nothing() -> None:
     """Pieces cut out, doubled, swapped with pieces of other receipts, and bytes that were never there."""
-    good = [DATA, receipt(witnessed=True, newest=9), receipt(ver=8), receipt(claim="count >= 3")]
+    good = [DATA, receipt(witnessed=True, newest=9, gone=GONE), receipt(ver=8), receipt(claim="count >= 3")]
     said = {verify(data, ALONE).statement for data in good}
     told = [answer(data) for data in damaged(Random(7), [*good, *WRITTEN.values()], MUTATIONS)]
     assert {statement for statement, _ in told if statement} <= said

@@ -9,7 +9,7 @@ import pytest
 
 from avow.canonical import decode, encode
 from avow.evidence.verifier import Invalid, believing, parse_policy, parse_receipt, verify
-from tests.unit.evidence.receipts import ALONE, CLAIM, ENTRY, LOG, WITNESS, WITNESSED, receipt
+from tests.unit.evidence.receipts import ALONE, CLAIM, ENTRY, GONE, LOG, WITNESS, WITNESSED, receipt
 
 
 def test_a_receipt_says_what_happened_and_no_more() -> None:
@@ -44,7 +44,7 @@ def test_a_newest_version_before_the_proved_one_is_a_contradiction() -> None:
 
 
 @pytest.mark.parametrize("bits", [0x01, 0x20])
-@pytest.mark.parametrize("kind", ["alone", "witnessed", "newest"])
+@pytest.mark.parametrize("kind", ["alone", "witnessed", "newest", "erased"])
 def test_any_byte_changed_shows_nothing(kind: str, bits: int) -> None:
     """Each byte of the file, so each of claim, header, proof and signatures."""
     data, policy = receipt(), ALONE
@@ -52,6 +52,8 @@ def test_any_byte_changed_shows_nothing(kind: str, bits: int) -> None:
         data, policy = receipt(witnessed=True), WITNESSED
     elif kind == "newest":
         data = receipt(newest=9)
+    elif kind == "erased":
+        data = receipt(gone=GONE)
     verify(data, policy)
     believed = [place for place in range(len(data)) if _believed(data, place, bits, policy)]
     assert believed == []
@@ -68,7 +70,7 @@ def test_any_other_byte_in_a_claim_shows_nothing_even_where_it_makes_another_tru
 
 
 def test_any_byte_removed_or_doubled_shows_nothing() -> None:
-    data = receipt(witnessed=True, newest=9)
+    data = receipt(witnessed=True, newest=9, gone=GONE)
     for place in range(len(data)):
         for changed in (data[:place] + data[place + 1 :], data[: place + 1] + data[place:]):
             if changed == data:

@@ -9,10 +9,30 @@ from avow.api.openapi.answers import Answers
 from avow.api.openapi.json_schema import Schema, closed_object
 from avow.api.openapi.parts import query_parameter
 from avow.canonical import INTEGER_MAX
+from avow.engine.log.erasures import UNSIGNED
 from avow.engine.log.receipts import WAIT_S_MAX
 from avow.model.entity import Entity
 
 NAME: Final = "avow.receipt"
+_ERASED: Final[Schema] = {
+    **closed_object(
+        {
+            "field": {"type": "string"},
+            "leaf": {
+                "type": ["integer", "null"],
+                "minimum": 0,
+                "description": "Where the log has the entry that erased it; null: it isn't in this log.",
+            },
+            "unsigned": {
+                "type": ["string", "null"],
+                "enum": [*UNSIGNED, None],
+                "description": "Why the receipt itself doesn't say so; null: it does.",
+            },
+        },
+        ["field", "leaf", "unsigned"],
+    ),
+    "description": "A private value of the entry that was erased.",
+}
 SCHEMA: Final[Schema] = {
     **closed_object(
         {
@@ -23,9 +43,10 @@ SCHEMA: Final[Schema] = {
             "log": {"type": "string", "description": "The key that the log signs with."},
             "sealed_at": {"type": "string", "format": "date-time"},
             "witnesses": {"type": "array", "items": {"type": "string"}},
+            "erased": {"type": "array", "items": _ERASED},
             "receipt": {"type": "string", "description": "The file (c2sp.org/tlog-proof)."},
         },
-        ["claim", "version", "leaf", "size", "log", "sealed_at", "witnesses", "receipt"],
+        ["claim", "version", "leaf", "size", "log", "sealed_at", "witnesses", "erased", "receipt"],
     ),
     "description": "A proof that this happened to the record at this version. It doesn't say that it still "
     "holds: later versions may exist.",

@@ -9,27 +9,25 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from avow.engine.explain import WINDOWS_MAX, Operator, Reader, View
+from avow.engine.log.erasures import LOOK_S, Named
+from avow.engine.log.proving import Issued, Logs, Shown, first_over, newest_over, prove
 from avow.errors import ProblemError, reject
 from avow.evidence.claim_types import typed
 from avow.evidence.note import Signer
-from avow.evidence.receipt import sign_head, write_receipt
-from avow.evidence.verifier import Head, Invalid, moment, parse_note
+from avow.evidence.verifier import Invalid
 from avow.evidence.verifier.claim import Condition, holds, parse_claim, written
 from avow.evidence.verifier.receipt import parse_header
+from avow.kernel.command import Key
 from avow.model.entity import Entity
 from avow.model.system import System
-from avow.store.log.reads import Borrow, LogReads, SealedEntry, StoredCheckpoint
-from avow.store.log.witnesses import Cosignatures
 from avow.store.reads import ENTRIES_MAX, Reads
 
 WAIT_S_MAX: Final = 10.0
 """How long one may wait for an entry to be sealed."""
-LOOK_S: Final = 0.05
 _FORM: Final = "it is made of conditions such as state = captured, joined by &."
 
 
@@ -49,41 +47,6 @@ class Asked:
     current: Signer | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """A receipt. text: the file. log: the verifier key of its log. at: when the checkpoint was made."""
-
-    text: str
-    claim: str
-    version: int
-    index: int
-    size: int
-    log: str
-    at: datetime
-    witnesses: tuple[str, ...]
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """As JSON: the file itself, and what it says, for who doesn't want to take it apart."""
-        return {
-            "claim": self.claim,
-            "version": self.version,
-            "leaf": self.index,
-            "size": self.size,
-            "log": self.log,
-            "sealed_at": moment(int(self.at.timestamp())),
-            "witnesses": list(self.witnesses),
-            "receipt": self.text,
-        }
-
-
-class Logs:
-    """Where proofs come from: the logs, and what witnesses signed of them."""
-
-    def __init__(self, borrow: Borrow) -> None:
-        self.reads, self.cosignatures = LogReads(borrow), Cosignatures(borrow)
-
-
 async def issue(system: System, reads: Reads, logs: Logs, reader: Reader, asked: Asked) -> Issued | None:
     """A receipt; None for a record that may not be read.
 
@@ -96,23 +59,26 @@ async def issue(system: System, reads: Reads, logs: Logs, reader: Reader, asked:
     except Invalid:
         told = {"parameter": "claim", "in": "query", "code": "claim", "detail": _FORM}
         raise reject("input-invalid", f"The claim can't be read: {_FORM}", errors=[told]) from None
-    view, key = View(system, reads, reader), (asked.entity.name, asked.record)
-    sight = await view.sight(key)
-    if sight is None:
+    view = View(system, reads, reader)
+    if not await sees_whole(view, (asked.entity.name, asked.record)):
         return None
-    if not sight.everything:
-        raise reject(
-            "forbidden", "A receipt shows every field of the entry, and you may not see all of them."
-        )
     try:
         claim = typed(read, asked.entity)
     except Invalid as error:
         raise reject("claim-unproved", f"{error}.") from None
     version = await _version(view, reads, reader, asked, claim)
-    entry, checkpoint = await _sealed(logs, reader.tenant, asked, version)
-    await _demand_seen(view, parse_header(entry.header))
-    head = None if asked.current is None else await _head(logs, reader.tenant, asked, checkpoint)
-    return await _written(logs, claim, entry, checkpoint, head)
+    return await _proved(logs, view, asked, written(claim), (reader.tenant, version))
+
+
+async def sees_whole(view: View, key: Key) -> bool:
+    """Whether somebody may read a record, and so get receipts of it. Raises ProblemError `forbidden` for who
+    may not see all that a receipt shows."""
+    sight = await view.sight(key)
+    if sight is not None and not sight.everything:
+        raise reject(
+            "forbidden", "A receipt shows every field of the entry, and you may not see all of them."
+        )
+    return sight is not None
 
 
 async def _version(
@@ -147,17 +113,20 @@ async def _dropped(reads: Reads, reader: Reader, asked: Asked) -> str:
     return f"The entries up to version {gone.upto} were {told}; what is left doesn't make the claim true."
 
 
-async def _sealed(
-    logs: Logs, tenant: str, asked: Asked, version: int
-) -> tuple[SealedEntry, StoredCheckpoint]:
-    """The entry with the checkpoint that its receipt rests on, when it has one, within the time to wait."""
+async def _proved(logs: Logs, view: View, asked: Asked, claim: str, version_of: tuple[str, int]) -> Issued:
+    """The receipt of a version, when its entry is sealed, within the time to wait."""
+    tenant, version = version_of
     deadline = time.monotonic() + min(asked.wait_s, WAIT_S_MAX)
+    choose = first_over if asked.current is None else newest_over
+    of = Named(tenant, asked.entity.name, asked.record)
+    shown = Shown(claim, of, choose, asked.current, deadline)
     while True:
-        entry = await logs.reads.entry(tenant, asked.entity.name, asked.record, version)
-        if entry is not None and entry.epoch is not None and entry.index is not None:
-            checkpoint = await _checkpoint(logs, entry.epoch, entry.index, newest=asked.current is not None)
-            if checkpoint is not None:
-                return entry, checkpoint
+        entry = await logs.reads.entry(*of, version)
+        if entry is not None and entry.index is not None:
+            await demand_seen(view, parse_header(entry.header))
+            issued = await prove(logs, shown, entry)
+            if issued is not None:
+                return issued
         if time.monotonic() >= deadline:
             raise await _unsealed(logs)
         await asyncio.sleep(LOOK_S)
@@ -169,20 +138,9 @@ async def _unsealed(logs: Logs) -> ProblemError:
     return ProblemError(reject("not-sealed").problem, {"Retry-After": "1"})
 
 
-async def _checkpoint(logs: Logs, epoch: int, index: int, *, newest: bool) -> StoredCheckpoint | None:
-    """The earliest checkpoint over a leaf, as it says most about when; of those with the most witnesses.
-
-    With `newest` the latest.
-    """
-    if newest:
-        found = await logs.reads.newest_checkpoint(epoch)
-        return found if found is not None and found.size > index else None
-    witnessed = await logs.cosignatures.checkpoint_over(epoch, index)
-    return witnessed or await logs.reads.checkpoint_over(epoch, index)
-
-
-async def _demand_seen(view: View, header: Any) -> None:
-    """The entry names other records: what caused it, and what it rested on."""
+async def demand_seen(view: View, header: Any) -> None:
+    """The entry names other records: what caused it, and what it rested on. Raises ProblemError `forbidden`
+    for who may not see one of them."""
     named = [(kind, record) for kind, record, _ in header["reads"]]
     if header["cause"] is not None:
         named.append((header["cause"]["kind"], header["cause"]["id"]))
@@ -191,37 +149,3 @@ async def _demand_seen(view: View, header: Any) -> None:
             raise reject(
                 "forbidden", "A receipt shows which records the entry rested on; you may not see one."
             )
-
-
-async def _head(logs: Logs, tenant: str, asked: Asked, checkpoint: StoredCheckpoint) -> str | None:
-    """What the log says is the record's newest entry at this checkpoint."""
-    if (
-        asked.current is None
-        or parse_note(checkpoint.note.encode()).text.split("\n")[0] != asked.current.name
-    ):
-        raise reject(
-            "claim-unproved", "The entry is in an earlier log, which says nothing about what is newest."
-        )
-    newest = await logs.reads.head_at(
-        tenant, asked.entity.name, asked.record, checkpoint.epoch, checkpoint.size
-    )
-    if newest is None:
-        return None
-    head = Head(asked.entity.name, str(asked.record), tenant, newest.version, newest.hash, checkpoint.size)
-    return sign_head(asked.current, head)
-
-
-async def _written(
-    logs: Logs, claim: tuple[Condition, ...], entry: SealedEntry, checkpoint: StoredCheckpoint,
-    head: str | None,
-) -> Issued:  # fmt: skip
-    index = entry.index or 0
-    proof = await logs.reads.inclusion(checkpoint.epoch, index, checkpoint.size)
-    [epoch] = [each for each in await logs.reads.epochs() if each.epoch == checkpoint.epoch]
-    lines = await logs.cosignatures.lines(checkpoint.epoch, checkpoint.size)
-    note = checkpoint.note + "".join(lines)
-    text = write_receipt(written(claim), entry.header, index, proof, note, head)
-    names = tuple(line.split(" ")[1] for line in lines)
-    return Issued(
-        text, written(claim), entry.version, index, checkpoint.size, epoch.key, checkpoint.at, names
-    )

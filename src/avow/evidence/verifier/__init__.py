@@ -11,6 +11,7 @@ It is pure but for `__main__`. Receipts are made elsewhere (`evidence.receipt`),
 from __future__ import annotations
 
 from avow.evidence.verifier.checkpoint import Checkpoint, Opened, open_checkpoint, parse_checkpoint
+from avow.evidence.verifier.erased import Erased, Erasure, private_names
 from avow.evidence.verifier.note import (
     COSIGNATURE,
     ED25519,
@@ -44,9 +45,10 @@ from avow.evidence.verifier.tree import (
 )
 
 __all__ = [
-    "COSIGNATURE", "ED25519", "EMPTY_ROOT", "PROOF_HASHES_MAX", "RECEIPT_BYTES_MAX", "Checkpoint", "Head",
-    "Invalid", "Note", "Opened", "Policy", "Receipt", "Signed", "Verdict", "VerifierKey", "believing",
-    "check_consistency", "check_inclusion", "check_note", "cosigned_text", "is_key_name", "leaf_hash",
-    "moment", "node_hash", "open_checkpoint", "parse_base64", "parse_checkpoint", "parse_hash", "parse_key",
-    "parse_keys", "parse_note", "parse_number", "parse_policy", "parse_receipt", "policy_of", "verify",
+    "COSIGNATURE", "ED25519", "EMPTY_ROOT", "PROOF_HASHES_MAX", "RECEIPT_BYTES_MAX", "Checkpoint", "Erased",
+    "Erasure", "Head", "Invalid", "Note", "Opened", "Policy", "Receipt", "Signed", "Verdict", "VerifierKey",
+    "believing", "check_consistency", "check_inclusion", "check_note", "cosigned_text", "is_key_name",
+    "leaf_hash", "moment", "node_hash", "open_checkpoint", "parse_base64", "parse_checkpoint", "parse_hash",
+    "parse_key", "parse_keys", "parse_note", "parse_number", "parse_policy", "parse_receipt", "policy_of",
+    "private_names", "verify",
 ]  # fmt: skip

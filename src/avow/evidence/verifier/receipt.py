@@ -16,15 +16,25 @@ from typing import Any, NamedTuple
 
 from avow.evidence.verifier.checkpoint import Opened, open_checkpoint, parse_checkpoint
 from avow.evidence.verifier.claim import holds, parse_claim, written
+from avow.evidence.verifier.erased import Erased, open_erased
 from avow.evidence.verifier.note import check_note, parse_note
 from avow.evidence.verifier.policy import Policy
-from avow.evidence.verifier.text import Invalid, parse_base64, parse_hash, parse_number, parse_object
+from avow.evidence.verifier.text import (
+    Invalid,
+    after,
+    parse_base64,
+    parse_hash,
+    parse_number,
+    parse_object,
+)
 from avow.evidence.verifier.tree import PROOF_HASHES_MAX, check_inclusion, leaf_hash
 
 FORMAT = 1
 FIRST_LINE = "c2sp.org/tlog-proof@v1"
 HEAD_LINE = "avow.head/v1"
 """The first line of the note in which a log says what a record's newest entry is."""
+NOTES = ("head", "erased")
+"""What a receipt may have beside the entry and the claim: what only the log can say."""
 RECEIPT_BYTES_MAX = 1_000_000
 
 _HEADER: Mapping[str, type] = {
@@ -38,7 +48,8 @@ _HEADER: Mapping[str, type] = {
 class Receipt:
     """A receipt that was taken apart.
 
-    header: bytes of the entry. note: the checkpoint. head: a note about the newest entry, or none.
+    header: bytes of the entry. note: the checkpoint. head: a note about the newest entry, or none. erased: a
+    note about what was erased of it, or none.
     """
 
     claim: str
@@ -47,6 +58,7 @@ class Receipt:
     proof: tuple[bytes, ...]
     note: bytes
     head: bytes | None
+    erased: bytes | None
 
 
 class Head(NamedTuple):
@@ -69,6 +81,7 @@ class Verdict:
     index: int
     sealed: Opened
     head: Head | None
+    erased: Erased | None
 
     @property
     def statement(self) -> str:
@@ -84,6 +97,8 @@ class Verdict:
         ]
         if self.head is not None:
             lines.append(f"newest at size {self.head.size}, as the log says: version {self.head.version}")
+        for leaf, names in () if self.erased is None else self.erased.by:
+            lines.append(f"erased at leaf {leaf}, as the log says: {', '.join(names)}")
         return "".join(f"{line}\n" for line in lines)
 
     def _witnesses(self) -> str:
@@ -115,8 +130,12 @@ def verify(data: bytes, policy: Policy) -> Verdict:
         raise Invalid("the claim isn't written as claims are")
     if not holds(claim, header):
         raise Invalid(f"the claim is false: version {header['ver']} says otherwise")
-    head = None if receipt.head is None else _head(receipt.head, sealed, header, leaf_hash(receipt.header))
-    return Verdict(receipt.claim, header, receipt.index, sealed, head)
+    leaf, head, erased = leaf_hash(receipt.header), receipt.head, receipt.erased
+    return Verdict(
+        receipt.claim, header, receipt.index, sealed,
+        None if head is None else _head(head, sealed, header, leaf),
+        None if erased is None else open_erased(erased, sealed, header, leaf),
+    )  # fmt: skip
 
 
 def parse_receipt(data: bytes) -> Receipt:
@@ -130,25 +149,29 @@ def parse_receipt(data: bytes) -> Receipt:
         raise Invalid("not a receipt: it has too few lines, or one that isn't ASCII") from None
     if first != FIRST_LINE or not blank or len(proof) > PROOF_HASHES_MAX:
         raise Invalid("not a receipt (c2sp.org/tlog-proof)")
-    held = parse_object(parse_base64(_after("extra ", extra)))
-    claim, header, head = (held.get(name) for name in ("claim", "header", "head"))
-    if not isinstance(claim, str) or not isinstance(header, str) or not isinstance(head, str | None):
+    held = parse_object(parse_base64(after("extra ", extra)))
+    claim, header, notes = held.get("claim"), held.get("header"), [held.get(name) for name in NOTES]
+    if not (isinstance(claim, str) and isinstance(header, str)):
         raise Invalid("the receipt has no entry, or no claim")
-    if held != extra_of(claim, header, head):
+    head, erased = (note if isinstance(note, str) else None for note in notes)
+    if held != extra_of(claim, header, head, erased):
         raise Invalid("the claim was damaged, or the receipt is of another format")
-    place = parse_number(_after("index ", index))
+    place = parse_number(after("index ", index))
     hashes = tuple(map(parse_hash, proof))
-    return Receipt(claim, header.encode(), place, hashes, note, None if head is None else head.encode())
+    said = (None if text is None else text.encode() for text in (head, erased))
+    return Receipt(claim, header.encode(), place, hashes, note, *said)
 
 
-def extra_of(claim: str, header: str, head: str | None) -> dict[str, Any]:
+def extra_of(claim: str, header: str, head: str | None, erased: str | None) -> dict[str, Any]:
     """What a receipt carries beside its proof.
 
     The claim's hash finds damage to the claim, so that it never turns unnoticed into another one that is
     true as well. It authenticates nothing.
     """
-    extra = {"claim": claim, "claim_sha256": hashlib.sha256(claim.encode()).hexdigest(), "header": header}
-    return {**extra, "v": FORMAT} if head is None else {**extra, "head": head, "v": FORMAT}
+    sha256 = hashlib.sha256(claim.encode()).hexdigest()
+    extra = {"claim": claim, "claim_sha256": sha256, "header": header, "v": FORMAT}
+    said = zip(NOTES, (head, erased), strict=True)
+    return extra | {name: note for name, note in said if note is not None}
 
 
 def parse_header(data: bytes) -> Mapping[str, Any]:
@@ -183,17 +206,17 @@ def _head(note: bytes, sealed: Opened, header: Mapping[str, Any], leaf: bytes) -
     try:
         first, log, size, record, version, newest, end = parsed.text.split("\n")
         tenant, kind, record_id = (
-            parse_base64(part).decode() for part in _after("record ", record).split(" ")
+            parse_base64(part).decode() for part in after("record ", record).split(" ")
         )
     except ValueError:
         raise Invalid("what the log says about the newest entry can't be read") from None
     head = Head(
-        kind, record_id, tenant, parse_number(_after("version ", version)),
-        parse_hash(_after("leaf ", newest)), parse_number(_after("size ", size)),
+        kind, record_id, tenant, parse_number(after("version ", version)),
+        parse_hash(after("leaf ", newest)), parse_number(after("size ", size)),
     )  # fmt: skip
     if first != HEAD_LINE or end or not check_note(parsed, [sealed.log]):
         raise Invalid("the log didn't say what the newest entry is")
-    if _after("log ", log) != sealed.checkpoint.origin or head.size != sealed.checkpoint.size:
+    if after("log ", log) != sealed.checkpoint.origin or head.size != sealed.checkpoint.size:
         raise Invalid("what is said about the newest entry is of another checkpoint")
     if (kind, record_id, tenant) != (header["kind"], header["id"], header["tenant"]):
         raise Invalid("what is said about the newest entry is of another record")
@@ -214,9 +237,3 @@ def _sealed(note: bytes, policy: Policy) -> Opened:
         except Invalid:
             continue
     return open_checkpoint(note, keys[-1], policy.witnesses.values())
-
-
-def _after(word: str, line: str) -> str:
-    if not line.startswith(word):
-        raise Invalid(f"there is no line that begins with {word.strip()}")
-    return line.removeprefix(word)

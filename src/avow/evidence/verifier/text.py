@@ -22,6 +22,13 @@ class Invalid(Exception):
     """What was given proves nothing; the message says why."""
 
 
+def after(word: str, line: str) -> str:
+    """What stands in a line behind the word that it begins with. Raises Invalid where it doesn't."""
+    if not line.startswith(word):
+        raise Invalid(f"there is no line that begins with {word.strip()}")
+    return line.removeprefix(word)
+
+
 def parse_number(text: str) -> int:
     """A number of leaves, or of one, without leading zeros. Raises Invalid."""
     if not _NUMBER.fullmatch(text) or int(text) > SIZE_MAX:

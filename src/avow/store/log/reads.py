@@ -69,6 +69,16 @@ class SealedEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ErasedValue:
+    """A private value of an entry that is gone. epoch, index: the leaf of the entry that erased it; None
+    while that isn't sealed."""
+
+    field: str
+    epoch: int | None
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Epoch:
     """One log of the database. previous: the checkpoint of the one before, its first leaf. size, at: of its
     newest checkpoint; None before the first."""
@@ -142,6 +152,12 @@ class LogReads:
         """One entry of a record with its leaf."""
         row = await self._row("sealed_entry", tenant, kind, record, version)
         return None if row is None else SealedEntry(*row)
+
+    async def erased(self, tenant: str, kind: str, record: UUID, version: int) -> list[ErasedValue]:
+        """What was erased of the private values of one entry, by their fields."""
+        async with self._borrow() as connection:
+            rows = await connection.fetch(text("sealing.sql", "erased_of"), tenant, kind, record, version)
+        return [ErasedValue(*row) for row in rows]
 
     async def head_at(
         self, tenant: str, kind: str, record: UUID, epoch: int, size: int

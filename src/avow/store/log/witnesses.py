@@ -38,3 +38,9 @@ class Cosignatures:
         async with self._borrow() as connection:
             row = await connection.fetchrow(text("witnesses.sql", "most_witnessed"), epoch, index)
         return None if row is None else StoredCheckpoint(*row)
+
+    async def newest_checkpoint(self, epoch: int) -> StoredCheckpoint | None:
+        """Of the last witnessed checkpoints, the newest of those that the most witnesses stand for."""
+        async with self._borrow() as connection:
+            row = await connection.fetchrow(text("witnesses.sql", "newest_witnessed"), epoch)
+        return None if row is None else StoredCheckpoint(*row)

@@ -53,9 +53,15 @@ BEGIN
 END
 $function$;
 
+-- By which entry private values were erased: few rows, and none is written but by an erasure.
+CREATE INDEX IF NOT EXISTS disclosure_erased ON avow.disclosure (tenant, erased_kind, erased_id, erased_version)
+    WHERE erased_id IS NOT NULL;
+
 -- Drop the entries of the next leaves of a log, at most p_most of them and none from p_upto on; gives back how many leaves
 -- that were, none when all is done. Of each record the versions up to one go, and its newest stays; what something is
--- still to be done for stays as a whole, and so does what a replay under way has still to tell. All of one call is committed together.
+-- still to be done for stays as a whole, and so does what a replay under way has still to tell. An entry that has erased
+-- something stays with those after it: receipts, reveals and verification go on saying that it did. All of one call is
+-- committed together.
 CREATE OR REPLACE FUNCTION avow.drop_entries(
     p_epoch integer, p_upto bigint, p_most integer, p_exported_to text, p_subject text, p_reason text) RETURNS bigint
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -83,6 +89,9 @@ BEGIN
           AND NOT EXISTS (SELECT FROM avow.work w WHERE w.tenant = l.tenant AND w.kind = l.kind AND w.id = l.id)
           AND NOT EXISTS (SELECT FROM avow.task t WHERE t.tenant = l.tenant AND t.kind = l.kind AND t.id = l.id)
           AND NOT EXISTS (SELECT FROM avow.subscription s WHERE s.tenant = l.tenant AND s.replay_after < l.entry)
+          AND NOT EXISTS (
+              SELECT FROM avow.disclosure d
+              WHERE d.tenant = l.tenant AND d.erased_kind = l.kind AND d.erased_id = l.id AND d.erased_version <= l.version)
         GROUP BY l.tenant, l.kind, l.id
     ), marked AS (
         INSERT INTO avow.stub AS s (tenant, kind, id, version, entry) SELECT g.* FROM going g

@@ -60,6 +60,19 @@ CROSS JOIN LATERAL (
     SELECT * FROM avow.audit e WHERE e.tenant = s.tenant AND e.kind = $2 AND e.id = $3 AND e.version = $4 LIMIT 1) AS a
 LEFT JOIN LATERAL (SELECT * FROM avow.leaf f WHERE f.entry = a.entry LIMIT 1) AS l ON true
 
+-- name: erased_of
+-- What of an entry's private values was erased, with the leaf of the entry that did it; null where that isn't sealed.
+SELECT d.field, l.epoch, l.index
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
+CROSS JOIN LATERAL (
+    SELECT t.field, t.erased_kind, t.erased_id, t.erased_version FROM avow.disclosure t
+    WHERE t.tenant = s.tenant AND t.kind = $2 AND t.id = $3 AND t.version = $4 AND t.erased_id IS NOT NULL OFFSET 0) AS d
+LEFT JOIN LATERAL (
+    SELECT * FROM avow.audit e
+    WHERE e.tenant = s.tenant AND e.kind = d.erased_kind AND e.id = d.erased_id AND e.version = d.erased_version LIMIT 1) AS a ON true
+LEFT JOIN LATERAL (SELECT * FROM avow.leaf f WHERE f.entry = a.entry LIMIT 1) AS l ON true
+ORDER BY d.field
+
 -- name: known_versions
 -- The last version of each of some records that a checkpoint covers: 0 where it covers none, null where nobody can tell any
 -- more, because these entries were dropped. The leaves of a record follow its versions, so the newest is asked about first,

@@ -24,3 +24,12 @@ FROM (
     WHERE epoch = $1 AND size > $2 GROUP BY epoch, size ORDER BY size LIMIT 10) w
 JOIN avow.checkpoint c ON c.epoch = w.epoch AND c.size = w.size
 ORDER BY w.witnesses DESC, c.size LIMIT 1
+
+-- name: newest_witnessed
+-- Of the last witnessed checkpoints of a log, the last of those that the most witnesses stand for.
+SELECT c.epoch, c.size, c.root, c.note, c.at
+FROM (
+    SELECT epoch, size, count(*) AS witnesses FROM avow.cosignature
+    WHERE epoch = $1 GROUP BY epoch, size ORDER BY size DESC LIMIT 10) w
+JOIN avow.checkpoint c ON c.epoch = w.epoch AND c.size = w.size
+ORDER BY w.witnesses DESC, c.size DESC LIMIT 1
