@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -104,7 +104,7 @@ async def sign_what_is_gone(
     if by and signer is not None:
         said = (Erasure(leaf, tuple(sorted(names))) for leaf, names in sorted(by.items()))
         note = await _signed(signer, Erased(leaf_hash(entry.header), size, tuple(said)))
-    return note, tuple(_gone(one, entry, by, signed=note is not None) for one in erased)
+    return note, tuple(_gone(one, entry, () if note is None else by) for one in erased)
 
 
 async def _signed(signer: Signer, erased: Erased) -> str | None:
@@ -118,11 +118,10 @@ async def _signed(signer: Signer, erased: Erased) -> str | None:
     return note
 
 
-def _gone(one: ErasedValue, entry: SealedEntry, by: dict[int, list[str]], *, signed: bool) -> Gone:
+def _gone(one: ErasedValue, entry: SealedEntry, said: Container[int]) -> Gone:
+    """What is told of one value. said: the leaves that the note names."""
     if one.index is None:
         return Gone(one.field, None, NOT_SEALED)
     if one.epoch != entry.epoch:
         return Gone(one.field, None, OTHER_LOG)
-    if one.index not in by:
-        return Gone(one.field, one.index, NOT_SEALED)
-    return Gone(one.field, one.index, None if signed else NO_KEY)
+    return Gone(one.field, one.index, None if one.index in said else NO_KEY)

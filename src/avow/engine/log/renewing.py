@@ -17,7 +17,17 @@ from avow.engine.log.proving import Issued, Logs, Shown, newest_over, newest_wit
 from avow.engine.log.receipts import WAIT_S_MAX, demand_seen, sees_whole
 from avow.errors import EnvironmentFault, UsageError
 from avow.evidence.note import Signer
-from avow.evidence.verifier import Invalid, Verdict, believing, leaf_hash, parse_key, parse_receipt, verify
+from avow.evidence.verifier import (
+    Invalid,
+    Verdict,
+    believing,
+    leaf_hash,
+    parse_checkpoint,
+    parse_key,
+    parse_note,
+    parse_receipt,
+    verify,
+)
 from avow.model.system import System
 from avow.store.log.reads import Epoch, SealedEntry
 from avow.store.reads import Reads
@@ -61,13 +71,14 @@ async def renew(system: System, reads: Reads, logs: Logs, reader: Reader, held: 
 
 def _believed(data: bytes, epochs: list[Epoch]) -> Verdict:
     """What the receipt shows to who has the keys of all logs of this database."""
+    mend = "Only a valid receipt is renewed, of a log of this database; `avow log list` names them."
     try:
+        origin = parse_checkpoint(parse_note(parse_receipt(data).note).text).origin
+        if origin not in [each.origin for each in epochs]:
+            raise UsageError(f"the receipt is of the log {origin}, which this database doesn't have", mend)
         return verify(data, believing(parse_key(each.key) for each in epochs))
     except Invalid as error:
-        raise UsageError(
-            f"the receipt is INVALID: {error}",
-            "Only a valid receipt is renewed, of a log of this database; `avow log list` names them.",
-        ) from None
+        raise UsageError(f"the receipt is INVALID: {error}", mend) from None
 
 
 def _id_of(header: Any) -> UUID:

@@ -162,5 +162,3 @@ REVOKE ALL ON FUNCTION
     avow.keep_subject_key(text, text, uuid, bytea, text), avow.rewrap_key(text, uuid, text, bytea, text),
     avow.hold_subject(text, text, boolean, text, text), avow.note_export(text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION avow.keep_subject_key(text, text, uuid, bytea, text) TO @{application};
--- Who reads the log may see what was erased and by which entry, and nothing of what is or was behind a digest.
-GRANT SELECT (tenant, kind, id, version, field, erased_kind, erased_id, erased_version) ON avow.disclosure TO @{reader};
