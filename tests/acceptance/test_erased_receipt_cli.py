@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout
@@ -106,6 +107,15 @@ def test_the_receipt_that_is_issued_now_says_what_was_erased(place: Place) -> No
         assert verifier([files[0], "--key", files[1]]) == 0
     assert out.getvalue().endswith(line)
     assert "Canary" not in (place.folder / "now.tlog-proof").read_text()
+
+
+def test_verification_names_the_same_leaf(place: Place) -> None:
+    done = place.avow("verify", str(CLINIC), AVOW_PRIVATE_KEY=str(place.folder / "keys"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(rf"1 erased at entry [0-9]+ \(leaf {place.leaf}\)", done.stdout)
+    told = json.loads(place.avow("verify", str(CLINIC), "--json").stdout)["private"]
+    assert [*told["leaves"].values()] == [{"epoch": 1, "leaf": place.leaf}]
+    assert told["leaves"].keys() == told["erased"].keys()
 
 
 def test_the_old_receipt_is_valid_says_nothing_of_it_and_is_renewed(place: Place) -> None:

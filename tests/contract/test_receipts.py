@@ -101,3 +101,31 @@ def test_what_cannot_be_shown_is_refused(
 ) -> None:
     answer = manager.get(f"{room.path}/receipt{query}")
     assert (answer.status_code, code_of(answer)) == (status, code), answer.text
+
+
+def test_an_answer_says_what_was_erased_of_the_entry_and_so_does_its_receipt(clinic: Tenancy) -> None:
+    desk = clinic.actor("dora", "desk")
+    patient = desk.create("/patients", {"person": "pat", "passport": "X-CANARY-9", "born": "1980-02-03"})
+    before = desk.get(claimed(patient.path, "state = known"), Prefer="wait=10").json()
+    asked = clinic.actor("olga", "officer").create("/erasures", {"person": "pat", "reason": "asked for it"})
+    clinic.actor("otto", "officer").do(f"{asked.path}/approve")
+    told = desk.get(claimed(patient.path, "state = known"), Prefer="wait=10").json()
+    leaf = clinic.fetch(
+        "SELECT l.index FROM avow.leaf l JOIN avow.audit a USING (entry) WHERE a.tenant = $1"
+        " AND a.kind = 'Erasure' AND a.version = 2"
+    )[0][0]
+    assert before["erased"] == []
+    assert told["erased"] == [
+        {"field": "born", "leaf": leaf, "unsigned": None},
+        {"field": "passport", "leaf": leaf, "unsigned": None},
+    ]
+    said = verify(told["receipt"].encode(), believing(parse_keys(told["log"]))).statement
+    assert said.endswith(f"erased at leaf {leaf}, as the log says: born, passport\n")
+    key = clinic.server.log.parent / "clinic.log.key"
+    key.chmod(0o644)  # somebody has made it everybody's: it isn't used
+    try:
+        unsaid = desk.get(claimed(patient.path, "state = known")).json()
+    finally:
+        key.chmod(0o600)
+    assert unsaid["erased"] == [{**each, "unsigned": "no-key"} for each in told["erased"]]
+    assert unsaid["receipt"] == before["receipt"]

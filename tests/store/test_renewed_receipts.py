@@ -9,6 +9,7 @@ import pytest
 
 from avow.engine.explain import Operator
 from avow.engine.log.proving import Logs
+from avow.engine.log.receipts import Asked, issue
 from avow.engine.log.renewing import Held, renew
 from avow.engine.log.tiles import WIDTH
 from avow.errors import EnvironmentFault, ProblemError, UsageError
@@ -19,7 +20,10 @@ from avow.evidence.verifier import (
 )
 from avow.model.actor import Actor
 from avow.model.values import Subject
+from avow.store.pool import Pool
 from avow.store.reads import Reads
+from examples.enrollment.system import app as enrollment
+from tests.acting import acting
 from tests.fix_database import MakeDatabase
 from tests.store.deeds import app
 from tests.store.notary import GIVEN, Notary, drop, entries_of, lent, opened, read, said
@@ -151,3 +155,28 @@ async def test_a_receipt_is_renewed_for_who_may_see_all_that_it_shows(notary: No
         reader = Actor(Subject("eve"), "main", frozenset(roles), "key")
         renewed = await renew(app, Reads(app, notary.pool), notary.logs(), reader, old)
         assert (renewed is not None) is found
+
+
+async def test_a_receipt_is_not_renewed_for_who_may_not_see_a_record_that_it_names(
+    database: MakeDatabase, tmp_path: Path
+) -> None:
+    """Everybody reads the course; whose place was taken is the business of who may read that enrollment."""
+    made = database(enrollment)
+    (tmp_path / "log").mkdir()
+    async with acting(made) as act, sealing(made, tmp_path / "log") as log:
+        course = await act.do("Course", "announce", None, {"title": "Greek", "seats": 3}, "rita", "registrar")
+        place = await act.do("Enrollment", "start", None, {"course": course}, "ana")
+        await act.do("Enrollment", "submit", place, {"essay": "because"}, "ana")
+        await act.do("Enrollment", "verify", place, {}, "rita", "registrar")
+        await act.do("Enrollment", "approve", place, {}, "dora", "dean")
+        await log.seal()
+        pool = Pool(made.application_url)
+        logs, asked = Logs(pool.borrow), Asked(enrollment.entities["Course"], course, "taken = 1")
+        issued = await issue(enrollment, act.reads, logs, Operator("main"), asked)
+        assert issued is not None
+        held = Held(issued.text.encode())
+        ana, zoe = (Actor(Subject(who), "main", frozenset(), "key") for who in ("ana", "zoe"))
+        assert await renew(enrollment, act.reads, logs, ana, held) is not None
+        with pytest.raises(ProblemError, match="you may not see one"):
+            await renew(enrollment, act.reads, logs, zoe, held)
+        await pool.close()

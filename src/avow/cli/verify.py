@@ -194,7 +194,10 @@ def _private(result: Verification) -> list[str]:
     seen = result.private
     if not seen.kept and not seen.erased:
         return []
-    erased = [f"{count:,} erased at entry {entry}" for entry, count in sorted(seen.erased.items())]
+    erased = [
+        f"{count:,} erased at entry {entry}{_place(seen.leaves.get(entry))}"
+        for entry, count in sorted(seen.erased.items())
+    ]
     more = [f"and {len(erased) - SHOWN_MAX:,} entries more"] if len(erased) > SHOWN_MAX else []
     said = ", ".join([f"{output.counted(seen.kept, 'private value')} kept", *erased[:SHOWN_MAX], *more])
     closed = seen.kept - seen.opened
@@ -203,6 +206,13 @@ def _private(result: Verification) -> list[str]:
         if closed
         else [said]
     )
+
+
+def _place(leaf: tuple[int, int] | None) -> str:
+    """Where the log has an entry, as receipts name it."""
+    if leaf is None:
+        return ""
+    return f" (leaf {leaf[1]})" if leaf[0] == 1 else f" (leaf {leaf[1]} of epoch {leaf[0]})"
 
 
 def _finding(system: System, finding: Finding) -> str:
@@ -239,6 +249,10 @@ def _document(result: Verification) -> dict[str, Any]:
             "kept": result.private.kept,
             "opened": result.private.opened,
             "erased": {str(entry): count for entry, count in sorted(result.private.erased.items())},
+            "leaves": {
+                str(entry): {"epoch": epoch, "leaf": index}
+                for entry, (epoch, index) in sorted(result.private.leaves.items())
+            },
         },
         "log": {
             "origin": result.logs.newest or None,

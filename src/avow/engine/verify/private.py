@@ -50,11 +50,13 @@ class _Value(NamedTuple):
 @dataclass(slots=True)
 class PrivateSeen:
     """The private values of what was verified. opened: how many of those kept were opened. erased: how many
-    each entry has erased, by its number."""
+    each entry has erased, by its number. leaves: where the logs have those entries: epoch and index; empty
+    before all was checked."""
 
     kept: int = 0
     opened: int = 0
     erased: Counter[int] = field(default_factory=Counter[int])
+    leaves: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
 
 
 async def check_private(

@@ -208,7 +208,8 @@ class _Work:
         self.report(found)
 
     async def finish(self) -> None:
-        """Look for rows that no entry speaks of, and for what is stuck and asks nobody."""
+        """Look for rows that no entry speaks of, for what is stuck and asks nobody, and for where the logs
+        have what has erased."""
         for entity in self._system.entities.values():
             if self._resumed or await self._scan.row_count(entity) != self.result.rows_of[entity.name]:
                 said = "there is a row, and no history"
@@ -220,6 +221,8 @@ class _Work:
                 )
         self.result.add([_of_stuck(*found) for found in await self._scan.stuck_and_asked()])
         self.result.add(await check_blind(self._scan, self._system))
+        if erasing := {entry for entry in self.result.private.erased if entry}:
+            self.result.private.leaves = await self._scan.leaves(erasing)
         self.result.complete = True
 
 

@@ -224,6 +224,11 @@ class Scan(EntryScan):
         """The same snapshot, for another connection while this one holds it open."""
         return replace(self.view, snapshot=(await self._ask("verify_export"))[0][0])
 
+    async def leaves(self, entries: Collection[int]) -> dict[int, tuple[int, int]]:
+        """Where the logs have these entries: epoch and index, by their numbers; without those not sealed."""
+        rows = await self._ask("verify_leaves", sorted(entries))
+        return {row[0]: (row[1], row[2]) for row in rows}
+
     async def count(self) -> int:
         """How many entries there are."""
         return (await self._ask("verify_count", self._tenant))[0][0]

@@ -156,6 +156,13 @@ CROSS JOIN LATERAL (
     ORDER BY a.version DESC LIMIT $6
 ) AS a
 
+-- name: verify_leaves
+-- Where the logs have some entries, by their numbers.
+SELECT w.entry, l.epoch, l.index
+FROM unnest($1::bigint[]) AS w (entry)
+CROSS JOIN LATERAL (SELECT * FROM avow.leaf f WHERE f.entry = w.entry LIMIT 1) AS l
+ORDER BY w.entry
+
 -- name: verify_blind
 -- Rows whose keyed hash of a private value isn't that of the value that they name, as far as that is kept.
 SELECT r.tenant, r.id::text, r.version FROM @{table} r
