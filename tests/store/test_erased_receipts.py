@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from avow.engine.log.epochs import begin_epoch
+from avow.engine.log.erasures import sign_what_is_gone
 from avow.engine.log.key import KeyFile
 from avow.engine.log.proving import Logs
 from avow.engine.log.tiles import WIDTH
@@ -22,6 +23,7 @@ from avow.evidence.verifier import (
     leaf_hash,
 )
 from avow.model.values import Subject
+from avow.store.log.reads import ErasedValue
 from avow.store.pool import connect
 from tests.acceptance.polling import until
 from tests.fix_database import MakeDatabase
@@ -309,3 +311,18 @@ async def test_an_entry_that_has_erased_something_is_not_dropped(notary: Notary,
     assert said(await notary.issue(deed)) == before == [(await notary.leaf(person, 3), ("iban",))]
     result = await verify_database(notary.log.admin, app)
     assert (result.findings, [*result.private.erased.values()]) == ([], [1])
+
+
+async def test_only_what_this_log_has_within_its_size_is_said_in_its_name(notary: Notary) -> None:
+    """Leaves of another log have the same numbers."""
+    deed = await notary.give("Deed.draw", **GIVEN)
+    entry = await notary.log.reads.entry("main", "Deed", deed, 1)
+    assert entry is not None
+    entry = replace(entry, epoch=2, index=0)
+    erased = [ErasedValue("home", 1, 3), ErasedValue("iban", 2, 4), ErasedValue("note", 2, 9)]
+    note, gone = await sign_what_is_gone(notary.log.signer, entry, 9, erased)
+    assert "\nerased 4 iban\n\n" in (note or "")
+    assert [(one.field, one.unsigned) for one in gone] == [
+        ("home", "other-log"), ("iban", None), ("note", "no-key"),
+    ]  # fmt: skip
+    assert (await sign_what_is_gone(notary.log.signer, entry, 9, erased[:1]))[0] is None

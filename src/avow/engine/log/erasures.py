@@ -12,6 +12,7 @@ import time
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from avow.engine.log.key import Keys
 from avow.errors import EnvironmentFault
@@ -49,7 +50,7 @@ class Named(NamedTuple):
 
     tenant: str
     kind: str
-    id: Any
+    id: UUID
 
 
 @dataclass(frozen=True, slots=True)
