@@ -82,6 +82,7 @@ def test_what_only_a_dishonest_log_can_write_is_invalid_here_too(browser: Browse
         verdict = verdict_of(browser, page, tmp_path)
         assert verdict.startswith("INVALID: "), name
         assert "Error" not in verdict, name
+        assert "says something else" not in verdict, name  # as it would of a valid one, shown without words
 
 
 def test_what_the_log_says_was_erased_is_held_to_the_same_rules_here(
