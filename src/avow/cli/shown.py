@@ -29,7 +29,7 @@ def shown(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case list():
-            text = ", ".join(map(shown, value))  # pyright: ignore[reportUnknownArgumentType]
+            text = ", ".join(map(shown, value)) or "[]"  # pyright: ignore[reportUnknownArgumentType]
         case str():
             text = repr(value) if not value or value != value.strip() or not value.isprintable() else value
         case _:

@@ -112,6 +112,7 @@ def _rules(step: dict[str, Any], indent: str) -> Iterator[str]:
     if allowed is None:
         yield from _line("allowed by", "a boundary that isn't known here", indent)
         return
+    yield from _line("trigger", allowed["trigger"] or "", indent)
     yield from _line("allowed by", allowed["policy"], indent)
     if allowed["from"]:
         yield from _line("from", " or ".join(allowed["from"]), indent)

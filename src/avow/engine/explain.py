@@ -18,6 +18,7 @@ from avow.declare.loads import read_loads
 from avow.errors import reject
 from avow.evidence.provenance import (
     HIDDEN,
+    Rested,
     Rules,
     Sight,
     Told,
@@ -28,6 +29,7 @@ from avow.evidence.provenance import (
     place_of,
     rebuild,
     tell,
+    version_read,
 )
 from avow.kernel.command import Key, Record
 from avow.kernel.draft import Pool
@@ -232,7 +234,10 @@ class View:
     ) -> dict[str, Any]:
         """One entry with what led to it, and what caused it."""
         rules = await self._rules(key[0], entries[place].header["boundary"])
-        shown = await self.veil(explain(entries, place, sight, rules), keep_cause=True)
+        told = explain(entries, place, sight, rules)
+        if "rested_on" in told:
+            told["rested_on"] = await self._followed(entries[place], told["rested_on"])
+        shown = await self.veil(told, keep_cause=True)
         cause = shown["cause"]
         if cause is None or depth == 0:
             return shown
@@ -246,6 +251,43 @@ class View:
             return {**shown, "cause": _reference(cause)}
         told = await self.because(its_key, its_entries, its_place, its_sight, depth - 1)
         return {**shown, "cause": told}
+
+    async def _followed(self, entry: Told, parts: Sequence[Rested]) -> list[Rested]:
+        """What was rested on, with the records at the end of references as they were at that moment."""
+        found = [await self._follow(entry, part) if "of" in part else part for part in parts]
+        return [part for part in found if part is not None]
+
+    async def _follow(self, entry: Told, part: Rested) -> Rested | None:
+        """One that leads to another record; None: the decision didn't come to it."""
+        read, of, on = part["read"], part["of"], part.get("on", ())
+        for name in on:
+            key, boundary = (of["kind"], UUID(of["id"])), entry.header["boundary"]
+            described = (await self._rules(of["kind"], boundary)).fields.get(name, {})
+            if described.get("type") != "reference":
+                break
+            sight = await self.sight(key)
+            if sight is None:
+                break
+            if not sight.sees(name):
+                return {"read": read, **HIDDEN}
+            of = await self._by_then(entry, of)
+            known = rebuild(await self.entries(key, max(0, of["version"] - ENTRIES_MAX)), of["version"])
+            held = known.value(name)
+            if held.get("value") is None:
+                return {"read": read, **held}
+            of = version_read(entry, described["entity"], held["value"])
+            if of is None:
+                return None
+        return {"read": read, "of": await self._by_then(entry, of)}
+
+    async def _by_then(self, entry: Told, of: Rested) -> Rested:
+        """A record in the version that an earlier step of the same command had made of it, if one did."""
+        if entry.header["cause"] is None:
+            return of
+        later = await self.entries((of["kind"], UUID(of["id"])), of["version"])
+        command, number = entry.header["command"], entry.number
+        own = (told.version for told in later if told.header["command"] == command and told.number < number)
+        return {**of, "version": max(own, default=of["version"])}
 
     async def _rules(self, kind: str, boundary: str) -> Rules:
         """What a boundary declares of a kind, if the boundary is known here."""

@@ -6,8 +6,10 @@ with its name and hash, and can't be run. It must never be used to decide anythi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from contextlib import suppress
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 
@@ -48,6 +50,12 @@ _WORDS: Mapping[str, Expression] = {
 }
 _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 _CALCULATIONS = frozenset({"+", "-", "*"})
+
+# As model.notation describes a length of time, an instant, a number and a day.
+_LENGTH = re.compile(r"(?:(-?\d{1,9}) days?, )?(\d{1,2}):(\d\d):(\d\d)(?:\.(\d{6}))?", re.ASCII)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 Types = Mapping[str, Mapping[str, Any]]
 """Described fields by name: they tell what a constant beside a field is."""
@@ -111,18 +119,38 @@ class _Reader:
         return OneOf(part, tuple(option.value for option in options if isinstance(option, Const)))
 
     def _typed(self, node: Expression, beside: Expression) -> Expression:
-        """A constant in the type of the field that it stands beside, where that reads better."""
-        if not isinstance(node, Const) or not isinstance(node.value, str):
-            return node
-        if not isinstance(beside, FieldOf) or len(beside.path) != 1:
-            return node
-        match self._types.get(beside.path[0], {}).get("type"):
-            case "decimal":
-                return Const(Decimal(node.value))
-            case "instant":
-                return Const(datetime.fromisoformat(node.value))
-            case _:
-                return node
+        """A constant in its own type, as far as its form and what it stands beside tell that."""
+        if isinstance(node, Const) and isinstance(node.value, str):
+            return Const(_read(node.value, self._type(beside)))
+        return node
+
+    def _type(self, node: Expression) -> str | None:
+        """The described type of a field of this entity; None for anything else."""
+        if isinstance(node, FieldOf) and len(node.path) == 1:
+            return self._types.get(node.path[0], {}).get("type")
+        return _CALCULATED.get(type(node))
+
+
+_CALCULATED: Mapping[type, str] = {Arithmetic: "calculated", Now: "instant"}
+_TEXTS = frozenset({"text", "enum", "subject", "uuid"})
+
+
+def _read(text: str, kind: str | None) -> Value:
+    """The value that was written so beside something of this type; the text itself where nobody can tell."""
+    if kind in _TEXTS:
+        return text
+    with suppress(ValueError, OverflowError):
+        if parts := _LENGTH.fullmatch(text):
+            days, hours, minutes, seconds, fraction = (int(part or 0) for part in parts.groups())
+            length = timedelta(days, seconds, fraction, minutes=minutes, hours=hours)
+            return length if str(length) == text else text
+        if _INSTANT.fullmatch(text):
+            return datetime.fromisoformat(text)
+        if kind in ("decimal", "calculated") and _NUMBER.fullmatch(text):
+            return Decimal(text)
+        if kind in ("date", "calculated") and _DATE.fullmatch(text):
+            return date.fromisoformat(text)
+    return text
 
 
 def _value(held: JsonValue) -> Value:

@@ -15,10 +15,15 @@ from typing import Any, cast
 from avow import canonical
 from avow.evidence.chain import is_header
 from avow.evidence.expression_text import Types, expression_of, text_of
+from avow.evidence.trigger_text import trigger_text
 from avow.model.expression import Argument, Expression, FieldOf, InState, Performed, Votes, walk
 
 HIDDEN: Mapping[str, Any] = {"hidden": True}
 """Stands for what the reader may not see."""
+
+
+Rested = dict[str, Any]
+"""Something that a decision rested on: what was `read`, with its `value` or `of` which other record it is."""
 
 
 class LongValue(dict[str, str]):
@@ -228,7 +233,8 @@ class Rules:
 def explain(entries: Sequence[Told], place: int, sight: Sight, rules: Rules) -> dict[str, Any]:
     """One entry with everything that led to it, apart from the entries of other records that caused it.
 
-    Members that name other records (`cause`, `reads`, and `of` in `rested_on`) are for the caller to veil.
+    Members that name other records (`cause`, `reads`, and `of` in `rested_on`) are for the caller to veil,
+    and the references behind an `of`, which are in `on`, for the caller to follow.
     """
     entry, header = entries[place], entries[place].header
     before = rebuild(entries[:place], entry.version - 1)
@@ -269,7 +275,8 @@ def _allowed(
 ) -> dict[str, Any]:
     """The rules that let it happen, in the words of that boundary, and the values that they read."""
     creation = entry.header["from"] is None
-    conditions = [declared.get("by"), declared.get("when")]
+    trigger: Mapping[str, Any] = declared.get("trigger") or {}
+    conditions = [trigger.get("at"), declared.get("by"), declared.get("when")]
     decided = [expression_of(node, rules.fields) for node in conditions if node is not None]
     invariants: Mapping[str, Any] = rules.entity.get("invariants", {})
     kept = [expression_of(node, rules.fields) for node in invariants.values()]
@@ -280,6 +287,7 @@ def _allowed(
     ]
     return {
         "allowed_by": {
+            "trigger": trigger_text(trigger, rules.fields),
             "policy": text_of(declared.get("by"), rules.fields),
             "guard": text_of(declared.get("when"), rules.fields),
             "from": list(declared.get("from", [])),
@@ -289,9 +297,11 @@ def _allowed(
     }
 
 
-def _without_repetition(parts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    seen, kept = set[str](), list[dict[str, Any]]()
+def _without_repetition(parts: Iterable[Rested | None]) -> list[Rested]:
+    seen, kept = set[str](), list[Rested]()
     for part in parts:
+        if part is None:
+            continue
         text = json.dumps(part, sort_keys=True)
         if text not in seen:
             seen.add(text)
@@ -305,7 +315,7 @@ class _Ground:
     def __init__(self, entry: Told, rules: Rules, sight: Sight) -> None:
         self._entry, self._rules, self._sight = entry, rules, sight
 
-    def reads(self, node: Expression, known: Known) -> Iterable[dict[str, Any]]:
+    def reads(self, node: Expression, known: Known) -> Iterable[Rested | None]:
         """Every value that a condition reads of the record, the command or another record."""
         for part in walk(node):
             match part:
@@ -333,7 +343,7 @@ class _Ground:
         seen = self._sight.sees_argument(name, self._rules.fields)
         return {"read": read, **({"value": self._entry.given(name)} if seen else HIDDEN)}
 
-    def _field(self, path: tuple[str, ...], known: Known) -> dict[str, Any]:
+    def _field(self, path: tuple[str, ...], known: Known) -> Rested | None:
         name, read = path[0], ".".join(path)
         if not self._sight.sees(name):
             return {"read": read, **HIDDEN}
@@ -348,17 +358,24 @@ class _Ground:
             return {"read": read, "value": held["value"].get(path[1])}
         return {"read": read, **held}
 
-    def _other(self, path: tuple[str, ...], what: str, known: Known) -> dict[str, Any]:
-        """Something of another record: which one, and its version then."""
-        read = ".".join((*path, what))
-        kind = self._rules.fields.get(path[0], {}).get("entity")
-        held = known.value(path[0]).get("value")
-        if len(path) != 1 or held is None or not self._sight.sees(path[0]):
-            return {"read": read}
-        for other, record, version in self._entry.header["reads"]:
-            if (other, record) == (kind, held):
-                return {"read": read, "of": {"kind": other, "id": record, "version": version}}
-        return {"read": read}
+    def _other(self, path: tuple[str, ...], what: str, known: Known) -> Rested | None:
+        """Something of another record: the first one on the way, and by which references it goes on."""
+        read, first = ".".join((*path, what)), path[0]
+        if not self._sight.sees(first):
+            return {"read": read, **HIDDEN}
+        held = known.value(first)
+        if held.get("value") is None:
+            return {"read": read, **held}
+        of = version_read(self._entry, self._rules.fields[first]["entity"], held["value"])
+        return None if of is None else {"read": read, "of": of, **({"on": path[1:]} if path[1:] else {})}
+
+
+def version_read(entry: Told, kind: str, record: str) -> dict[str, Any] | None:
+    """A record as the command of an entry found it; None: the command came to its end without it."""
+    for other, named, version in entry.header["reads"]:
+        if (other, named) == (kind, record):
+            return {"kind": other, "id": named, "version": version}
+    return None
 
 
 def place_of(entries: Sequence[Told], field: str | None, at: datetime | None) -> int | None:

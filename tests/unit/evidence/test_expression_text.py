@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -47,6 +47,11 @@ CONSTANTS = st.one_of(
     st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-999, max_value=999),
     st.builds(Money, st.integers(0, 99), st.just("EUR")),
     st.datetimes(timezones=st.just(UTC)),
+    st.dates(),
+    st.timedeltas(),
+    st.sampled_from(
+        ["2026-02-31T00:00:00.000000Z", "2026-02-31", "1 day, 99:00:00", "9999999999999 days, 0:00:00"]
+    ),
     st.tuples(st.integers(0, 9), st.text(max_size=2)),
 )
 LEAVES: st.SearchStrategy[Expression] = st.one_of(
@@ -85,9 +90,9 @@ def test_what_comes_back_has_the_same_description(node: Expression) -> None:
     assert describe(expression_of(described)) == described
 
 
-@given(EXPRESSIONS)
-def test_types_of_fields_change_no_description(node: Expression) -> None:
-    types = {"taken": {"type": "integer"}, "seats": {"type": "boolean"}}
+@given(EXPRESSIONS, st.sampled_from(["integer", "decimal", "instant", "duration", "date", "text"]))
+def test_types_of_fields_change_no_description(node: Expression, kind: str) -> None:
+    types = {"taken": {"type": kind}, "seats": {"type": "boolean"}}
     described = describe(node)
     assert describe(expression_of(described, types)) == described
 
@@ -111,6 +116,30 @@ def test_the_rules_of_the_example_read_as_they_are_written() -> None:
 def test_a_constant_beside_a_field_reads_in_its_type(kind: str, constant: Any, text: str) -> None:
     described = describe(Compare("<=", FieldOf(("price",)), Const(constant)))
     assert text_of(described, {"price": {"type": kind}}) == text
+
+
+SINCE, LENGTH, PRICE, DAY = (FieldOf((name,)) for name in ("since", "length", "price", "day"))
+TIMES = {
+    name: {"type": kind}
+    for name, kind in [("since", "instant"), ("length", "duration"), ("price", "decimal"), ("day", "date")]
+}
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        Compare("<=", Arithmetic("-", SINCE, Const(timedelta(days=1))), Now()),
+        Compare("<=", Arithmetic("-", Now(), SINCE), Const(timedelta(days=400))),
+        Compare("<=", Now(), Const(datetime(2026, 1, 31, tzinfo=UTC))),
+        Compare("<", LENGTH, Const(timedelta(hours=-1))),
+        Compare("<", FieldOf(("room", "length")), Const(timedelta(days=2, microseconds=1))),
+        Compare("<", Arithmetic("*", PRICE, Const(Decimal("1.5"))), Const(Decimal("2.5"))),
+        Compare("<", DAY, Const(date(2024, 2, 29))),
+        Compare("<", Arithmetic("+", DAY, Const(timedelta(days=1))), Const(date(2024, 2, 29))),
+    ],
+)
+def test_times_and_what_is_calculated_with_them_read_as_they_are_written(node: Expression) -> None:
+    assert text_of(describe(node), TIMES) == render(node)
 
 
 @pytest.mark.parametrize("described", ["nobody", {}, {"eval": "x"}, {"all": [], "any": []}, 5, []])
