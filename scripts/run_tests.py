@@ -21,7 +21,7 @@ from typing import IO
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 STATE = ROOT / ".avow"
-SAMPLE = "examples/enrollment"
+SAMPLES = ("examples/enrollment", "tests/unit/declare/optional_fields.py")
 
 PART_TIMEOUT_S = 600
 LOG_LINES_SHOWN_MAX = 40
@@ -81,9 +81,12 @@ def parts() -> Mapping[str, Part]:
     """All parts of this tree, in the order they run."""
     tool = {name: str(BIN / name) for name in ("ruff", "pyright", "mypy", "ty", "lint-imports")}
     types: list[tuple[str, ...]] = [(tool["pyright"], "--pythonpath", sys.executable)]
-    if (ROOT / SAMPLE).is_dir():
-        types.append((tool["mypy"], "--python-executable", sys.executable, SAMPLE))
-        types.append((tool["ty"], "check", "--python", sys.executable, "--output-format", "concise", SAMPLE))
+    samples = [sample for sample in SAMPLES if (ROOT / sample).exists()]
+    if samples:
+        types.append((tool["mypy"], "--python-executable", sys.executable, *samples))
+        types.append(
+            (tool["ty"], "check", "--python", sys.executable, "--output-format", "concise", *samples)
+        )
     found = [
         Part(
             "lint",

@@ -36,6 +36,7 @@ _HOMES = {
     "one_of": "avow.declare.expression",
     "opaque": "avow.declare.expression",
     "role": "avow.declare.expression",
+    "value": "avow.declare.expression",
     "task": "avow.declare.people",
     "World": "avow.declare.promise",
     "always": "avow.declare.promise",

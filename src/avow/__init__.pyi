@@ -16,6 +16,7 @@ from avow.declare.expression import (
     one_of,
     opaque,
     role,
+    value,
 )
 from avow.declare.people import task
 from avow.declare.private import private, reveal
@@ -105,6 +106,7 @@ __all__ = [
     "task",
     "transition",
     "unique",
+    "value",
     "votes",
     "weeks",
 ]

@@ -11,7 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from avow.declare.body import source_hash
 from avow.declare.place import in_class_body, misuse
@@ -20,6 +20,8 @@ from avow.model import expression as ast
 from avow.model.article import with_article
 from avow.model.calendar import CalendarDays, Exact, WorkingDays
 from avow.model.values import Subject
+
+Given = TypeVar("Given")
 
 _MEND = "Write & for and, | for or, ~ or not_() for not, one_of() for in, and each comparison on its own."
 
@@ -234,6 +236,15 @@ def not_(condition: Condition) -> Policy:
 def missing(value: Any) -> Policy:
     """True while an optional field has no value."""
     return Policy(ast.Missing(node_of(value)))
+
+
+def value(of: Given | None) -> Given:
+    """What may be missing, as conditions see it: `value(due) < now`, `value(tour).driver`.
+
+    It is the same; a comparison with a missing value is neither true nor false. For type checkers, which
+    would demand that somebody asks first.
+    """
+    return cast(Given, of)
 
 
 def one_of(value: Any, *options: Any) -> Policy:

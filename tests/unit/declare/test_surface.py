@@ -29,6 +29,7 @@ from avow.declare.build import build
 from avow.errors import DeclarationError
 from avow.model import types as kinds
 from avow.model.expression import render
+from tests.unit.declare import optional_fields
 
 dean = role("dean")
 
@@ -183,3 +184,10 @@ def test_fields_may_share_a_line() -> None:
         start = create(there, by=everybody, sets=[one, two])
 
     assert list(system("pairs", Pair).entities["Pair"].fields) == ["one", "two", "three"]
+
+
+def test_a_value_that_may_be_missing_is_told_by_its_own_name() -> None:
+    parcel = optional_fields.app.entities["Parcel"]
+    assert render(parcel.transitions["send"].by) == "actor == van.driver"
+    assert [render(stated.condition) for stated in parcel.invariants][:2] == ["starts < ends", "fee <= worth"]
+    assert render(parcel.quotas[0].limit) == "places"
