@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from avow import (
     Entity,
@@ -14,6 +14,7 @@ from avow import (
     days,
     everybody,
     field,
+    hours,
     invariant,
     now,
     read,
@@ -254,3 +255,29 @@ def test_instants_are_tried_beyond_the_time_that_has_to_lie_before_them() -> Non
     assert 7 * day in constants_of(VISITS)["Visit", "ends"], "which begins has to lie before"
     found = search(Scope(VISITS, ("Visit",)), lambda _: True)
     assert coverage_of(VISITS, [found]).missed == ()
+
+
+class Watch(Entity):
+    """Hours that somebody is on watch: few, and handed over long before."""
+
+    begins: datetime = field()
+    ends: datetime = field()
+    notice: timedelta = field()
+    first: date = field()
+    forward = invariant(begins < ends, "It ends after it begins.")
+    short = invariant(ends - begins <= hours(12), "Nobody is on watch for more than twelve hours.")
+    early = invariant(notice >= days(2), "Who is on watch knows it two days before.")
+    from_then_on = invariant(first >= date(2031, 1, 1), "There are none before.")
+    visible = read(by=everybody)
+    planned, over = State(initial=True), State(final=True)
+    plan = create(planned, by=everybody, sets=[begins, ends, notice, first], when=now < begins)
+    end = transition(planned, to=over, at=ends)
+
+
+WATCHES = system("watches", Watch)
+
+
+def test_times_are_tried_as_far_apart_as_they_may_be_and_as_long() -> None:
+    """Otherwise no record could be made, and nothing of it would be tried."""
+    found = search(Scope(WATCHES, ("Watch",)), lambda _: True)
+    assert coverage_of(WATCHES, [found]).missed == ()

@@ -237,8 +237,11 @@ class Acts:
     def _drawn(
         self, at: _Here, entity: str, command: str, names: Sequence[str], each: Sequence[Sequence[Any]]
     ) -> Iterator[Mapping[str, Given]]:
-        """Every combination of some values, or where those are too many, some of them."""
-        most = INPUTS_MAX[self.scope.wide]
+        """Every combination of some values, or where those are too many, some of them.
+
+        More of them the first time: where no record is made at first, there is no other time.
+        """
+        most = INPUTS_MAX[self.scope.wide or not self._accepted_of(entity, command).drawn]
         if count_of(each) <= most:
             for chosen in product(*each):
                 yield dict(zip(names, chosen, strict=True))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import islice, product
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from avow.model import types as kinds
@@ -25,6 +26,8 @@ from avow.model.values import Money
 from avow.prove.explore.spoken import compared_in, flows_in
 from avow.prove.private import made_of, planted
 
+Instant = TypeVar("Instant", bound=date)
+
 OBJECTS_MAX: Final = 4
 """How many value objects of one type are tried."""
 OBJECTS_ASKED_MAX: Final = 5_000
@@ -37,6 +40,13 @@ NEAR_RANGE: Final = 4
 """A range of whole numbers up to this long is tried as a whole."""
 DAY: Final = timedelta(days=1)
 """How far apart instants are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A length of time by which an instant is compared with another one: so far apart they may be."""
+
+    length: timedelta
 
 
 def conditions_of(entity: Entity) -> Iterator[Expression]:
@@ -73,6 +83,8 @@ def _constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
                 found[anchor, name] = {**found.get((anchor, name), {}), **near}
     for place, length in _before(system):
         found.setdefault(place, {}).setdefault(length)
+    for place, length in _apart(system):
+        found.setdefault(place, {}).setdefault(Apart(length))
     for place, amount in _scaled(system):
         found.setdefault(place, {}).setdefault(amount)
     for place, value in _flowing(system, found):
@@ -92,6 +104,16 @@ def _before(system: System) -> Iterator[tuple[tuple[str, str], timedelta]]:
     for entity in system.entities.values():
         for name in sorted(_words(entity)):
             yield from (((entity.name, name), length) for length in told.get(groups.get(name, name), ()))
+
+
+def _apart(system: System) -> Iterator[tuple[tuple[str, str], timedelta]]:
+    """Each field or argument, and the length of time by which it is compared with another one."""
+    for entity in system.entities.values():
+        for node in (n for c in conditions_of(entity) for n in walk(c) if isinstance(n, Compare)):
+            names = dict.fromkeys(_named(node))
+            constants = (part.value for part in walk(node) if isinstance(part, Const))
+            for length in (abs(one) for one in constants if isinstance(one, timedelta)):
+                yield from (((entity.name, name), length) for name in names if len(names) > 1)
 
 
 def _scaled(system: System) -> Iterator[tuple[tuple[str, str], int]]:
@@ -288,11 +310,13 @@ def _candidates(kind: ValueType, constants: Sequence[Any], now: datetime, wide: 
             amounts = [c.amount for c in constants if isinstance(c, Money)]
             return [Money(amount, currency) for amount in _decimals(ge, le, amounts, scale, wide)]
         case DateTimeType():
-            return [now + away for away in _away(constants, wide)]
+            known = [c for c in constants if isinstance(c, datetime)]
+            return [*(now + away for away in _away(constants, wide)), *_beside(known)]
         case DateType():
-            return [now.date() + away for away in _away(constants, wide)]
+            known = [c for c in constants if type(c) is date]
+            return [*(now.date() + away for away in _away(constants, wide)), *_beside(known)]
         case DurationType():
-            return [timedelta(hours=1), timedelta(hours=2)] if wide else [timedelta(hours=1)]
+            return _lengths([c for c in constants if isinstance(c, timedelta)], wide)
         case kinds.UuidType():
             return [UUID(int=0xA), UUID(int=0xB)] if wide else [UUID(int=0xA)]
         case _:
@@ -300,11 +324,26 @@ def _candidates(kind: ValueType, constants: Sequence[Any], now: datetime, wide: 
 
 
 def _away(constants: Sequence[Any], wide: bool) -> list[timedelta]:
-    """How far away instants are tried: two near ones, and two beyond the longest time before that matters."""
+    """How far away instants are tried: two near ones, and two beyond the longest time before that matters.
+
+    And so far behind the first one as is said of two of them.
+    """
     near = [DAY, 2 * DAY]
     lengths = [c for c in constants if isinstance(c, timedelta) and c >= DAY]
     beyond = [max(lengths) + step for step in near] if lengths else []
-    return [*near, *(far for far in beyond if far not in near), *([-DAY] if wide else [])]
+    apart = [DAY + c.length for c in constants if isinstance(c, Apart)]
+    return [*dict.fromkeys([*near, *beyond, *apart[:NEAR_MAX]]), *([-DAY] if wide else [])]
+
+
+def _beside(known: Sequence[Instant]) -> list[Instant]:
+    """Days and instants that something is compared with, and those a day beside them."""
+    return [one + step for step in (timedelta(), DAY, -DAY) for one in known[:NEAR_MAX]]
+
+
+def _lengths(known: Sequence[timedelta], wide: bool) -> list[timedelta]:
+    """Lengths of time: the plainest, those that they are compared with, and others on both sides of these."""
+    near = [length for one in known[:NEAR_MAX] if one for length in (one, one * 2, one / 2)]
+    return [timedelta(hours=1), *([timedelta(hours=2)] if wide else []), *near]
 
 
 def _compound(kind: ValueType, now: datetime, wide: bool) -> Iterable[Any]:
