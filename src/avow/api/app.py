@@ -106,7 +106,7 @@ class Application:
         self._bodied = frozenset(filter(_has_body, self._routes))
         self._started = False
         self._starting: asyncio.Task[None] | None = None
-        self._beside = list[asyncio.Task[None]]()
+        self._beside: list[asyncio.Task[None]] = []
         self._reads = Reads(system, self._pool)
         self._authenticator = Authenticator(trust, self._reads)
         self._limit, self._body_limit = TimeLimit(REQUEST_S_MAX), body_limit()
