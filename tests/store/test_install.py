@@ -341,6 +341,27 @@ async def test_servers_of_the_old_declaration_go_on_working_on_their_old_connect
     await pool.close()
 
 
+async def test_a_server_of_the_old_declaration_refuses_what_has_to_be_given_by_now(place: str) -> None:
+    """A value that may be missing in its declaration, and in the newer one may not."""
+
+    def lamps(kind: Any) -> System:
+        colour, on = field(max_length=10), State(initial=True, final=True)
+        body: dict[str, Any] = {
+            "colour": colour, "seen": read(by=authenticated), "on": on,
+            "plug": create(on, by=authenticated, sets=[colour]),
+        }  # fmt: skip
+        return system("office", type("Lamp", (Entity,), {**body, "__annotations__": {"colour": kind}}))
+
+    await installed(place, lamps(str | None))
+    async with engine(lamps(str | None), await serving(place, lamps(str | None))) as old:
+        assert await installed(place, lamps(str)) is True
+        assert (await old.execute(request("Lamp", "plug", None, {"colour": "red"}))).status == 201
+        refused = await old.execute(request("Lamp", "plug", None, {}, key="once"))
+        assert refused.body.startswith(b"invariant-violated")
+        again = await old.execute(request("Lamp", "plug", None, {}, key="once"))
+        assert (again.replayed, again.body) == (True, refused.body)
+
+
 async def test_new_functions_of_avow_itself_are_made_under_the_same_declaration(place: str) -> None:
     """An update of Avow changes its functions, and no boundary."""
     await installed(place, first())

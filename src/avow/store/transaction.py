@@ -39,7 +39,10 @@ OVERTAKEN = "AV003"
 KEY_DESTROYED = "disclosure_tenant_key_fkey"
 """The foreign key that misses a person's key."""
 
-_NEWER_RULES = {"23505": "unique-violated", "23P01": "exclusion-violated", "23514": "invariant-violated"}
+_NEWER_RULES = {
+    "23505": "unique-violated", "23P01": "exclusion-violated", "23514": "invariant-violated",
+    "23502": "invariant-violated",
+}  # fmt: skip
 """How a constraint is answered that the tables have got since this server was started."""
 
 
@@ -280,7 +283,7 @@ class Transactions:
             return Stale()  # somebody was forgotten meanwhile; a new key is made for what comes now
         if name and name.startswith("audit_"):
             return Stale()  # another command has written this version of the record
-        code = _NEWER_RULES.get(fault.sqlstate)
+        code, name = _NEWER_RULES.get(fault.sqlstate), name or fault.column_name  # NOT NULL may have no name
         if name and code is not None and fault.schema_name in (None, self._schema):
             message = "A rule of a newer declaration, which this server doesn't know yet, would be broken."
             return Broken(Constraint("", name, "", code, name, message))
