@@ -31,7 +31,9 @@ def read_publication(
             transitions.append(named)
         else:
             detail = f"`{name}` publishes something that isn't a transition of this entity"
-            notes.note(w.place, "publication-unreadable", detail, "Name transitions of the same body.")
+            listed = isinstance(given, list | tuple)
+            mend = "Write publish(ONE, ANOTHER, ...)." if listed else "Name transitions of the same body."
+            notes.note(w.place, "publication-unreadable", detail, mend)
     if not w.transitions:
         detail = f"`{name}` publishes nothing"
         notes.note(w.place, "publication-unreadable", detail, "Write publish(TRANSITION, ...).")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, cast
 
 import pytest
 
@@ -19,6 +19,7 @@ from avow import (
     field,
     limits,
     performed,
+    publish,
     read,
     ref,
     role,
@@ -191,3 +192,15 @@ def test_a_value_that_may_be_missing_is_told_by_its_own_name() -> None:
     assert render(parcel.transitions["send"].by) == "actor == van.driver"
     assert [render(stated.condition) for stated in parcel.invariants][:2] == ["starts < ends", "fee <= worth"]
     assert render(parcel.quotas[0].limit) == "places"
+
+
+def test_transitions_that_are_published_in_a_list_are_told_how_they_are_written() -> None:
+    class Book(Entity):
+        visible = read(by=everybody)
+        there = State(initial=True, final=True)
+        bring = create(there, by=everybody)
+        told: Any = publish(cast(Any, [bring]), by=everybody)
+
+    with pytest.raises(DeclarationError) as failure:
+        system("books", Book)
+    assert "publish(ONE, ANOTHER, ...)" in str(failure.value)
