@@ -62,7 +62,7 @@ async def test_an_order_that_goes_wrong_is_given_once(d: Desk) -> None:
 
 
 async def test_what_no_check_can_be_made_of_is_for_people_who_see_why(d: Desk) -> None:
-    await d.apply(passport="unreadable")
+    await d.apply(passport="unreadable, torn")
     await d.settle()
     (task,) = await d.s.as_("eve", "analyst").tasks()
     assert task["shows"]["problem"] == "unreadable"

@@ -54,7 +54,7 @@ class Identity(Service):
     def check(self, call: Call) -> Done:
         """Ask for a check of one kind."""
         subject, document, kind = call.text("subject"), call.text("document"), call.text("kind")
-        if document == UNREADABLE:
+        if document.startswith(UNREADABLE):
             raise Refusal(422, UNREADABLE, "The document can't be read.")
         check: dict[str, Json] = {
             "id": self.ids.next("chk"), "status": "pending", "result": None, "risk": None, "revision": 0,
