@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -15,10 +15,10 @@ from uuid import UUID
 
 import pytest
 
-from avow.cli.group import run
 from avow.evidence.verifier.__main__ import main as verifier
 from avow.testing.databases import Databases
 from examples.enrollment.system import app as other_app
+from tests.acceptance.running import run_here
 from tests.contract.systems.clinic import app
 from tests.fix_database import Database
 from tests.store.sealed import Log, sealing
@@ -39,19 +39,7 @@ class Place:
 
     def avow(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run one command, with the key of the log, in this process."""
-        settings = {"AVOW_DATABASE_URL": self.made.admin_url, "NO_COLOR": "1"}
-        settings["AVOW_LOG_KEY"] = str(self.folder / "log.key")
-        out, err = StringIO(), StringIO()
-        with (
-            pytest.MonkeyPatch.context() as patch,
-            chdir(self.folder),
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            for name, value in {**settings, **environment}.items():
-                patch.setenv(name, value)
-            code = run(arguments)
-        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+        return run_here(self.made, self.folder, *arguments, **environment)
 
     def issue(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         record = f"patients/{self.patient}"

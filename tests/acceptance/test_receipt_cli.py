@@ -8,18 +8,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from avow.cli.group import run
 from avow.evidence import verifier
 from avow.testing.databases import Databases
 from examples.enrollment.system import app
+from tests.acceptance.running import run_here
 from tests.acting import acting
 from tests.fix_database import Database
 from tests.store.sealed import sealing
@@ -39,19 +37,7 @@ class Place:
 
     def avow(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run one command, with the key of the log; in this process, as starting one each costs most."""
-        settings = {"AVOW_DATABASE_URL": self.made.admin_url, "NO_COLOR": "1"}
-        settings["AVOW_LOG_KEY"] = str(self.folder / "log.key")
-        out, err = StringIO(), StringIO()
-        with (
-            pytest.MonkeyPatch.context() as patch,
-            chdir(self.folder),
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            for name, value in {**settings, **environment}.items():
-                patch.setenv(name, value)
-            code = run(["receipt", *arguments])
-        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+        return run_here(self.made, self.folder, "receipt", *arguments, **environment)
 
     def issue(self, claim: str, *arguments: str, of: str = "") -> subprocess.CompletedProcess[str]:
         """Ask for a receipt, of the sealed enrollment where nothing else is said."""

@@ -96,13 +96,19 @@ def of(kind: str, record: UUID, version: int) -> dict[str, Any]:
     return {"of": {"kind": kind, "id": str(record), "version": version}}
 
 
+async def built(act: Acting) -> tuple[UUID, UUID, UUID]:
+    """A region, a hotel in it and a room of that."""
+    region = await act.do("Region", "found", None, {}, "ana", "insider")
+    hotel = await act.do("Hotel", "build", None, {"region": region}, "ana", "insider")
+    room = await act.do("Room", "add", None, {"hotel": hotel}, "ana", "insider")
+    return region, hotel, room
+
+
 async def test_a_guard_over_two_references_names_the_record_at_their_end_as_it_was(
     database: MakeDatabase,
 ) -> None:
     async with acting(database(hotels)) as act:
-        region = await act.do("Region", "found", None, {}, "ana", "insider")
-        hotel = await act.do("Hotel", "build", None, {"region": region}, "ana", "insider")
-        room = await act.do("Room", "add", None, {"hotel": hotel}, "ana", "insider")
+        region, hotel, room = await built(act)
         await act.do("Hotel", "shut_down", hotel, {}, "ana", "insider")
         await act.do("Region", "close", region, {}, "ana", "insider")
         assert await rested_on(act, "Room", room) == {
@@ -123,9 +129,7 @@ async def test_where_a_reference_on_the_way_leads_shows_to_nobody_who_may_not_se
     database: MakeDatabase,
 ) -> None:
     async with acting(database(hotels)) as act:
-        region = await act.do("Region", "found", None, {}, "ana", "insider")
-        hotel = await act.do("Hotel", "build", None, {"region": region}, "ana", "insider")
-        room = await act.do("Room", "add", None, {"hotel": hotel}, "ana", "insider")
+        region, _, room = await built(act)
         seen = await rested_on(act, "Room", room, GUEST)
         assert seen["hotel.region.state"] == {"hidden": True}
         assert str(region) not in str(seen)
@@ -136,9 +140,7 @@ async def test_a_later_step_of_a_command_rests_on_what_its_earlier_steps_have_ma
 ) -> None:
     """The second praise sees the region as the first one left it."""
     async with acting(database(hotels)) as act:
-        region = await act.do("Region", "found", None, {}, "ana", "insider")
-        hotel = await act.do("Hotel", "build", None, {"region": region}, "ana", "insider")
-        room = await act.do("Room", "add", None, {"hotel": hotel}, "ana", "insider")
+        region, hotel, room = await built(act)
         await act.do("Room", "praise", room, {}, "ana", "insider")
         assert (await rested_on(act, "Hotel", hotel))["region.stars"] == of("Region", region, 2)
 
