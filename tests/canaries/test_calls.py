@@ -245,3 +245,36 @@ async def test_a_provider_knows_of_no_run_before(tmp_path: Path) -> None:
         report = await Functions().run(bench, Budget(30.0))
     assert report.not_tried == (), "each function was carried out"
     assert report.findings == ()
+
+
+GIVES_BACK = """@effect(destination="payment", retry=forever)
+async def give_back(order: "Order", call: Call) -> None:
+    wanted = {"amount": 1, "currency": "EUR", "card": "visa", "reference": str(order.id)}
+    key = {"Idempotency-Key": f"{call.key}-a"}
+    held = await call.http.post("/payments/authorize", json=wanted, headers=key)
+    answer = await call.http.post(f"/payments/{held.json()['id']}/capture", json={"amount": 2})
+    if not answer.ok:
+        raise Declined(code="no")
+
+
+class Order(Entity):"""
+SENT_BACK = """    returning, back = State(invoke=give_back, owed=True), State(final=True)
+    send_back = transition(reserved, to=returning, by=authenticated)
+    returned = transition(returning, to=back, on=give_back.done)
+    arrive = transition"""
+TWO_CALLS = (
+    ("class Order(Entity):", GIVES_BACK), ("    arrive = transition", SENT_BACK),
+    ("import effect, field,", "import effect, field, forever,"),
+)  # fmt: skip
+
+
+async def test_each_function_is_asked_once_before_anything_goes_wrong_with_one(tmp_path: Path) -> None:
+    source = ORDERS
+    for old, new in TWO_CALLS:
+        assert source.count(old) == 1, old
+        source = source.replace(old, new)
+    bench = Bench(declared(source, tmp_path), 0)
+    async with bench.stack:
+        await Model().run(bench, counted(600))
+        findings = (await Functions().run(bench, counted(2))).findings
+    assert [finding.sentence for finding in findings if "give_back" in finding.sentence]

@@ -8,10 +8,10 @@ known to its record; and nothing was carried out twice.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import product, zip_longest
 from typing import Final, cast
 
 from avow.kernel.plan import plans_of
@@ -90,22 +90,16 @@ class _Run:
         roots = await self._roots(bench)
         acts, attempt = list(_interferences(self._on, bench)), self._campaign.attempt
         with self._budget.only(0.5):
-            for root, usual in roots:
-                for fault in _single(root, usual.asked):
-                    await attempt(ONE, Schedule(root, faults=(fault,)))
+            for schedule in by_turns(_one(root, usual.asked) for root, usual in roots):
+                await attempt(ONE, schedule)
         with self._budget.only(0.4):
-            for root, usual in roots:
-                for moment, (effect, number) in product(MOMENTS, usual.asked):
-                    fault = Fault(f"overtaken-{moment}:{effect}", len(root) - 1, number)
-                    await attempt(OVERTAKEN, Schedule(root, faults=(fault,)))
+            for schedule in by_turns(_overtaken(root, usual.asked) for root, usual in roots):
+                await attempt(OVERTAKEN, schedule)
         with self._budget.only(0.6):
-            for root, usual in roots:
-                for (effect, number), act, moment in product(usual.asked, acts, MOMENTS):
-                    fault = Fault(f"meanwhile-{moment}:{effect}", len(root), number)
-                    await attempt(MEANWHILE, Schedule((*root, act), faults=(fault,)))
-        for root, usual in roots:
-            for first in _single(root, usual.asked):
-                await self._second(root, first)
+            for schedule in by_turns(_meanwhile(root, usual.asked, acts) for root, usual in roots):
+                await attempt(MEANWHILE, schedule)
+        for schedule in by_turns(_one(root, usual.asked) for root, usual in roots):
+            await self._second(schedule.acts, schedule.faults[0])
         faults, findings = (ONE, OVERTAKEN, MEANWHILE, TWO), tuple(self._campaign.findings)
         return PhaseReport(self._campaign.tallies(faults), findings, tuple(self._not_tried(roots)))
 
@@ -156,6 +150,26 @@ def _single(root: Path, attempts: Sequence[Attempt]) -> Iterator[Fault]:
     """Each thing that can go wrong with each of these attempts, the most telling first."""
     for kind, (effect, number) in product(CALL_FAULTS, attempts):
         yield Fault(f"{kind}:{effect}", len(root) - 1, number)
+
+
+def _one(root: Path, attempts: Sequence[Attempt]) -> Iterator[Schedule]:
+    return (Schedule(root, faults=(fault,)) for fault in _single(root, attempts))
+
+
+def _overtaken(root: Path, attempts: Sequence[Attempt]) -> Iterator[Schedule]:
+    for moment, (effect, number) in product(MOMENTS, attempts):
+        yield Schedule(root, faults=(Fault(f"overtaken-{moment}:{effect}", len(root) - 1, number),))
+
+
+def _meanwhile(root: Path, attempts: Sequence[Attempt], acts: Sequence[Act]) -> Iterator[Schedule]:
+    for (effect, number), act, moment in product(attempts, acts, MOMENTS):
+        fault = Fault(f"meanwhile-{moment}:{effect}", len(root), number)
+        yield Schedule((*root, act), faults=(fault,))
+
+
+def by_turns(each: Iterable[Iterator[Schedule]]) -> Iterator[Schedule]:
+    """The first one of each, then the second one of each: a budget that ends soon has come to all of them."""
+    return (one for turn in zip_longest(*each) for one in turn if one is not None)
 
 
 def _interferences(on: Rig, bench: Bench) -> Iterator[Act]:

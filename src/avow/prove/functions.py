@@ -102,12 +102,16 @@ class Functions:
             return broken
 
         campaign = Campaign(budget, run, partial(finding_of, bench.system))
-        waiting = _Waiting()
+        waiting, met = _Waiting(), set[str]()
         for root in roots_of(bench):
             if any((act.entity, act.command) in grounds.seam.untold for act in root):
                 continue
             await campaign.attempt(FAULT, Schedule(root))
-            waiting.put(_failing(grounds, root), {name for name, _ in grounds.seam.asked})
+            asked = {name for name, _ in grounds.seam.asked}
+            waiting.put(_failing(grounds, root), asked)
+            if asked - met:
+                met |= asked
+                continue  # at first each function is asked once, with nothing going wrong
             for schedule in waiting.take(BETWEEN):
                 await campaign.attempt(FAULT, schedule)
         for schedule in waiting.take():
