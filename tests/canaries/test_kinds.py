@@ -35,6 +35,19 @@ KINDS = {
         "checkout", "        self.into.load(self.balance)\n        self.balance = 0\n",
         "        self.into.load(self.balance)\n", "GiftCard.poured_out", 3, 3_000,
     ),
+    "poured as it was sold": Planted(
+        "checkout", "self.into.load(self.balance)", "self.into.load(self.sold)",
+        "gift_cards_keep_their_worth", 5, 4_000,
+    ),
+    "left from behind": Planted(
+        "admission",
+        """        left = sorted([*self.left, turn])
+        while left and left[0] <= self.seats + self.given_back:
+            self.given_back += 1
+            left.pop(0)
+        self.left = left""",
+        "        self.given_back += 1", "turns_have_places", 17, 5_000,
+    ),
     "over while it is needed": Planted(
         "checkout", "to=withdrawn, by=shopkeeper, when=used == 0)", "to=withdrawn, by=shopkeeper)",
         "Order.give_back can happen", 5, 2_000,

@@ -7,16 +7,15 @@ each several conditions have to hold at once. The more of them hold in a situati
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from avow.kernel.draft import Pool, RecordScope
-from avow.model.entity import Entity
+from avow.model.entity import Entity, Transition
 from avow.model.expression import (
     ActorSubject,
-    All,
-    AnyOf,
     Argument,
     Expression,
     HasRole,
@@ -28,8 +27,10 @@ from avow.model.expression import (
     walk,
 )
 from avow.model.system import System
+from avow.model.types import Reference
 from avow.prove.coverage import Taken
 from avow.prove.explore.situation import Situation
+from avow.prove.explore.together import parts_of
 from avow.prove.world import NOBODY
 
 _OF_THE_ACT: Final = (ActorSubject, Argument, HasRole, Opaque, Performed)
@@ -40,12 +41,13 @@ _OF_THE_ACT: Final = (ActorSubject, Argument, HasRole, Opaque, Performed)
 class _Aim:
     """Something to come to. near: nodes by how many conditions fail there, and how often it was tried there.
 
-    sources: from where; empty: from everywhere.
+    sources: from where; empty: from everywhere. named: the entities of other records that are to be given.
     """
 
     entity: str
     sources: frozenset[str]
     asked: tuple[Meaning, ...]
+    named: tuple[str, ...] = ()
     tried: int = 0
     near: list[tuple[int, int, int]] = field(default_factory=list[tuple[int, int, int]])
 
@@ -66,14 +68,16 @@ class Aims:
         """Put a node, by its number, near whatever it is near to."""
         pool = Pool(self._system, NOBODY, situation.now, dict(situation.records), {})
         scopes = [(r.entity, r.state, RecordScope(pool, r)) for r in situation.records.values()]
+        counts = Counter(entity for entity, _, _ in scopes)
         for aim in self._left.values():
+            alone = sum(counts[name] < 1 + (name == aim.entity) for name in aim.named)
             fails = [
                 sum(asked(scope) is not True for asked in aim.asked)
                 for entity, state, scope in scopes
                 if entity == aim.entity and (not aim.sources or state in aim.sources)
             ]
             if fails:
-                heapq.heappush(aim.near, (min(fails), 0, at))
+                heapq.heappush(aim.near, (min(fails) + alone, 0, at))
 
     def take(self) -> int | None:
         """The node nearest to what was aimed at least; None where there is none."""
@@ -95,29 +99,18 @@ class Aims:
 def _aims_of(entity: Entity) -> Iterator[tuple[Taken, _Aim]]:
     for t in entity.transitions.values():
         if not t.creation:
-            asked = () if t.when is None else tuple(_settled(_all_of(t.when)))
-            yield (entity.name, t.name), _Aim(entity.name, frozenset(t.sources), asked)
+            asked = () if t.when is None else tuple(_settled(parts_of(t.when)))
+            yield (entity.name, t.name), _Aim(entity.name, frozenset(t.sources), asked, tuple(_given(t)))
     for goal in entity.goals:
-        asked = tuple(_settled(_all_of(goal.condition)))
+        asked = tuple(_settled(parts_of(goal.condition)))
         yield (entity.name, goal.name), _Aim(entity.name, frozenset(), asked)
     for promise in entity.promises:
-        asked = tuple(_settled(_all_of(Not(promise.condition))))
+        asked = tuple(_settled(parts_of(Not(promise.condition))))
         yield (entity.name, promise.name), _Aim(entity.name, frozenset(), asked)
 
 
-def _all_of(condition: Expression) -> Iterator[Expression]:
-    """What has to hold together for a condition to hold."""
-    match condition:
-        case All(parts):
-            for part in parts:
-                yield from _all_of(part)
-        case Not(AnyOf(parts)):
-            for part in parts:
-                yield from _all_of(Not(part))
-        case Not(Not(part)):
-            yield from _all_of(part)
-        case _:
-            yield condition
+def _given(transition: Transition) -> Iterator[str]:
+    return (p.type.entity for p in transition.parameters if isinstance(p.type, Reference))
 
 
 def _settled(conditions: Iterable[Expression]) -> Iterator[Meaning]:

@@ -13,6 +13,7 @@ from itertools import islice, product
 from typing import Any, Final, TypeAlias, cast
 
 from avow.model.system import System
+from avow.model.types import Reference
 from avow.model.values import Money, Subject
 from avow.prove.act import Act, Path, Ref, is_creation, refs_of
 from avow.prove.coverage import Taken
@@ -23,6 +24,9 @@ from avow.prove.explore.situation import Happened, Situation, happen, ref_of
 
 COMPOSED_MAX: Final = 600
 """How many composed paths a search is given at most, the shortest ones."""
+
+ALIKE: Final = 2
+"""After so many composed paths come some in which all go one way."""
 
 Alone = tuple[Path, Ref]
 """A path, and the record that it is about."""
@@ -51,26 +55,81 @@ def composed(
     The last one of them takes each transition that any path takes, so that on its way it passes what the
     shorter ones come to. First come those that have a record in common, then those in which it passes where
     the others are: what is too much of one kind is seen there. By turns with these come those in which most
-    of the records have moved something that they share.
+    of the records have moved something that they share. Now and then come those in which all go one way,
+    which also end once more, and with more.
     """
     own = dict[Kind | str, Alone]()
     for kind, one in sorted(alone.items(), key=lambda known: len(known[1][0])):
         if kind[0] == entity:
             own.setdefault(kind if count == 2 else kind[1], one)  # of more, each state once
     others = list(own.values())
-    every = dict.fromkeys([*others, *_past(system, entity, ways)])
+    every = list(dict.fromkeys([*others, *_past(system, entity, ways)]))
     last = [one for one in every if not any(_is_part(one[0], other[0]) for other in every)]
-    chosen = [(*several, one) for several in product(others, repeat=count - 1) for one in last]
-    chosen.sort(
-        key=lambda several: (not _shared(several), _apart(several), sum(len(path) for path, _ in several))
-    )
     moves = {one: _moves_others(system, *one) for one in every}
-    telling = sorted(chosen, key=lambda several: sum(not moves[one] for one in several))
-    by_turns = dict.fromkeys(one for both in zip(telling, chosen, strict=True) for one in both)
-    for several in islice(by_turns, COMPOSED_MAX):
-        enough = [(_ample(system, path, ref, count), ref) for path, ref in several]
-        for turned, in_order in ((False, _joined), (True, _joined), (False, _backwards)):
-            yield tuple(in_order(_together(system, one, turned)) for one in (several, enough))
+    alike = _alike(sorted(last, key=lambda one: (not moves[one], len(one[0]))), count)
+    in_order = _by_turns(
+        [every.index(one) for one in others],
+        [every.index(one) for one in last],
+        every,
+        [moves[one] for one in every],
+        count,
+    )
+    for number, places in enumerate(islice(in_order, COMPOSED_MAX), start=1):
+        several = [every[place] for place in places]
+        yield from _orders(system, several, count)
+        if number % ALIKE == 0 and (same := next(alike, None)) is not None:
+            yield from _and_more_of(system, same, count)
+    for same in islice(alike, COMPOSED_MAX):
+        yield from _and_more_of(system, same, count)
+
+
+def _orders(system: System, several: Sequence[Alone], count: int) -> Iterator[Seed]:
+    """The orders in which paths are followed one after the other."""
+    enough = [(_ample(system, path, ref, count), ref) for path, ref in several]
+    for turned, in_order in ((False, _joined), (True, _joined), (False, _backwards)):
+        yield tuple(in_order(_together(system, one, turned)) for one in (several, enough))
+
+
+def _and_more_of(system: System, several: Sequence[Alone], count: int) -> Iterator[Seed]:
+    for paths in _orders(system, several, count):
+        yield paths
+        yield from _and_more(system, paths)
+
+
+def _and_more(system: System, paths: Seed) -> Iterator[Seed]:
+    """These once more in their last act, and with twice as much in it: what is too much for one alone may
+    be there because of the others.
+    """
+    last = paths[0][-1]
+    if last.kind in ("command", "event"):
+        made = is_creation(system, last)
+        more = _more(last, 2)
+        for path in paths:
+            ordinals = [act.record for act in path if act.entity == last.entity]
+            again = replace(path[-1], record=1 + max(ordinals)) if made else path[-1]
+            yield ((*path, again),)
+            if more != last:
+                yield ((*path[:-1], _more(path[-1], 2)),)
+
+
+def chained(system: System, at: Taken, path: Path) -> Iterator[Seed]:
+    """Where a transition is taken by a record that may refer to one of its own entity, with such another one:
+    that one goes the same way after it with a third one, and a third one goes it with this one.
+    """
+    kinds = [field.type for field in system.entities[at[0]].fields.values()]
+    if not any(isinstance(kind, Reference) and kind.entity == at[0] for kind in kinds):
+        return
+    own = _own(system, path, partial(_that_took, system, at))
+    if own is None:
+        return
+    path, ref = own
+    made = [act.ref for act in path if act.entity == ref.entity and is_creation(system, act)]
+    third = Ref(ref.entity, 1 + max([one.ordinal for one in made], default=0))
+    for other in (one for one in made if one != ref):
+        then, before = {ref: other, other: third}, {other: ref, ref: third}
+        again = (act for act in path if act.ref in then and not (act.ref == ref and is_creation(system, act)))
+        yield ((*path, *(_renamed(act, then, {}) for act in again)),)
+        yield ((*path, *(_renamed(act, before, {}) for act in path if act.ref == ref)),)
 
 
 def in_part(ways: Mapping[Taken, Alone]) -> Iterator[Seed]:
@@ -88,6 +147,16 @@ def twice(system: System, path: Path) -> Path:
     ref = path[-1].ref
     enough = _ample(system, path, ref, 2), ref
     return _joined(_together(system, [enough, enough], turned=False))
+
+
+def _alike(ways: Iterable[Alone], count: int) -> Iterator[tuple[Alone, ...]]:
+    """Each way beside others of its own that have just been made, then beside others that are gone to the
+    end: what two of a kind share runs short where anything does.
+    """
+    for path, ref in ways:
+        made = 1 + next((at for at, act in enumerate(path) if act.ref == ref), -1)
+        yield (*((path[:made], ref),) * (count - 1), (path, ref))
+        yield ((path, ref),) * count
 
 
 def _past(system: System, entity: str, ways: Mapping[Taken, Alone]) -> Iterator[Alone]:
@@ -118,16 +187,28 @@ def _moves_others(system: System, path: Path, ref: Ref) -> bool:
     return False
 
 
-def _shared(several: Iterable[Alone]) -> frozenset[Ref]:
-    """The records that all of these refer to: what has nothing in common can't get in each other's way."""
-    named = [{one for act in path if act.ref == ref for one in refs_of(act)} - {ref} for path, ref in several]
-    return frozenset(named[0].intersection(*named[1:]))
+def _by_turns(
+    others: Sequence[int], last: Sequence[int], every: Sequence[Alone], moves: Sequence[bool], count: int
+) -> Iterable[tuple[int, ...]]:
+    """Each combination of so many of these, by their places, as `composed` says. What is known of one is
+    worked out once: there are thousands of combinations.
+    """
+    named = [{of for act in path if act.ref == ref for of in refs_of(act)} - {ref} for path, ref in every]
+    acts = [len(path) for path, _ in every]
+    apart = {
+        (one, to): one != to and every[one][0] != every[to][0] and not _is_part(every[one][0], every[to][0])
+        for one in others
+        for to in last
+    }
 
+    def nearest(several: Sequence[int]) -> tuple[bool, int, int]:
+        *rest, to = several
+        shared = named[to].intersection(*(named[one] for one in rest))
+        return not shared, sum(apart[one, to] for one in rest), sum(acts[one] for one in several)
 
-def _apart(several: Sequence[Alone]) -> int:
-    """How many of these don't lie on the way of the last one."""
-    *others, (last, _) = several
-    return sum(path != last and not _is_part(path, last) for path, _ in others)
+    chosen = sorted(((*rest, to) for rest in product(others, repeat=count - 1) for to in last), key=nearest)
+    telling = sorted(chosen, key=lambda several: sum(not moves[one] for one in several))
+    return dict.fromkeys(one for both in zip(telling, chosen, strict=True) for one in both)
 
 
 Like: TypeAlias = Callable[[Path], list[Ref]]

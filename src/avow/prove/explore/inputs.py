@@ -2,6 +2,7 @@
 
 Most combinations of values are refused for one reason, and say nothing of the others. So what was accepted is
 kept, one of each kind, and given again wherever the search comes, as it is and with a value or two changed.
+What one condition names is changed together: an amount on another card, and that card.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import random
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
+from avow.model.values import Money
 from avow.prove.act import Given, Ref
 
 KINDS_MAX: Final = 12
@@ -21,6 +24,8 @@ HEARD_MAX: Final = 6
 CHANGED_MAX: Final = 2
 OF_THESE: Final = 3
 """Of so many changes the one is made whose like was accepted least often."""
+TOGETHER: Final = 2
+"""Of so many changes one is of what a condition names together, where there is such."""
 DRAWS_MAX: Final = 1_000
 """How often another combination of values is drawn before it counts as having met all there are."""
 WHOLE: Final = 8
@@ -28,33 +33,38 @@ WHOLE: Final = 8
 
 Places: TypeAlias = tuple[int, ...]
 """A combination of values, by the place of each among those of its argument."""
+Together: TypeAlias = Sequence[tuple[int, ...]]
+"""For each condition that names several arguments of a command, which ones, by their places."""
 
 
 @dataclass(slots=True)
 class Accepted:
-    """What was accepted of one command. often: how often each argument with something like a value.
+    """What was accepted of one command.
 
-    heard: what was accepted of its siblings. drawn: in how many situations inputs were drawn.
+    often: how often each argument with a number, or with something like a value. heard: what was accepted of
+    its siblings. drawn: in how many situations inputs were drawn.
     """
 
     kinds: dict[Hashable, Mapping[str, Given]] = field(default_factory=dict[Hashable, Mapping[str, Given]])
-    often: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
+    often: Counter[tuple[str, Hashable]] = field(default_factory=Counter[tuple[str, Hashable]])
     heard: dict[Hashable, Mapping[str, Given]] = field(default_factory=dict[Hashable, Mapping[str, Given]])
     drawn: int = 0
 
     def learn(self, given: Mapping[str, Given]) -> None:
-        """Keep an input that was accepted, unless there is one of its kind."""
+        """Keep an input that was accepted: of each kind the last one, so that amounts vary as well."""
         kind = tuple(map(sort_of, given.values()))
-        self.often.update(zip(given, kind, strict=True))
-        if len(self.kinds) < KINDS_MAX:
-            self.kinds.setdefault(kind, given)
+        self.often.update((name, _amount_of(value)) for name, value in given.items())
+        if kind in self.kinds or len(self.kinds) < KINDS_MAX:
+            self.kinds[kind] = given
 
     def hear(self, given: Mapping[str, Given]) -> None:
         """Keep an input that was accepted of a command that makes the same: this one may take it too."""
         if len(self.heard) < HEARD_MAX:
             self.heard.setdefault(tuple(map(sort_of, given.values())), given)
 
-    def draw(self, names: Sequence[str], each: Sequence[Sequence[Any]], seed: int) -> Iterator[Places]:
+    def draw(
+        self, names: Sequence[str], each: Sequence[Sequence[Any]], seed: int, together: Together = ()
+    ) -> Iterator[Places]:
         """Places of combinations, each once.
 
         At first what was accepted, once with other records in it, and by turns something near it; then the
@@ -63,13 +73,13 @@ class Accepted:
         them near what was accepted.
         """
         seen = set[Places]()
-        for places in self._drawn(names, each, random.Random(seed)):  # a choice, not a secret
+        for places in self._drawn(names, each, random.Random(seed), together):  # a choice, not a secret
             if places not in seen:
                 seen.add(places)
                 yield places
 
     def _drawn(
-        self, names: Sequence[str], each: Sequence[Sequence[Any]], chance: random.Random
+        self, names: Sequence[str], each: Sequence[Sequence[Any]], chance: random.Random, together: Together
     ) -> Iterator[Places]:
         self.drawn += 1
         last = tuple(len(values) - 1 for values in each)
@@ -79,7 +89,7 @@ class Accepted:
         if known:
             yield _turned(known[0], each, chance)
         for one in known:
-            yield self._changed(names, chance.choice(known), each, chance)
+            yield self._changed(names, chance.choice(known), each, chance, together)
             yield one
         yield last
         yield tuple(0 for _ in each)
@@ -91,19 +101,44 @@ class Accepted:
             if number % 4 == 0:
                 yield tuple(chance.randrange(len(values)) for values in each)
             else:
-                yield self._changed(names, chance.choice(known or [last]), each, chance)
+                yield self._changed(names, chance.choice(known or [last]), each, chance, together)
+
+    def near(
+        self, names: Sequence[str], each: Sequence[Sequence[Any]], seed: int, together: Together = ()
+    ) -> Iterator[Places]:
+        """Places of combinations near what was accepted, without end."""
+        chance = random.Random(seed)  # a choice, not a secret
+        while self.kinds:
+            given = chance.choice([*self.kinds.values()])
+            yield self._changed(names, _placed(names, each, given, chance), each, chance, together)
 
     def _changed(
-        self, names: Sequence[str], places: Places, each: Sequence[Sequence[Any]], chance: random.Random
-    ) -> Places:
-        """The same with a value or two changed, mostly to one whose like was seldom accepted there."""
-        found = list(places)
-        for _ in range(chance.randint(1, CHANGED_MAX)):
-            drawn = [chance.randrange(len(each)) for _ in range(OF_THESE)]
-            changes = [(at, chance.randrange(len(each[at]))) for at in drawn]
-            at, place = min(changes, key=lambda one: self.often[names[one[0]], sort_of(each[one[0]][one[1]])])
-            found[at] = place
+        self, names: Sequence[str], places: Places, each: Sequence[Sequence[Any]], chance: random.Random,
+        together: Together,
+    ) -> Places:  # fmt: skip
+        """The same with a value or two changed, or all that one condition names, mostly to what is like
+        nothing that was often accepted there.
+        """
+        found, times = list(places), chance.randint(1, CHANGED_MAX)
+        if together and chance.randrange(TOGETHER) == 0:
+            groups, times = together, 1
+        else:
+            groups = [(at,) for at in range(len(each))]
+        for _ in range(times):
+            drawn = [
+                [(at, chance.randrange(len(each[at]))) for at in chance.choice(groups)]
+                for _ in range(OF_THESE)
+            ]
+            for at, place in min(drawn, key=lambda changes: self._mean(names, each, changes)):
+                found[at] = place
         return tuple(found)
+
+    def _mean(
+        self, names: Sequence[str], each: Sequence[Sequence[Any]], changes: Sequence[tuple[int, int]]
+    ) -> float:
+        """How often these numbers, or something like these values, were accepted, on average."""
+        often = [self.often[names[at], _amount_of(each[at][place])] for at, place in changes]
+        return sum(often) / len(often)
 
 
 Learned: TypeAlias = dict[tuple[str, str], Accepted]
@@ -137,6 +172,11 @@ def _turned(places: Places, each: Sequence[Sequence[Any]], chance: random.Random
 def sort_of(value: Any) -> int:
     """What a value is like: none, empty, or something."""
     return 0 if value is None else 1 if not value else 2
+
+
+def _amount_of(value: Any) -> Hashable:
+    """The number that it is, or what it is like."""
+    return value if isinstance(value, int | Decimal | Money) else sort_of(value)
 
 
 def count_of(each: Iterable[Sequence[Any]]) -> int:

@@ -30,6 +30,8 @@ from avow.prove.world import names_in
 NAMES: Final = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn")
 STRANGER: Final = "Zoe"
 PEOPLE_MAX: Final = 4
+TOGETHER_MAX: Final = 3
+"""So many records of one entity are looked at together at most."""
 CREDENTIALS_MAX: Final = 4
 """With so many different sets of roles the same people come."""
 
@@ -45,9 +47,9 @@ def people_of(system: System) -> tuple[Actor, ...]:
 
 def _people_of(system: System) -> tuple[Actor, ...]:
     roles = frozenset(system.roles)
-    count = min(
-        max([2, *(_needed(e, c) for e in system.entities.values() for c in conditions_of(e))]), PEOPLE_MAX
-    )
+    entities = system.entities.values()
+    needed = [*(_needed(e, c) for e in entities for c in conditions_of(e)), *map(_each_once, entities)]
+    count = min(max([2, *needed]), PEOPLE_MAX)
     held = dict.fromkeys([roles, *(roles - shunned for shunned in _shunned(system))])
     return tuple(
         Actor(Subject(name), TENANT, some) for some in [*held][:CREDENTIALS_MAX] for name in NAMES[:count]
@@ -75,6 +77,12 @@ def _all_different(entity: Entity, nodes: Sequence[Expression]) -> int:
     named = {side.path for node in compared for side in (node.left, node.right) if isinstance(side, FieldOf)}
     own = {path[0] for path in named if len(path) == 1}
     return sum(isinstance(entity.fields[name].type, SubjectType) for name in own & entity.fields.keys())
+
+
+def _each_once(entity: Entity) -> int:
+    """How many people have one each of the records that are looked at together, where none may have two."""
+    names = {name for unique in entity.uniques for name in unique.fields}
+    return TOGETHER_MAX * any(isinstance(entity.fields[name].type, SubjectType) for name in names)
 
 
 def _shunned(system: System) -> Iterator[frozenset[str]]:

@@ -21,10 +21,11 @@ from avow.model.system import System
 from avow.model.trigger import OnEvent, OnOutcome
 from avow.model.types import ObjectOf, Reference, SubjectType, ValueType
 from avow.prove.act import Act, Given, Ref
-from avow.prove.explore.inputs import Accepted, Learned, count_of
+from avow.prove.explore.inputs import Accepted, Learned, Together, count_of
 from avow.prove.explore.kinds import asked_about
 from avow.prove.explore.people import people_of, tells_people_apart
 from avow.prove.explore.situation import Situation, ref_of
+from avow.prove.explore.together import named_together
 from avow.prove.explore.turns import Turns, Usual
 from avow.prove.explore.values import constants_of, is_tried_whole, lengths_of, values_of
 from avow.prove.world import names_in
@@ -97,13 +98,15 @@ class Acts:
     """The acts of a scope. What doesn't depend on the situation is worked out once.
 
     learned: what was accepted elsewhere, and becomes known here.
-    cut: some command had more inputs than were tried in one situation.
+    cut: some command had more inputs than were tried in one situation. sampled: which ones had.
     """
 
     def __init__(self, scope: Scope, learned: Learned | None = None) -> None:
         self.scope, self.system, self.cut = scope, scope.system, False
+        self.sampled = set[tuple[str, str]]()
         self._asked: dict[tuple[str, str], _Asked] = {}
         self._accepted = Learned() if learned is None else learned
+        self._named_together: dict[tuple[str, str], Together] = {}
         self._usual = Usual()
         self._lengths = lengths_of(scope.system)
 
@@ -163,10 +166,7 @@ class Acts:
 
     def _given(self, at: _Here, entity: Entity, transition: Transition, ordinal: int) -> Iterator[Act]:
         """The commands of people: each input at once by one of them, then by all, now and later."""
-        asked = self._asked.get((entity.name, transition.command))
-        if asked is None:
-            asked = self._ask(entity, transition)
-            self._asked[entity.name, transition.command] = asked
+        asked = self._asked_of(entity, transition)
         if not asked.people:
             return
         later = self._later(at.situation) if asked.timed else []
@@ -226,13 +226,18 @@ class Acts:
         self, at: _Here, entity: Entity, command: str, parameters: Iterable[Parameter]
     ) -> Iterator[Mapping[str, Given]]:
         """The inputs of a command: combinations of boundary values."""
+        names, each = self._arguments(at, entity, parameters)
+        if all(each):
+            yield from self._drawn(at, entity.name, command, names, each)
+
+    def _arguments(
+        self, at: _Here, entity: Entity, parameters: Iterable[Parameter]
+    ) -> tuple[list[str], list[list[Any]]]:
+        """The names of some arguments, and the boundary values of each."""
         parameters = list(parameters)
-        names = [p.name for p in parameters]
         people = 1 + sum(isinstance(p.type, SubjectType) for p in parameters)
         each = [_values(self.scope, at, entity, p, people) for p in parameters]
-        if any(not values for values in each):
-            return
-        yield from self._drawn(at, entity.name, command, names, each)
+        return [p.name for p in parameters], each
 
     def _drawn(
         self, at: _Here, entity: str, command: str, names: Sequence[str], each: Sequence[Sequence[Any]]
@@ -247,14 +252,45 @@ class Acts:
                 yield dict(zip(names, chosen, strict=True))
             return
         self.cut = True
-        for chosen in islice(self._accepted_of(entity, command).draw(names, each, at.place), most):
-            values = [values[place] for values, place in zip(each, chosen, strict=True)]
-            yield dict(zip(names, values, strict=True))
+        self.sampled.add((entity, command))
+        together = self.together(entity, command, names)
+        accepted = self._accepted_of(entity, command)
+        for chosen in islice(accepted.draw(names, each, at.place, together), most):
+            yield _chosen(names, each, chosen)
+
+    def together(self, entity: str, command: str, names: Sequence[str]) -> Together:
+        """The arguments of a command that one condition names, by their places."""
+        known = self._named_together.get((entity, command))
+        if known is None:
+            groups = (
+                tuple(at for at, name in enumerate(names) if name in named)
+                for named in named_together(self.system)[entity]
+            )
+            known = [*dict.fromkeys(group for group in groups if len(group) > 1)]
+            self._named_together[entity, command] = known
+        return known
+
+    def others(self, situation: Situation, entity: str, command: str, seed: int) -> Iterator[Act]:
+        """More acts of a command that makes a record, near those that were accepted, without end."""
+        at, own = _Here(situation, seen_in(situation), seed), self.system.entities[entity]
+        names, each = self._arguments(at, own, own.of_command(command)[0].parameters)
+        together, ordinal = self.together(entity, command, names), situation.next_of(entity)
+        people = at.told_apart(self._asked_of(own, own.of_command(command)[0]).people)
+        near = self._accepted_of(entity, command).near(names, each, seed, together)
+        for number, places in enumerate(near):
+            given = _chosen(names, each, places)
+            yield Act("command", entity, command, ordinal, given, people[number % len(people)])
 
     def inputs(self, situation: Situation, entity: Entity, command: str) -> Iterator[Mapping[str, Given]]:
         """The inputs of a command in a situation."""
         at = _Here(situation, seen_in(situation), 0)
         yield from self._inputs(at, entity, command, entity.of_command(command)[0].parameters)
+
+    def _asked_of(self, entity: Entity, transition: Transition) -> _Asked:
+        asked = self._asked.get((entity.name, transition.command))
+        if asked is None:
+            asked = self._asked[entity.name, transition.command] = self._ask(entity, transition)
+        return asked
 
     def _ask(self, entity: Entity, transition: Transition) -> _Asked:
         candidates = entity.of_command(transition.command)
@@ -278,6 +314,10 @@ class Acts:
         ahead = dict.fromkeys(turn for turn in turns if turn >= situation.now)
         steps = (turn - situation.now + more for turn in ahead for more in (timedelta(), SECOND))
         return [step.total_seconds() for step in islice(filter(None, steps), LATER_MAX)]
+
+
+def _chosen(names: Sequence[str], each: Sequence[Sequence[Any]], places: Sequence[int]) -> dict[str, Any]:
+    return {name: values[at] for name, values, at in zip(names, each, places, strict=True)}
 
 
 class _Asked(NamedTuple):

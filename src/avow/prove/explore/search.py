@@ -6,6 +6,7 @@ often, the nearest first. So it comes deep soon, and in the end has been everywh
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,10 +22,12 @@ from avow.model.types import Reference
 from avow.prove.act import Act, Path, transitions_of
 from avow.prove.coverage import InState, Refused, Taken
 from avow.prove.explore.called import Called, called_in, can_be_done
+from avow.prove.explore.compose import Seed, chained
 from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.frontier import Frontier
 from avow.prove.explore.inputs import Learned
 from avow.prove.explore.kinds import Kind, Look, kind_of_record, look_of
+from avow.prove.explore.makers import Makers
 from avow.prove.explore.possible import Acts, Scope
 from avow.prove.explore.shape import Shape, Shapes
 from avow.prove.explore.situation import Fault, Happened, Outcome, Refusal, Situation, happen, ref_of
@@ -153,6 +156,7 @@ class Search:
         self.scope, self.system = scope, scope.system
         self.found, self.frontier = Found(scope), Frontier(scope.system, scope.entities)
         self.acts, self.shapes = Acts(scope, learned), Shapes(scope.system)
+        self.makers = Makers(self.acts)
         self.known: dict[Hashable, int] = {}
         self.goals = {
             name: goal for name, goal in goals_of(self.system) if name.split(".")[0] in scope.entities
@@ -161,6 +165,7 @@ class Search:
         self._left: dict[int, Turns] = {}
         self._moved: dict[int, set[Key]] = {}
         self._sown: dict[Act, _Sown] = {}
+        self._chains = deque[Seed]()
         self._due = list[int]()
         self._calling, self._ended = list[tuple[int, Key]](), set[Look]()
         self.steps = self._run(beginning or Situation(), iter(seeds))
@@ -168,8 +173,8 @@ class Search:
     def _run(self, beginning: Situation, seeds: Iterator[Sequence[Path]]) -> Iterator[int]:
         self._enter(self.shapes.shape_of(beginning), beginning, None, 0)
         while (at := self.frontier.take()) is not None:
-            yield (tried := self._expand(at) + self._let_come() + self._let_end())
-            while tried > 0 and (seed := next(seeds, None)) is not None:
+            yield (tried := self._expand(at) + self._let_come() + self._let_end() + self._make())
+            while tried > 0 and (seed := self._next(seeds)) is not None:
                 yield (sown := self._sow(seed))
                 tried -= 1 + sown
         self.ended, self.found.closed = True, not self.acts.cut
@@ -220,6 +225,14 @@ class Search:
                 tried += 1
         return tried
 
+    def _make(self) -> int:
+        """Make something with other values than before, where there are too many of them; how many acts."""
+        act = self.makers.take()
+        if act is None:
+            return 0
+        self._try(*act, Turns((), {}))
+        return 1
+
     def _note_calling(self, situation: Situation, at: int) -> None:
         for key, _ in situation.waiting:
             look = look_of(self.system, situation.records[key])
@@ -249,6 +262,9 @@ class Search:
                 return
             at, before = walked[0].before
             walked = self.found.nodes[at], before
+
+    def _next(self, seeds: Iterator[Sequence[Path]]) -> Sequence[Path] | None:
+        return self._chains.popleft() if self._chains else next(seeds, None)
 
     def _sow(self, paths: Iterable[Path]) -> int:
         """Follow paths from the beginning until one is accepted to its end; how many acts were tried."""
@@ -324,12 +340,15 @@ class Search:
         found, node = self.found, self.found.nodes[at]
         found.accepted += 1
         self.acts.learn(act)
+        self.makers.learn(act, at, node.situation)
         path: Path | None = None
         for entity, transition in happened.transitions:
             if (entity, transition.name) not in found.taken:
                 path = path or (*found.path_to(at), act)
                 found.taken[entity, transition.name] = path
                 self.frontier.aims.reached((entity, transition.name))
+                if entity in self.scope.several:
+                    self._chains.extend(chained(self.system, (entity, transition.name), path))
         self._moved.setdefault(at, set()).update(
             [s.after.key for s in happened.steps if s.before is None or s.before.state != s.after.state]
         )
