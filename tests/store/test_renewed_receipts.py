@@ -13,6 +13,7 @@ from avow.engine.log.receipts import Asked, issue
 from avow.engine.log.renewing import Held, renew
 from avow.engine.log.tiles import WIDTH
 from avow.errors import EnvironmentFault, ProblemError, UsageError
+from avow.evidence.note import SecretKey, Signer
 from avow.evidence.verifier import (
     parse_policy,
     parse_receipt,
@@ -86,6 +87,32 @@ async def test_who_asks_for_witnesses_believes_what_says_what_was_erased(notary:
     policy = parse_policy(f"log {old.log}\nwitness w {WITNESS.cosigner.text}\nquorum w\n")
     assert verify((await notary.renew(old)).text.encode(), policy).erased is not None
     assert (await notary.renew(old, current=notary.log.signer)).size == size + 1
+
+
+OTHER = Signer("other.example/w", SecretKey(b"o" * 32))
+FORGED = {
+    "of something else": OTHER.cosign("else\n", 7),
+    "by another key": WITNESS.cosign("else\n", 7),
+    "no line": "x",
+    "two lines": OTHER.cosign("else\n", 7) * 2,
+}
+
+
+@pytest.mark.parametrize("line", FORGED.values(), ids=FORGED)
+async def test_what_is_kept_as_a_witness_s_line_and_is_none_makes_no_receipt_invalid(
+    notary: Notary, line: str
+) -> None:
+    deed = await notary.give("Deed.draw", **GIVEN)
+    await notary.log.seal()
+    size = await cosign(notary)
+    await notary.logs().cosignatures.keep(1, size, OTHER.cosigner.text, line)
+    issued = await notary.issue(deed)
+    assert issued.witnesses == (WITNESS.name,)
+    policy = parse_policy(
+        f"log {issued.log}\nwitness w {WITNESS.cosigner.text}\nwitness o {OTHER.cosigner.text}\n"
+        "group any 1 w o\nquorum any\n"
+    )
+    verify(issued.text.encode(), policy)
 
 
 async def test_a_receipt_is_renewed_whose_entry_was_dropped(notary: Notary, tmp_path: Path) -> None:

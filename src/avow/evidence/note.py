@@ -15,9 +15,12 @@ from avow.evidence.verifier import (
     ED25519,
     Invalid,
     VerifierKey,
+    check_note,
     cosigned_text,
     is_key_name,
     parse_base64,
+    parse_key,
+    parse_note,
 )
 
 _PREFIX = "PRIVATE+KEY"
@@ -77,6 +80,17 @@ class Signer(NamedTuple):
 def join(text: str, *lines: str) -> str:
     """A note of a text, which ends with a line's end, and the lines of those who sign it."""
     return f"{text}\n{''.join(lines)}"
+
+
+def check_line(note: str, line: str, key: str) -> None:
+    """Look whether a line, and nothing but one, signs the text of a note by this verifier key, which is given
+    as text. Raises Invalid."""
+    try:
+        signed = parse_note(join(parse_note(note.encode()).text, line).encode())
+    except UnicodeEncodeError:
+        raise Invalid("a line isn't a signature") from None
+    if len(signed.signatures) != 1 or not check_note(signed, [parse_key(key)]):
+        raise Invalid("it isn't by that key")
 
 
 def write_secret(name: str, seed: bytes) -> str:

@@ -6,6 +6,7 @@ Who asks, and whether they may see it, is settled before. It must never seal or 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -13,9 +14,9 @@ from typing import Any, TypeAlias
 from avow.engine.log.erasures import Gone, Named, erased_of, sign_what_is_gone, signer_for
 from avow.engine.log.key import Keys
 from avow.errors import reject
-from avow.evidence.note import Signer
+from avow.evidence.note import Signer, check_line
 from avow.evidence.receipt import sign_head, write_receipt
-from avow.evidence.verifier import Head, moment, parse_note
+from avow.evidence.verifier import Head, Invalid, moment, parse_note
 from avow.store.log.reads import Borrow, LogReads, SealedEntry, StoredCheckpoint
 from avow.store.log.witnesses import Cosignatures
 
@@ -113,7 +114,7 @@ async def prove(logs: Logs, shown: Shown, entry: SealedEntry) -> Issued | None:
     head = await _head(logs, shown, checkpoint)
     said, gone = await sign_what_is_gone(signer, entry, checkpoint.size, erased)
     proof = await logs.reads.inclusion(checkpoint.epoch, entry.index, checkpoint.size)
-    lines = await logs.cosignatures.lines(checkpoint.epoch, checkpoint.size)
+    lines = await _witnessed(logs, checkpoint)
     note = checkpoint.note + "".join(lines)
     text = write_receipt(shown.claim, entry.header, entry.index, proof, note, head, said)
     witnesses = tuple(line.split(" ")[1] for line in lines)
@@ -121,6 +122,17 @@ async def prove(logs: Logs, shown: Shown, entry: SealedEntry) -> Issued | None:
         text, shown.claim, entry.version, entry.index, checkpoint.size, log.key, checkpoint.at, witnesses,
         gone,
     )  # fmt: skip
+
+
+async def _witnessed(logs: Logs, checkpoint: StoredCheckpoint) -> list[str]:
+    """What witnesses signed the checkpoint with. A line that isn't theirs would make the receipt invalid for
+    whoever asks for that witness; `avow verify` reports it."""
+    found = list[str]()
+    for line, key in await logs.cosignatures.lines(checkpoint.epoch, checkpoint.size):
+        with suppress(Invalid):
+            check_line(checkpoint.note, line, key)
+            found.append(line)
+    return found
 
 
 async def _head(logs: Logs, shown: Shown, checkpoint: StoredCheckpoint) -> str | None:

@@ -15,8 +15,8 @@ from avow.evidence.checkpoint import NO_CHECKPOINT, open_checkpoint
 from avow.evidence.finding import Finding
 from avow.evidence.log_check import Doubt, LogCheck, Saved
 from avow.evidence.merkle import NODE_LEVELS
-from avow.evidence.note import join
-from avow.evidence.verifier import Invalid, VerifierKey, check_note, parse_key, parse_note
+from avow.evidence.note import check_line
+from avow.evidence.verifier import Invalid, VerifierKey, parse_key
 from avow.store.log.scan import LEAVES_AT_ONCE, LeafName, LogRow, LogScan
 
 SUSPECTS_MAX = 20
@@ -146,10 +146,8 @@ class _Log:
             try:
                 if kept.note is None:
                     raise Invalid("there is no such checkpoint")
-                line = join(parse_note(kept.note.encode()).text, kept.line).encode()
-                if not check_note(parse_note(line), [parse_key(kept.key)]):
-                    raise Invalid("it isn't by that key")
-            except (Invalid, UnicodeError) as error:
+                check_line(kept.note, kept.line, kept.key)
+            except Invalid as error:
                 said = f"of checkpoint {kept.size:,} by {kept.key.partition('+')[0][:60]}: {error}"
                 self._doubt("cosignature-altered", f"the cosignature {said}")
 

@@ -27,11 +27,11 @@ class Cosignatures:
         async with self._borrow() as connection:
             return await connection.fetchval(text("witnesses.sql", "cosigned_size"), epoch, key)
 
-    async def lines(self, epoch: int, size: int) -> list[str]:
-        """The lines that witnesses signed a checkpoint with."""
+    async def lines(self, epoch: int, size: int) -> list[tuple[str, str]]:
+        """The lines that witnesses signed a checkpoint with, each with the verifier key it is kept under."""
         async with self._borrow() as connection:
             rows = await connection.fetch(text("witnesses.sql", "cosignatures"), epoch, size)
-        return [row[0] for row in rows]
+        return [(row[0], row[1]) for row in rows]
 
     async def checkpoint_over(self, epoch: int, index: int) -> StoredCheckpoint | None:
         """Of the checkpoints over a leaf, the first of those that the most witnesses stand for."""

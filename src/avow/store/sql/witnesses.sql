@@ -13,8 +13,8 @@ SELECT avow.keep_cosignature($1, $2, $3, $4)
 SELECT coalesce(max(size), 0) FROM avow.cosignature WHERE epoch = $1 AND key = $2
 
 -- name: cosignatures
--- The lines that witnesses signed a checkpoint with.
-SELECT line FROM avow.cosignature WHERE epoch = $1 AND size = $2 ORDER BY key
+-- The lines that witnesses signed a checkpoint with, and the keys that they are kept under.
+SELECT line, key FROM avow.cosignature WHERE epoch = $1 AND size = $2 ORDER BY key
 
 -- name: most_witnessed
 -- Of the first witnessed checkpoints over a leaf, the first of those that the most witnesses stand for.
