@@ -7,6 +7,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -132,6 +133,52 @@ def test_a_key_makes_one_subscription_and_one_rotation(partner: Caller) -> None:
     rotated = [partner.post(f"/subscriptions/{first['id']}/rotate", None, key).json() for _ in range(2)]
     assert rotated[0] == rotated[1]
     assert code_of(partner.post("/subscriptions", {}, None)) == "idempotency-key-missing"
+
+
+def test_a_request_that_is_sent_again_later_does_nothing_and_is_answered_as_it_was(partner: Caller) -> None:
+    """Whatever was done to the subscription meanwhile stays done."""
+    key, other = str(uuid.uuid4()), str(uuid.uuid4())
+    made = _subscribe(partner, key=key)
+    path = f"/subscriptions/{made['id']}"
+    paused = partner.post(f"{path}/pause", key=key)
+    assert _do(partner, made, "resume")["state"] == "active"
+    _sent_again(paused, partner.post(f"{path}/pause", key=key))
+    assert partner.get(path).json()["state"] == "active"
+    first = partner.post(f"{path}/rotate", key=key)
+    second = partner.post(f"{path}/rotate", key=other)
+    _sent_again(first, partner.post(f"{path}/rotate", key=key))
+    assert _do(partner, made, "rotate")["secret"] not in (first.json()["secret"], second.json()["secret"])
+    since = {"since": made["created_at"]}
+    replaying = partner.post(f"{path}/replay", since, key)
+    assert code_of(partner.post(f"{path}/replay", {"since": "2026-01-01T00:00:00Z"}, key)) == (
+        "idempotency-key-reused"
+    )
+    ended = partner.post(f"{path}/delete", key=key)
+    for before, verb, body in (
+        (replaying, "replay", since),
+        (paused, "pause", None),
+        (ended, "delete", None),
+    ):
+        _sent_again(before, partner.post(f"{path}/{verb}", body, key))
+    assert _subscribe(partner, key=key) == made
+    assert code_of(partner.get(path)) == code_of(partner.post(f"{path}/pause", key=other)) == "not-found"
+    assert code_of(partner.post(f"/subscriptions/{uuid.uuid4()}/pause", key=key)) == "not-found"
+
+
+def _sent_again(before: Any, again: Any) -> None:
+    assert (again.status_code, again.content) == (before.status_code, before.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert "idempotency-replayed" not in before.headers
+
+
+def test_of_copies_at_once_one_ends_the_subscription_and_all_are_answered(partner: Caller) -> None:
+    made = _subscribe(partner)
+    with ThreadPoolExecutor(16) as copies:
+        ends = [
+            copies.submit(partner.post, f"/subscriptions/{made['id']}/delete", key="end") for _ in range(16)
+        ]
+    assert {(end.result().status_code, end.result().text) for end in ends} == {(200, ends[0].result().text)}
+    assert sum("idempotency-replayed" not in end.result().headers for end in ends) == 1
 
 
 def test_only_whom_the_declaration_lets_sees_or_makes_subscriptions(office: Tenancy, partner: Caller) -> None:

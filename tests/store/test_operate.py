@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from avow import backoff
-from avow.engine.execute import Outrun
+from avow.engine.execute import Outrun, Reply
 from avow.engine.workers.by_hand import settle_done, settle_failed
-from avow.engine.workers.operating import Intent, Operating
+from avow.engine.workers.operating import Intent, Operating, Preview
 from avow.engine.workers.owed import RETRY, SKIP
 from avow.errors import ProblemError
 from avow.model.actor import Actor
@@ -181,6 +183,74 @@ async def test_whoever_pauses_waits_for_what_is_being_taken_and_nothing_begins_a
         assert (len(taken), await pausing) == (1, True)
         await s.admin.execute("UPDATE avow.work SET taken = false, ready_at = now()")
         assert await s.worker.step() == 0
+
+
+async def test_copies_that_pause_at_once_are_answered_alike(shop: MakeShop) -> None:
+    async with shop() as s:
+        await s.capturing()
+        key = _key()
+        async with s.owners.borrow() as watching, s.admin.transaction():
+            first = await s.admin.fetchval(
+                "SELECT avow.pause_destination('main', 'capture', true, 'olga', 'so', $1, '', '{}')", key.id
+            )
+            copy = asyncio.create_task(desk_of(s).pause("main", "capture", True, BY, key, b"{}"))
+            await until(lambda: watching.fetchval(WAITING), "the copy waits")
+        assert (first, await copy) == ("done", "replay")
+        assert await desk_of(s).pause("main", "capture", True, BY, _key(), b"{}") == "same"
+
+
+class _Overtaken(Operating):
+    """Operating at which a copy of the request is carried out once the key of the request was looked for."""
+
+    copy: Callable[[], Awaitable[Reply]] | None = None
+
+    async def _demand(self, tenant: str | None, work: int, actor: Actor | None = None) -> dict[str, Any]:
+        await self._overtake()
+        return await super()._demand(tenant, work, actor)
+
+    async def preview(self, wanted: Filter) -> Preview:
+        await self._overtake()
+        return await super().preview(wanted)
+
+    async def _overtake(self) -> None:
+        copy, self.copy = self.copy, None
+        if copy is not None:
+            await copy()
+
+
+@pytest.mark.parametrize("action", [RETRY, SKIP])
+async def test_what_a_copy_did_meanwhile_is_the_answer_and_refuses_nobody(
+    shop: MakeShop, action: str
+) -> None:
+    """What is skipped isn't there any more, and a retry is another taking: for the same request, done."""
+    async with shop() as s:
+        await s.do("authorize", amount=5)
+        work = (await desk_of(s).list(Filter(destination="")))[0]["work"]
+        operating = _Overtaken(s.system, s.owners, s.engine)
+        intent = Intent(action, Actor(Subject("olga"), "main"), "so", "k", b"same", everything=True)
+        operating.copy = lambda: operating.act(intent, "main", work)
+        reply = await operating.act(intent, "main", work)
+        assert (operating.copy, reply.status, reply.replayed) == (None, 200, True)
+        assert [row[0] for row in await kept(s)] == [action]
+
+
+async def test_copies_about_one_set_leave_nothing_out(shop: MakeShop) -> None:
+    """The one is previewed, or comes to a work of it, while the other is at it."""
+    async with shop() as s:
+        wanted, olga = Filter("main", destination=""), Actor(Subject("olga"), "main")
+        operating = _Overtaken(s.system, s.owners, s.engine)
+        done = 0
+        for key in ("whole", "each"):
+            await s.do("authorize", amount=5)
+            intent = Intent(SKIP, olga, "so", key, b"same", everything=True)
+            found = await operating.preview(wanted)
+            done += len(found.items)
+            if key == "each":
+                await desk_of(s).begin_bulk("main", SKIP, intent.by, intent.kept("main"), found.items)
+            operating.copy = partial(operating.act_on_all, intent, wanted, found.fingerprint)
+            reply = json.loads((await operating.act_on_all(intent, wanted, found.fingerprint)).body)
+            assert (operating.copy, reply["done"], reply["left"]) == (None, len(found.items), [])
+            assert [row[0] for row in await kept(s)] == [SKIP] * done
 
 
 async def test_the_application_can_do_none_of_it_unless_operators_are_declared(shop: MakeShop) -> None:

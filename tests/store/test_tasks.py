@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,6 +21,7 @@ from avow.model.actor import Actor
 from avow.model.system import System
 from avow.model.values import Subject
 from avow.store.driver import Connection
+from avow.store.loading import Loaded
 from avow.store.pool import Pool, connect
 from tests.fix_database import MakeDatabase
 from tests.store.expense import expenses
@@ -405,3 +407,33 @@ async def test_the_application_writes_no_task_by_itself(office: MakeOffice) -> N
             ):
                 with pytest.raises(Exception, match="permission denied"):
                     await connection.execute(statement)
+
+
+class _Overtaken(Inbox):
+    """An inbox at which a copy of each request is carried out once the key of the request was looked for."""
+
+    async def _load(self, actor: Actor, kind: str, record: UUID) -> Loaded:
+        copy, self.copy = self.copy, None
+        if copy is not None:
+            await self.act(copy)
+        return await super()._load(actor, kind, record)
+
+    copy: Intent | None = None
+
+
+@pytest.mark.parametrize("word", ["release", "delegate"])
+async def test_what_a_copy_did_meanwhile_is_the_answer_and_refuses_nobody(
+    office: MakeOffice, word: str
+) -> None:
+    """Who has let go of a task can't do it again; the same request, sent twice at once, did it."""
+    async with office() as o:
+        await o.checked()
+        await o.act(BEA, "claim")
+        inbox = _Overtaken(o.system, o.pool)
+        to = "bob" if word == "delegate" else None
+        inbox.copy = wanted = Intent(word, (await o.task())["task"], BEA, "k", b"", "r", to=to)
+        reply = await inbox.act(wanted)
+        assert (inbox.copy, reply.status, reply.replayed) == (None, 200, True)
+        assert [act[1] for act in await o.acts()] == ["claim", word]
+        with pytest.raises(ProblemError, match="idempotency-key-reused"):
+            await inbox.act(replace(wanted, fingerprint=b"other"))

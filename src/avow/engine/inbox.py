@@ -23,7 +23,7 @@ from avow.engine.identifier import id_of
 from avow.engine.request import json_bytes
 from avow.engine.workers.owed import effect_of, inbox_name, record_of
 from avow.engine.workers.owed import owed as owed_by
-from avow.errors import reject
+from avow.errors import ProblemError, reject
 from avow.kernel.command import OpenTask, Record, Rejection
 from avow.kernel.draft import Pool as Scene
 from avow.kernel.policy import may_read, readable_fields
@@ -150,10 +150,17 @@ class Inbox:
             if found.about is None:
                 raise reject("not-found")
             kind, record, step, work = found.about
-            if work is None:
-                act, body = await self._act_on(intent, kind, record, step)
-            else:
-                act, body = await self._act_on_owed(intent)
+            try:
+                if work is None:
+                    act, body = await self._act_on(intent, kind, record, step)
+                else:
+                    act, body = await self._act_on_owed(intent)
+            except ProblemError:
+                # Where the key has an answer by now, what a copy of this request did is what refuses it.
+                found = await self._tasks.find(tenant, key.id, intent.task)
+                if found.answer is None:
+                    raise
+                return _replay(found, intent)
             try:
                 outcome = await self._tasks.act(tenant, key, act, 200, body)
             except driver.Retryable:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from avow.canonical import INTEGER_MAX
@@ -46,6 +46,18 @@ class Subscription:
     replaying_since: datetime | None
 
 
+class Acted(NamedTuple):
+    """What came of a request about a subscription.
+
+    fingerprint: of the request that the key was used for first. replayed: it had been used. left: the
+    subscription as that request left it; as it was, where that has ended it.
+    """
+
+    fingerprint: bytes
+    replayed: bool
+    left: Subscription
+
+
 class Subscriptions:
     """The subscriptions of one system."""
 
@@ -70,6 +82,21 @@ class Subscriptions:
         async with self._pool.borrow() as connection:
             rows = await connection.fetch(text("telling.sql", "all_subscriptions"), tenant, SUBSCRIPTIONS_MAX)
         return [Subscription(*row) for row in rows]
+
+    async def act(
+        self, tenant: str, which: UUID, key: UUID, fingerprint: bytes, word: str, told: Mapping[str, Any]
+    ) -> Acted | None:
+        """Put, turn, rotate, replay or drop one, once for a key; None, and nothing kept: it isn't there."""
+        async with self._pool.borrow() as connection:
+            row = await connection.fetchrow(
+                text("telling.sql", "act_on_subscription"), tenant, which, key, fingerprint, word,
+                json.dumps(told),
+            )  # fmt: skip
+        return None if row is None else Acted(row[0], row[1], Subscription(*(row[i] for i in range(2, 13))))
+
+    async def left(self, tenant: str, key: UUID) -> Subscription | None:
+        """The subscription as a request under this key left it; None: there was none."""
+        return await self._one("kept_subscription", tenant, key)
 
     async def turn(self, tenant: str, which: UUID, state: str, reason: str = "") -> Subscription | None:
         """Make it active, paused or disabled; what waits for a disabled one is dropped."""

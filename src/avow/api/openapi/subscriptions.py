@@ -57,6 +57,7 @@ def operation(system: System, route: Route, answers: Answers) -> dict[str, Any]:
     else:
         summary = "Subscribe; the answer shows the secret" if posts else "The subscriptions that you may see"
         schema = _NAME if posts else f"{_NAME}.page"
+    replayed = ["Idempotency-Replayed"] if posts else []
     parameters = [*(["id"] if below else []), *(["IdempotencyKey"] if posts else [])]
     return {
         "tags": [TAG["name"]],
@@ -66,7 +67,7 @@ def operation(system: System, route: Route, answers: Answers) -> dict[str, Any]:
         "parameters": [ref("parameters", name) for name in parameters],
         **({"requestBody": _body(system, verb)} if posts else {}),
         "responses": {
-            "201" if posts and not below else "200": answers.json(summary, schema),
+            "201" if posts and not below else "200": answers.json(summary, schema, *replayed),
             **answers.refusals([*_CODES, *(_OF_A_POST if posts else ())]),
         },
     }

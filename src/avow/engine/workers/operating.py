@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from avow.model.effect import Effect
 from avow.model.entity import State
 from avow.model.system import System
 from avow.model.types import instant
-from avow.store.operate import OF_ALL, UNDER_WAY, By, Filter, Operations
+from avow.store.operate import OF_ALL, UNDER_WAY, Bulk, By, Filter, Operations
 from avow.store.pool import Pool
 from avow.store.transaction import IdempotencyKey
 
@@ -127,14 +127,11 @@ class Operating:
         nothing is owed, what the record's rules refuse, contention.
         """
 
-        async def once() -> Reply:
-            known = None if tenant is None else await self._known(intent, tenant, work)
-            if known is not None:
-                return known
+        async def do() -> Reply:
             actor = None if intent.everything else intent.actor
             return await self._act(intent, await self._demand(tenant, work, actor), settlement)
 
-        return await again_when_lost(once)
+        return await again_when_lost(lambda: self._once(intent, tenant, work, do))
 
     async def act_on_all(self, intent: Intent, wanted: Filter, fingerprint: str) -> Reply:
         """Do something about every work of a set that was previewed, or go on with it, or replay the answer.
@@ -149,10 +146,7 @@ class Operating:
         key = intent.kept(tenant)
         bulk = (await self._kept.kept(tenant, key.id)).bulk
         if bulk is None:
-            preview = await self.preview(wanted)
-            if preview.fingerprint != fingerprint:
-                raise reject("set-changed", f"{len(preview.items)} fit now.", count=len(preview.items))
-            bulk = await self._kept.begin_bulk(tenant, intent.action, intent.by, key, preview.items)
+            bulk = await self._begin_bulk(intent, wanted, fingerprint, tenant)
         if bulk.fingerprint != key.fingerprint:
             raise reject("idempotency-key-reused")
         left = await self._act_on_each(intent, wanted.tenant, bulk.works, bulk.fences)
@@ -171,6 +165,17 @@ class Operating:
             raise reject("destination-unchanged")
         return Reply(200, body) if outcome == "done" else await self._replayed(intent, tenant)
 
+    async def _begin_bulk(self, intent: Intent, wanted: Filter, fingerprint: str, tenant: str) -> Bulk:
+        """Say of which work a set consists, if it is what was previewed. Raises `set-changed`."""
+        key, preview = intent.kept(tenant), await self.preview(wanted)
+        if preview.fingerprint == fingerprint:
+            return await self._kept.begin_bulk(tenant, intent.action, intent.by, key, preview.items)
+        # A copy of this request that is at it is what makes less of the set fit.
+        begun = (await self._kept.kept(tenant, key.id)).bulk
+        if begun is None:
+            raise reject("set-changed", f"{len(preview.items)} fit now.", count=len(preview.items))
+        return begun
+
     async def _act_on_each(
         self, intent: Intent, tenant: str | None, works: Sequence[int], fences: Sequence[int]
     ) -> list[dict[str, Any]]:
@@ -179,14 +184,16 @@ class Operating:
 
         async def one(work: int, fence: int) -> dict[str, Any] | None:
             own = replace(intent, key=f"{intent.key}\n{work}")
+
+            async def do() -> Reply:
+                item = await self._demand(tenant, work)
+                if item["fence"] != fence:
+                    raise reject("work-moved")
+                return await self._act(own, item, None)
+
             async with places:
                 try:
-                    known = None if tenant is None else await self._known(own, tenant, work)
-                    if known is None:
-                        item = await self._demand(tenant, work)
-                        if item["fence"] != fence:
-                            raise reject("work-moved")
-                        await self._act(own, item, None)
+                    await self._once(own, tenant, work, do)
                 except ProblemError as error:
                     if error.problem.status >= 500:
                         raise
@@ -199,6 +206,23 @@ class Operating:
             if isinstance(fault, BaseException):
                 raise fault
         return [left for left in ended if isinstance(left, dict)]
+
+    async def _once(
+        self, intent: Intent, tenant: str | None, work: int, do: Callable[[], Awaitable[Reply]]
+    ) -> Reply:
+        """What `do` answers, or the answer that the key has. It is looked for again where `do` is refused:
+        what refuses it may be what a copy of this request did meanwhile.
+        """
+        known = None if tenant is None else await self._known(intent, tenant, work)
+        if known is not None:
+            return known
+        try:
+            return await do()
+        except ProblemError:
+            known = None if tenant is None else await self._known(intent, tenant, work)
+            if known is None:
+                raise
+            return known
 
     async def _act(self, intent: Intent, item: dict[str, Any], settlement: Settlement | None) -> Reply:
         if item["state"] == UNDER_WAY:

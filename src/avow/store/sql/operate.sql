@@ -92,7 +92,9 @@ BEGIN
     UPDATE avow.destination d SET paused = CASE WHEN p_paused THEN p_reason END
     WHERE d.destination = p_destination AND d.destination <> '' AND (d.paused IS NOT NULL) <> p_paused;
     IF NOT FOUND THEN
-        RETURN 'same';
+        -- A copy of this request may have made it so, for which the change above has waited.
+        RETURN CASE WHEN EXISTS (SELECT FROM avow.idempotency i WHERE i.tenant = p_tenant AND i.id = p_key)
+            THEN 'replay' ELSE 'same' END;
     END IF;
     IF NOT avow.keep_answer(p_tenant, p_key, p_fingerprint, p_body) THEN
         RAISE EXCEPTION 'the same request was answered meanwhile' USING ERRCODE = 'AV003';

@@ -227,17 +227,59 @@ BEGIN
 END
 $function$;
 
+-- Do something about a subscription, once for a key: put, turn, rotate, replay or drop, with what p_told says. Returns the
+-- fingerprint that the key was used with first, whether it had been used, and the subscription as the first request left it
+-- (dropped: as it was); nothing, and nothing is kept, where there is no such subscription. No secret is kept: it follows
+-- from the id and the generation.
+CREATE OR REPLACE FUNCTION avow.act_on_subscription(
+    p_tenant text, p_id uuid, p_key uuid, p_fingerprint bytea, p_word text, p_told jsonb)
+    RETURNS TABLE (fingerprint bytea, replayed boolean, left_as jsonb)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+    AS $function$
+DECLARE
+    setting text := set_config('avow.tenant', p_tenant, true);
+    known   avow.subscription;
+BEGIN
+    -- A second copy of the request waits here, and then sees what the first one has kept.
+    PERFORM pg_advisory_xact_lock(hashtext('avow.act_on_subscription'), hashtext(p_key::text));
+    RETURN QUERY SELECT i.fingerprint, true, convert_from(i.body, 'UTF8')::jsonb FROM avow.idempotency i
+        WHERE i.tenant = p_tenant AND i.id = p_key;
+    IF FOUND THEN
+        RETURN;
+    ELSIF p_word = 'put' THEN
+        SELECT * INTO known FROM avow.put_subscription(p_tenant, p_id, p_told ->> 'subject', p_told ->> 'url',
+            ARRAY(SELECT jsonb_array_elements_text(p_told -> 'types')));
+    ELSIF p_word = 'turn' THEN
+        SELECT * INTO known FROM avow.turn_subscription(p_tenant, p_id, p_told ->> 'state', '');
+    ELSIF p_word = 'rotate' THEN
+        SELECT * INTO known FROM avow.rotate_subscription(p_tenant, p_id, p_key, (p_told ->> 'both_ms')::bigint);
+    ELSIF p_word = 'replay' THEN
+        SELECT * INTO known
+        FROM avow.replay_subscription(p_tenant, p_id, p_key, (p_told ->> 'since')::timestamptz);
+    ELSIF p_word = 'drop' THEN
+        SELECT * INTO known FROM avow.subscription s WHERE s.tenant = p_tenant AND s.id = p_id FOR UPDATE;
+        PERFORM avow.drop_subscription(p_tenant, p_id);
+    END IF;
+    IF known.id IS NOT NULL THEN
+        PERFORM avow.keep_answer(p_tenant, p_key, p_fingerprint, convert_to(to_jsonb(known)::text, 'UTF8'));
+        RETURN QUERY SELECT p_fingerprint, false, to_jsonb(known);
+    END IF;
+END
+$function$;
+
 REVOKE ALL ON FUNCTION
     avow.put_deliveries(text, jsonb[], timestamptz), avow.delivery_name(uuid, bigint),
     avow.event_id(text, text, text, bigint), avow.put_subscription(text, uuid, text, text, text[]),
     avow.turn_subscription(text, uuid, text, text), avow.rotate_subscription(text, uuid, uuid, bigint),
     avow.drop_subscription(text, uuid), avow.replay_subscription(text, uuid, uuid, timestamptz), avow.deliverable(),
     avow.replay_brings(bigint, bigint, timestamptz, bigint, timestamptz), avow.entry_before(timestamptz),
-    avow.go_on_replaying(uuid, integer), avow.enough_waits(uuid)
+    avow.go_on_replaying(uuid, integer), avow.enough_waits(uuid),
+    avow.act_on_subscription(text, uuid, uuid, bytea, text, jsonb)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     avow.put_subscription(text, uuid, text, text, text[]), avow.turn_subscription(text, uuid, text, text),
     avow.rotate_subscription(text, uuid, uuid, bigint), avow.drop_subscription(text, uuid),
     avow.replay_subscription(text, uuid, uuid, timestamptz), avow.go_on_replaying(uuid, integer), avow.deliverable(),
-    avow.replay_brings(bigint, bigint, timestamptz, bigint, timestamptz)
+    avow.replay_brings(bigint, bigint, timestamptz, bigint, timestamptz),
+    avow.act_on_subscription(text, uuid, uuid, bytea, text, jsonb)
     TO @{application};

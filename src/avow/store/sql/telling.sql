@@ -28,6 +28,21 @@ SELECT id, tenant, subject, url, types, state, reason, generation, previous_unti
     CASE WHEN replay_after IS NOT NULL THEN replay_since END
 FROM avow.replay_subscription($1, $2, $3, $4)
 
+-- name: act_on_subscription
+-- Do something about a subscription once for a key: what the key was used for, and how that left the subscription.
+SELECT o.fingerprint, o.replayed, v.id, v.tenant, v.subject, v.url, v.types, v.state, v.reason, v.generation, v.previous_until,
+    v.created_at, CASE WHEN v.replay_after IS NOT NULL THEN v.replay_since END
+FROM avow.act_on_subscription($1, $2, $3, $4, $5, $6) AS o
+CROSS JOIN LATERAL jsonb_populate_record(NULL::avow.subscription, o.left_as) AS v
+
+-- name: kept_subscription
+-- How what was done under a key left the subscription that it was about. $1: tenant, $2: key.
+SELECT v.id, v.tenant, v.subject, v.url, v.types, v.state, v.reason, v.generation, v.previous_until,
+    v.created_at, CASE WHEN v.replay_after IS NOT NULL THEN v.replay_since END
+FROM (SELECT set_config('avow.tenant', $1::text, true) AS tenant OFFSET 0) AS s
+CROSS JOIN LATERAL (SELECT * FROM avow.idempotency k WHERE k.tenant = s.tenant AND k.id = $2::uuid LIMIT 1) AS i
+CROSS JOIN LATERAL jsonb_populate_record(NULL::avow.subscription, convert_from(i.body, 'UTF8')::jsonb) AS v
+
 -- name: go_on_replaying
 -- One step of a replay.
 SELECT avow.go_on_replaying($1, $2)
