@@ -54,7 +54,9 @@ def main() -> int:
         help="attack your copy of examples/enrollment or examples/checkout; may be said of both",
     )
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _end)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a terminal that is closed says SIGHUP
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
     try:
         chosen, targets = _choose(options.only), _targets(options.declared)
         # The home goes first, with a database that nobody needs any more: that is faster than to stop it.

@@ -121,6 +121,20 @@ def test_a_killed_supervisor_takes_its_server_along_and_the_next_start_finds_the
         assert second.request("GET", f"/courses/{course['id']}", "user")[1] == course
 
 
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "closed terminal"])
+def test_ending_it_at_a_terminal_ends_its_server_and_its_database(
+    folder: Path, signal_number: signal.Signals
+) -> None:
+    with running(ENROLLMENT, folder) as started:
+        server = started.server_pid()
+        database = int((started.home / "pg" / "postmaster.pid").read_text().split()[0])
+        assert alive(database)
+        started.process.send_signal(signal_number)
+        assert started.process.wait(timeout=30) == 0
+        assert not alive(server)
+        assert not alive(database)
+
+
 def test_a_changed_declaration_is_taken_over_and_a_broken_one_is_not(folder: Path, target: Path) -> None:
     source = target / "system.py"
     text = source.read_text()

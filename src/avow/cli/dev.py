@@ -46,7 +46,8 @@ def command(target: str, host: str, port: int, reload: bool, as_json: bool) -> N
     """Run TARGET for development: its own PostgreSQL, tables, server, tokens, reload."""
     system = load_target(target)
     output.warn(check_entities(system.entities, set()))
-    signal.signal(signal.SIGTERM, _end)
+    for number in _ending_signals():
+        signal.signal(number, _end)
     surroundings = set_up(system, home_folder(os.environ), output.talk)
     try:
         listening = listen(host, port)
@@ -56,8 +57,14 @@ def command(target: str, host: str, port: int, reload: bool, as_json: bool) -> N
             surroundings.lease.release()
 
 
+def _ending_signals() -> list[signal.Signals]:
+    """What ends it, beside Ctrl-C. A terminal that is closed says SIGHUP, unless that is ignored (nohup)."""
+    hung_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return [signal.SIGTERM, *([signal.SIGHUP] if hung_up else [])]
+
+
 def _end(_number: int, _frame: object) -> None:
-    """SIGTERM before the server runs: leave by way of every `finally`."""
+    """Told to end before the server runs: leave by way of every `finally`."""
     raise SystemExit(output.HOLDS)
 
 
@@ -76,9 +83,9 @@ class _Supervisor:
         self.runs = False
 
     async def run(self) -> None:
-        """Serve until SIGINT or SIGTERM."""
+        """Serve until it is told to end."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, *_ending_signals()):
             loop.add_signal_handler(number, self.ending.set)
         watching = [asyncio.create_task(self._watch_database())]
         if self.reload:
