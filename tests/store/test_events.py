@@ -15,6 +15,7 @@ import pytest
 
 from avow import role
 from avow.engine.execute import Engine, Request
+from avow.engine.explain import Operator, why
 from avow.engine.inbox import Filter, Inbox
 from avow.engine.workers.hearing import Hearing, Message, Outcome
 from avow.engine.workers.worker import Worker
@@ -294,3 +295,19 @@ async def test_what_is_parked_again_by_a_second_delivery_does_not_happen_again(d
         )  # fmt: skip
         await d.settle()
         assert ((await d.row())["version"], await d.parked()) == (3, [])
+
+
+async def test_the_log_says_what_of_a_message_let_it_happen(depot: MakeDepot) -> None:
+    async with depot() as d:
+        parcel = await d.do("register", number="P1")
+        await d.hear("picked", Scan("P1"))
+        await d.hear("moved", Scan("P1", "Kiel", 2))
+        entity, reads = d.system.entities["Parcel"], Reads(d.system, d.pool)
+        found = await why(d.system, reads, Operator("main"), entity, parcel, "place", None)
+        assert found is not None
+        because = found["because"]
+        assert (found["value"], because["actor"]["subject"]) == ("Kiel", "sender:carrier")
+        assert because["allowed_by"]["guard"] == "given.data.sequence > sequence"
+        assert because["rested_on"] == [
+            {"read": "given.data.sequence", "value": 2}, {"read": "sequence", "value": 0},
+        ]  # fmt: skip

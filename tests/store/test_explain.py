@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
@@ -16,6 +17,7 @@ from avow import (
     create,
     everybody,
     field,
+    given,
     limits,
     read,
     role,
@@ -278,3 +280,37 @@ async def test_a_long_history_is_searched_backwards_and_told_in_pages(
     edited = await why(FIRST, act.reads, OPERATOR, entity, record, "count", None)
     assert edited is not None
     assert edited["because"]["version"] == ENTRIES_MAX + 52
+
+
+@dataclass(frozen=True)
+class Box:
+    """What is handed in."""
+
+    grams: int
+    label: Annotated[str, limits(max_length=9_000)] = ""
+
+
+class Shelf(Entity):
+    """A shelf that bears so much."""
+
+    bears: int = field()
+    top: Box | None = field()
+    visible = read(by=everybody)
+    kept, sold = State(initial=True), State(final=True)
+    build = create(kept, by=everybody, sets=[bears])
+    sell = transition(kept, to=sold, by=everybody)
+    lay = transition(kept, to=kept, by=everybody, sets=[top], when=given.top.grams <= bears)
+
+
+@pytest.mark.parametrize("label", ["small", "l" * 5_000])
+async def test_of_an_argument_it_is_told_which_member_a_rule_read(database: MakeDatabase, label: str) -> None:
+    """Also where the argument is so long that the entry names it by its hash."""
+    shelves = system("shelves", Shelf)
+    async with acting(database(shelves)) as act:
+        shelf = await act.do("Shelf", "build", None, {"bears": 9}, "ana")
+        await act.do("Shelf", "lay", shelf, {"top": Box(7, label)}, "ana")
+        found = await why(shelves, act.reads, OPERATOR, shelves.entities["Shelf"], shelf, "top", None)
+        assert found is not None
+        assert found["because"]["allowed_by"]["guard"] == "given.top.grams <= bears"
+        read = [{"read": "given.top.grams", "value": 7}, {"read": "bears", "value": 9}]
+        assert found["because"]["rested_on"] == read

@@ -80,6 +80,11 @@ class _Reader:
     def read(self, node: JsonValue) -> Expression:
         if isinstance(node, str) and node in _WORDS:
             return _WORDS[node]
+        match node:
+            case {"argument": str(name), "path": list(path)}:
+                return Argument(name, tuple(map(str, path)))
+            case _:
+                pass
         if not isinstance(node, Mapping) or len(node) != 1:
             raise ValueError("not the description of an expression")
         [(word, held)] = node.items()

@@ -331,17 +331,19 @@ class _Ground:
                 case Votes(transition):
                     value = len(known.performers.get(transition, []))
                     yield {"read": f"votes({transition})", "value": value}
-                case Argument(name):
-                    yield self._argument(name)
+                case Argument(name, path):
+                    yield self._argument(name, path)
                 case _:
                     pass
 
-    def _argument(self, name: str) -> dict[str, Any]:
-        read = f"given.{name}"
+    def _argument(self, name: str, path: tuple[str, ...]) -> dict[str, Any]:
+        read = ".".join(("given", name, *path))
         if name not in self._entry.arguments:
             return {"read": read, "value": None}
-        seen = self._sight.sees_argument(name, self._rules.fields)
-        return {"read": read, **({"value": self._entry.given(name)} if seen else HIDDEN)}
+        if not self._sight.sees_argument(name, self._rules.fields):
+            return {"read": read, **HIDDEN}
+        held = self._entry.given(name)
+        return {"read": read, "value": _member(held, path[0]) if path else held}
 
     def _field(self, path: tuple[str, ...], known: Known) -> Rested | None:
         name, read = path[0], ".".join(path)
@@ -352,10 +354,8 @@ class _Ground:
         if self._rules.fields.get(name, {}).get("type") == "reference":
             return self._other(path[:-1], path[-1], known)
         held = known.value(name)
-        if isinstance(long := held.get("value"), LongValue):
-            return {"read": read, "value": LongValue(long.sha, path[1])}
         if isinstance(held.get("value"), Mapping):
-            return {"read": read, "value": held["value"].get(path[1])}
+            return {"read": read, "value": _member(held["value"], path[1])}
         return {"read": read, **held}
 
     def _other(self, path: tuple[str, ...], what: str, known: Known) -> Rested | None:
@@ -368,6 +368,13 @@ class _Ground:
             return {"read": read, **held}
         of = version_read(self._entry, self._rules.fields[first]["entity"], held["value"])
         return None if of is None else {"read": read, "of": of, **({"on": path[1:]} if path[1:] else {})}
+
+
+def _member(held: Any, name: str) -> Any:
+    """A member of a value object; None where there is none."""
+    if isinstance(held, LongValue):
+        return LongValue(held.sha, name)
+    return cast(Mapping[str, Any], held).get(name) if isinstance(held, Mapping) else None
 
 
 def version_read(entry: Told, kind: str, record: str) -> dict[str, Any] | None:

@@ -57,7 +57,7 @@ CONSTANTS = st.one_of(
 LEAVES: st.SearchStrategy[Expression] = st.one_of(
     st.builds(Const, CONSTANTS),
     st.builds(FieldOf, st.lists(WORDS, min_size=1, max_size=3).map(tuple)),
-    st.builds(Argument, WORDS),
+    st.builds(Argument, WORDS, st.lists(WORDS, max_size=2).map(tuple)),
     st.sampled_from([ActorSubject(), Now(), Everybody(), Authenticated(), Internal()]),
     st.builds(HasRole, WORDS),
     st.builds(Performed, WORDS),
