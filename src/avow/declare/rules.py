@@ -107,6 +107,9 @@ def _span(rule: Exclusion, entity: Entity) -> Iterator[Mistake]:
     if type(start) is not type(end) or not isinstance(start, ordered):
         detail = f"{entity.name}.{rule.name}: the span needs two fields of one type"
         yield at(rule.place, "exclusion-span", detail, "Use two datetimes, two dates or two integers.")
+    elif rule.start == rule.end:
+        detail = f"{entity.name}.{rule.name}: it begins and ends with `{rule.start}`, so that none overlap"
+        yield at(rule.place, "exclusion-span", detail, "Use one field for the beginning and one for the end.")
 
 
 def _quota_fault(quota: Quota, entity: Entity, entities: Mapping[str, Entity]) -> str | None:

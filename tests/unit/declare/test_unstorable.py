@@ -14,6 +14,7 @@ CASES: dict[str, str] = {
     "rules of the wrong shape": course(
         "a = exclude(seats, overlapping=(taken,))  # <- exclusion-span",
         "b = exclude(seats, overlapping=())  # <- exclusion-span",
+        "g = exclude(seats, overlapping=(taken, taken))  # <- exclusion-span",
         "c = invariant(one_of(seats), 'x')  # <- condition-constant",
         f"d = unique({', '.join(['seats'] * 32)})  # <- unique-too-long",
         f"e = unique({', '.join(['seats'] * 31)})",
