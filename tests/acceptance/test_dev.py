@@ -121,6 +121,15 @@ def test_a_killed_supervisor_takes_its_server_along_and_the_next_start_finds_the
         assert second.request("GET", f"/courses/{course['id']}", "user")[1] == course
 
 
+@pytest.fixture
+def hangs_up() -> Iterator[None]:
+    """What is started hears of a closed terminal, also where the tests themselves would not (nohup)."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangs_up")
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "closed terminal"])
 def test_ending_it_at_a_terminal_ends_its_server_and_its_database(
     folder: Path, signal_number: signal.Signals
