@@ -75,11 +75,14 @@ def test_parameters_of_a_query_are_bounded(venue: Tenancy) -> None:
 
 
 @asynccontextmanager
-async def served(venue: Tenancy) -> AsyncGenerator[httpx2.AsyncClient]:
-    """The application in this process, on the same database, so that a limit can be made small."""
+async def served(venue: Tenancy, settings: str = "") -> AsyncGenerator[httpx2.AsyncClient]:
+    """The application in this process, on the same database, so that a limit can be made small. settings: of
+    its connections to it.
+    """
     server = venue.server
     trust = Trust(development_secret=bytes.fromhex(server.environment["AVOW_DEVELOPMENT_SECRET"]))
-    application = Application(server.database.system, server.database.application_url, b"s" * 32, trust)
+    url = server.database.application_url + settings
+    application = Application(server.database.system, url, b"s" * 32, trust)
     transport = httpx2.ASGITransport(app=application)
     headers = {"Authorization": f"Bearer {venue.actor('ann', 'clerk').token}", "Idempotency-Key": "k"}
     try:
@@ -148,6 +151,18 @@ async def test_a_database_that_is_gone_is_said_to_be_gone(venue: Tenancy) -> Non
             assert (answer.status_code, code_of(answer)) == (503, "database-unavailable")
             assert "127.0.0.1" not in answer.text
         assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_a_database_that_takes_no_writes_is_said_to_be_gone(venue: Tenancy) -> None:
+    """L05: on a standby commands and /readyz get 503, so that requests are sent elsewhere; it still reads."""
+    async with served(venue, "?default_transaction_read_only=on") as client:
+        for answer in (await client.get("/readyz"), await client.post("/rooms", json=ROOM)):
+            assert (answer.status_code, code_of(answer)) == (503, "database-unavailable")
+            assert answer.headers["retry-after"]
+        assert (await client.get("/rooms")).json() == {"items": []}
+    async with served(venue) as client:
+        assert (await client.get("/readyz")).status_code == 200
+        assert (await client.post("/rooms", json=ROOM)).status_code == 201
 
 
 def test_a_slow_client_holds_no_connection_to_the_database(venue: Tenancy) -> None:

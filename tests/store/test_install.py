@@ -389,6 +389,24 @@ async def test_a_table_that_is_held_for_long_is_not_waited_for_without_end(
     assert await catalog(place) == before
 
 
+@pytest.mark.parametrize(
+    ("setting", "code"),
+    [
+        ("default_transaction_read_only=on", "database-read-only"),
+        ("connect_timeout=10", "database-refused"),
+        ("statement_timeout=soon", "database-refused"),
+    ],
+)
+async def test_a_setting_in_the_address_that_does_not_do_is_named(
+    place: str, setting: str, code: str
+) -> None:
+    """Some that other clients take are none of the server's; and a standby takes no writes."""
+    with pytest.raises(EnvironmentFault) as fault:
+        await installed(f"{place}?{setting}", first())
+    assert fault.value.code == code
+    assert setting.partition("=")[0] in f"{fault.value.detail} {fault.value.mend}"
+
+
 async def test_an_owner_that_is_no_superuser_needs_createrole_and_the_database(
     cluster: Cluster, place: str
 ) -> None:

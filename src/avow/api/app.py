@@ -265,7 +265,7 @@ class Application:
                 return Response(page.status, page.body, page.headers)
             case Operation.READY:
                 await self.start()
-                await self._reads.now()
+                await self._reads.demand_writable()
             case _:
                 pass
         return Response.json({"status": "ok"})

@@ -92,8 +92,11 @@ IntegrityBroken: type[Exception] = _driver.IntegrityConstraintViolationError
 """A constraint would be broken."""
 Retryable: tuple[type[Exception], ...] = _errors("SerializationError", "DeadlockDetectedError")
 """What PostgreSQL asks to try again: nothing was executed."""
+ReadOnly: type[Exception] = _driver.ReadOnlySQLTransactionError
+"""What a server raises that takes no writes, such as a standby: nothing was executed."""
 Lost: tuple[type[Exception], ...] = (
     ConnectionError,
+    ReadOnly,  # a server that has become a standby: a new connection may lead to the one in its place
     *_errors(
         "PostgresConnectionError",
         "InterfaceError",

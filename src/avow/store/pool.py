@@ -69,6 +69,10 @@ async def connect(
     except (TimeoutError, OSError, *driver.Lost) as error:
         detail = f"no database answers: {error or type(error).__name__}"
         raise EnvironmentFault("database-unreachable", detail, f"Start it, or check {given_by}.") from None
+    except driver.DatabaseError as error:  # a setting in the address that the server doesn't know
+        raise EnvironmentFault(
+            "database-refused", f"the database refused: {error}", f"Check {given_by}."
+        ) from None
 
 
 def with_login(url: str, name: str, password: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from avow.canonical import INTEGER_MAX
+from avow.errors import reject
 from avow.kernel.command import Record
 from avow.model.actor import Actor
 from avow.model.entity import Entity
@@ -97,6 +98,12 @@ class Reads:
         """The database's clock; also tells whether the database answers."""
         async with self._pool.borrow() as connection:
             return await connection.fetchval(text("reads.sql", "now"))
+
+    async def demand_writable(self) -> None:
+        """Raise `database-unavailable` where the database answers and takes no writes, as a standby does."""
+        async with self._pool.borrow() as connection:
+            if not await connection.fetchval(text("reads.sql", "takes_writes")):
+                raise reject("database-unavailable", "The database takes no writes.")
 
     async def load(self, plan: LoadPlan, tenant: str, record: UUID) -> Loaded:
         """One record, with what its read policy follows."""

@@ -101,6 +101,12 @@ async def _understood() -> AsyncGenerator[None]:
         raise EnvironmentFault(
             "tables-busy", "another transaction holds a table for too long", "Try again when it has ended."
         ) from None
+    except driver.ReadOnly as error:
+        raise EnvironmentFault(
+            "database-read-only",
+            f"the database takes no writes: {error}",
+            "Use the URL of the server that does, or take back default_transaction_read_only.",
+        ) from None
     except driver.InsufficientPrivilege as error:
         raise EnvironmentFault(
             "rights-missing",

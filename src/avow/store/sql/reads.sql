@@ -6,6 +6,10 @@
 -- The database's time.
 SELECT avow.now()
 
+-- name: takes_writes
+-- Whether the database answers with what is ours, and takes writes: a standby doesn't.
+SELECT avow.now() IS NOT NULL AND current_setting('transaction_read_only') = 'off'
+
 -- name: written_last
 -- The records that the newest entries are of.
 SELECT tenant, kind, id FROM avow.written_last($1)
