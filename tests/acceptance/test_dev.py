@@ -185,6 +185,25 @@ def test_a_declaration_that_breaks_between_check_and_start_is_served_once_it_is_
         until(dev.ready, "the mended declaration is served")
 
 
+def test_a_declaration_whose_import_never_ends_holds_up_neither_the_next_change_nor_the_end(
+    folder: Path, target: Path
+) -> None:
+    source = target / "system.py"
+    text = source.read_text()
+    began = target / "began"
+    endless = f"open({str(began)!r}, 'w').close()\nwhile True: pass\n"
+    with running(target, folder) as dev:
+        for mended in (True, False):
+            source.write_text(endless + text)
+            until(began.exists, "the import has begun")
+            began.unlink()
+            assert dev.request("GET", "/courses", "user")[0] == 200
+            if mended:
+                source.write_text(text)
+                until(lambda: "reloaded" in dev.said(), "the mended declaration is taken over")
+        assert development.end(dev.process) == 0
+
+
 @pytest.mark.parametrize("home", ["/dev/null", "/dev/null/below"])
 def test_a_home_that_cannot_be_written_is_named(home: str) -> None:
     """Also where the database is another's: development keeps its secrets there."""

@@ -144,12 +144,7 @@ class _Supervisor:
 
     async def _replace(self) -> None:
         """Take over a changed declaration, unless it has mistakes or the tables can't follow it."""
-        checked = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "avow.cli", "migrate", self.target, stdout=sys.stderr,
-            env=self.surroundings.environment() | {"AVOW_DATABASE_URL": self.surroundings.admin_url},
-        )  # fmt: skip
-        if await checked.wait() != 0:
-            output.talk("the changed declaration wasn't taken over; the server goes on with the one before")
+        if not await self._check():
             return
         await self.server.stop()
         try:
@@ -159,6 +154,27 @@ class _Supervisor:
             output.talk(_UNSERVED)
         else:
             output.talk("reloaded")
+
+    async def _check(self) -> bool:
+        """Whether the tables follow the declaration as it is now. Given up where it changes once more, and
+        where this ends: an import may never come to its own end.
+        """
+        checking = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "avow.cli", "migrate", self.target, stdout=sys.stderr,
+            env=self.surroundings.environment() | {"AVOW_DATABASE_URL": self.surroundings.admin_url},
+        )  # fmt: skip
+        waits = [
+            asyncio.create_task(what) for what in (checking.wait(), self.changed.wait(), self.ending.wait())
+        ]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
+            task.cancel()
+        if checking.returncode is None:
+            checking.kill()
+            await checking.wait()
+        elif checking.returncode != 0:
+            output.talk("the changed declaration wasn't taken over; the server goes on with the one before")
+        return checking.returncode == 0
 
     async def _watch_database(self) -> None:
         """Start the PostgreSQL of Avow's own again when it has died, as nobody else would."""
