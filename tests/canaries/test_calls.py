@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from avow.model.system import System
+from avow.prove import seam
 from avow.prove.conform import Conform
 from avow.prove.deadlines import Deadlines
 from avow.prove.effects import Effects
@@ -22,6 +23,7 @@ from tests.canaries.mutants import counted, declared
 ORDERS = '''
 """Orders whose pieces are set aside at a warehouse, unless the buyer changes their mind."""
 
+import asyncio
 import os
 import random
 from dataclasses import dataclass
@@ -170,6 +172,34 @@ async def test_the_backend_as_it_is_gives_no_finding(tmp_path: Path) -> None:
             assert [finding.sentence for finding in report.findings] == [], phase.__name__
             assert report.tallies, phase.__name__
             assert all(tally.tried and tally.tried == tally.held for tally in report.tallies), report.tallies
+
+
+ODD = {
+    "it raises KeyError (": ('    wanted = {"sku"', '    raise KeyError\n    wanted = {"sku"'),
+    "its result doesn't fit the declaration": (
+        'return Told(str(answer.json().get("id", "done")))\n\n\nclass', "return 7\n\n\nclass"
+    ),
+    "it doesn't come to its end within 0.2 s": (
+        '    wanted = {"sku"', '    await asyncio.sleep(3_600)\n    wanted = {"sku"'
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", ODD)
+async def test_a_function_that_ends_as_none_should_with_nothing_going_wrong_is_named(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would follow on it isn't known then; and one that takes too long is asked once, and not again."""
+    monkeypatch.setattr(seam, "FUNCTION_S_MAX", 0.2)
+    system = mutated(*ODD[said], tmp_path)
+    bench, budget = Bench(system, 0), Budget(20.0)
+    async with bench.stack:
+        await Model().run(bench, counted(600))
+        report = await Functions().run(bench, budget)
+    place = system.entities["Order"].effects["reserve"].place
+    named = f"What follows on reserve ({place}), which nothing disturbs: {said}"
+    assert [one for one in report.not_tried if one.startswith(named)], report.not_tried
+    assert budget.tried > 1
 
 
 async def test_a_finding_is_found_again_by_its_schedule(tmp_path: Path) -> None:

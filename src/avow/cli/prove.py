@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final, TextIO
 
 import click
@@ -24,6 +26,7 @@ from avow.prove.keep import FOLDER, Kept, keep, read_kept
 from avow.prove.lanes import Source
 from avow.prove.lint import NAME as LINT
 from avow.prove.model import NAME as MODEL
+from avow.prove.patience import patient
 from avow.prove.phase import Bench, Phase
 from avow.prove.phases import PHASES
 from avow.prove.report.document import as_document, finding_json
@@ -92,7 +95,7 @@ def command(
         bench, _chosen(named, quick), seconds, until_broken=quick, progress=told.tell,
         beside=Source(load_target, target),
     )  # fmt: skip
-    with nullcontext() if verbose else _quiet():
+    with nullcontext() if verbose else _quiet(), _undisturbed():
         try:
             report = asyncio.run(attack)
         finally:
@@ -143,13 +146,34 @@ def _again(system: System, kept: Kept, server: str | None, as_json: bool) -> int
         async with bench.stack:
             return await phase.replay(bench, kept.schedule)
 
-    finding = asyncio.run(replayed())
+    with _undisturbed():
+        finding = asyncio.run(replayed())
     if as_json:
         found: dict[str, Any] | None = None if finding is None else finding_json(system, finding)
         output.document({"verdict": "held" if finding is None else "broke", "finding": found})
     else:
         output.data("it holds now: this schedule breaks nothing" if finding is None else broke(finding, ""))
     return output.HOLDS if finding is None else output.FOUND
+
+
+@contextmanager
+def _undisturbed() -> Generator[None]:
+    """Let the owner's code neither write into the report nor run for ever, and let a run that is told to end
+    put everything away."""
+    known = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, was in known.items():
+        if was is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+    try:
+        with redirect_stdout(sys.stderr), patient():
+            yield
+    finally:
+        for number, was in known.items():
+            signal.signal(number, was)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGINT)  # for which the loop ends what it does, and each server with it
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import re
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
@@ -135,7 +136,8 @@ def _import_module(name: str) -> ModuleType:
 def _owners_code(load: Callable[[], ModuleType], file: Path | None, asked: str = "") -> ModuleType:
     """Run what imports the owner's file. Raises ModuleNotFoundError only if `asked` isn't there."""
     try:
-        return load()
+        with redirect_stdout(sys.stderr):  # what it prints is talk: stdout is for what was asked
+            return load()
     except (AvowError, KeyboardInterrupt):
         raise
     except (Exception, SystemExit) as error:

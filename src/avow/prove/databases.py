@@ -7,10 +7,12 @@ with is written there again, in one round trip: that is several times as quick a
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -19,7 +21,7 @@ from avow.errors import EnvironmentFault
 from avow.model.system import System, keeps_private
 from avow.prove.explore.situation import START
 from avow.prove.phase import Bench
-from avow.store.driver import Connection
+from avow.store.driver import Connection, DatabaseError, Lost
 from avow.store.pool import connect, with_login
 from avow.store.server.cluster import Cluster
 from avow.store.trials import trial
@@ -28,6 +30,7 @@ from avow.store.trials.trial import Server
 from avow.store.trials.watched import Gate, Watched
 
 STATEMENT_S_MAX: Final = 20.0
+_log = logging.getLogger(__name__)
 
 
 class External:
@@ -157,7 +160,7 @@ class Databases:
             self._template = await self._make_template()
         name = f"prove_{secrets.token_hex(6)}"
         await trial.clone(self._server, self._template, name)
-        self._stack.push_async_callback(trial.drop, self._server, name)
+        self._leave(name, partial(trial.drop, self._server, name))
         await trial.without_delay(self._server, name)
         admin = await connect(self._server.url(name))
         url = with_login(self._server.url(name), *self._account)
@@ -172,7 +175,13 @@ class Databases:
         """End the server as a crash does, and start it again; only one of this process alone can be."""
         if not isinstance(self._server, Cluster):
             raise EnvironmentFault("server-not-ours", "this server isn't this run's", "Use an embedded one.")
-        await asyncio.to_thread(trial.crash_own_server)
+        # No task: those are cancelled when a run is interrupted, and nothing would wait for it.
+        crashing = asyncio.get_running_loop().run_in_executor(None, trial.crash_own_server)
+        try:
+            await asyncio.shield(crashing)
+        except asyncio.CancelledError:
+            await crashing  # what is put away now is put away on it
+            raise
         for database in self._made:
             await database.reopen()
 
@@ -188,9 +197,21 @@ class Databases:
         if self._own:
             _TEMPLATES[self._system.fingerprint] = made
         else:
-            self._stack.push_async_callback(trial.drop_account, self._server, self._account)
-            self._stack.push_async_callback(trial.drop, self._server, made)
+            self._leave(self._account.name, partial(trial.drop_account, self._server, self._account))
+            self._leave(made, partial(trial.drop, self._server, made))
         return made
+
+    def _leave(self, name: str, put_away: Callable[[], Awaitable[None]]) -> None:
+        """Have something put away with the run, which fails by no server that is gone by then."""
+
+        async def tried() -> None:
+            try:
+                await put_away()
+            except (EnvironmentFault, DatabaseError, *Lost) as fault:
+                if not self._own:
+                    _log.warning("%s stays on the server: %s", name, fault)
+
+        self._stack.push_async_callback(tried)
 
 
 def _end(connection: Connection) -> None:

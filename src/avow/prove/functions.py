@@ -177,7 +177,11 @@ def _what(kind: str) -> WireFault:
 
 
 def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:
-    every = {name for entity in bench.system.entities.values() for name in entity.effects}
+    declared = [e for entity in bench.system.entities.values() for e in entity.effects.values()]
+    for effect in declared:
+        if said := seam.odd.get(effect.name):
+            yield f"What follows on {effect.name} ({effect.place}), which nothing disturbs: {said}."
+    every = {effect.name for effect in declared}
     if never := ", ".join(sorted(every - done)):
         yield f"What these functions make of an answer: the provider never did what they ask: {never}."
     if elsewhere := ", ".join(sorted(seam.elsewhere)):

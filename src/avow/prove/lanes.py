@@ -24,6 +24,7 @@ from typing import Any, Final, TypeAlias
 
 from avow.model.system import System
 from avow.prove.coverage import coverage_from, coverage_json
+from avow.prove.patience import patient
 from avow.prove.phase import Bench, Phase, Progress
 from avow.prove.phases import PHASES
 from avow.prove.turns import Said, in_turn
@@ -188,6 +189,8 @@ def _go(given: _Given, sender: Connection) -> None:
     """Go through the phases of one lane, and tell what came of them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who stops the run stops its first process, which ends this
     signal.signal(signal.SIGTERM, _told_to_end)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    sys.stdout = sys.stderr  # what the owner's code prints is no part of the report
     teller = _Teller(sender)
     avow = logging.getLogger("avow")
     avow.addHandler(_Forwards(teller))
@@ -198,7 +201,7 @@ def _go(given: _Given, sender: Connection) -> None:
     if system.fingerprint != given.fingerprint:
         bench.unfit.append("the declaration was changed during the run")
     phases = [phase for phase in PHASES if phase.name in given.phases]
-    with suppress(BrokenPipeError):
+    with suppress(BrokenPipeError, asyncio.CancelledError), patient():
         said = asyncio.run(_through(bench, phases, given.seconds, teller))
         teller.put(_Done(said, bench.unfit, bench.postgresql))
 
@@ -211,5 +214,9 @@ async def _through(bench: Bench, phases: Sequence[Phase], seconds: float, teller
     def tell(phase: str, tried: int, left: int | None) -> None:
         teller.put((phase, tried, left))
 
+    # Whoever ends this waits until everything is put away, in its order; from here on the loop sees to it.
+    own = asyncio.current_task()
+    if own is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, own.cancel)
     async with bench.stack:
         return await in_turn(bench, phases, seconds, tell)

@@ -29,6 +29,7 @@ from avow.prove.explore.refusals import refused_in
 from avow.prove.explore.search import Found, Search, Trouble, components, goals_of, why_refused
 from avow.prove.explore.situation import Fault, Happened, Refusal, Situation, happen, ref_of
 from avow.prove.finding import Finding, PhaseReport
+from avow.prove.patience import interrupted_at_once
 from avow.prove.phase import Bench, Budget
 from avow.prove.promises import Broken, broken_promises
 from avow.prove.reach import alone, but_sampled, not_tried, tallies
@@ -53,15 +54,16 @@ class Model:
 
     async def run(self, bench: Bench, budget: Budget) -> PhaseReport:
         """Search one scope after the other, the smallest first, as far as the budget goes."""
-        searches = searched(bench, budget)
-        bench.coverage = coverage_of(bench.system, searches)
-        bench.unfit += list(_never_made(bench.system, searches, bench.coverage))
-        findings = findings_of(bench.system, searches, budget)
-        return PhaseReport(
-            tuple(tallies(bench.system, searches, findings)),
-            tuple(findings),
-            (*not_tried(bench, searches), *alone(bench)),
-        )
+        with interrupted_at_once():
+            searches = searched(bench, budget)
+            bench.coverage = coverage_of(bench.system, searches)
+            bench.unfit += list(_never_made(bench.system, searches, bench.coverage))
+            findings = findings_of(bench.system, searches, budget)
+            return PhaseReport(
+                tuple(tallies(bench.system, searches, findings)),
+                tuple(findings),
+                (*not_tried(bench, searches), *alone(bench)),
+            )
 
     async def replay(self, bench: Bench, schedule: Schedule) -> Finding | None:
         """Follow a path again: what breaks at its end."""

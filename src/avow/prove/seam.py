@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import inspect
 import json
+import math
 import subprocess
 import sys
 import time
@@ -18,6 +19,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from traceback import extract_tb
+from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 from uuid import UUID
 
@@ -35,8 +38,9 @@ from avow.engine.outside.destination import origin_of
 from avow.engine.workers.calls import Call
 from avow.errors import EnvironmentFault
 from avow.model.effect import Effect
-from avow.model.outcome import Declined, NotDone
+from avow.model.outcome import Declined, NotDone, Unclear
 from avow.model.system import System
+from avow.model.types import Misfit
 from avow.prove.outside import Attempt, Carried, Exchange
 from avow.store.queue import Work
 
@@ -62,6 +66,8 @@ LASTING: Final = frozenset[WireFault](("refused-unseen", "never-arrives", "long-
 REFUSAL: Final = b'{"code": "declined", "detail": "The other side will not."}'
 SIMULATOR: Final = "avow.testing.provider"
 CALL_S: Final = 20.0
+FUNCTION_S_MAX: Final = 5.0
+"""How long a function may take here, where all that it calls is on this machine."""
 
 
 @dataclass(slots=True)
@@ -142,6 +148,10 @@ class Seam:
         """The events of which the other side has nothing to tell, by entity and command."""
         self.elsewhere = set[str]()
         """The effects whose functions called another address than that of their destination."""
+        self.odd = dict[str, str]()
+        """How the functions of effects end where nothing goes wrong, and none should."""
+        self._begun = dict[str, float]()
+        self._endless = set[str]()
 
     async def start(self) -> None:
         """Begin another execution, with another side that knows of none before. It comes to no result of its
@@ -215,16 +225,16 @@ class Seam:
 
             async def made(record: Any, call: Call) -> Any:
                 with self._ending(record, call) as ending:
-                    value = await function(record, call)
-                    ending.nothing = may_find_nothing and value is None
+                    async with asyncio.timeout(FUNCTION_S_MAX):
+                        value = await function(record, call)
+                    ending.take(value, may_find_nothing)
                     return value
 
             return made
 
         def made_here(record: Any, call: Call) -> Any:
             with self._ending(record, call) as ending:
-                value = function(record, call)
-                ending.nothing = may_find_nothing and value is None
+                ending.take(value := function(record, call), may_find_nothing)
                 return value
 
         return made_here
@@ -232,22 +242,60 @@ class Seam:
     def _ending(self, record: Any, call: Call) -> _Ending:
         made = self.calls[call.key]
         made.state, made.undoes = record.state, call.undoes
-        return _Ending(made, call.key, self._exchange)
+        return _Ending(made, call.key, self._exchange, self)
+
+    # --- functions that end as none should ---------------------------------------------------------
+
+    def began(self, effect: Effect) -> None:
+        """A function begins. Raises Unclear for one that took too long before: it would only take time."""
+        name = effect.name
+        if name in self._begun:
+            self._note_time(effect)
+        if name in self._endless:
+            raise Unclear("it doesn't come to its end")
+        self._begun[name] = time.monotonic()
+
+    def ended(self, effect: Effect, said: str) -> None:
+        """One has ended. said: how, where none should end so; empty: as any may."""
+        self._note_time(effect)
+        self._begun.pop(effect.name, None)
+        if said and not self.faults:
+            self.odd.setdefault(effect.name, said)
+
+    def _note_time(self, effect: Effect) -> None:
+        limit_s = min(effect.timeout_s, FUNCTION_S_MAX)
+        if time.monotonic() - self._begun.get(effect.name, math.inf) >= limit_s:
+            self._endless.add(effect.name)
+            self.odd.setdefault(effect.name, f"it doesn't come to its end within {limit_s:g} s")
 
 
 class _Ending:
     """Notes how a function ends; what it then says was done counts as done outside."""
 
-    def __init__(self, made: Made, key: str, exchange: Exchange) -> None:
-        self._made, self._key, self._exchange = made, key, exchange
+    def __init__(self, made: Made, key: str, exchange: Exchange, seam: Seam) -> None:
+        self._made, self._key, self._exchange, self._seam = made, key, exchange, seam
         self._before = len(made.sent)
-        self.nothing = False
+        self.nothing, self._unfit = False, ""
 
     def __enter__(self) -> _Ending:
+        self._seam.began(self._made.effect)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def take(self, value: Any, may_find_nothing: bool) -> None:
+        """What the function has returned."""
+        self.nothing = may_find_nothing and value is None
+        result = self._made.effect.result
+        if result is not None and not self.nothing:
+            try:
+                result.fit(value, "#")
+            except Misfit as misfit:
+                self._unfit = f"its result doesn't fit the declaration: {misfit}"
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
         made = self._made
+        self._seam.ended(made.effect, self._unfit if error is None else _unexpected(error))
         if self.nothing:
             made.ended = "open"
             return
@@ -259,6 +307,14 @@ class _Ending:
             self._exchange.outside.carried.setdefault(
                 self._key, Carried(self._key, made.effect.name, made.work.id, made.state, made.undoes, None)
             )
+
+
+def _unexpected(error: BaseException) -> str:
+    """What was raised, with its place, where no function of a call is meant to raise it; else nothing."""
+    if isinstance(error, Declined | NotDone | Unclear | TimeoutError | asyncio.CancelledError):
+        return ""
+    last = extract_tb(error.__traceback__)[-1]
+    return f"it raises {type(error).__name__} ({last.filename}:{last.lineno})"
 
 
 class _Http(Http):

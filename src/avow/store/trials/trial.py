@@ -74,7 +74,11 @@ def _own() -> tuple[Path, Lease]:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=memory))
     folder.chmod(0o755)  # as root, the server runs under another account
     home = folder / HOME
-    lease = clusters.start(home, settings=SETTINGS)
+    try:
+        lease = clusters.start(home, settings=SETTINGS)
+    except BaseException:  # whoever is interrupted here has nothing yet that would be put away in the end
+        _remove(folder)
+        raise
 
     def end() -> None:
         lease.release()
