@@ -257,7 +257,9 @@ def _bounded(
 def _demand(bounds: Bounds, name: str, allowed: frozenset[str] = frozenset()) -> None:
     given = {f.name for f in dataclasses.fields(bounds) if getattr(bounds, f.name) is not None}
     if surplus := given - allowed:
-        raise Unreadable(f"{', '.join(sorted(surplus))} says nothing about {name}", "Leave it out.")
+        limited = name in ("datetime", "date", "timedelta") and surplus <= {"ge", "le"}
+        mend = "Leave it out, and compare the field in an invariant()." if limited else "Leave it out."
+        raise Unreadable(f"{', '.join(sorted(surplus))} says nothing about {name}", mend)
 
 
 def _read_list(annotation: Any, bounds: Bounds) -> ValueType:

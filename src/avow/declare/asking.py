@@ -53,7 +53,7 @@ def _surviving(entity: Entity) -> Iterator[Mistake]:
                 detail = (
                     f"{entity.name}.{t.name} changes what was approved, and what {step} has counted stays"
                 )
-                mend = f"Write voids={step}, or let it change nothing."
+                mend = f"Write voids={step}, on a line below {step}; or let it change nothing."
                 yield at(t.place, "approval-survives", detail, mend, warning=True)
 
 

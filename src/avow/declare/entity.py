@@ -14,7 +14,7 @@ from avow.declare.body import body_mistakes, read_body, source_hash
 from avow.declare.calling import called_elsewhere
 from avow.declare.effect import EffectWord
 from avow.declare.entity_names import NAME, RESERVED, inherits, name_mistakes
-from avow.declare.expression import Symbolic, node_of
+from avow.declare.expression import Symbolic, Term, node_of
 from avow.declare.field import read_field
 from avow.declare.invoking import read_effects
 from avow.declare.naming import UNKNOWN_NAME, Names
@@ -385,9 +385,19 @@ class EntityBuilder:
             if isinstance(term, word.FieldTerm) and term is self.words.get(term.avow_word.name):
                 names.append(term.avow_word.name)
             else:
-                mend = "Name fields that are declared in the same body."
-                self.note(place, "field-unknown", "something named here isn't a field of this entity", mend)
+                self.note(place, "field-unknown", *self._no_field(term, place))
         return tuple(names)
+
+    def _no_field(self, term: Any, place: Place) -> tuple[str, str]:
+        """What something that isn't a field of this entity is, and what to write instead."""
+        node = self.named(term, place) if isinstance(term, Term) else None
+        if isinstance(node, ast.FieldOf) and len(node.path) > 1:
+            mend = f"Name `{node.path[0]}` alone: in uses=, what a body reaches through it is loaded with it."
+            return f"`{ast.render(node)}` is a field of another record", mend
+        return (
+            "something named here isn't a field of this entity",
+            "Name fields that are declared in the same body.",
+        )
 
     def _state_names(self, states: Iterable[Any], place: Place) -> tuple[str, ...]:
         names = list[str]()
