@@ -12,7 +12,8 @@ import pytest
 from avow.cli.changed import moved_since
 from avow.cli.target import load_target
 from avow.prove.act import Act
-from avow.prove.phase import Bench
+from avow.prove.model import Model
+from avow.prove.phase import Bench, Budget
 from avow.store.pool import connect, with_login
 from avow.store.trials import trial
 from tests.acceptance.command_line import ROOT, avow
@@ -103,6 +104,87 @@ def test_what_a_change_has_moved_is_known_by_its_names(tmp_path: Path) -> None:
     archive, verify = (Act("command", "Enrollment", word, 1) for word in ("archive", "verify"))
     assert bench.touches([verify, archive])
     assert not bench.touches([verify])
+
+
+STALLS = """
+from avow import Entity, State, authenticated, create, field, internal, read, ref, system, transition
+
+
+class Hall(Entity):
+    free: int = field(ge=0)
+    visible = read(by=authenticated)
+    open, closed = State(initial=True), State(final=True)
+    build = create(open, by=authenticated, sets=[free])
+    close = transition(open, to=closed, by=authenticated)
+
+    @transition(open, to=open, by=internal)
+    def take(self) -> None:
+        self.free -= 1
+
+
+class Stall(Entity):
+    hall: Hall = ref()
+    visible = read(by=authenticated)
+    asked, held = State(initial=True), State()
+    gone, dropped = State(final=True), State(final=True)
+    ask = create(asked, by=authenticated, sets=[hall])
+    leave = transition(asked, to=gone, by=authenticated)
+    leave_held = transition(held, to=dropped, by=authenticated, command="leave")
+
+    @transition(asked, to=held, by=authenticated, uses=hall)
+    def hold(self) -> None:
+        self.hall.take()
+
+
+app = system("stalls", Hall, Stall)
+"""
+
+
+async def test_what_a_body_calls_for_and_a_way_under_another_name_count_as_touched(tmp_path: Path) -> None:
+    (tmp_path / "system.py").write_text(STALLS, "utf-8")
+    system = load_target(str(tmp_path))
+    bench = Bench(system, 0, touched=frozenset({"Hall.take", "Stall.leave_held"}))
+    await Model().run(bench, Budget(2.0))
+    hold, leave, close = (
+        Act("command", *of.split("."), 1) for of in ("Stall.hold", "Stall.leave", "Hall.close")
+    )
+    assert [bench.touches([act]) for act in (hold, leave, close)] == [True, True, False]
+
+
+def test_what_has_moved_is_told_also_of_a_file_that_had_another_name(tmp_path: Path) -> None:
+    file = tmp_path / "was" / "before.py"
+    file.parent.mkdir()
+    file.write_text(SOUND + "\nother = app\n", "utf-8")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "Begin")
+    git(tmp_path, "mv", "was/before.py", "system.py")
+    (tmp_path / "system.py").write_text(SOUND.replace("to=archived, by=registrar", "to=archived, by=dean"))
+    asked = ("--changed-since", "HEAD", "--phase", "lint", "--phase", "model", "--budget", "1")
+    ended = avow("prove", "system.py:app", *asked, cwd=tmp_path)
+    assert "\nattacked first, as it has moved: Enrollment.archive\n" in ended.stdout, ended.stderr
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "Go on")
+    ended = avow("prove", ".", *asked, cwd=tmp_path)
+    assert "\nnothing has moved: all is attacked alike\n" in ended.stdout, ended.stderr
+    told = json.loads(avow("prove", ".", *asked, "--json", cwd=tmp_path).stdout)
+    assert told["moved"] == []
+
+
+@pytest.mark.parametrize("revision", ["nowhere", "--output=/tmp/x"])
+def test_a_revision_that_isnt_there_is_named(revision: str) -> None:
+    ended = avow("prove", "examples/enrollment", "--changed-since", revision)
+    assert (ended.returncode, "mend: Name a revision" in ended.stderr) == (2, True)
+    assert not ended.stderr.startswith("error[usage] git refuses: \n")
+
+
+def test_a_target_outside_of_any_repository_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "system.py").write_text(SOUND, "utf-8")
+    ended = avow(
+        "prove", ".", "--changed-since", "HEAD", cwd=tmp_path, environment={"GIT_CEILING_DIRECTORIES": "/"}
+    )
+    assert ended.returncode == 2
+    assert "lies in a Git repository" in ended.stderr
 
 
 async def databases_and_logins(url: str) -> set[str]:

@@ -27,22 +27,39 @@ sys.stdout.buffer.write(load_target(sys.argv[1]).description)
 def moved_since(system: System, target: str, revision: str) -> frozenset[str]:
     """The names of what isn't as it was: `Entity`, `Entity.transition`, or a promise.
 
-    The revision's own files are read, and its declaration is run in a process of its own. Raises UsageError
-    where the target lies in no repository, or the revision declares nothing.
+    The revision's own files are read, also where the target had another name, and its declaration is run in a
+    process of its own. Raises UsageError where the target lies in no repository, or nothing can be loaded of
+    that revision.
     """
-    file = find_target(target).file
-    if file is None:
+    found = find_target(target)
+    if found.file is None:
         raise UsageError("--changed-since needs a folder or a file", "Name the application by its path.")
-    top = Path(_git(file.parent, "rev-parse", "--show-toplevel").decode().strip())
+    mend = "Name a target that lies in a Git repository, or leave --changed-since out."
+    top = Path(_git(found.file.parent, mend, "rev-parse", "--show-toplevel").decode().strip())
+    mend = "Name a revision, such as main or HEAD~1."
+    commit = (
+        _git(top, mend, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+        .decode()
+        .strip()
+    )
     with tempfile.TemporaryDirectory() as folder:
-        packed = _git(top, "archive", "--format=zip", revision)
+        packed = _git(top, mend, "archive", "--format=zip", commit)
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:
             archive.extractall(folder)  # it leads nothing out of the folder, and makes no links
-        before = _description(Path(folder) / file.relative_to(top), revision)
+        then = Path(folder) / _name_at(top, commit, found.file.relative_to(top))
+        before = _description(f"{then}:{found.name}" if found.name else str(then), revision)
     return frozenset(_moved(before, json.loads(system.description)))
 
 
-def _git(folder: Path, *words: str) -> bytes:
+def _name_at(top: Path, commit: str, file: Path) -> Path:
+    """What a file was called then, where Git sees that it was renamed since."""
+    told = _git(top, "", "diff", "-z", "--name-status", "--find-renames", "--diff-filter=R", commit, "--")
+    words = told.decode(errors="surrogateescape").split("\0")
+    renamed = dict(zip(words[2::3], words[1::3], strict=False))
+    return Path(renamed.get(str(file), str(file)))
+
+
+def _git(folder: Path, mend: str, *words: str) -> bytes:
     try:
         done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, timeout=SECONDS_MAX)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -51,17 +68,19 @@ def _git(folder: Path, *words: str) -> bytes:
         ) from None
     if done.returncode:
         said = (done.stderr.decode(errors="replace").splitlines() or [""])[-1]
-        raise UsageError(f"git refuses: {said}", "Name a revision, such as main or HEAD~1.")
+        raise UsageError(f"git refuses: {said}", mend)
     return done.stdout
 
 
-def _description(file: Path, revision: str) -> Mapping[str, Any]:
-    told = subprocess.run(
-        [sys.executable, "-c", _TELL, str(file)], capture_output=True, timeout=SECONDS_MAX, check=False
-    )
+def _description(target: str, revision: str) -> Mapping[str, Any]:
+    mend = "Name a revision at which the application can be loaded."
+    asked = [sys.executable, "-c", _TELL, target]
+    try:
+        told = subprocess.run(asked, capture_output=True, timeout=SECONDS_MAX, check=False)
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"what {revision} declares isn't loaded in {SECONDS_MAX} s", mend) from None
     if told.returncode:
         said = (told.stderr.decode(errors="replace").splitlines() or ["it ends"])[-1]
-        mend = "Name a revision at which the application can be loaded."
         raise UsageError(f"what {revision} declares can't be read: {said}", mend)
     return json.loads(told.stdout)
 

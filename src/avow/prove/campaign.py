@@ -33,7 +33,7 @@ class Campaign:
     ) -> None:
         self.budget, self._run, self._tell = budget, run, tell
         self.tried, self.broke = Counter[str](), Counter[str]()
-        self._cut_short = set[str]()
+        self._cut_short, self._shrunk = set[str](), Counter[str]()
         self.findings = list[Finding]()
 
     async def attempt(self, fault: str, schedule: Schedule) -> None:
@@ -59,16 +59,18 @@ class Campaign:
 
     async def report(self, schedule: Schedule, broke: Break) -> None:
         """Shrink what broke, and tell it; of each promise the first few."""
-        told = sum(finding.promise == broke.promise for finding in self.findings)
-        if told >= OF_A_PROMISE_MAX or len(self.findings) >= FINDINGS_MAX:
+        if self._shrunk[broke.promise] >= OF_A_PROMISE_MAX or len(self.findings) >= FINDINGS_MAX:
             return
+        self._shrunk[broke.promise] += 1
 
         async def fails(smaller: Schedule) -> bool:
             if self.budget.spent:
                 return False
             return any(one.promise == broke.promise for one in await self._run(smaller))
 
-        self.findings.append(self._tell(await shrink(schedule, fails, SHRINKS_MAX), broke))
+        found = self._tell(await shrink(schedule, fails, SHRINKS_MAX), broke)
+        if all((one.sentence, one.place) != (found.sentence, found.place) for one in self.findings):
+            self.findings.append(found)
 
     def tallies(self, faults: Sequence[str]) -> tuple[Tally, ...]:
         """A row for each of these faults of which anything was tried, or should have been."""

@@ -51,8 +51,9 @@ def keep(folder: Path, target: str, system: System, finding: Finding, postgresql
 
 
 def _test(target: str, file: Path, finding: Finding) -> str:
-    story = "\n".join(f"    {n}. {line.who}: {line.what}" for n, line in enumerate(finding.story, start=1))
-    return f'''"""{finding.sentence}"""
+    told = (f"    {n}. {line.who}: {line.what}" for n, line in enumerate(finding.story, start=1))
+    story = "\n".join(map(_within_quotes, told))
+    return f'''"""{_within_quotes(finding.sentence)}"""
 
 from pathlib import Path
 
@@ -69,6 +70,11 @@ def test_{_word(finding.promise)}(replay: Replay) -> None:
     """
     replay(SCHEDULE, TARGET)
 '''
+
+
+def _within_quotes(text: str) -> str:
+    """A text as it is written within three quotes, whatever stands in it."""
+    return text.replace("\\", r"\\").replace('"', r"\"")
 
 
 def _found_again(target: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Hashable, Iterable
+from collections.abc import Callable, Generator, Hashable, Iterable, Set
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from avow.model.system import System
-from avow.prove.act import Act
+from avow.prove.act import Act, transitions_of
 from avow.prove.coverage import Coverage
 from avow.prove.finding import Finding, PhaseReport
 from avow.prove.schedule import Schedule
@@ -88,6 +88,7 @@ class Bench:
     postgresql: str = ""
     unfit: list[str] = field(default_factory=list[str])
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _led: tuple[Coverage, Set[tuple[str, str]]] | None = field(default=None, repr=False)
     _shared: dict[Hashable, Any] = field(default_factory=dict[Hashable, Any], repr=False)
 
     def tape(self, name: str) -> Tape:
@@ -96,8 +97,25 @@ class Bench:
 
     def touches(self, acts: Iterable[Act]) -> bool:
         """Whether any of these acts is about what a change has moved; True where nobody asked."""
-        touched = self.touched
-        return touched is None or any({a.entity, f"{a.entity}.{a.command}"} & touched for a in acts)
+        if self.touched is None:
+            return True
+        led = self._leading_there()
+        return any(
+            a.entity in self.touched or (a.entity, t.name) in led
+            for a in acts
+            for t in transitions_of(self.system, a)
+        )
+
+    def _leading_there(self) -> Set[tuple[str, str]]:
+        """The transitions that a change has moved, and those whose bodies call for one that it has."""
+        touched, coverage = self.touched or frozenset[str](), self.coverage
+        if self._led is None or self._led[0] is not coverage:
+            led = {(e, t) for e, _, t in (name.partition(".") for name in touched)}
+            for (entity, name), path in coverage.transitions.items():
+                if path and (f"{entity}.{name}" in touched or entity in touched):
+                    led |= {(path[-1].entity, t.name) for t in transitions_of(self.system, path[-1])}
+            self._led = coverage, led
+        return self._led[1]
 
     async def shared(self, open_: Callable[[Bench], AbstractAsyncContextManager[T]]) -> T:
         """What phases share, such as a running cluster: opened when first asked for, closed with the run."""

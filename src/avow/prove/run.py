@@ -28,6 +28,7 @@ class Report:
 
     phases: what each phase said, by its name, in the order of the run. took_s: how long it took.
     unfit:  why the run can't be trusted, or couldn't be made; empty where it can.
+    moved:  the names of what a change has moved, which was attacked first; None: nobody asked.
     """
 
     system: str
@@ -38,6 +39,7 @@ class Report:
     phases: tuple[tuple[str, PhaseReport], ...]
     postgresql: str = ""
     unfit: tuple[str, ...] = ()
+    moved: tuple[str, ...] | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -88,7 +90,7 @@ async def run(
     system, took_s = bench.system, clock() - started
     return Report(
         system.name, system.fingerprint.hex(), bench.seed, seconds, took_s, _told_once(said, chosen, bench),
-        bench.postgresql, tuple(bench.unfit),
+        bench.postgresql, tuple(bench.unfit), None if bench.touched is None else tuple(sorted(bench.touched)),
     )  # fmt: skip
 
 

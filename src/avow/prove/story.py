@@ -60,8 +60,8 @@ def _inputs(system: System, act: Act) -> Mapping[str, str]:
 
 
 def shown(value: Any) -> str:
-    """A value for people, cut where it is long."""
-    text = str(value)
+    """A value for people, in one line, cut where it is long."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(value))
     return text if len(text) <= VALUE_CHARACTERS_MAX else f"{text[: VALUE_CHARACTERS_MAX - 1]}…"
 
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from avow.errors import UsageError
+from avow.model.place import Place
 from avow.prove.act import Act
-from avow.prove.finding import ALL, PhaseReport, Tally
+from avow.prove.campaign import Campaign
+from avow.prove.finding import ALL, Finding, Line, PhaseReport, Tally
 from avow.prove.keep import keep, read_kept
 from avow.prove.model import Model
+from avow.prove.oracle import Break
 from avow.prove.phase import Bench, Budget
 from avow.prove.report.document import as_document
 from avow.prove.report.page import as_page
 from avow.prove.report.text import as_text
 from avow.prove.run import Report, run
 from avow.prove.schedule import Schedule
-from avow.prove.story import what
+from avow.prove.story import shown, what
 from tests.canaries.mutants import counted
 from tests.unit.prove.systems import SOUND, UNSOUND
 
@@ -87,6 +92,34 @@ async def test_a_kept_finding_is_read_again_and_another_file_is_refused(tmp_path
     file.write_text("[]", "utf-8")
     with pytest.raises(UsageError, match="isn't a schedule"):
         read_kept(file, UNSOUND)
+
+
+async def test_a_test_can_be_read_whatever_stands_in_a_finding(tmp_path: Path) -> None:
+    report = await report_of(Bench(UNSOUND, 7))
+    said = 'Nobody may write """ or \\N or say "no"'
+    line = Line("Ada", said, "", True, "Book 1")
+    finding = replace(report.findings[0], sentence=said, story=(line,))
+    file = keep(tmp_path, "x", UNSOUND, finding, "18.4")
+    source = file.with_name(f"test_{file.stem}.py").read_text("utf-8")
+    assert ast.get_docstring(ast.parse(source)) == said
+
+
+def test_a_value_is_told_in_one_line() -> None:
+    assert shown("a\n\x1b[2Jb") == "a\\n\\x1b[2Jb"
+
+
+async def test_what_comes_to_the_same_when_it_is_shrunk_is_told_once() -> None:
+    async def breaks(_: Schedule) -> list[Break]:
+        return [Break("P", "It broke.", "")]
+
+    def tell(schedule: Schedule, broke: Break) -> Finding:
+        return Finding("x", broke.promise, broke.sentence, Place(), schedule, (), "")
+
+    campaign = Campaign(Budget(10.0), breaks, tell)
+    for fault in ("one", "other", "third"):
+        await campaign.attempt(fault, Schedule())
+    assert len(campaign.findings) == 1
+    assert campaign.broke.total() == 3
 
 
 class _Held:

@@ -23,6 +23,7 @@ def as_document(system: System, report: Report) -> dict[str, Any]:
         "took_s": round(report.took_s, 3),
         "verdict": {True: "held", False: "broke", None: "none"}[report.held],
         "unfit": list(report.unfit),
+        "moved": None if report.moved is None else list(report.moved),
         "tallies": [_tally(phase, t) for phase, one in report.phases for t in one.tallies],
         "findings": [finding_json(system, finding) for finding in report.findings],
         "not_tried": [{"phase": phase, "what": what} for phase, what in not_tried(report)],

@@ -13,7 +13,7 @@ from avow.model.system import System
 from avow.prove.coverage import Coverage
 from avow.prove.finding import ALL, EXHAUSTED, Finding, Line, Point, Tally
 from avow.prove.report.sequence import sequence_svg
-from avow.prove.report.text import not_tried, verdict
+from avow.prove.report.text import moved, not_tried, verdict
 from avow.prove.run import Report
 
 
@@ -61,7 +61,7 @@ def _verdict(report: Report) -> str:
         f'<header class="verdict {kind}"><h1>prove {escape(report.system)}</h1>'
         f"<strong>{escape(verdict(report))}</strong>"
         f'<p class="meta">boundary <code>{report.fingerprint[:12]}</code>{server} · seed {report.seed} · '
-        f"{took}</p></header>"
+        f"{took}{''.join(f'<br>{escape(said)}' for said in moved(report))}</p></header>"
     )
 
 

@@ -34,10 +34,18 @@ def verdict(report: Report) -> str:
 
 def _head(report: Report) -> str:
     server = f"  PostgreSQL {report.postgresql}" if report.postgresql else ""
-    return (
-        f"prove {report.system}  boundary {report.fingerprint[:12]}{server}  seed {report.seed}"
-        f"  {report.took_s:.0f} s"
-    )
+    about = f"prove {report.system}  boundary {report.fingerprint[:12]}{server}  seed {report.seed}"
+    return "\n".join([f"{about}  {report.took_s:.0f} s", *moved(report)])
+
+
+def moved(report: Report) -> list[str]:
+    """What a change has moved, where that was asked for."""
+    if report.moved is None:
+        return []
+    names = ", ".join(report.moved)
+    return [
+        f"attacked first, as it has moved: {names}" if names else "nothing has moved: all is attacked alike"
+    ]
 
 
 def _table(report: Report) -> str:
