@@ -229,3 +229,13 @@ def test_pytest_waits_for_nothing_where_nobody_asks(pytester: pytest.Pytester) -
         "    assert there == {'avow', 'avow.testing', 'avow.testing.plugin'}\n"
     )
     pytester.runpytest_subprocess("-q").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("target", ["nowhere:app", "empty:backend"])
+def test_an_application_that_isnt_where_the_configuration_says_is_told_so(
+    target: str, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(empty="", test_one="def test_one(app):\n    pass\n")
+    pytester.makeini(f"[pytest]\navow_app = {target}\n")
+    result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
+    result.stdout.fnmatch_lines([f"*avow_app names {target}; set it to MODULE:NAME*"])

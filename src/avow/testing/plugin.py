@@ -38,7 +38,16 @@ def app(request: pytest.FixtureRequest) -> testing.System:
     if root not in sys.path:
         sys.path.insert(0, root)
     module, _, name = target.partition(":")
-    return getattr(import_module(module), name or "app")
+    mend = f"avow_app names {target}; set it to MODULE:NAME of yours in the configuration of pytest"
+    try:
+        found = getattr(import_module(module), name or "app", None)
+    except ModuleNotFoundError as error:
+        if f"{module}.".startswith(f"{error.name}."):
+            raise pytest.UsageError(f"there is no module {error.name} for the fixture app: {mend}") from None
+        raise
+    if found is None:
+        raise pytest.UsageError(f"{module} has no {name or 'app'} for the fixture app: {mend}")
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 from uuid import UUID, uuid4
 
@@ -74,8 +75,15 @@ class Refused(AssertionError):
     """A command was refused, where a test meant it to be accepted. code, detail: of the problem."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.code}: {problem.detail}")
+        super().__init__(f"{problem.code}: {' '.join(_said(problem))}")
         self.code, self.detail = problem.code, problem.detail
+
+
+def _said(problem: Problem) -> Iterator[str]:
+    """A problem in words: its detail, and each place of what was given that it is about."""
+    yield problem.detail or f"{problem.type.title}."
+    for error in problem.extra.get("errors", ()):
+        yield f"{error.get('pointer') or error.get('parameter') or ''}: {error['detail']}"
 
 
 class Crashed(Exception):
@@ -94,9 +102,12 @@ class Person:
         """A command as it would arrive, under a key of its own: `Booking.hold`, with a record unless it
         creates one.
 
-        seen: the version of the record that they have seen, as If-Match names it.
+        seen: the version of the record that they have seen, as If-Match names it. Raises LookupError where
+        there is no such command, and ValueError where it is given to no record and needs one.
         """
         entity, _, word = command.partition(".")
+        if record is None and not _creates(self._on.system, command):
+            raise ValueError(f"{command} is given to a record: name it behind the command")
         values = {name: value for name, value in given.items() if value is not None}
         return Request(
             entity, word, record, values, self.actor, str(uuid4()), b"", f"{self.actor.subject}/{word}", seen
@@ -314,6 +325,19 @@ class Saved:
     rows: str
     now: datetime
     asked: int
+
+
+def _creates(system: System, command: str) -> bool:
+    """Whether a command makes a record. Raises LookupError where there is none of that name."""
+    every = {
+        f"{entity.name}.{t.command}": t.creation
+        for entity in system.entities.values()
+        for t in entity.transitions.values()
+    }
+    if command not in every:
+        near = get_close_matches(command, every, n=1)
+        raise LookupError(f"there is no command {command}{f'; did you mean {near[0]}?' if near else ''}")
+    return every[command]
 
 
 async def reply_of(work: Coroutine[Any, Any, Reply]) -> Reply:

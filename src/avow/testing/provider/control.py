@@ -81,6 +81,7 @@ class Control:
     # --- ruling ---------------------------------------------------------------------------------
 
     async def _behave(self, asked: Json) -> Json:
+        self._outside.demand_known(asked.get("service", ANY), asked.get("operation", ANY))
         self._outside.behaviours.put(asked)
 
     async def _fine(self, _: Json) -> Json:

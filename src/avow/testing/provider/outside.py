@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from avow.testing.provider.behaviour import ARRIVAL, REPLY, WORK, Behaviours, Faults
+from avow.testing.provider.behaviour import ANY, ARRIVAL, REPLY, WEBHOOKS, WORK, Behaviours, Faults
 from avow.testing.provider.gates import Gates
 from avow.testing.provider.keys import Keeping, Keys
 from avow.testing.provider.ledger import Ledger
@@ -77,6 +77,15 @@ class Outside:
         status = await self._live(call, faults, connection)
         kinds = tuple(fault.kind for fault in faults)
         self.seen.append(Seen(number, call.service, call.operation, call.key, kinds, status))
+
+    def demand_known(self, service: str, operation: str) -> None:
+        """Raise ValueError where a rule would be about nothing that ever arrives."""
+        services = [*self.services, LOOKUP, WEBHOOKS]
+        if service not in (ANY, *services):
+            raise ValueError(f"{service!r} is none of {', '.join(services)}")
+        known = sorted({o for s, o in self._operations if service in (ANY, s)})
+        if operation != ANY and service in (ANY, *self.services) and operation not in known:
+            raise ValueError(f"{operation!r} is none of {', '.join(known)}")
 
     def abandon(self) -> None:
         """Forget what is under way: webhooks are never sent, and whoever stands at a gate may go."""
