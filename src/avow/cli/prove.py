@@ -21,6 +21,8 @@ from avow.cli.changed import moved_since
 from avow.cli.target import load_target
 from avow.errors import UsageError
 from avow.model.system import System
+from avow.prove.explore.path import follow
+from avow.prove.explore.situation import Happened
 from avow.prove.finding import Finding
 from avow.prove.keep import FOLDER, Kept, keep, read_kept
 from avow.prove.lanes import Source
@@ -33,12 +35,15 @@ from avow.prove.report.document import as_document, finding_json
 from avow.prove.report.page import as_page
 from avow.prove.report.text import as_text, broke
 from avow.prove.run import DEEP_S, DEFAULT_S, QUICK_S, Report, run
+from avow.prove.story import what, who
 from avow.store.trials.trial import require_server
 
 BUDGET_S_MAX: Final = 86_400.0
 ATTACKED: Final = ("avow.engine", "avow.store")
 """Who logs while it is attacked."""
 SEED_MAX: Final = 2**31
+REFUSING: Final = ("conform", "race")
+"""The phases in whose schedules an act may be refused and all be well."""
 AT_WORK_S: Final = 2.0
 """A phase that has told nothing for so long isn't shown any more."""
 
@@ -152,8 +157,18 @@ def _again(system: System, kept: Kept, server: str | None, as_json: bool) -> int
         found: dict[str, Any] | None = None if finding is None else finding_json(system, finding)
         output.document({"verdict": "held" if finding is None else "broke", "finding": found})
     else:
-        output.data("it holds now: this schedule breaks nothing" if finding is None else broke(finding, ""))
+        output.data(broke(finding, "") if finding is not None else _held(system, kept))
     return output.HOLDS if finding is None else output.FOUND
+
+
+def _held(system: System, kept: Kept) -> str:
+    """That a schedule breaks nothing, and the act at which it can't go on as it did."""
+    said = "it holds now: this schedule breaks nothing"
+    outcomes = [] if kept.phase in REFUSING else follow(system, kept.schedule.acts)
+    for number, (act, outcome) in enumerate(zip(kept.schedule.acts, outcomes, strict=False), start=1):
+        if not isinstance(outcome, Happened):
+            return f"{said}; act {number} isn't accepted: {who(act)}: {what(system, act)}"
+    return said
 
 
 @contextmanager

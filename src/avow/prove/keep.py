@@ -12,6 +12,7 @@ from typing import Any, Final
 from avow import canonical
 from avow.errors import UsageError
 from avow.model.system import System
+from avow.model.types import Misfit
 from avow.prove.finding import Finding
 from avow.prove.report.document import finding_json
 from avow.prove.schedule import Schedule, schedule_from
@@ -19,6 +20,8 @@ from avow.prove.schedule import Schedule, schedule_from
 FOLDER: Final = Path(".avow") / "prove"
 FORMAT: Final = 1
 NAME_CHARACTERS: Final = 12
+SYSTEM: Final = "system.py"
+"""The file that is meant by a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,13 @@ def _within_quotes(text: str) -> str:
 
 
 def _found_again(target: str) -> str:
-    """The target as it is found from any folder."""
-    return str(Path(target).resolve()) if Path(target).exists() else target
+    """The target as it is found from wherever the test is moved to in its project: from this folder."""
+    head, colon, name = target.rpartition(":")
+    path, tail = (Path(target), "") if Path(target).exists() else (Path(head), f"{colon}{name}")
+    if not path.exists() or not (head or not tail):
+        return target
+    file = (path / SYSTEM if path.is_dir() else path).resolve()
+    return f"{file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}{tail}"
 
 
 def _word(text: str) -> str:
@@ -90,6 +98,8 @@ def read_kept(file: Path, system: System) -> Kept:
     """What a file says. Raises UsageError where it isn't one, or says what this system doesn't know."""
     try:
         told: Mapping[str, Any] = json.loads(file.read_text("utf-8"))
+        if told["format"] != FORMAT:
+            raise ValueError(f"its format is {told['format']}, and this is for {FORMAT}")
         return Kept(
             str(told["phase"]),
             schedule_from(system, told["schedule"]),
@@ -100,6 +110,6 @@ def read_kept(file: Path, system: System) -> Kept:
     except OSError as error:
         mend = "Name a file that `avow prove` has written to .avow/prove."
         raise UsageError(f"{file} can't be read: {error.strerror}", mend) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, Misfit) as error:
         mend = "The declaration may have changed since: run `avow prove` again."
         raise UsageError(f"{file} isn't a schedule of {system.name}: {error}", mend) from None

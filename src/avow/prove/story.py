@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from avow.canonical import JsonValue
 from avow.model.entity import Transition
-from avow.model.expression import render
+from avow.model.expression import All, Expression, Votes, render, walk
 from avow.model.system import System
 from avow.prove.act import Act, Ref, act_json, is_creation, transitions_of
 from avow.prove.finding import Line
@@ -73,11 +73,24 @@ def line_of(system: System, act: Act, answer: str, *, matters: bool = False) -> 
 def rule_of(transition: Transition) -> str:
     """What permits a transition, in the words of the declaration."""
     parts = [f"by {render(transition.by)}"] if transition.trigger is None else [transition.cause]
-    if transition.when is not None:
-        parts.append(f"when {render(transition.when)}")
+    when = transition.when
+    stated = [when] if when is not None and not isinstance(when, All) else [*(when.parts if when else ())]
+    own = [part for part in stated if not _counts(part, transition.step)]
+    if own:
+        parts.append(f"when {render(own[0] if len(own) == 1 else All(tuple(own)))}")
+    if len(own) < len(stated):
+        parts.append("with the approvals= that it takes")
     return ", ".join(parts)
+
+
+def _counts(condition: Expression, step: str) -> bool:
+    """Whether a condition counts the approvals of the step that it belongs to."""
+    return any(isinstance(node, Votes) and node.transition == step for node in walk(condition))
 
 
 def permitted_by(system: System, act: Act) -> str:
     """The lines of the declaration that let an act happen: their names, places and conditions."""
-    return "; ".join(f"{act.entity}.{t.name} ({t.place}): {rule_of(t)}" for t in transitions_of(system, act))
+    every = {
+        (t.step, t.place): t for t in reversed(transitions_of(system, act))
+    }  # an approval and the last one
+    return "; ".join(f"{act.entity}.{t.name} ({t.place}): {rule_of(t)}" for t in reversed(every.values()))

@@ -232,7 +232,14 @@ def destinations_of(system: System, url: str) -> dict[str, Destination]:
 
 
 def replay(schedule: Path, target: str = ".") -> None:
-    """Do a schedule again that `avow prove` has kept. Fails with its story where it breaks a promise."""
-    again = [executable, "-m", "avow.cli", "prove", target, "--replay", str(schedule)]
+    """Do a schedule again that `avow prove` has kept. Fails with its story where it breaks a promise.
+
+    target: a path counts from the nearest folder above the schedule in which it leads anywhere.
+    """
+    place = target.rpartition(":")[0] or target
+    root = next((folder for folder in schedule.resolve().parents if (folder / place).exists()), None)
+    named = target if root is None else str(root / target)
+    again = [executable, "-m", "avow.cli", "prove", named, "--replay", str(schedule)]
     done = run(again, capture_output=True, text=True, check=False, timeout=REPLAY_S_MAX)
-    assert done.returncode == 0, done.stdout + done.stderr
+    if done.returncode:
+        raise AssertionError(done.stdout + done.stderr)

@@ -89,9 +89,13 @@ async def test_a_kept_finding_is_read_again_and_another_file_is_refused(tmp_path
     assert kept.fingerprint == UNSOUND.fingerprint.hex()
     assert keep(tmp_path, "x", UNSOUND, finding, "18.4") == file
     compile(file.with_name(f"test_{file.stem}.py").read_text("utf-8"), "test", "exec")
-    file.write_text("[]", "utf-8")
-    with pytest.raises(UsageError, match="isn't a schedule"):
-        read_kept(file, UNSOUND)
+    told = json.loads(file.read_text("utf-8"))
+    assert "TARGET = 'x'" in file.with_name(f"test_{file.stem}.py").read_text("utf-8")
+    unfit = {**told["schedule"], "acts": [{**told["schedule"]["acts"][0], "input": {"seats": {"x": 1}}}]}
+    for other in ([], {**told, "format": 2}, {**told, "schedule": unfit}):
+        file.write_text(json.dumps(other), "utf-8")
+        with pytest.raises(UsageError, match="isn't a schedule"):
+            read_kept(file, UNSOUND)
 
 
 async def test_a_test_can_be_read_whatever_stands_in_a_finding(tmp_path: Path) -> None:
