@@ -22,9 +22,9 @@ from avow.store.reads import Listing, _page_statement  # pyright: ignore[reportP
 from avow.store.schema.install import create_database, install, login
 from avow.store.server import cluster as clusters
 from avow.store.server.cluster import Cluster
-from tests.acceptance.polling import until
 from tests.fix_database import MakeDatabase, with_login
 from tests.store.company import engine, request
+from tests.store.counted import all_told
 from tests.store.theatre import theatre
 
 ROWS = 100_000
@@ -68,14 +68,7 @@ async def test_a_command_flushes_the_log_once(durable: Cluster) -> None:
 
 async def _flushes(admin: Connection) -> int:
     """How often the log was flushed, by all processes; a process tells its own at its end at the latest."""
-
-    async def alone() -> bool:
-        return (
-            await admin.fetchval("SELECT count(*) FROM pg_stat_activity WHERE usename = 'theatre_test'") == 0
-        )
-
-    await until(alone, "the application's backends have ended")
-    await admin.execute("SELECT pg_stat_force_next_flush()")
+    await all_told(admin)
     if await admin.fetchval("SELECT current_setting('server_version_num')::int") >= 180_000:
         return await admin.fetchval("SELECT sum(fsyncs)::int FROM pg_stat_io WHERE object = 'wal'")
     return await admin.fetchval("SELECT wal_sync::int FROM pg_stat_wal")

@@ -15,6 +15,7 @@ from avow.store import driver
 from avow.store import subscriptions as module
 from avow.store.pool import connect
 from avow.store.subscriptions import ACTIVE, DISABLED, PAUSED, Subscriptions
+from tests.store.counted import all_told, begin_at_nothing
 from tests.store.office import LONG_AGO, MakeOffice, Office
 from tests.store.sealed import sealing
 
@@ -54,25 +55,27 @@ async def test_a_replay_reads_what_came_since_and_not_what_is_held(
     office: MakeOffice, tmp_path: Path
 ) -> None:
     """As PostgreSQL counts it."""
-    async with office() as o, sealing(o.made, tmp_path) as log:
+    async with office() as o:
         await o.at(JANUARY)
         await o.admin.execute(HELD, 3_000)
-        await log.seal()
+        async with sealing(o.made, tmp_path) as log:
+            await log.seal()
         which = await o.subscribe()
         await o.at(JANUARY + DAY)
         for _ in range(3):
             await o.sent()
         await o.settle()
         await o.pool.close()
-        await o.admin.execute("SELECT pg_stat_reset()")
+        await begin_at_nothing(o.admin)
         reader = o.another_pool()
         replaying = Subscriptions(reader)
         await replaying.replay("main", which, uuid4(), JANUARY + DAY / 2)
         assert not await replaying.go_on(which)
         await reader.close()
-        assert len(await o.work()) == 3
+        await all_told(o.admin)
         assert await o.admin.fetchval(READ) < 100
         assert await o.admin.fetch(WHOLE) == []
+        assert len(await o.work()) == 3
 
 
 async def test_what_no_checkpoint_covers_is_told_again_as_well(office: MakeOffice, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from avow.store.driver import Connection
 from avow.store.pool import KEPT_PLANS, connect
 from avow.store.queue import keep
 from tests.fix_database import Database
+from tests.store.counted import all_told, begin_at_nothing
 from tests.store.payment import Outside, Receipt
 from tests.store.sealed import sealing
 from tests.store.shop import MakeShop
@@ -24,7 +25,7 @@ GIVEN_UP = "SELECT nextval(pg_get_serial_sequence('avow.audit', 'entry'))"
 
 async def test_neither_commands_nor_calls_nor_times_read_one(shop: MakeShop, outside: Outside) -> None:
     async with shop() as s:
-        await s.admin.execute("SELECT pg_stat_reset()")
+        await begin_at_nothing(s.admin)
         keeping = await connect(s.url, KEPT_PLANS)
         for number in range(ROUNDS):
             outside.answers = [Receipt(f"ch_{number}", 5)]
@@ -52,4 +53,5 @@ async def test_sealing_reads_none_not_even_where_numbers_are_missing(made: Datab
 
 async def whole_tables(admin: Connection) -> dict[str, int]:
     """Which tables were read as a whole, and how often, by connections that are closed."""
+    await all_told(admin)
     return {row["relname"]: row["seq_scan"] for row in await admin.fetch(READ)}
