@@ -1,8 +1,11 @@
-"""Verification is fast enough to be run often: at least 20,000 entries in a second of one core."""
+"""Verification is fast enough to be run often: it takes a few times as long as reading the headers does."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,7 +18,8 @@ from examples.enrollment.system import app
 from tests.fix_database import MakeDatabase
 from tests.histories import World
 
-ENTRIES_PER_S_MIN = 20_000
+READINGS_MAX = 6
+"""How many readings of its header an entry may take. A core that reads 150,000 a second verifies 25,000."""
 RECORDS = 2_000
 TRIES = 3
 
@@ -54,21 +58,32 @@ async def fill(connection: Any, made: World) -> None:
     await connection.execute("ANALYZE")
 
 
-async def test_an_entry_takes_less_than_a_twenty_thousandth_of_a_second(
+def read(headers: Sequence[bytes]) -> float:
+    """The processor time in which they are parsed and hashed, and nothing else."""
+    started = time.process_time()
+    for header in headers:
+        json.loads(header)
+        hashlib.sha256(header).digest()
+    return time.process_time() - started
+
+
+async def test_an_entry_takes_no_more_than_six_readings_of_its_header(
     database: MakeDatabase, record_property: pytest.RecordProperty
 ) -> None:
-    """Measured as processor time of this process, so that others on the machine don't count."""
+    """Measured as processor time of this process, so that others on the machine don't count, in turns with
+    what it is compared with, so that a slow machine doesn't either."""
     connection = await connect(database(app).admin_url)
     try:
         made = world()
         await fill(connection, made)
-        best = 0.0
+        headers, readings = [entry.header for entry in made.log], list[float]()
         for _ in range(TRIES):
+            once = read(headers)
             started = time.process_time()
             result = await verify(connection, app)
-            best = max(best, result.entries / (time.process_time() - started))
+            readings.append((time.process_time() - started) / once)
             assert (result.findings, result.entries) == ([], len(made.log))
-        record_property("entries_per_s", round(best))
-        assert best >= ENTRIES_PER_S_MIN
+        record_property("readings", round(min(readings), 1))
+        assert min(readings) <= READINGS_MAX
     finally:
         await connection.close()
