@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from avow import (
     Entity,
     State,
@@ -18,6 +20,7 @@ from avow import (
     transition,
 )
 from avow.model.values import Subject
+from avow.prove import reach
 from avow.prove.model import Model
 from avow.prove.phase import Bench
 from avow.prove.unpromised import unpromised
@@ -64,6 +67,7 @@ async def test_without_its_promise_it_is_named_too() -> None:
     assert await names(Bench(system("claims", Claim), 1)) == ["Claim.take_back", "Claim.check", "Claim.pay"]
 
 
-async def test_a_run_says_so_with_the_line() -> None:
+async def test_a_run_says_so_with_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "ALONE_S_MAX", 600.0)  # as long as a busy machine needs
     report = await Model().run(Bench(claims, 1), counted(2_000))
     assert any("goes unnoticed: Claim.take_back by authenticated (line " in said for said in report.not_tried)
