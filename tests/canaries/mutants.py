@@ -46,6 +46,10 @@ def explored(system: System, acts: int = ACTS) -> tuple[Finding, ...]:
     return tuple(findings_of(system, searched(Bench(system, 0), budget), budget))
 
 
+SCHEDULES = 100
+"""How many a phase may try on the engine: in place of time, of which a busy machine needs more for each."""
+
+
 def counted(acts: int) -> Budget:
     """A budget of so many acts, in place of time: a second for each."""
     tried = 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from time import process_time
 
 import pytest
 
@@ -13,13 +12,14 @@ from avow.prove.crash import Crash, crash, look_at, once, subject_of
 from avow.prove.databases import Databases
 from avow.prove.defects import DEFECTS
 from avow.prove.orders import Fixed, Orders
-from avow.prove.phase import Bench, Budget
+from avow.prove.phase import Bench
 from avow.prove.race import Race, Ran, run_race, schedule_of
 from avow.prove.race import run_schedule as run_order
 from avow.prove.reference import reference
 from avow.prove.rig import Rig, rig
 from avow.prove.schedule import Fault, Schedule, schedule_from, schedule_json
 from avow.prove.selftest import AGAIN, BOUGHT, CHARGED, HALL, HELD, HOLD, RACES, rig_with
+from tests.canaries.mutants import SCHEDULES, counted
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ async def test_the_phases_try_what_they_say_and_nothing_breaks() -> None:
     async with bench.stack:
         await bench.shared(rig)
         for phase, least in ((Conform(), 4), (Crash(), 6), (Race(), 20)):
-            report = await phase.run(bench, Budget(2.0, clock=process_time))  # whatever else runs here
+            report = await phase.run(bench, counted(SCHEDULES))
             assert report.findings == ()
             assert sum(tally.held for tally in report.tallies) >= least
             assert all(tally.broke == 0 for tally in report.tallies)

@@ -17,8 +17,8 @@ from avow.prove.finding import Finding
 from avow.prove.functions import Functions
 from avow.prove.messages import Messages
 from avow.prove.model import Model
-from avow.prove.phase import Bench, Budget, Phase
-from tests.canaries.mutants import counted, declared
+from avow.prove.phase import Bench, Phase
+from tests.canaries.mutants import SCHEDULES, counted, declared
 
 ORDERS = '''
 """Orders whose pieces are set aside at a warehouse, unless the buyer changes their mind."""
@@ -138,7 +138,7 @@ async def found(system: System, phase: Callable[[], Phase]) -> tuple[Finding, ..
     bench = Bench(system, 0)
     async with bench.stack:
         assert (await Model().run(bench, counted(600))).findings == ()
-        return (await phase().run(bench, Budget(30.0))).findings
+        return (await phase().run(bench, counted(SCHEDULES))).findings
 
 
 def mutated(old: str, new: str, folder: Path) -> System:
@@ -168,7 +168,7 @@ async def test_the_backend_as_it_is_gives_no_finding(tmp_path: Path) -> None:
     async with bench.stack:
         await Model().run(bench, counted(600))
         for phase in (Escape, Effects, Functions, Messages, Deadlines):
-            report = await phase().run(bench, Budget(10.0))
+            report = await phase().run(bench, counted(SCHEDULES))
             assert [finding.sentence for finding in report.findings] == [], phase.__name__
             assert report.tallies, phase.__name__
             assert all(tally.tried and tally.tried == tally.held for tally in report.tallies), report.tallies
@@ -272,7 +272,7 @@ async def test_a_provider_knows_of_no_run_before(tmp_path: Path) -> None:
     bench = Bench(declared(MEMBERS, tmp_path), 0)
     async with bench.stack:
         await Model().run(bench, counted(600))
-        report = await Functions().run(bench, Budget(30.0))
+        report = await Functions().run(bench, counted(SCHEDULES))
     assert report.not_tried == (), "each function was carried out"
     assert report.findings == ()
 

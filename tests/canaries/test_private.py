@@ -17,8 +17,8 @@ from avow.prove.functions import Functions
 from avow.prove.leaks import UNTOLD
 from avow.prove.messages import Messages
 from avow.prove.model import Model
-from avow.prove.phase import Bench, Budget, Phase
-from tests.canaries.mutants import counted, declared
+from avow.prove.phase import Bench, Phase
+from tests.canaries.mutants import SCHEDULES, counted, declared
 
 CASES = '''
 """People show a passport, which a provider checks; it answers with its own number for the check."""
@@ -101,7 +101,7 @@ async def found(system: System, *phases: Callable[[], Phase]) -> tuple[Finding, 
     async with bench.stack:
         assert (await Model().run(bench, counted(600))).findings == ()
         for phase in phases:
-            report = await phase().run(bench, Budget(10.0))
+            report = await phase().run(bench, counted(SCHEDULES))
             assert not bench.unfit, phase
             assert any(tally.tried for tally in report.tallies), phase
             findings += report.findings
