@@ -18,8 +18,8 @@ import httpx2
 
 from avow.store.driver import Connection, connect
 
-ANSWER_S_MAX = 30.0
-WAIT_S_MAX = 20.0
+ANSWER_S_MAX = 60.0
+WAIT_S_MAX = 60.0
 PAUSE_S = 0.02
 CONNECT_S_MAX = 10.0
 

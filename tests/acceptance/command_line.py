@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.acceptance import forked
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS_MAX = 60
+SECONDS_MAX = 180
 
 
 def avow(

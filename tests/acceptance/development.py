@@ -47,7 +47,7 @@ class Development:
             headers["Content-Type"] = "application/json"
         sent = urllib.request.Request(self.url + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(sent, timeout=20) as answer:
+            with urllib.request.urlopen(sent, timeout=READY_S_MAX) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -101,7 +101,7 @@ def end(process: subprocess.Popen[str]) -> int:
     """End it as a terminal does, and wait."""
     process.send_signal(signal.SIGTERM)
     try:
-        return process.wait(timeout=30)
+        return process.wait(timeout=READY_S_MAX)
     finally:
         process.kill()
         if process.stdout is not None:

@@ -11,9 +11,11 @@ import anyio
 T = TypeVar("T")
 
 PAUSE_S = 0.02
+PATIENCE_S = 60.0
+"""How long what is certain to come may take: on a busy machine several times as long as usual."""
 
 
-async def until(condition: Callable[[], Awaitable[T | None]], what: str, timeout_s: float = 20.0) -> T:
+async def until(condition: Callable[[], Awaitable[T | None]], what: str, timeout_s: float = PATIENCE_S) -> T:
     """The first true answer of the condition. Raises TimeoutError, which says what was waited for."""
     with anyio.move_on_after(timeout_s):
         while True:

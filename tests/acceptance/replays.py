@@ -20,7 +20,7 @@ from bench.corruptions.hand import UNLOCK
 from examples.demo.declared import Declared
 
 ROOT = Path(__file__).parents[2]
-RUN_TIMEOUT_S = 240
+RUN_TIMEOUT_S = 600
 
 
 def needs(data: Path) -> pytest.MarkDecorator:

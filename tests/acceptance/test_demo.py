@@ -23,7 +23,7 @@ from examples.demo.table import COLUMN_WIDTHS, WIDTH_MAX
 from tests.acceptance.command_line import avow
 
 ROOT = Path(__file__).parents[2]
-RUN_TIMEOUT_S = 180
+RUN_TIMEOUT_S = 600
 TITLES = {attack.title for application in APPLICATIONS.values() for attack in application.attacks}
 
 
@@ -141,7 +141,7 @@ def staying() -> Iterator[Staying]:
         url = next(line.split()[1] for line in lines if line.startswith("  declared   http"))
         token = lines[next(number for number, line in enumerate(lines) if line.startswith("  rita,")) + 1]
         headers = {"Authorization": f"Bearer {token}"}
-        with httpx2.Client(base_url=url, headers=headers, trust_env=False) as client:
+        with httpx2.Client(base_url=url, headers=headers, timeout=RUN_TIMEOUT_S, trust_env=False) as client:
             yield Staying(demo, client)
     finally:
         end(demo)

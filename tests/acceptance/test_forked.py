@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.forked import Forked
+from tests.acceptance.polling import PATIENCE_S
 
 TELLS = """
 import os
@@ -29,6 +30,6 @@ def test_a_file_comes_under_its_number_however_many_are_open(number: int, tmp_pa
     with open(os.devnull, "r+") as nothing:
         made = Forked("tells", [str(passed)], tmp_path, environment, [nothing.fileno()] * 3, [passed])
         os.close(passed)
-        assert made.wait(20) == 0
+        assert made.wait(PATIENCE_S) == 0
     with open(source, "rb") as told:
         assert told.read() == b"here"

@@ -18,6 +18,7 @@ from avow.testing.provider.webhooks import fresh_secret
 from examples.demo.backend import Person, database_of, person, until
 from examples.demo.checkout.attacks import PRICE, astray_at
 from examples.demo.checkout.backends import CheckoutByHand
+from tests.acceptance.polling import PATIENCE_S
 
 DISCOUNT = 500
 
@@ -116,7 +117,7 @@ async def test_a_webhook_without_the_right_signature_changes_nothing(shop: Check
     ]
     forged = {"type": "payment.authorized", "data": {"reference": order}}
     headers = {"webhook-id": str(uuid.uuid4()), "webhook-timestamp": "1", "webhook-signature": "v1,AAAA"}
-    async with httpx2.AsyncClient(trust_env=False) as client:
+    async with httpx2.AsyncClient(timeout=PATIENCE_S, trust_env=False) as client:
         answer = await client.post(f"{shop.url}/events/psp", json=forged, headers=headers)
     assert answer.status_code == 401
     await buyer(shop).done(f"/orders/{order}/cancel")

@@ -27,7 +27,7 @@ from avow.evidence.verifier import believing, parse_key, parse_policy, verify
 from avow.evidence.witness import Witness
 from avow.store.pool import connect
 from examples.enrollment.system import app
-from tests.acceptance.polling import until
+from tests.acceptance.polling import PATIENCE_S, until
 from tests.acting import acting
 from tests.fix_database import MakeDatabase
 from tests.store.sealed import Log, sealing
@@ -67,7 +67,7 @@ def running() -> Iterator[list[Running]]:
     yield held
     for each in held:
         each.process.send_signal(signal.SIGTERM)
-        each.process.wait(10)
+        each.process.wait(PATIENCE_S)
         if each.process.stdout is not None:
             each.process.stdout.close()
 
@@ -127,7 +127,7 @@ async def test_a_witness_signs_for_no_other_history_of_a_log_also_after_a_restar
         running.append(await asyncio.to_thread(started, tmp_path))
         assert await asking.ask(running[0].witness)
     running[0].process.kill()
-    running[0].process.wait(10)
+    running[0].process.wait(PATIENCE_S)
     running.append(await asyncio.to_thread(started, tmp_path))
     assert running[1].key == running[0].key
     shutil.copy(tmp_path / "log.key", tmp_path / "b" / "log.key")
@@ -139,7 +139,7 @@ async def test_a_witness_signs_for_no_other_history_of_a_log_also_after_a_restar
             assert not await asking.ask(running[1].witness)
             assert said in caplog.text
         running[1].process.kill()
-        running[1].process.wait(10)
+        running[1].process.wait(PATIENCE_S)
         assert not await asking.ask(running[1].witness)  # nobody is there
         assert await log.admin.fetchval("SELECT count(*) FROM avow.cosignature") == 0
 
@@ -172,7 +172,7 @@ def test_a_second_witness_with_one_state_is_refused_and_answers_name_what_is_the
     command = [sys.executable, "-m", "avow.cli", "witness", "log.pub", "--port", "0"]
     second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert (second.returncode, second.stderr[:20]) == (3, "error[witness-twice]")
-    with httpx2.Client(base_url=running[0].url, trust_env=False) as client:
+    with httpx2.Client(base_url=running[0].url, timeout=PATIENCE_S, trust_env=False) as client:
         assert client.get("/").text.strip() == running[0].key
         assert client.get("/else").status_code == 404
         signed = client.post("/add-checkpoint", content=submission(0, 7))
@@ -198,12 +198,12 @@ def test_a_witness_that_has_lost_what_it_signed_does_not_begin_anew(
     """It would sign another history of the same log: its key is there, so it may have signed one."""
     (tmp_path / "log.pub").write_text(f"{LOG.verifier.text}\n")
     running.append(started(tmp_path))
-    with httpx2.Client(base_url=running[0].url, trust_env=False) as client:
+    with httpx2.Client(base_url=running[0].url, timeout=PATIENCE_S, trust_env=False) as client:
         assert client.post("/add-checkpoint", content=submission(0, 7)).status_code == 200
     (tmp_path / "alias").symlink_to("witness.state")
     assert "error[witness-twice]" in refused(tmp_path, "--state", "alias")
     running[0].process.kill()
-    running[0].process.wait(10)
+    running[0].process.wait(PATIENCE_S)
     (tmp_path / "witness.state").unlink()
     assert "error[witness-state]" in refused(tmp_path)
     (tmp_path / "witness.state").write_text("{}")

@@ -22,7 +22,7 @@ from avow.store.driver import Connection
 from avow.store.pool import connect
 from avow.testing import Fault, Provider
 from avow.testing.databases import Database
-from tests.acceptance.polling import until
+from tests.acceptance.polling import PATIENCE_S, until
 from tests.fix_database import MakeDatabase
 
 SYSTEM = """
@@ -108,7 +108,7 @@ def works(tmp_path: Path, database: MakeDatabase, outside: Provider) -> Iterator
 
 async def _place(works: Works, url: str, count: int) -> None:
     """Place orders over HTTP; nobody needs a credential here."""
-    async with httpx2.AsyncClient(base_url=url) as client:
+    async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE_S) as client:
         for number in range(count):
             order = {"amount": 100 + number, "card": "declined" if number % 5 == 4 else "4242"}
             key = {"Idempotency-Key": str(uuid4())}

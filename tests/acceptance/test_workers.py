@@ -25,7 +25,7 @@ from tests.acceptance import development
 from tests.acceptance.development import ROOT, alive, running, until
 
 ENROLLMENT = ROOT / "examples" / "enrollment"
-END_S_MAX = 30
+END_S_MAX = 60
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ class Parent:
 
     def get(self, path: str, credential: str = "") -> int:
         """The status of a GET on a connection of its own."""
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=20)
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=END_S_MAX)
         try:
             connection.request("GET", path, headers={"Authorization": credential} if credential else {})
             return connection.getresponse().status

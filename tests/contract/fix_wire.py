@@ -19,7 +19,7 @@ import uvicorn
 
 from avow.api.protocol import WireLimits, serve_config
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 LARGE_PIECES = 64
 LIMITS = WireLimits(discard_timeout_s=0.5, url_bytes_max=1024, headers_bytes_max=4096)
 HASTY = WireLimits(header_timeout_s=0.7, discard_timeout_s=0.5)

@@ -28,6 +28,7 @@ from avow.cli.target import load_target
 from avow.store.api_keys import ApiKeys
 from avow.store.server.cluster import Cluster
 from tests.contract.fix_server import (
+    ANSWER_S_MAX,
     PASSWORD,
     ROOT,
     VENUE,
@@ -118,7 +119,7 @@ def served(cluster: Cluster, portal: BlockingPortal, key_set: tuple[str, RSAKey]
     ) as process:
         assert process.stdout is not None
         url = json.loads(process.stdout.readline())["url"]
-        with httpx2.Client(base_url=url, trust_env=False, timeout=30) as client:
+        with httpx2.Client(base_url=url, trust_env=False, timeout=ANSWER_S_MAX) as client:
             yield Served(client, database, secret, key_set[1])
         process.terminate()
 

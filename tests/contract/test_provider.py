@@ -16,7 +16,7 @@ from avow.testing import ControlError, Fault, Provider
 from tests.acceptance.development import until
 from tests.contract.fix_receiver import Receiver
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 IMPATIENCE_S = 0.3
 NO_ANSWER = (httpx2.RemoteProtocolError, httpx2.ReadError)
 
@@ -55,12 +55,16 @@ def provider() -> Generator[Provider]:
         yield started
 
 
+def _client(provider: Provider) -> httpx2.Client:
+    return httpx2.Client(base_url=provider.url, timeout=PATIENCE_S, trust_env=False)
+
+
 @pytest.fixture
 def outside(provider: Provider) -> Generator[Outside]:
     """The module's process, as new."""
     provider.reset()
     with (
-        httpx2.Client(base_url=provider.url, timeout=PATIENCE_S, trust_env=False) as client,
+        _client(provider) as client,
         ThreadPoolExecutor() as threads,
     ):
         yield Outside(provider, client, threads)
@@ -216,7 +220,7 @@ def test_a_script_is_followed_request_by_request(outside: Outside) -> None:
 
 def test_chance_is_the_same_in_two_processes_with_one_seed() -> None:
     def statuses() -> list[int]:
-        with Provider(seed=3) as provider, httpx2.Client(base_url=provider.url, trust_env=False) as client:
+        with Provider(seed=3) as provider, _client(provider) as client:
             provider.behave("accounts", chance={"busy": 0.3, Fault("fail_before", status=502): 0.2})
             return [client.post("/accounts", json={"reference": str(n)}).status_code for n in range(40)]
 
@@ -231,7 +235,7 @@ def test_down_refuses_connections_and_up_is_the_same_address_with_the_same_ledge
     with pytest.raises(httpx2.ConnectError), httpx2.Client(trust_env=False) as fresh:
         fresh.post(f"{outside.provider.url}/stock/reserve")
     outside.provider.up()
-    with httpx2.Client(base_url=outside.provider.url, trust_env=False) as fresh:
+    with _client(outside.provider) as fresh:
         assert fresh.get("/stock?reference=a").json()["items"] == [{"sku": "chair", "quantity": 1}]
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.acceptance import forked
 from tests.docs.blocks import MARKS, ROOT, Block, blocks_of, pages
 
-RUN_TIMEOUT_S = 120
+RUN_TIMEOUT_S = 600
 TRIED = ("python", "sh")
 
 

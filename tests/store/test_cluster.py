@@ -29,7 +29,7 @@ from avow.errors import EnvironmentFault
 from avow.store.server import binaries, cluster, postmaster
 from avow.store.server.postmaster import read_pid_file, runs_on
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 POLL_S = 0.01
 # The disk isn't under test here: a killed process loses nothing that the system has taken over.
 FAST = {"fsync": "off"}

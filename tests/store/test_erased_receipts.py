@@ -25,7 +25,7 @@ from avow.evidence.verifier import (
 from avow.model.values import Subject
 from avow.store.log.reads import ErasedValue
 from avow.store.pool import connect
-from tests.acceptance.polling import until
+from tests.acceptance.polling import PATIENCE_S, until
 from tests.fix_database import MakeDatabase
 from tests.store.deeds import app
 from tests.store.notary import DRAWN, GIVEN, Notary, drop, entries_of, opened, read, said, told
@@ -154,7 +154,7 @@ async def test_an_erasure_that_is_not_sealed_yet_is_waited_for_and_told_beside_t
         return found
 
     monkeypatch.setattr(logs.reads, "erased", look)
-    asked = asyncio.create_task(notary.issue(deed, wait_s=10.0, logs=logs))
+    asked = asyncio.create_task(notary.issue(deed, wait_s=PATIENCE_S, logs=logs))
     await looked.wait()
     await notary.log.seal()
     assert said(await asked) == [(await notary.leaf(person, 2), ("iban",))]

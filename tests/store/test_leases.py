@@ -9,12 +9,11 @@ from threading import Thread
 from avow.engine.workers.leases import Leases
 from avow.store.pool import connect
 from avow.store.queue import Queue, Work
-from tests.acceptance.polling import until
+from tests.acceptance.polling import PATIENCE_S, until
 from tests.store.shop import NOON, MakeShop, Shop
 
 LATER = NOON + timedelta(seconds=10)
 ENDS = "SELECT ready_at FROM avow.work WHERE work = $1"
-WAIT_S_MAX = 20.0
 
 
 async def test_a_lease_is_held_while_the_event_loop_stands_still(shop: MakeShop) -> None:
@@ -22,10 +21,10 @@ async def test_a_lease_is_held_while_the_event_loop_stands_still(shop: MakeShop)
         (taken,) = await _taken(s, 1)
         leases = Leases(s.url, every_s=0.02)
         leases.start()
-        leases.hold(taken, 60.0)
+        leases.hold(taken, 2 * PATIENCE_S)
         watching = Thread(target=lambda: asyncio.run(_until_held(s.url, taken)))
         watching.start()
-        watching.join(WAIT_S_MAX)
+        watching.join(PATIENCE_S)
         leases.stop()
         assert await s.admin.fetchval(ENDS, taken.work) == LATER + timedelta(seconds=15)
 
@@ -36,8 +35,8 @@ async def test_what_never_ends_is_held_no_longer_than_its_deadline(shop: MakeSho
         stuck, ended, going = await _taken(s, 3)
         leases = Leases(s.url, every_s=0.02)
         leases.hold(stuck, 0.0)
-        leases.hold(ended, 60.0)
-        leases.hold(going, 60.0)
+        leases.hold(ended, 2 * PATIENCE_S)
+        leases.hold(going, 2 * PATIENCE_S)
         leases.let_go(ended)
         leases.start()
         await _until_held(s.url, going)
@@ -65,6 +64,6 @@ async def _until_held(url: str, work: Work) -> None:
         return ends > NOON + timedelta(seconds=15)
 
     try:
-        await until(held, "the lease is held for longer", WAIT_S_MAX)
+        await until(held, "the lease is held for longer")
     finally:
         await connection.close()

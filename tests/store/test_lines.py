@@ -31,7 +31,7 @@ from avow.model.values import Subject
 from avow.store.driver import Connection
 from avow.store.pool import Pool, connect
 from avow.store.queue import Queue, Work
-from tests.acceptance.polling import until
+from tests.acceptance.polling import PATIENCE_S, until
 from tests.fix_database import Database, MakeDatabase
 from tests.store.payment import Outside, payments
 
@@ -174,7 +174,7 @@ async def test_workers_that_take_and_end_at_once_leave_nothing_behind(
                 under_way.discard(line)
                 await queue.give_back(work, "known", "")
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         await asyncio.gather(*(worker() for _ in range(4)))
     assert await admin.fetchval("SELECT count(*) FROM avow.work") == 0
     assert all(numbers == sorted(numbers) for numbers in done.values())

@@ -18,7 +18,7 @@ from avow.errors import EnvironmentFault
 from avow.store.driver import Connection
 from avow.store.pool import Pool, connect
 from avow.store.subjects import SubjectKeys
-from tests.acceptance.polling import until
+from tests.acceptance.polling import PATIENCE_S, until
 from tests.contract.systems.clinic import app
 from tests.fix_database import Database, MakeDatabase
 from tests.store.test_private import Clinic
@@ -172,13 +172,13 @@ async def test_nothing_else_waits_for_a_keyring_that_is_slow(database: MakeDatab
 
     def slow(key: bytes, context: bytes) -> tuple[str, bytes]:
         asked.set()
-        answers.wait(20)
+        answers.wait(PATIENCE_S)
         return own.wrap(key, context)
 
     async with serving(database(app), Service(slow, own.unwrap)) as clinic:
         waiting = asyncio.create_task(clinic.admit())
         try:
-            await asyncio.to_thread(asked.wait, 20)
+            await asyncio.to_thread(asked.wait, PATIENCE_S)
             reply = await clinic.give("Erasure.ask", None, "olga", person="pat", reason="asked for it")
             assert reply.record is not None
             assert not waiting.done()

@@ -33,7 +33,7 @@ from examples.demo.checkout.backends import Shop
 from examples.demo.checkout.money import astray_cents, euros
 
 PRICE, DISCOUNT = 5_000, 500
-SETTLED_S_MAX = 45.0
+SETTLED_S_MAX = 120.0
 """How long an order may take, with everything that goes wrong: a dead worker's lease is 15 s."""
 DOWN_S = 3.0
 COPIES = 3

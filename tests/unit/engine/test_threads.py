@@ -14,6 +14,7 @@ import pytest
 from avow.engine.workers.calls import Caller, DontKnow, NotYet, Result
 from avow.engine.workers.threads import Threads
 from avow.model.outcome import NotDone
+from tests.acceptance.polling import PATIENCE_S
 
 NEVER_RETURNS = """
 import asyncio, threading
@@ -26,7 +27,7 @@ print(asyncio.run(Caller().attempt(effect, None, None)).reason, flush=True)
 """
 
 
-def plain(function: Any, timeout_s: float = 5.0, destination: str = "one") -> Any:
+def plain(function: Any, timeout_s: float = PATIENCE_S, destination: str = "one") -> Any:
     """As much of an effect as is needed to run its function."""
 
     def run(record: Any, call: Any) -> Any:
@@ -37,7 +38,7 @@ def plain(function: Any, timeout_s: float = 5.0, destination: str = "one") -> An
 
 def test_a_process_ends_though_a_plain_function_never_returns() -> None:
     run = subprocess.run(
-        [sys.executable, "-c", NEVER_RETURNS], capture_output=True, text=True, timeout=20, check=True
+        [sys.executable, "-c", NEVER_RETURNS], capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     assert run.stdout == "no answer within 0.05 s\n"
 
@@ -52,7 +53,7 @@ async def test_where_every_thread_is_taken_a_call_is_not_begun_and_that_is_certa
     let_go.set()
     for thread in threading.enumerate():
         if thread.name == "effect":
-            thread.join(5)
+            thread.join(PATIENCE_S)
     assert await caller.attempt(plain(lambda: None), None, None) == Result(None)
 
 
@@ -97,7 +98,7 @@ print(asyncio.run(Caller().attempt(effect, None, None)).reason, flush=True)
 
 def test_an_async_function_that_takes_no_cancellation_is_out_of_time_and_holds_up_no_end() -> None:
     run = subprocess.run(
-        [sys.executable, "-c", NEVER_ENDS], capture_output=True, text=True, timeout=20, check=True
+        [sys.executable, "-c", NEVER_ENDS], capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     assert run.stdout == "no answer within 0.05 s\n"
 
@@ -117,7 +118,7 @@ async def test_what_would_end_the_loop_or_the_task_of_an_async_function_is_an_ou
 
     caller: Any = Caller()
     ending = await caller.attempt(
-        SimpleNamespace(function=ends, timeout_s=5.0, result=None, destination=""), None, None
+        SimpleNamespace(function=ends, timeout_s=PATIENCE_S, result=None, destination=""), None, None
     )
     assert ending == DontKnow(f"the function raised {raised.__name__}")
 
@@ -149,7 +150,7 @@ async def test_a_worker_that_ends_ends_the_functions_that_it_runs() -> None:
             ended.set()
 
     caller: Any = Caller()
-    effect = SimpleNamespace(function=waits, timeout_s=60.0, result=None, destination="")
+    effect = SimpleNamespace(function=waits, timeout_s=PATIENCE_S, result=None, destination="")
     running = asyncio.create_task(caller.attempt(effect, None, None))
     await began.wait()
     running.cancel()
