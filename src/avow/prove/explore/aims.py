@@ -1,7 +1,8 @@
 """What a search aims at: what nothing has come to yet, and the situations that come nearest to it.
 
-A transition that nothing has taken, a goal that nothing has reached, an `always` that nothing has broken: for
-each several conditions have to hold at once. The more of them hold in a situation, the nearer it is.
+A transition that nothing has taken, a goal that nothing has reached, an `always` that nothing has broken, a
+sender's word after a newer one: for each several conditions have to hold at once. The more of them hold in a
+situation, the nearer it is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from avow.model.entity import Entity, Transition
 from avow.model.expression import (
     ActorSubject,
     Argument,
+    Compare,
+    Const,
     Expression,
+    FieldOf,
     HasRole,
     Meaning,
     Not,
@@ -27,12 +31,16 @@ from avow.model.expression import (
     walk,
 )
 from avow.model.system import System
+from avow.model.trigger import OnEvent
 from avow.model.types import Reference
 from avow.prove.coverage import Taken
+from avow.prove.explore.contradictions import numbered
 from avow.prove.explore.situation import Situation
 from avow.prove.explore.together import parts_of
 from avow.prove.world import NOBODY
 
+NEWER_MAX: Final = 12
+"""How often it is aimed at a sender's word after a newer one."""
 _OF_THE_ACT: Final = (ActorSubject, Argument, HasRole, Opaque, Performed)
 """What depends on who acts, or on what is given: of a situation alone nothing can be said of it."""
 
@@ -42,12 +50,14 @@ class _Aim:
     """Something to come to. near: nodes by how many conditions fail there, and how often it was tried there.
 
     sources: from where; empty: from everywhere. named: the entities of other records that are to be given.
+    most: how often it is aimed at; None: until it is reached.
     """
 
     entity: str
     sources: frozenset[str]
     asked: tuple[Meaning, ...]
     named: tuple[str, ...] = ()
+    most: int | None = None
     tried: int = 0
     near: list[tuple[int, int, int]] = field(default_factory=list[tuple[int, int, int]])
 
@@ -81,7 +91,7 @@ class Aims:
 
     def take(self) -> int | None:
         """The node nearest to what was aimed at least; None where there is none."""
-        aims = [aim for aim in self._left.values() if aim.near]
+        aims = [aim for aim in self._left.values() if aim.near and (aim.most is None or aim.tried < aim.most)]
         if not aims:
             return None
         aim = min(aims, key=lambda aim: aim.tried)
@@ -101,6 +111,12 @@ def _aims_of(entity: Entity) -> Iterator[tuple[Taken, _Aim]]:
         if not t.creation:
             asked = () if t.when is None else tuple(_settled(parts_of(t.when)))
             yield (entity.name, t.name), _Aim(entity.name, frozenset(t.sources), asked, tuple(_given(t)))
+        for kept, _ in numbered(t) if isinstance(t.trigger, OnEvent) else ():
+            newer = meaning(Compare(">", FieldOf((kept,)), Const(1)))
+            yield (
+                (entity.name, f"{t.name} after a newer one"),
+                _Aim(entity.name, frozenset(t.sources), (newer,), most=NEWER_MAX),
+            )
     for goal in entity.goals:
         asked = tuple(_settled(parts_of(goal.condition)))
         yield (entity.name, goal.name), _Aim(entity.name, frozenset(), asked)

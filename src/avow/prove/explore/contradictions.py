@@ -107,7 +107,7 @@ def _overwritten(system: System, step: Step) -> Iterator[Wrong]:
     taken, before = step.transition, step.before
     if before is None or not isinstance(taken.trigger, OnEvent):
         return
-    for field, member in _numbered(taken):
+    for field, member in numbered(taken):
         old, new = before.values.get(field), step.after.values.get(field)
         if type(old) is int and type(new) is int and new < old:
             yield Wrong(
@@ -119,7 +119,8 @@ def _overwritten(system: System, step: Step) -> Iterator[Wrong]:
             )
 
 
-def _numbered(taken: Transition) -> Iterator[tuple[str, str]]:
+def numbered(taken: Transition) -> Iterator[tuple[str, str]]:
+    """The fields that keep the number of a sender's word, and what the sender calls it."""
     for field, value in taken.assigns:
         if isinstance(value, Argument) and value.path and value.path[-1] in NUMBERS:
             yield field, value.path[-1]

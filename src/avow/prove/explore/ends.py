@@ -1,8 +1,9 @@
 """Whether what has begun can still end: each record can come to a final state, from whatever it has come to.
 
 A search that has tried everything knows it of every record. One that hasn't has suspects: a record that goes
-round by itself, whose time has come and is refused, or that came by itself to where nothing moves it. It is
-tried from there on, with what there is and one more of each entity that may refer to it.
+round by itself, whose time has come and is refused, that came by itself to where nothing moves it, or that
+refers to one which has ended. It is tried from there on, with what there is and one more of each entity that
+may refer to it.
 """
 
 from __future__ import annotations
@@ -49,13 +50,15 @@ def stuck(found: Found) -> Iterator[Stuck]:
 
 
 def suspects(found: Found) -> Iterator[Stuck]:
-    """Records that may not be able to end: that go round, are refused their time, or left alone."""
+    """Records that may not be able to end: that go round, are refused their time, left alone or behind."""
     for (_, state), (at, key) in (*found.rounds.items(), *found.barred.items()):
         yield Stuck(key, state, at)
     by_itself = found.scope.system.derived(_entered_by_themselves)
     for (entity, state), places in found.still.items():
         if (entity, state) in by_itself:
             yield from (Stuck(key, state, at) for at, key in places[:SUSPECTS_MAX])
+    for (_, state, *_), (at, key) in found.left.items():
+        yield Stuck(key, state, at)
 
 
 def _entered_by_themselves(system: System) -> frozenset[InState]:

@@ -2,13 +2,14 @@
 
 Most combinations of values are refused for one reason, and say nothing of the others. So what was accepted is
 kept, one of each kind, and given again wherever the search comes, as it is and with a value or two changed.
+Until something was, what was refused latest stands in for it: whatever is asked first held of it.
 What one condition names is changed together: an amount on another card, and that card.
 """
 
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -26,6 +27,10 @@ OF_THESE: Final = 3
 """Of so many changes the one is made whose like was accepted least often."""
 TOGETHER: Final = 2
 """Of so many changes one is of what a condition names together, where there is such."""
+MISSES_MAX: Final = 4
+"""How many inputs are kept that were refused, where none was accepted."""
+LATE: Final = ("input-invalid", "forbidden", "guard-failed", "refused")
+"""Codes of refusals in the order in which a decision comes to them; others come last."""
 DRAWS_MAX: Final = 1_000
 """How often another combination of values is drawn before it counts as having met all there are."""
 WHOLE: Final = 8
@@ -42,13 +47,29 @@ class Accepted:
     """What was accepted of one command.
 
     often: how often each argument with a number, or with something like a value. heard: what was accepted of
-    its siblings. drawn: in how many situations inputs were drawn.
+    its siblings. missed: what was refused latest in its decision; late: how late that was.
+    accepted: whether anything was. refused: how often it was until then. drawn: in how many situations
+    inputs were drawn.
     """
 
     kinds: dict[Hashable, Mapping[str, Given]] = field(default_factory=dict[Hashable, Mapping[str, Given]])
     often: Counter[tuple[str, Hashable]] = field(default_factory=Counter[tuple[str, Hashable]])
     heard: dict[Hashable, Mapping[str, Given]] = field(default_factory=dict[Hashable, Mapping[str, Given]])
+    missed: deque[Mapping[str, Given]] = field(default_factory=lambda: deque(maxlen=MISSES_MAX))
+    late: int = 0
+    accepted: bool = False
+    refused: int = 0
     drawn: int = 0
+
+    def miss(self, given: Mapping[str, Given], code: str) -> None:
+        """Keep an input that was refused, where none was refused later in its decision."""
+        self.refused += 1
+        late = LATE.index(code) if code in LATE else len(LATE)
+        if late > self.late:
+            self.missed.clear()
+        if late >= max(self.late, LATE.index("refused")):
+            self.late = late
+            self.missed.append(given)
 
     def learn(self, given: Mapping[str, Given]) -> None:
         """Keep an input that was accepted: of each kind the last one, so that amounts vary as well."""
@@ -84,7 +105,8 @@ class Accepted:
         self.drawn += 1
         last = tuple(len(values) - 1 for values in each)
         heard = [given for kind, given in self.heard.items() if kind not in self.kinds]
-        known = [_placed(names, each, given, chance) for given in (*self.kinds.values(), *heard)]
+        taken = [*self.kinds.values(), *heard] or self.missed
+        known = [_placed(names, each, given, chance) for given in taken]
         chance.shuffle(known)
         if known:
             yield _turned(known[0], each, chance)

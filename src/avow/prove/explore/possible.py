@@ -20,7 +20,7 @@ from avow.model.private import PrivateType
 from avow.model.system import System
 from avow.model.trigger import OnEvent, OnOutcome
 from avow.model.types import ObjectOf, Reference, SubjectType, ValueType
-from avow.prove.act import Act, Given, Ref
+from avow.prove.act import Act, Given, Ref, is_creation
 from avow.prove.explore.inputs import Accepted, Learned, Together, count_of
 from avow.prove.explore.kinds import asked_about
 from avow.prove.explore.people import people_of, tells_people_apart
@@ -39,6 +39,8 @@ LATER_MAX: Final = 4
 """How many later times are tried for one command in a situation."""
 LATER_ALL: Final = 4
 """How many inputs of one command are tried at every later time; the others are tried at one of them."""
+PATIENCE: Final = 400
+"""So often a command that makes records is refused, and none of it accepted, before others come first."""
 KEY_OF_CALL: Final = UUID(int=0xCA11)
 
 
@@ -206,10 +208,26 @@ class Acts:
 
     def learn(self, act: Act) -> None:
         """Take note of an act that was accepted: its like is tried elsewhere."""
-        if act.kind in ("command", "event") and len(act.input) > 1:
-            self._accepted_of(act.entity, act.command).learn(act.input)
+        if act.kind not in ("command", "event"):
+            return
+        accepted = self._accepted_of(act.entity, act.command)
+        accepted.accepted = True
+        if len(act.input) > 1:
+            accepted.learn(act.input)
             for sibling, names in self._siblings(act):
                 self._accepted_of(act.entity, sibling).hear({name: act.input.get(name) for name in names})
+
+    def miss(self, act: Act, code: str) -> bool:
+        """Take note of an act that was refused. Whether it makes a record of a kind of which nobody has made
+        one yet, and is worth trying on.
+        """
+        if not is_creation(self.system, act) or code == "input-invalid":
+            return False
+        accepted = self._accepted_of(act.entity, act.command)
+        if accepted.accepted or accepted.refused >= PATIENCE:
+            return False
+        accepted.miss(act.input, code)
+        return True
 
     def _siblings(self, act: Act) -> list[tuple[str, list[str]]]:
         """The other commands that make records like the one that an act makes, with what they are given."""
@@ -226,8 +244,11 @@ class Acts:
         self, at: _Here, entity: Entity, command: str, parameters: Iterable[Parameter]
     ) -> Iterator[Mapping[str, Given]]:
         """The inputs of a command: combinations of boundary values."""
+        parameters = list(parameters)
         names, each = self._arguments(at, entity, parameters)
-        if all(each):
+        if any(_is_missing(p, values) for p, values in zip(parameters, each, strict=True)):
+            yield dict(zip(names, (values[0] for values in each), strict=True))
+        elif all(each):
             yield from self._drawn(at, entity.name, command, names, each)
 
     def _arguments(
@@ -434,6 +455,11 @@ def _values(scope: Scope, at: _Here, entity: Entity, parameter: Parameter, peopl
             if found and told_apart and parameter.name not in asked_about(scope.system):
                 return found[:1]
     return [*found, None] if parameter.optional or not found else found
+
+
+def _is_missing(parameter: Parameter, values: Sequence[Any]) -> bool:
+    """Whether a record has to be named of which there is none: it is refused, whatever else is given."""
+    return isinstance(parameter.type, Reference) and not parameter.optional and [*values] == [None]
 
 
 def is_compared(entity: Entity, field: str) -> bool:

@@ -27,6 +27,7 @@ from avow.prove.explore.contradictions import Wrong, contradictions
 from avow.prove.explore.frontier import Frontier
 from avow.prove.explore.inputs import Learned
 from avow.prove.explore.kinds import Kind, Look, kind_of_record, look_of
+from avow.prove.explore.left import Left, left_behind
 from avow.prove.explore.makers import Makers
 from avow.prove.explore.possible import Acts, Scope
 from avow.prove.explore.shape import Shape, Shapes
@@ -98,6 +99,7 @@ class Found:
     called: for each look of a record that waits for a call, how many numbers differ at most, and where.
     rounds: records that have come by themselves to where they were; barred: whose time has come and was
             refused; still: that nothing has moved in a node; the first ones, by entity and state.
+    left:   records that one which has ended leaves behind, the first ones.
     """
 
     scope: Scope
@@ -119,6 +121,7 @@ class Found:
     rounds: dict[InState, tuple[int, Key]] = field(default_factory=dict[InState, tuple[int, Key]])
     barred: dict[InState, tuple[int, Key]] = field(default_factory=dict[InState, tuple[int, Key]])
     still: dict[InState, list[tuple[int, Key]]] = field(default_factory=dict[InState, list[tuple[int, Key]]])
+    left: dict[Left, tuple[int, Key]] = field(default_factory=dict[Left, tuple[int, Key]])
 
     def path_to(self, node: int) -> Path:
         """The acts that lead to a node."""
@@ -321,7 +324,10 @@ class Search:
             case Refusal(rejection):
                 self._refuse(at, act, rejection)
                 rule = rejection.extra.get("rule", "")
-                turns.told((rejection.code, rule, rejection.detail), refused=True)
+                if self.acts.miss(act, rejection.code):
+                    turns.told(object(), refused=False)
+                else:
+                    turns.told((rejection.code, rule, rejection.detail), refused=True)
             case Fault(fault):
                 self._blame(at, act, str(fault))
                 turns.told(str(fault), refused=True)
@@ -356,6 +362,8 @@ class Search:
         known = self.known.get(shape.key)
         if known is None:
             known = self._enter(shape, happened.after, (at, act), node.depth + 1)
+            for left, key in left_behind(self.system, happened):
+                found.left.setdefault(left, (known, key))
         else:
             self._note_round(at, act, known)
         found.edges.setdefault(at, []).append(Edge(known, shape.order))

@@ -6,9 +6,15 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from itertools import product
 from types import FunctionType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
+
+UNITS: Final = {word: timedelta(**{word: 1}) for word in ("seconds", "minutes", "hours", "days", "weeks")}
+"""The words that make a length of time, in bodies and in declarations, and what one of each is."""
+LONGEST: Final = timedelta(days=36_500)
+"""A longer one isn't tried."""
 
 
 def compared_in(function: Callable[..., Any]) -> Iterator[tuple[str, int]]:
@@ -17,6 +23,15 @@ def compared_in(function: Callable[..., Any]) -> Iterator[tuple[str, int]]:
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             yield from product(sorted(_attributes(sides)), _numbers(sides, known))
+
+
+def lengths_in(function: Callable[..., Any]) -> Iterator[tuple[frozenset[str], timedelta]]:
+    """The attributes of each comparison with a length of time, and this; of `hours=value` one hour."""
+    for node, known in _all_nodes(function):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            for length in dict.fromkeys(_lengths(sides, known)):
+                yield frozenset(_attributes(sides)), length
 
 
 Taken: TypeAlias = Mapping[str, Sequence[Sequence[str]]]
@@ -72,6 +87,22 @@ def _nodes(function: FunctionType) -> Iterator[ast.AST]:
 
 def _attributes(sides: list[ast.expr]) -> set[str]:
     return {node.attr for side in sides for node in ast.walk(side) if isinstance(node, ast.Attribute)}
+
+
+def _lengths(sides: list[ast.expr], known: Mapping[str, Any]) -> Iterator[timedelta]:
+    for node in (node for side in sides for node in ast.walk(side)):
+        match node:
+            case ast.Call(ast.Name(word) | ast.Attribute(_, word), given, named):
+                units = [(UNITS.get(word), value) for value in given[:1]]
+                units += [(UNITS.get(f"{k.arg}"), k.value) for k in named if word == timedelta.__name__]
+                for unit, value in units:
+                    if unit is not None:
+                        many = value.value if isinstance(value, ast.Constant) else 1
+                        yield unit * many if isinstance(many, int) and 0 < many <= LONGEST / unit else unit
+            case ast.Name(name) if isinstance(length := known.get(name), timedelta):
+                yield abs(length)
+            case _:
+                pass
 
 
 def _numbers(sides: list[ast.expr], known: Mapping[str, Any]) -> list[int]:

@@ -6,7 +6,7 @@ The first value of a list is the plainest. Which values there are is worked out 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -23,7 +23,7 @@ from avow.model.system import System
 from avow.model.times import DateTimeType, DateType, DurationType
 from avow.model.types import Misfit, ValueType
 from avow.model.values import Money
-from avow.prove.explore.spoken import compared_in, flows_in
+from avow.prove.explore.spoken import compared_in, flows_in, lengths_in
 from avow.prove.private import made_of, planted
 
 Instant = TypeVar("Instant", bound=date)
@@ -108,6 +108,11 @@ def _before(system: System) -> Iterator[tuple[tuple[str, str], timedelta]]:
 
 def _apart(system: System) -> Iterator[tuple[tuple[str, str], timedelta]]:
     """Each field or argument, and the length of time by which it is compared with another one."""
+    for names, length in _lengths_spoken(system):
+        for entity in system.entities.values():
+            yield from (
+                ((entity.name, name), length) for name in sorted(names & _words(entity)) if len(names) > 1
+            )
     for entity in system.entities.values():
         for node in (n for c in conditions_of(entity) for n in walk(c) if isinstance(n, Compare)):
             names = dict.fromkeys(_named(node))
@@ -232,10 +237,21 @@ def _named(node: Compare) -> Iterator[str]:
 
 def _spoken(system: System) -> Iterator[tuple[str, int]]:
     """What the bodies of transitions and the promises over all records compare with numbers."""
+    for function in _functions(system):
+        yield from compared_in(function)
+
+
+def _lengths_spoken(system: System) -> Iterator[tuple[frozenset[str], timedelta]]:
+    """What these compare with lengths of time, and these."""
+    for function in _functions(system):
+        yield from lengths_in(function)
+
+
+def _functions(system: System) -> list[Callable[..., Any]]:
+    """The bodies of transitions, and the promises over all records."""
     entities = system.entities.values()
     bodies = [t.body for entity in entities for t in entity.transitions.values() if t.body is not None]
-    for function in (*bodies, *(promise.holds for promise in system.promises)):
-        yield from compared_in(function)
+    return [*bodies, *(promise.holds for promise in system.promises)]
 
 
 def _compared(node: Expression) -> Iterator[tuple[str, Any]]:
@@ -263,8 +279,9 @@ def _name(node: Expression) -> str:
 
 
 def lengths_of(system: System) -> tuple[timedelta, ...]:
-    """Every length of time that a condition adds to an instant, and none at all."""
+    """Every length of time that a condition adds to an instant or a body compares now with, and none."""
     found = {timedelta(): None}
+    found |= {length: None for names, length in _lengths_spoken(system) if "now" in names}
     for entity in system.entities.values():
         for condition in conditions_of(entity):
             for node in walk(condition):
