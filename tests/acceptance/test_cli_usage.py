@@ -14,7 +14,7 @@ import click
 import pytest
 
 from avow import __version__
-from avow.cli.group import VERBS, command
+from avow.cli.group import VERBS, command, run
 from tests.acceptance.command_line import ROOT, avow, avow_from_nothing
 
 PAGE = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
@@ -59,6 +59,15 @@ def test_a_file_that_the_system_refuses_is_named_and_is_no_fault_of_ours() -> No
         ended = avow(*arguments, "--json")
         assert (ended.returncode, "Traceback" in ended.stderr) == (3, False), arguments
         assert json.loads(ended.stdout)["error"]["code"] == "file-unusable"
+
+
+def test_a_current_folder_that_was_removed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    assert run(["init"]) == 3
+    assert "the current folder isn't there any more" in capsys.readouterr().err
 
 
 def test_every_number_has_an_end() -> None:

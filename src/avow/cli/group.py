@@ -106,6 +106,10 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_VERDICT
     except OSError as error:
+        if _nowhere():
+            mend = "Change to a folder that is there."
+            output.error("folder-gone", "the current folder isn't there any more", mend, as_json)
+            return ENVIRONMENT
         if error.filename is None:
             return _crashed(error, as_json)
         detail = f"{error.filename} can't be used: {error.strerror}"
@@ -113,6 +117,15 @@ def run(arguments: Sequence[str]) -> int:
         return ENVIRONMENT
     except Exception as error:  # noqa: BLE001  the last answer: a crash must not look like a finding
         return _crashed(error, as_json)
+
+
+def _nowhere() -> bool:
+    """Whether the current folder has been removed: then no path leads anywhere from it."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _crashed(error: Exception, as_json: bool) -> int:
