@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from avow.prove.conform import Conform
 from avow.prove.coverage import coverage_from, coverage_json
 from avow.prove.deadlines import Deadlines
 from avow.prove.lanes import Source, lanes_of, side_by_side
+from avow.prove.lint import Lint
 from avow.prove.model import Model
 from avow.prove.phase import Bench, Phase, silent
 from avow.prove.phases import PHASES
@@ -58,6 +60,25 @@ async def test_what_the_model_has_found_is_the_same_in_another_process(target: s
 async def test_a_process_that_dies_leaves_no_verdict() -> None:
     bench, said = await lanes([Conform(), Deadlines()], dies)
     assert [name for name, _ in said] == ["conform"]
+    assert bench.unfit == ["the process of time ended before its time"]
+
+
+class Dying:
+    """What ends the process that takes it, before it has taken what comes behind."""
+
+    def __reduce__(self) -> tuple[Callable[[int], None], tuple[int]]:
+        return os._exit, (9,)
+
+    def __call__(self, name: str) -> System:
+        return load_target(name)
+
+
+async def test_a_process_that_dies_before_it_has_taken_its_work_keeps_nobody() -> None:
+    """Of which there is more than the system takes on its way to it."""
+    bench = Bench(load_target(TARGET), 0)
+    source = Source(Dying(), TARGET * 100_000)
+    async with bench.stack, asyncio.timeout(SECONDS):
+        assert await side_by_side(bench, source, [Lint(), Deadlines()], 2, 1.0, silent)
     assert bench.unfit == ["the process of time ended before its time"]
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
+from shutil import get_terminal_size
 from types import FrameType
 from typing import Any, Final, TextIO
 
@@ -247,7 +248,8 @@ class _Told:
             self._drawn = now
             at_work = [said for told, said in self._told.values() if now - told < AT_WORK_S]
             line = f"prove: {'; '.join(at_work)}, {self._left(now)}"
-            print(f"\r\x1b[K{line}", end="", file=self._stream, flush=True)
+            wide = get_terminal_size().columns - 1  # a line that breaks couldn't be drawn anew
+            print(f"\r\x1b[K{line[:wide]}", end="", file=self._stream, flush=True)
 
     def _left(self, now: float) -> str:
         return f"{max(self._until - now, 0):.0f} s left"

@@ -116,15 +116,21 @@ class _Lane:
 
     def __init__(self, given: _Given, progress: Progress) -> None:
         context = get_context("spawn")
-        self.phases, self._progress = given.phases, progress
+        self.phases, self._given, self._progress = given.phases, given, progress
         self.receiver, sender = context.Pipe(duplex=False)
-        self.process: SpawnProcess = context.Process(target=_go, args=(given, sender))
+        # What it is given is more than a pipe holds: handed over with the start, it would never be taken from
+        # this process's hands if that one died before.
+        taker, self._giver = context.Pipe(duplex=False)
+        self.process: SpawnProcess = context.Process(target=_go, args=(taker, sender))
         self.process.start()
         self.done = False
-        sender.close()  # so that its end is seen
+        sender.close()  # so that its end is seen, as by whoever gives
+        taker.close()
 
     async def read(self) -> _Done:
-        """Pass on what it tells, until it is done."""
+        """Give it what it is to do, and pass on what it tells, until it is done."""
+        with suppress(OSError):
+            await asyncio.to_thread(self._giver.send, self._given)
         while (message := await asyncio.to_thread(self._receive)) is not None:
             match message:
                 case _Done():
@@ -185,12 +191,16 @@ class _Forwards(logging.Handler):
             self._teller.put(record)
 
 
-def _go(given: _Given, sender: Connection) -> None:
+def _go(taker: Connection, sender: Connection) -> None:
     """Go through the phases of one lane, and tell what came of them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who stops the run stops its first process, which ends this
     signal.signal(signal.SIGTERM, _told_to_end)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     sys.stdout = sys.stderr  # what the owner's code prints is no part of the report
+    try:
+        given: _Given = taker.recv()
+    except EOFError:
+        return
     teller = _Teller(sender)
     avow = logging.getLogger("avow")
     avow.addHandler(_Forwards(teller))
