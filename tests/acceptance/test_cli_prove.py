@@ -72,6 +72,17 @@ def test_a_broken_guard_is_told_with_its_line_kept_and_seen_again_until_it_is_me
     assert mended.stderr == "the declaration has changed since this was found\n"
 
 
+def test_what_cant_be_kept_is_told_and_takes_nothing_from_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "system.py").write_text(SOUND.replace(GUARD, "dean"), "utf-8")
+    (tmp_path / ".avow").write_text("in the way", "utf-8")
+    asked = ("--phase", "model", "--budget", "2", "--html", "report.html", "--json")
+    ended = avow("prove", ".", *asked, cwd=tmp_path)
+    told = json.loads(ended.stdout)
+    assert (ended.returncode, told["verdict"], told["kept"]) == (1, "broke", [])
+    assert "can't be written" in ended.stderr
+    assert "<svg" in (tmp_path / "report.html").read_text("utf-8")
+
+
 def test_programs_are_told_the_same() -> None:
     ended = avow(
         "prove", "examples/enrollment", "--phase", "lint", "--phase", "model", "--budget", "1", "--json"

@@ -124,19 +124,27 @@ def _show(
 ) -> None:
     """Print the report, whatever can't be written to files beside it."""
     files, faults, again = list[Path](), list[str](), dict[int, str]()
-    try:
+    with _noting(faults):
         files += [keep(FOLDER, target, system, finding, report.postgresql) for finding in report.findings]
         again = {at: f"avow prove {target} --replay {file}" for at, file in enumerate(files)}
-        if html is not None:
+    if html is not None:
+        with _noting(faults):
             html.write_text(as_page(system, report, bench.coverage, again), "utf-8")
-    except OSError as error:
-        faults.append(f"{error.filename} can't be written: {error.strerror}")
     if as_json:
         output.document({**as_document(system, report), "kept": [str(file) for file in files]})
     else:
         output.data(as_text(report, again))
     for fault in faults:
         output.talk(fault)
+
+
+@contextmanager
+def _noting(faults: list[str]) -> Generator[None]:
+    """Note what can't be written; what was found is told all the same."""
+    try:
+        yield
+    except OSError as error:
+        faults.append(f"{error.filename} can't be written: {error.strerror}")
 
 
 def _again(system: System, kept: Kept, server: str | None, as_json: bool) -> int:
