@@ -203,6 +203,15 @@ async def test_a_function_that_ends_as_none_should_with_nothing_going_wrong_is_n
     assert budget.tried > 1
 
 
+async def test_what_the_simulated_provider_doesnt_offer_is_named(tmp_path: Path) -> None:
+    system = mutated('call.http.post("/stock/reserve"', 'call.http.post("/stock/lay-by"', tmp_path)
+    bench = Bench(system, 0)
+    async with bench.stack:
+        await Model().run(bench, counted(600))
+        report = await Functions().run(bench, Budget(3.0))
+    assert any("the simulated one offers nothing: reserve" in one for one in report.not_tried)
+
+
 async def test_a_finding_is_found_again_by_its_schedule(tmp_path: Path) -> None:
     system = mutated(*CANARIES["unknown is failed"][:2], tmp_path)
     (first, *_) = await found(system, Effects)

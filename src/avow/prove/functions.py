@@ -184,6 +184,8 @@ def _not_tried(bench: Bench, seam: Seam, done: set[str]) -> Iterator[str]:
     every = {effect.name for effect in declared}
     if never := ", ".join(sorted(every - done)):
         yield f"What these functions make of an answer: the provider never did what they ask: {never}."
+    if unoffered := ", ".join(sorted(seam.unoffered)):
+        yield f"What follows on the real provider's answer: the simulated one offers nothing: {unoffered}."
     if elsewhere := ", ".join(sorted(seam.elsewhere)):
         yield f"Calls to addresses that no destination names: {elsewhere}."
 

@@ -65,6 +65,8 @@ LASTING: Final = frozenset[WireFault](("refused-unseen", "never-arrives", "long-
 """The faults that go on until a call is looked up, where it is in the end."""
 REFUSAL: Final = b'{"code": "declined", "detail": "The other side will not."}'
 SIMULATOR: Final = "avow.testing.provider"
+UNOFFERED: Final = "no_such_operation"
+"""The code with which the simulated outside refuses what it doesn't offer."""
 CALL_S: Final = 20.0
 FUNCTION_S_MAX: Final = 5.0
 """How long a function may take here, where all that it calls is on this machine."""
@@ -148,6 +150,8 @@ class Seam:
         """The events of which the other side has nothing to tell, by entity and command."""
         self.elsewhere = set[str]()
         """The effects whose functions called another address than that of their destination."""
+        self.unoffered = set[str]()
+        """The effects whose functions ask for what the other side doesn't offer."""
         self.odd = dict[str, str]()
         """How the functions of effects end where nothing goes wrong, and none should."""
         self._begun = dict[str, float]()
@@ -368,6 +372,8 @@ class _Http(Http):
             self._note_hold(sent.path, options.get("json"), answer)
         elif not answer.ok and (said := _said(answer)):
             sent.refused = str(said.get("code", "")), str(said.get("detail", ""))
+            if sent.refused[0] == UNOFFERED:
+                self._seam.unoffered.add(self._made.effect.name)
         elif answer.ok:
             sent.first = self._seam.done_for.get(sent.key)
         return answer
