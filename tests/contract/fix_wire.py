@@ -22,7 +22,8 @@ from avow.api.protocol import WireLimits, serve_config
 WAIT_S = 60.0
 LARGE_PIECES = 64
 LIMITS = WireLimits(discard_timeout_s=0.5, url_bytes_max=1024, headers_bytes_max=4096)
-HASTY = WireLimits(header_timeout_s=0.7, discard_timeout_s=0.5)
+HEAD_S = (0.7, 5.0, 50.0)
+HASTY = WireLimits(header_timeout_s=HEAD_S[0], discard_timeout_s=0.5)
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 
@@ -143,6 +144,17 @@ class Client:
         self.socket.sendall(data)
         return self
 
+    def try_(self, data: bytes) -> Response | None:
+        """Send it and read one response; None if the server closed instead."""
+        try:
+            return self.send(data).response()
+        except (EOFError, ConnectionError):
+            return None
+
+    def end_sending(self) -> None:
+        """Tell the server that nothing more comes."""
+        self.socket.shutdown(socket.SHUT_WR)
+
     def response(self) -> Response:
         """Read one response; EOFError if the server closed instead."""
         while b"\r\n\r\n" not in self._unread:
@@ -167,8 +179,8 @@ class Client:
             closed = not self._unread and self.socket.recv(1) == b""
         except ConnectionResetError:
             closed = True
-        with Client(self.port) as other:
-            other.send(GET).response()
+        while not _is_served(self.port):
+            continue  # it was too slow for a server that doesn't wait long
         return closed
 
     def _read(self) -> None:
@@ -178,11 +190,32 @@ class Client:
         self._unread += data
 
 
+def _is_served(port: int) -> bool:
+    with Client(port) as client:
+        return client.try_(GET) is not None
+
+
 @pytest.fixture(name="client")
 def fixture_client(wire_server: tuple[int, Application], application: Application) -> Iterator[Client]:
     with Client(wire_server[0]) as client:
         application.watched = client.socket.getsockname()[1]
         yield client
+
+
+@contextmanager
+def answered(raw: bytes, status: int = 200, **limits: float) -> Iterator[tuple[Client, Response, float]]:
+    """A client that was answered once by a server that waits no longer for a head, its answer, and how long.
+
+    A busy machine is given as much time as it needs to send what it begins with.
+    """
+    for head_s in HEAD_S:
+        made = WireLimits(header_timeout_s=head_s, **limits)
+        with serving(made) as (port, _), Client(port) as client:
+            response = client.try_(raw)
+            if response is not None and response.status == status:
+                yield client, response, head_s
+                return
+    raise TimeoutError(f"nothing was sent within {HEAD_S[-1]} s")
 
 
 @pytest.fixture(scope="module", name="hasty_port")

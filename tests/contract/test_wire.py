@@ -12,7 +12,7 @@ import time
 import pytest
 
 from avow.api.protocol import WireLimits
-from tests.contract.fix_wire import GET, POST, WAIT_S, Application, Client, Response, serving
+from tests.contract.fix_wire import GET, POST, WAIT_S, Application, Client, Response, answered, serving
 
 FRAMING: dict[str, tuple[bytes, int, str]] = {
     "no_host": (b"GET / HTTP/1.1\r\n\r\n", 400, "host-invalid"),
@@ -195,23 +195,27 @@ def test_nothing_is_read_after_connection_close(client: Client, application: App
     assert application.paths == ["/"]
 
 
-def test_an_early_answer_reaches_a_client_that_is_still_sending(client: Client) -> None:
+def test_an_early_answer_reaches_a_client_that_is_still_sending() -> None:
     """The application answers without reading; the client gets the answer, then the connection ends."""
-    client.send(POST.replace(b" / ", b" /early ") + b"Content-Length: 900000\r\n\r\n" + b"x" * 100_000)
-    assert select.select([client.socket], [], [], WAIT_S)[0], "the answer is there"
-    for _ in range(20):
-        client.send(b"x" * 20_000)
-    response = client.response()
-    assert (response.status, response.headers["connection"]) == (200, "close")
-    assert client.is_closed()
+    with serving(WireLimits(discard_timeout_s=60)) as (port, _), Client(port) as client:
+        client.send(POST.replace(b" / ", b" /early ") + b"Content-Length: 900000\r\n\r\n" + b"x" * 100_000)
+        assert select.select([client.socket], [], [], WAIT_S)[0], "the answer is there"
+        for _ in range(20):
+            client.send(b"x" * 20_000)
+        response = client.response()
+        assert (response.status, response.headers["connection"]) == (200, "close")
+        client.end_sending()
+        assert client.is_closed()
 
 
-def test_a_refusal_reaches_a_client_that_is_still_sending(client: Client) -> None:
-    client.send(POST + b"Content-Length: 900000\r\nContent-Length: 1\r\n\r\n")
-    for _ in range(20):
-        client.send(b"x" * 50_000)
-    assert client.response().problem == "bad-request"
-    assert client.is_closed()
+def test_a_refusal_reaches_a_client_that_is_still_sending() -> None:
+    with serving(WireLimits(discard_timeout_s=60)) as (port, _), Client(port) as client:
+        client.send(POST + b"Content-Length: 900000\r\nContent-Length: 1\r\n\r\n")
+        for _ in range(20):
+            client.send(b"x" * 50_000)
+        assert client.response().problem == "bad-request"
+        client.end_sending()
+        assert client.is_closed()
 
 
 def test_what_is_thrown_away_is_bounded() -> None:
@@ -259,47 +263,49 @@ def test_a_failing_application_is_a_problem_without_its_message(client: Client) 
     assert client.send(GET).response().status == 200
 
 
-@pytest.mark.parametrize("raw", [b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\nX", GET + b"G"])
-def test_a_head_that_does_not_end_is_refused_in_time(raw: bytes, hasty: Client) -> None:
-    hasty.send(raw)
-    if raw.startswith(GET):
-        assert hasty.response().status == 200
-    response = hasty.response()
-    assert (response.status, response.problem) == (408, "request-timeout")
-    assert hasty.is_closed()
+@pytest.mark.parametrize("raw", [b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\nX"])
+def test_a_head_that_does_not_end_is_refused_in_time(raw: bytes) -> None:
+    with answered(raw, 408) as (client, late, _):
+        assert late.problem == "request-timeout"
+        assert client.is_closed()
 
 
-def test_dripping_bytes_do_not_prolong_a_head(hasty: Client) -> None:
+def test_a_second_head_that_does_not_end_is_refused_in_time() -> None:
+    with answered(GET + b"G") as (client, _, _):
+        response = client.response()
+        assert (response.status, response.problem) == (408, "request-timeout")
+        assert client.is_closed()
+
+
+def test_dripping_bytes_do_not_prolong_a_head() -> None:
     """One more byte of a head each time the socket would block: the deadline is for the whole head."""
-    hasty.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
-    hasty.socket.settimeout(0.05)
-    for _ in range(200):
-        try:
-            hasty._read()
-            break
-        except TimeoutError:
-            hasty.send(b"x")
-    hasty.socket.settimeout(WAIT_S)
-    assert hasty.response().problem == "request-timeout"
+    with answered(GET) as (client, _, _):
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
+        client.socket.settimeout(0.05)
+        for _ in range(200):
+            try:
+                client._read()
+                break
+            except TimeoutError:
+                client.send(b"x")
+        client.socket.settimeout(WAIT_S)
+        assert client.response().problem == "request-timeout"
 
 
-@pytest.mark.parametrize("raw", [b"", b"\r\n", GET + b"\r\n"])
+@pytest.mark.parametrize("raw", [b"", b"\r\n"])
 def test_a_connection_that_sends_no_request_is_closed_without_a_word(raw: bytes, hasty: Client) -> None:
-    if raw.startswith(GET):
-        hasty.send(GET)
-        assert hasty.response().status == 200
-        hasty.send(b"\r\n")
-    else:
-        hasty.send(raw)
-    assert hasty.is_closed()
+    assert hasty.send(raw).is_closed()
+
+
+def test_a_connection_that_sends_no_second_request_is_closed_without_a_word() -> None:
+    with answered(GET) as (client, _, _):
+        assert client.send(b"\r\n").is_closed()
 
 
 def test_an_idle_connection_outlives_the_deadline_for_heads() -> None:
     """Keep-alive has its own time; the head's deadline starts with the head."""
-    limits = WireLimits(header_timeout_s=0.2, keep_alive_timeout_s=60)
-    with serving(limits) as (port, _), Client(port) as client:
-        assert client.send(GET).response().status == 200
-        client.socket.settimeout(0.5)
+    with answered(GET, keep_alive_timeout_s=60) as (client, _, head_s):
+        client.socket.settimeout(2 * head_s)
         with pytest.raises(TimeoutError):
             client.is_closed()
         client.socket.settimeout(WAIT_S)
