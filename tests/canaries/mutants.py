@@ -46,7 +46,7 @@ def explored(system: System, acts: int = ACTS) -> tuple[Finding, ...]:
     return tuple(findings_of(system, searched(Bench(system, 0), budget), budget))
 
 
-SCHEDULES = 100
+SCHEDULES = 60
 """How many a phase may try on the engine: in place of time, of which a busy machine needs more for each."""
 
 
