@@ -32,7 +32,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def kept(folder: Path) -> Path:
-    ended = avow("prove", ".", "--phase", "model", "--budget", "2", "--html", "report.html", cwd=folder)
+    ended = avow("prove", ".", "--phase", "model", "--budget", "5", "--html", "report.html", cwd=folder)
     assert ended.returncode == 1, ended.stderr
     line = 1 + next(at for at, text in enumerate(SOUND.splitlines()) if GUARD in text)
     assert "BROKE  four_eyes   Who is approved was verified before, by somebody else." in ended.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,9 +132,12 @@ def test_no_arguments_at_all_show_the_help_as_talk() -> None:
     assert "Usage: avow" in ended.stderr
 
 
+PYTHON = shlex.quote(sys.executable)
+
+
 def test_a_closed_pipe_is_neither_a_finding_nor_a_traceback() -> None:
     run = subprocess.run(
-        f"{sys.executable} -m avow.cli check examples/enrollment | true; exit ${{PIPESTATUS[0]}}",
+        f"{PYTHON} -m avow.cli check examples/enrollment | true; exit ${{PIPESTATUS[0]}}",
         shell=True,
         executable="/bin/bash",
         cwd=ROOT,
