@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import islice
+from typing import Annotated
+from uuid import UUID
 
 from avow import (
     Entity,
+    Money,
     State,
     Subject,
     actor,
@@ -17,11 +21,13 @@ from avow import (
     in_state,
     internal,
     invariant,
+    limits,
     now,
     read,
     ref,
     refuse,
     sender,
+    sometimes,
     standard_webhooks,
     system,
     transition,
@@ -268,3 +274,64 @@ def test_a_word_after_a_newer_one_is_aimed_at_a_few_times() -> None:
         aims.again()
     assert taken[0] == 2
     assert taken[-1] is None
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Money that has come in, in cents, for a debt."""
+
+    debt: UUID
+    cents: int
+
+
+bank = sender("bank", signature=standard_webhooks())
+came_in = bank.event("came_in", Transfer)
+
+
+def eur(amount: str) -> Money:
+    return Money(Decimal(amount), "EUR")
+
+
+class Debt(Entity):
+    """It is over when all of it is paid back, with a fee that is worked out."""
+
+    borrowed: Money = field(currency="EUR", ge=eur("20.00"))
+    owed: Money = field(currency="EUR", default=eur("0.00"), ge=eur("0.00"))
+    visible = read(by=authenticated)
+    open, paid = State(initial=True), State(final=True)
+    can_be_paid = sometimes(in_state(paid), "A debt can be paid.")
+
+    @create(open, by=authenticated, sets=[borrowed])
+    def borrow(self) -> None:
+        self.owed = self.borrowed + eur("3.07")
+
+    @transition(open, to=open, on=came_in, match=came_in.data.debt)
+    def receive(self, data: Transfer) -> None:
+        amount = Money(Decimal(data.cents) / 100, "EUR")
+        if data.cents <= 0 or amount > self.owed:
+            raise refuse("That isn't owed.")
+        self.owed -= amount
+
+    @transition(open, to=open, by=authenticated)
+    def pay(self, amount: Annotated[Money, limits(currency="EUR")]) -> None:
+        self.owed -= amount
+
+    end = transition(open, to=paid, by=authenticated, when=owed == eur("0.00"))
+
+
+DEBTS = system("debts", Debt)
+
+
+def test_what_a_record_holds_is_given_next_also_in_its_smallest_units() -> None:
+    """Nobody could know it from the declaration."""
+    situation = end_of(DEBTS, (Act("command", "Debt", "borrow", 1, {"borrowed": eur("20.00")}, ADA),))
+    assert situation is not None
+    acts = list(Acts(Scope(DEBTS, ("Debt",))).possible(situation, 0))
+    told = {act.input["cents"] for act in acts if act.kind == "event"}
+    assert {2307} <= told
+    assert eur("23.07") in {act.input["amount"] for act in acts if act.command == "pay"}
+    search = Search(Scope(DEBTS, ("Debt",)))
+    for _ in search.steps:
+        if "Debt.can_be_paid" in search.found.goals or search.found.tried > 2_000:
+            break
+    assert "Debt.can_be_paid" in search.found.goals

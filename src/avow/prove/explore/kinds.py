@@ -16,7 +16,8 @@ from avow.model.system import System
 from avow.model.trigger import OnTime
 from avow.model.types import Boolean, EnumType, Integer, Reference
 from avow.model.values import Money
-from avow.prove.explore.values import PLAIN, conditions_of, constants_of, taken_by_body
+from avow.prove.explore.flows import conditions_of, taken_by_body
+from avow.prove.explore.values import PLAIN, constants_of
 from avow.prove.world import names_in
 
 Kind: TypeAlias = tuple[str, str, tuple[int, ...]]

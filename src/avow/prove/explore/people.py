@@ -23,7 +23,7 @@ from avow.model.system import System
 from avow.model.types import SubjectType
 from avow.model.values import Subject
 from avow.prove.act import TENANT
-from avow.prove.explore.values import conditions_of
+from avow.prove.explore.flows import conditions_of
 from avow.prove.promises import asked_steps
 from avow.prove.world import names_in
 

@@ -21,6 +21,7 @@ from avow.model.system import System
 from avow.model.trigger import OnEvent, OnOutcome
 from avow.model.types import ObjectOf, Reference, SubjectType, ValueType
 from avow.prove.act import Act, Given, Ref, is_creation
+from avow.prove.explore.held import held_by
 from avow.prove.explore.inputs import Accepted, Learned, Together, count_of
 from avow.prove.explore.kinds import asked_about
 from avow.prove.explore.people import people_of, tells_people_apart
@@ -143,7 +144,7 @@ class Acts:
         situation, ordinal = at.situation, ref_of(key).ordinal
         match transition.trigger:
             case None:
-                yield from self._given(at, entity, transition, ordinal)
+                yield from self._given(at, entity, transition, ordinal, record)
             case OnOutcome(effect, outcome):
                 if (key, effect) in situation.waiting:
                     self.cut = self.cut or _looks_at_result(transition)
@@ -166,8 +167,13 @@ class Acts:
                 ordinal, outcome = ref_of(key).ordinal, trigger.outcome
                 yield from islice(_ended(self.scope, situation, entity, transition, ordinal, outcome), 1)
 
-    def _given(self, at: _Here, entity: Entity, transition: Transition, ordinal: int) -> Iterator[Act]:
-        """The commands of people: each input at once by one of them, then by all, now and later."""
+    def _given(
+        self, at: _Here, entity: Entity, transition: Transition, ordinal: int, record: Record | None = None
+    ) -> Iterator[Act]:
+        """The commands of people: each input at once by one of them, then by all, now and later.
+
+        record: what they are given to; None where it is made.
+        """
         asked = self._asked_of(entity, transition)
         if not asked.people:
             return
@@ -175,7 +181,7 @@ class Acts:
         people = at.told_apart(asked.people)
         word, name = transition.command, entity.name
         inputs, first = list[Mapping[str, Given]](), set[tuple[int, int, float]]()
-        for number, given in enumerate(self._inputs(at, entity, word, transition.parameters)):
+        for number, given in enumerate(self._inputs(at, entity, word, transition.parameters, record)):
             inputs.append(given)
             place = number % len(people)
             soon = later[number % len(later)] if later and number % 3 == 2 else 0.0  # now and then, later
@@ -202,6 +208,8 @@ class Acts:
         for m in members:
             near = constants.get((entity.name, kept_as.get(m.name, m.name)), ())
             values = values_of(m.type, near, at.situation.now, self.scope.wide)
+            held = held_by(self.system, at.situation, record, kept_as.get(m.name, m.name), m.type)
+            values = [*dict.fromkeys([*values, *held])]
             each.append([*values, None] if m.optional else values)
         for data in self._drawn(at, entity.name, transition.command, [m.name for m in members], each):
             yield Act("event", entity.name, transition.command, ordinal, {event.told: about, **data})
@@ -241,11 +249,16 @@ class Acts:
         return self._accepted.setdefault((entity, command), Accepted())
 
     def _inputs(
-        self, at: _Here, entity: Entity, command: str, parameters: Iterable[Parameter]
-    ) -> Iterator[Mapping[str, Given]]:
-        """The inputs of a command: combinations of boundary values."""
+        self, at: _Here, entity: Entity, command: str, parameters: Iterable[Parameter],
+        record: Record | None = None,
+    ) -> Iterator[Mapping[str, Given]]:  # fmt: skip
+        """The inputs of a command: combinations of boundary values, and of what its record holds."""
         parameters = list(parameters)
         names, each = self._arguments(at, entity, parameters)
+        if record is not None:
+            for parameter, values in zip(parameters, each, strict=True):
+                held = held_by(self.system, at.situation, record, parameter.name, parameter.type)
+                values[:0] = [one for one in held if one not in values]
         if any(_is_missing(p, values) for p, values in zip(parameters, each, strict=True)):
             yield dict(zip(names, (values[0] for values in each), strict=True))
         elif all(each):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from avow.model.entity import Entity
 from avow.model.expression import All, AnyOf, Argument, Expression, FieldOf, Not, walk
 from avow.model.system import System
-from avow.prove.explore.values import conditions_of
+from avow.prove.explore.flows import conditions_of
 
 
 def parts_of(condition: Expression) -> Iterator[Expression]:

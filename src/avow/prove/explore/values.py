@@ -15,15 +15,16 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from avow.model import types as kinds
-from avow.model.entity import Entity, Transition
+from avow.model.entity import Entity
 from avow.model.exact import DecimalType, MoneyType
-from avow.model.expression import Argument, Arithmetic, Compare, Const, Expression, FieldOf, OneOf, walk
+from avow.model.expression import Arithmetic, Compare, Const, Expression, FieldOf, OneOf, walk
 from avow.model.private import PartlyPrivate, PrivateType
 from avow.model.system import System
 from avow.model.times import DateTimeType, DateType, DurationType
 from avow.model.types import Misfit, ValueType
 from avow.model.values import Money
-from avow.prove.explore.spoken import compared_in, flows_in, lengths_in
+from avow.prove.explore.flows import conditions_of, flows_of, name_of, named_in, words_of
+from avow.prove.explore.spoken import compared_in, lengths_in
 from avow.prove.private import made_of, planted
 
 Instant = TypeVar("Instant", bound=date)
@@ -49,16 +50,6 @@ class Apart:
     length: timedelta
 
 
-def conditions_of(entity: Entity) -> Iterator[Expression]:
-    """Every condition of an entity."""
-    for transition in entity.transitions.values():
-        yield transition.by
-        if transition.when is not None:
-            yield transition.when
-    for stated in (*entity.invariants, *entity.promises, *entity.goals):
-        yield stated.condition
-
-
 def constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
     """What the fields and arguments of each entity are compared with, by entity and name."""
     return system.derived(_constants_of)
@@ -79,7 +70,7 @@ def _constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
         for quota in entity.quotas:
             anchor = system.referred(entity, quota.anchor).name
             near = {} if quota.weight is None else found.get((entity.name, quota.weight), {})
-            for name in filter(None, map(_name, walk(quota.limit))):
+            for name in filter(None, map(name_of, walk(quota.limit))):
                 found[anchor, name] = {**found.get((anchor, name), {}), **near}
     for place, length in _before(system):
         found.setdefault(place, {}).setdefault(length)
@@ -94,28 +85,28 @@ def _constants_of(system: System) -> Mapping[tuple[str, str], tuple[Any, ...]]:
 
 def _before(system: System) -> Iterator[tuple[tuple[str, str], timedelta]]:
     """Each field, and the times that have to lie before it, or before one that it is compared with."""
-    groups, told = system.derived(_flows), dict[str, list[timedelta]]()
+    groups, told = flows_of(system), dict[str, list[timedelta]]()
     for condition in (one for entity in system.entities.values() for one in conditions_of(entity)):
         for node in (one for one in walk(condition) if isinstance(one, Compare)):
             constants = (part.value for part in walk(node) if isinstance(part, Const))
             lengths = [abs(one) for one in constants if isinstance(one, timedelta)]
-            for name in _named(node):
+            for name in named_in(node):
                 told.setdefault(groups.get(name, name), []).extend(lengths)
     for entity in system.entities.values():
-        for name in sorted(_words(entity)):
+        for name in sorted(words_of(entity)):
             yield from (((entity.name, name), length) for length in told.get(groups.get(name, name), ()))
 
 
 def _apart(system: System) -> Iterator[tuple[tuple[str, str], timedelta]]:
     """Each field or argument, and the length of time by which it is compared with another one."""
-    for names, length in _lengths_spoken(system):
+    for names, length in system.derived(_lengths_spoken):
         for entity in system.entities.values():
             yield from (
-                ((entity.name, name), length) for name in sorted(names & _words(entity)) if len(names) > 1
+                ((entity.name, name), length) for name in sorted(names & words_of(entity)) if len(names) > 1
             )
     for entity in system.entities.values():
         for node in (n for c in conditions_of(entity) for n in walk(c) if isinstance(n, Compare)):
-            names = dict.fromkeys(_named(node))
+            names = dict.fromkeys(named_in(node))
             constants = (part.value for part in walk(node) if isinstance(part, Const))
             for length in (abs(one) for one in constants if isinstance(one, timedelta)):
                 yield from (((entity.name, name), length) for name in names if len(names) > 1)
@@ -157,21 +148,21 @@ def _least(system: System, entity: Entity, path: Sequence[str]) -> int | None:
 
 def _is_plain(value: Any) -> bool:
     """Whether it is a number that is tried anyway, so that others come first."""
-    return isinstance(value, int | Decimal | Money) and not _tells(value)
+    return isinstance(value, int | Decimal | Money) and not tells(value)
 
 
 def _flowing(
     system: System, found: Mapping[tuple[str, str], Mapping[Any, None]]
 ) -> list[tuple[tuple[str, str], Any]]:
     """What fields and arguments are compared with through others, whose values they take over or give."""
-    groups = system.derived(_flows)
+    groups = flows_of(system)
     compared = [(name, value) for (_, name), values in found.items() for value in values]
     bounds = [bound for entity in system.entities.values() for bound in _bounds(entity)]
-    amounts = {(name, value) for name, value in (*compared, *bounds) if _tells(value)}
+    amounts = {(name, value) for name, value in (*compared, *bounds) if tells(value)}
     return [
         ((entity.name, name), value)
         for entity in system.entities.values()
-        for name in sorted(_words(entity))
+        for name in sorted(words_of(entity))
         for other, value in sorted(amounts, key=str)
         if groups.get(name, name) == groups.get(other, other)
     ]
@@ -191,48 +182,10 @@ def _bounds(entity: Entity) -> Iterator[tuple[str, Any]]:
                 pass
 
 
-def _tells(value: Any) -> bool:
+def tells(value: Any) -> bool:
     """Whether it is a number that isn't among the plainest ones anyway."""
     amount = value.amount if isinstance(value, Money) else value
     return type(amount) in (int, Decimal) and amount > PLAIN
-
-
-def _words(entity: Entity) -> set[str]:
-    given = (p.name for t in entity.transitions.values() for p in t.parameters)
-    return {*entity.fields, *given}
-
-
-def _flows(system: System) -> Mapping[str, str]:
-    """For each name that shares values with others one of them, the same for all of these."""
-    takes = dict[str, list[list[str]]]()
-    bodies = list[Any]()
-    compared = list[frozenset[str]]()
-    for entity in system.entities.values():
-        for t in entity.transitions.values():
-            takes.setdefault(t.name, []).append(taken_by_body(t))
-            bodies += [] if t.body is None else [t.body]
-        nodes = (node for condition in conditions_of(entity) for node in walk(condition))
-        compared += [frozenset(_named(node)) for node in nodes if isinstance(node, Compare)]
-    known = frozenset[str]().union(*(_words(entity) for entity in system.entities.values()))
-    first = dict[str, str]()
-    for joined in (*compared, *(flow for body in bodies for flow in flows_in(body, takes))):
-        names = sorted(joined & known)
-        groups = {first.get(name, name) for name in names}
-        if len(names) > 1:
-            first |= dict.fromkeys(names, min(groups))
-            first |= {name: min(groups) for name, group in first.items() if group in groups}
-    return first
-
-
-def taken_by_body(transition: Transition) -> list[str]:
-    """The arguments that a transition's body takes, in order."""
-    sets, takes = transition.sets, transition.takes
-    names = [p.name for p in transition.parameters]
-    return [name for name in names if (name not in sets if takes is None else name in takes)]
-
-
-def _named(node: Compare) -> Iterator[str]:
-    return (name for part in walk(node) if (name := _name(part)))
 
 
 def _spoken(system: System) -> Iterator[tuple[str, int]]:
@@ -241,10 +194,9 @@ def _spoken(system: System) -> Iterator[tuple[str, int]]:
         yield from compared_in(function)
 
 
-def _lengths_spoken(system: System) -> Iterator[tuple[frozenset[str], timedelta]]:
+def _lengths_spoken(system: System) -> tuple[tuple[frozenset[str], timedelta], ...]:
     """What these compare with lengths of time, and these."""
-    for function in _functions(system):
-        yield from lengths_in(function)
+    return tuple(found for function in _functions(system) for found in lengths_in(function))
 
 
 def _functions(system: System) -> list[Callable[..., Any]]:
@@ -260,28 +212,18 @@ def _compared(node: Expression) -> Iterator[tuple[str, Any]]:
         case Compare(_, left, right):
             for one, other in ((left, right), (right, left)):
                 constants = [part.value for part in walk(other) if isinstance(part, Const)]
-                names = [name for part in walk(one) if (name := _name(part))]
+                names = [name for part in walk(one) if (name := name_of(part))]
                 yield from ((name, value) for name in names for value in constants if value is not None)
-        case OneOf(part, options) if name := _name(part):
+        case OneOf(part, options) if name := name_of(part):
             yield from ((name, value) for value in options)
         case _:
             return
 
 
-def _name(node: Expression) -> str:
-    match node:
-        case FieldOf((name,)) | Argument(name, ()):
-            return name
-        case FieldOf((_, name)):
-            return name
-        case _:
-            return ""
-
-
 def lengths_of(system: System) -> tuple[timedelta, ...]:
     """Every length of time that a condition adds to an instant or a body compares now with, and none."""
     found = {timedelta(): None}
-    found |= {length: None for names, length in _lengths_spoken(system) if "now" in names}
+    found |= {length: None for names, length in system.derived(_lengths_spoken) if "now" in names}
     for entity in system.entities.values():
         for condition in conditions_of(entity):
             for node in walk(condition):
