@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Final
 
 from avow.prove.finding import ALL, Finding, Tally, sampled
@@ -58,7 +58,7 @@ class Campaign:
         self._cut_short.add(fault)
 
     async def report(self, schedule: Schedule, broke: Break) -> None:
-        """Shrink what broke, and tell it; of each promise the first few."""
+        """Shrink what broke, and tell it; of each promise the first few that differ in more than values."""
         if self._shrunk[broke.promise] >= OF_A_PROMISE_MAX or len(self.findings) >= FINDINGS_MAX:
             return
         self._shrunk[broke.promise] += 1
@@ -68,9 +68,9 @@ class Campaign:
                 return False
             return any(one.promise == broke.promise for one in await self._run(smaller))
 
-        found = self._tell(await shrink(schedule, fails, SHRINKS_MAX), broke)
-        if all((one.sentence, one.place) != (found.sentence, found.place) for one in self.findings):
-            self.findings.append(found)
+        finding = self._tell(await shrink(schedule, fails, SHRINKS_MAX), broke)
+        if all(_said_by(finding) != _said_by(other) for other in self.findings):
+            self.findings.append(finding)
 
     def tallies(self, faults: Sequence[str]) -> tuple[Tally, ...]:
         """A row for each of these faults of which anything was tried, or should have been."""
@@ -80,3 +80,10 @@ class Campaign:
         tried, broke = self.tried[fault], self.broke[fault]
         reach = sampled("the time was over") if fault in self._cut_short else ALL
         return Tally(fault, tried, tried - broke, broke, reach)
+
+
+def _said_by(finding: Finding) -> Hashable:
+    """What a finding says, whatever values are given in it."""
+    acts = [(act.kind, act.entity, act.command, act.record) for act in finding.schedule.acts]
+    faults = [(fault.kind, fault.act, fault.at) for fault in finding.schedule.faults]
+    return finding.promise, finding.sentence, finding.place, *acts, *faults, *finding.schedule.order

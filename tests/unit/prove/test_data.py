@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from avow.prove.act import Act, Ref
+from avow.prove.campaign import Campaign
 from avow.prove.explore.possible import Scope
 from avow.prove.explore.search import search
+from avow.prove.finding import Finding
 from avow.prove.model import coverage_of
+from avow.prove.oracle import Break
+from avow.prove.phase import Budget
 from avow.prove.schedule import Fault, Schedule, schedule_from, schedule_json
 from avow.prove.shrink import shrink, smaller_than
 from avow.prove.tape import Tape
@@ -67,6 +72,29 @@ async def test_a_schedule_shrinks_to_what_matters_and_faults_stay_with_their_act
     assert small.switches == 1
     assert await shrink(big, fails) == small
     assert all(len(one.acts) <= len(big.acts) for one in smaller_than(big))
+
+
+async def test_what_differs_in_values_alone_is_told_once() -> None:
+    told = Break("P7 effects", "Something is still held.", "Nobody lets it go.")
+
+    async def run(schedule: Schedule) -> list[Break]:
+        return [told] if schedule.faults or any(act.command == "fetch" for act in schedule.acts) else []
+
+    def tell(schedule: Schedule, broke: Break) -> Finding:
+        return Finding("effects", broke.promise, broke.sentence, broke.place, schedule, (), broke.why)
+
+    async def findings(*schedules: Schedule) -> int:
+        campaign = Campaign(Budget(60.0), run, tell)
+        for schedule in schedules:
+            await campaign.attempt("any", schedule)
+        return len(campaign.findings)
+
+    one, two = (Schedule((replace(acts(1)[0], input={"cents": cents}),)) for cents in (1, 2))
+    assert await findings(one, two) == 1
+    assert (
+        await findings(one, Schedule((replace(two.acts[0], command="keep"),), faults=(Fault("lost", 0),)))
+        == 2
+    )
 
 
 def test_records_are_named_by_ordinals() -> None:
