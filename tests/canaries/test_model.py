@@ -76,7 +76,7 @@ CANARIES = {
     ),
     "with another one's card": Canary(
         CHECKOUT, "order.gift_card.holder != order.buyer", "order.gift_card.holder != order.gift_card.holder",
-        "own_gift_cards", 2, "Order.place",
+        "own_gift_cards", 2, "Order.place_by_transfer",
     ),
     "what was never carried out is given back": Canary(
         CHECKOUT, "sets=[order, on_first], when=sold & (on_first > 0)",
