@@ -85,7 +85,7 @@ def test_what_cant_be_kept_is_told_and_takes_nothing_from_the_rest(tmp_path: Pat
 
 def test_programs_are_told_the_same() -> None:
     ended = avow(
-        "prove", "examples/enrollment", "--phase", "lint", "--phase", "model", "--budget", "1", "--json"
+        "prove", "examples/enrollment", "--phase", "lint", "--phase", "model", "--budget", "4", "--json"
     )
     told = json.loads(ended.stdout)
     assert (ended.returncode, told["verdict"], told["findings"]) == (0, "held", [])
@@ -226,7 +226,7 @@ async def databases_and_logins(url: str) -> set[str]:
 async def test_it_attacks_on_a_server_that_is_named_and_leaves_no_database_and_no_login_there() -> None:
     url = trial.own_server().url()
     before = await databases_and_logins(url)
-    asked = ("prove", "examples/enrollment", "--phase", "conform", "--budget", "2", "--json", "--server")
+    asked = ("prove", "examples/enrollment", "--phase", "conform", "--budget", "6", "--json", "--server")
     ended = avow(*asked, url)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["verdict"] == "held"

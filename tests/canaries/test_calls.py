@@ -208,7 +208,7 @@ async def test_what_the_simulated_provider_doesnt_offer_is_named(tmp_path: Path)
     bench = Bench(system, 0)
     async with bench.stack:
         await Model().run(bench, counted(600))
-        report = await Functions().run(bench, Budget(3.0))
+        report = await Functions().run(bench, counted(SCHEDULES))
     assert any("the simulated one offers nothing: reserve" in one for one in report.not_tried)
 
 
