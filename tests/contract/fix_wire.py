@@ -103,6 +103,7 @@ def wire_server() -> Iterator[tuple[int, Application]]:
 @pytest.fixture(name="application")
 def fixture_application(wire_server: tuple[int, Application]) -> Application:
     application = wire_server[1]
+    application.watched = 0  # before anything is cleared, or else a late request of the last test comes in
     for seen in (application.paths, application.bodies, application.headers):
         seen.clear()
     return application
